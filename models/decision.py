@@ -1,0 +1,98 @@
+"""One decision: what was known of a member, what could have been done, what was chosen and with which probability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from models.community import Stage
+
+ChurnStatus = Literal["scored", "insufficient_history", "already_churned", "opted_out"]
+RiskBand = Literal["low", "medium", "high"]
+RemovalStage = Literal["eligibility", "contact_policy", "control", "arbitration"]
+
+
+@dataclass(frozen=True)
+class ChurnScore:
+    """Numbers are there only where `status` is `scored`; `percentile` is the share of the reference members with a lower probability."""
+
+    status: ChurnStatus
+    horizon_days: int
+    probability: float | None = None
+    typical_probability: float | None = None
+    percentile: float | None = None
+    risk_band: RiskBand | None = None
+    horizons: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class MemberState:
+    """`value` is money over the community's `value_days`; `value_at_risk` = churn probability x value, None where not scored."""
+
+    stage: Stage
+    tier: str
+    tags: tuple[str, ...]
+    value: float
+    value_at_risk: float | None
+    tenure_days: float
+    days_silent: float | None
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One group of features: `contribution_pp` percentage points of risk against the usual member; the groups add up exactly."""
+
+    code: str
+    direction: Literal["raises", "lowers"]
+    contribution_pp: float
+    value: float | None
+    typical: float | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One intervention on one channel, or `none`: its factors, and where it fell out if it did.
+
+    priority = context_weight x lever_weight x (uplift x value) - cost; probability is that of being chosen, 0 where removed.
+    """
+
+    intervention_id: str
+    channel: str | None
+    uplift: float
+    uplift_interval: tuple[float, float]
+    uplift_source: Literal["prior", "experiment"]
+    value: float
+    lever_weight: float
+    context_weight: float
+    cost: float
+    priority: float
+    probability: float = 0.0
+    removed_at: RemovalStage | None = None
+    rule: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The whole trace. `draw` in [0, 1) picked `chosen` from the cumulated probabilities of the candidates, in their order."""
+
+    decision_id: str
+    member_id: str
+    as_of: datetime
+    features_as_of: datetime
+    last_event_at: datetime | None
+    churn: ChurnScore
+    member: MemberState
+    reasons: tuple[Reason, ...]
+    candidates: tuple[Candidate, ...]
+    chosen: str
+    draw: float
+    exploration: bool
+    arm: Literal["treated", "control"]
+    no_action_reason: str | None
+    model_version: str
+    grade: str
+    catalogue_fingerprint: str
