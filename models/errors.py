@@ -1,0 +1,30 @@
+# ruff: noqa: N818 - the names say what happened, as a sentence in an `except` clause would
+"""The exceptions that Keepwell raises on purpose, drawn as one tree."""
+
+
+class KeepwellError(Exception):
+    """Root of the tree; its message is one sentence that a user can act on."""
+
+
+class InputError(KeepwellError):
+    """A log, a declaration or an argument that cannot be used; the command line exits with 2."""
+
+
+class NotEnoughData(KeepwellError):
+    """Too few members, churned or retained, for what was asked."""
+
+
+class ModelRefused(KeepwellError):
+    """A model whose definitions or golden members disagree with this code, or that failed its gate."""
+
+
+class UnknownMember(KeepwellError):
+    """A member id that neither the store nor the log knows."""
+
+
+class StoreUnavailable(KeepwellError):
+    """The store did not answer; nothing was half-written."""
+
+
+class NoChampion(KeepwellError):
+    """No registered Engine carries the alias `champion` yet."""
