@@ -1,0 +1,33 @@
+"""Run `main()` of the benchmarks named on the command line, or of all.
+
+Each runs in a process of its own: peak memory is a figure of a whole process.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_") and "def main(" in path.read_text("utf-8"))
+
+
+def run(name: str) -> int:
+    print(f"\n== {name}", flush=True)
+    return subprocess.run(
+        [sys.executable, "-c", f"from tests.benchmarks.{name} import main; main()"], cwd=FOLDER.parents[1], check=False
+    ).returncode
+
+
+def run_all(chosen: list[str]) -> int:
+    unknown = sorted(set(chosen) - set(names()))
+    if unknown:
+        print(f"benchmarks: unknown {', '.join(unknown)}; there are {', '.join(names()) or 'none yet'}", file=sys.stderr)
+        return 2
+    return max((run(name) for name in chosen or names()), default=0)
+
+
+if __name__ == "__main__":
+    sys.exit(run_all(sys.argv[1:]))
