@@ -1,7 +1,7 @@
 """A simulated community: its logs, and beside them the truth that no log of a real community holds.
 
-`simulation_truth` states the laws; here they run day by day and leave a log. Members do not influence each other, so a block of members
-is simulated at a time, vectorised over its members.
+`simulation_laws` states how members live; here they live day by day and leave a log, and `simulation_truth` looks ahead from a given day.
+Members do not influence each other, so a block of members is simulated at a time, vectorised over its members.
 """
 
 from __future__ import annotations
@@ -13,30 +13,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from models.simulation_truth import (
-    ARM_IDS,
-    ARMS,
-    DELIVERY,
-    HABIT_DAYS,
-    Flags,
-    Floats,
-    Foresight,
-    Integers,
-    SimulationConfig,
-    State,
-    Traits,
-    advance,
-    arrive,
-    audience,
-    draw_arms,
-    drivers,
-    foresee,
-    own_shifts,
-    propensities,
-    season,
-    shifts,
-    visit_rate,
-)
+from models import simulation_laws as law
+from models.simulation_laws import ARM_IDS, ARMS, Campaign, Floats, Integers, SimulationConfig, State, Traits
+from models.simulation_truth import Foresight, foresee
 
 __all__ = ["ARM_IDS", "QUALIFYING", "SimulationConfig", "World", "simulate", "simulate_blocks"]
 
@@ -62,8 +41,8 @@ class World:
         events: event_id, member_id, timestamp (microseconds, UTC), type, value (null but for purchases, and for some of them), channel;
             sorted by member_id and timestamp.
         members: member_id, joined (date), birthday, region, acquired_through; the last three with missing values.
-        touches: touch_id, member_id, timestamp, intervention ("none" included), channel (null for none), delivered, and the logged probability of
-            each arm as propensity_<arm>; sorted by member_id and timestamp. Unit of assignment: a member in a campaign.
+        touches: touch_id, member_id, timestamp, intervention ("none" included), channel (null for none), delivered, and the logged
+            probability of each arm as propensity_<arm>; one row for each assignment; sorted by member_id and timestamp.
         truth: member_id, as_of (midnight, UTC), horizon_days, true_risk, effect_<intervention>; one row for each member who had joined.
             true_risk = P(no event of a `QUALIFYING` type in [as_of, as_of + horizon)) given the latent state at as_of, under the logging
             policy. effect = P(such an event | assigned at as_of) - P(such an event | "none" at as_of), the logging policy
@@ -132,7 +111,7 @@ class _Block:
         extra = (config.actions_per_visit - 1) * np.exp(0.5 * rng.standard_normal(members) - 0.125)
         return _Block(
             first=first,
-            traits=Traits(joined, slot, level, fixed, own_shifts(members, rng)),
+            traits=Traits(joined, slot, level, fixed, law.own_shifts(members, rng)),
             mix=(weight.cumsum(axis=1) / weight.sum(axis=1, keepdims=True)).astype(np.float32),
             hour=(19 - 6 * rng.beta(1.5, 3, members)).astype(np.float32),
             depth=(1 + extra).astype(np.float32),
@@ -155,20 +134,9 @@ class _Actions:
 
 
 @dataclass(frozen=True)
-class _Campaign:
-    """Assignments of one day; `propensity` of shape (n_rows, n_arms)."""
-
-    day: int
-    row: Integers
-    arm: Integers
-    delivered: Flags
-    propensity: Floats
-
-
-@dataclass(frozen=True)
 class _Diary:
     actions: list[_Actions] = field(default_factory=list)
-    campaigns: list[_Campaign] = field(default_factory=list)
+    campaigns: dict[int, Campaign] = field(default_factory=dict)
     foresights: dict[int, Foresight] = field(default_factory=dict)
 
 
@@ -176,7 +144,7 @@ def _live(block: _Block, config: SimulationConfig, rng: np.random.Generator) -> 
     """From the founding of the community to the end of the log; the diary begins on day 0."""
     diary, (seer,) = _Diary(), rng.spawn(1)
     truth_days = {(as_of - config.start).days for as_of in config.truth_dates}
-    state = arrive(block.traits, config.visits_per_day, rng)
+    state = law.arrive(block.traits, config.visits_per_day, rng)
     for day in range(-config.history_days, config.days + 1):
         before, present = np.searchsorted(block.traits.joined_day, (day, day + 1))
         if day in truth_days:
@@ -192,26 +160,16 @@ def _live_day(
 ) -> None:
     traits, today = block.traits.of(present), state.of(present)
     tenure = day - traits.joined_day
-    advance(today, tenure, rng.standard_normal(len(tenure), dtype=np.float32), rng)
-    campaign = _run_campaign(traits, today, day, config, rng)
-    rate = visit_rate(traits.level, today, season(day, config))
+    law.advance(today, tenure, rng.standard_normal(len(tenure), dtype=np.float32), rng)
+    campaign = law.run_campaign(traits, today, day, 1, config, rng)
+    today.boost[campaign.row] += campaign.boost[:, 0]
+    rate = law.visit_rate(traits.level, today, law.season(day, config))
     visits = np.maximum(rng.poisson(rate), tenure == 0)
-    today.habit[...] += (visits - today.habit) / np.float32(HABIT_DAYS)
+    today.habit[...] += (visits - today.habit) / np.float32(law.HABIT_DAYS)
     today.last_visit[visits > 0] = day
     if day >= 0:
-        diary.campaigns.append(campaign)
+        diary.campaigns[day] = campaign
         diary.actions.extend(_log_day(block, today, visits, rate, day, rng))
-
-
-def _run_campaign(traits: Traits, state: State, day: int, config: SimulationConfig, rng: np.random.Generator) -> _Campaign:
-    rows = audience(traits, state.last_visit, day, config)
-    driven = drivers(traits.of(rows), state.habit[rows], day)
-    propensity = propensities(driven)
-    arm = draw_arms(propensity, 1, rng)[:, 0]
-    delivered = rng.random(len(rows), dtype=np.float32) < DELIVERY[arm]
-    shift = shifts(traits.of(rows), driven, config)[np.arange(len(rows)), arm]
-    state.boost[rows] += shift * delivered
-    return _Campaign(day, rows, arm, delivered, propensity)
 
 
 def _log_day(block: _Block, state: State, visits: Integers, rate: Floats, day: int, rng: np.random.Generator) -> Iterator[_Actions]:
@@ -271,11 +229,12 @@ def _member_frame(block: _Block, config: SimulationConfig, rng: np.random.Genera
 
 
 def _touch_frame(block: _Block, diary: _Diary, first: int, config: SimulationConfig, rng: np.random.Generator) -> pl.DataFrame:
-    row = np.concatenate([campaign.row for campaign in diary.campaigns])
-    day = np.repeat([campaign.day for campaign in diary.campaigns], [len(campaign.row) for campaign in diary.campaigns])
+    campaigns = list(diary.campaigns.values())
+    row = np.concatenate([campaign.row for campaign in campaigns])
+    day = np.repeat(list(diary.campaigns), [len(campaign.row) for campaign in campaigns])
     order = np.lexsort((day, row))
-    arm = np.concatenate([campaign.arm for campaign in diary.campaigns])[order]
-    propensity = np.concatenate([campaign.propensity for campaign in diary.campaigns])[order].astype(np.float64)
+    arm = np.concatenate([campaign.arm[:, 0] for campaign in campaigns])[order]
+    propensity = np.concatenate([campaign.propensity for campaign in campaigns])[order].astype(np.float64)
     propensity /= propensity.sum(axis=1, keepdims=True)
     micros = day[order] * _DAY + _TOUCH_TIME // timedelta(microseconds=1)
     return pl.DataFrame(
@@ -285,7 +244,7 @@ def _touch_frame(block: _Block, diary: _Diary, first: int, config: SimulationCon
             "timestamp": _moments(micros, config),
             "intervention": _names(ARM_IDS, arm),
             "channel": _touch_channels(arm, rng),
-            "delivered": np.concatenate([campaign.delivered for campaign in diary.campaigns])[order],
+            "delivered": np.concatenate([campaign.delivered[:, 0] for campaign in campaigns])[order],
         }
     ).with_columns(pl.Series(f"propensity_{name}", propensity[:, column]) for column, name in enumerate(ARM_IDS))
 
