@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import time  # noqa: TC003 - pydantic resolves the annotation at run time
+from datetime import time
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from models.agreement import check_agreement
+
 DAY_US = 86_400_000_000
 Language = Literal["en", "zh"]
 Stage = Literal["new", "growing", "active", "stable", "silent", "lost"]
 STAGES: tuple[Stage, ...] = ("new", "growing", "active", "stable", "silent", "lost")
+Tag = Literal["newcomer_at_risk", "interest_decay", "demand_mismatch", "estrangement", "win_back_candidate", "high_value"]
+TAGS: tuple[Tag, ...] = ("newcomer_at_risk", "interest_decay", "demand_mismatch", "estrangement", "win_back_candidate", "high_value")
 NO_ACTION = "none"
 
 
@@ -34,6 +38,7 @@ PositiveDays = Annotated[int, Field(gt=0, le=3650)]
 RisingDays = Annotated[tuple[PositiveDays, ...], Field(min_length=1), AfterValidator(_ascending)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Share = Annotated[float, Field(ge=0, le=1)]
+WeightedContext = Annotated[str, Field(pattern=rf"^({'|'.join(STAGES)}|channel:.+)$")]
 
 
 class Declared(BaseModel):
@@ -141,16 +146,28 @@ class Tier(Declared):
 
 
 class Lifecycle(Declared):
-    """Thresholds of stages and tags. Days count since the last qualifying event, or since joining for `new_days`."""
+    """Thresholds of stages and tags; models/lifecycle.py states the rules that use them.
+
+    Days count since the last qualifying event, or since joining for `new_days` and `newcomer_hours`. The last `trend_days` or so are set
+    against the time before. `service_signals` are contacts with the service, `satisfaction_signals` ratings (higher is better). Members
+    worth at least `high_value` have that tag; left out, it is the value of the highest of several tiers.
+    """
 
     new_days: PositiveDays = 30
     silent_days: PositiveDays = 7
     lost_days: PositiveDays = 30
     stable_days: PositiveDays = 180
+    trend_days: PositiveDays = 14
     growing_ratio: Annotated[float, Field(gt=1)] = 1.5
     fading_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.5
     low_weekly_events: Annotated[float, Field(ge=0)] = 3.0
     high_weekly_events: Annotated[float, Field(ge=0)] = 5.0
+    newcomer_hours: Annotated[int, Field(gt=0)] = 72
+    newcomer_silent_hours: Annotated[int, Field(gt=0)] = 24
+    win_back_contributions: Annotated[int, Field(ge=1)] = 5
+    high_value: Annotated[float, Field(gt=0)] | None = None
+    service_signals: tuple[str, ...] = ()
+    satisfaction_signals: tuple[str, ...] = ()
     tiers: Annotated[tuple[Tier, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -177,11 +194,11 @@ class Value(Declared):
 
 
 class Eligibility(Declared):
-    """May this member have it at all? Every given rule must hold; a rule that is left out does not bind. Bounds are inclusive."""
+    """May this member have it at all? Every given rule must hold, bounds included; of `tags` one suffices. A rule left out does not bind."""
 
     stages: tuple[Stage, ...] | None = None
     tiers: tuple[str, ...] | None = None
-    tags: tuple[str, ...] | None = None
+    tags: tuple[Tag, ...] | None = None
     min_tenure_days: float | None = None
     max_tenure_days: float | None = None
     min_days_silent: float | None = None
@@ -195,7 +212,8 @@ class Intervention(Declared):
 
     `starting_uplift` is the change of retention (a share, may be negative) believed for a member of usual risk before there are data;
     `starting_evidence` is how many members a trial would need to be worth as much as that belief; `lever_weight` bounds what
-    the psychological lever may add or take away.
+    the psychological lever may add or take away. `context_weights` maps the name of a stage, or `channel:<name>` of one of its
+    channels, to a factor of the priority; a context that it leaves out weighs 1, and a stage and a channel multiply.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -203,7 +221,7 @@ class Intervention(Declared):
     category: Literal["incentive", "content", "social", "recognition", "service"]
     lever: Literal["reciprocity", "loss_aversion", "scarcity", "curiosity", "competence", "belonging", "status", "care"]
     lever_weight: Annotated[float, Field(ge=0.5, le=1.5)] = 1.0
-    context_weights: dict[str, Annotated[float, Field(ge=0, le=2)]] = {}
+    context_weights: dict[WeightedContext, Annotated[float, Field(ge=0, le=2)]] = {}
     channels: Annotated[tuple[Name, ...], Field(min_length=1)]
     cost: Annotated[float, Field(ge=0)]
     starting_uplift: Annotated[float, Field(ge=-1, le=1)]
@@ -277,28 +295,18 @@ class Community(Declared):
     policy: Policy = Policy()
 
     @model_validator(mode="after")
-    def _names_agree(self) -> Self:
-        _refuse_repeats("signals", [signal.name for signal in self.signals])
-        _refuse_repeats("event_types of signals", [kind for signal in self.signals for kind in signal.event_types])
-        _refuse_repeats("interventions", [intervention.id for intervention in self.interventions])
-        _refuse_repeats("tiers", [tier.name for tier in self.lifecycle.tiers])
-        if not any(signal.qualifying for signal in self.signals):
-            message = "signals: at least one must be qualifying, else every member is always silent"
-            raise ValueError(message)
-        if self.lookback_days < max(self.windows_days[-1], self.churn.active_days):
-            message = f"lookback_days {self.lookback_days} must reach the longest window ({self.windows_days[-1]}) and active_days ({self.churn.active_days})"
-            raise ValueError(message)
-        known = {tier.name for tier in self.lifecycle.tiers}
-        for intervention in self.interventions:
-            unknown = sorted(set(intervention.eligibility.tiers or ()) - known)
-            if unknown:
-                message = f"interventions.{intervention.id}.eligibility.tiers: unknown tier {unknown[0]!r}; declared are {sorted(known)}"
-                raise ValueError(message)
+    def _parts_agree(self) -> Self:
+        check_agreement(self)
         return self
 
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Every channel of the catalogue, in the order in which it first names them."""
+        return tuple(dict.fromkeys(channel for intervention in self.interventions for channel in intervention.channels))
 
     @property
     def signal_of_type(self) -> dict[str, int]:
@@ -308,10 +316,3 @@ class Community(Declared):
     def intervention(self, intervention_id: str) -> Intervention:
         """Raises KeyError for an id that the catalogue does not have."""
         return {candidate.id: candidate for candidate in self.interventions}[intervention_id]
-
-
-def _refuse_repeats(what: str, names: list[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        message = f"{what}: {repeated[0]!r} is given more than once"
-        raise ValueError(message)
