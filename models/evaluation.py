@@ -14,6 +14,7 @@ from models.intervals import (
     FloatArray,
     Members,
     bootstrap_members,
+    dot,
     members_of_rows,
     percentile_interval,
     reflected_interval,
@@ -107,8 +108,8 @@ class CalibrationFit:
 
     def on_draw(self, draw: FloatArray) -> FloatArray:
         """One Newton step from the solution: the one-step bootstrap of Schucany and Wang (1991)."""
-        gradient = draw @ self.gradient
-        curvature = (draw @ self.curvature).reshape(len(gradient), -1) + FIT_PRECISION * np.eye(len(gradient))
+        gradient = dot(draw, self.gradient)
+        curvature = dot(draw, self.curvature).reshape(len(gradient), -1) + FIT_PRECISION * np.eye(len(gradient))
         return self.solution + np.linalg.solve(curvature, gradient)
 
 
@@ -132,7 +133,7 @@ class Resample:
     sums: MemberSums
 
     def mean(self, per_member: FloatArray) -> float:
-        return float(self.draw @ per_member / (self.draw @ self.sums.rows))
+        return float(dot(self.draw, per_member) / dot(self.draw, self.sums.rows))
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ def log_loss_difference(
     totals, rows = members.sums(excess), members.sums(np.ones(len(excess)))
 
     def difference(draw: FloatArray) -> FloatArray:
-        return np.array([draw @ totals / (draw @ rows)])
+        return np.array([dot(draw, totals) / dot(draw, rows)])
 
     draws = bootstrap_members(difference, members, rng=rng, resamples=resamples)
     return percentile_interval(float(excess.mean()), draws[:, 0], level)

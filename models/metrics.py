@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import InputError, NotEnoughData
-from models.intervals import FloatArray, IntArray
+from models.intervals import FloatArray, IntArray, dot
 from models.profit import DEFAULT_ECONOMICS, CampaignEconomics, maximum_profit
 
 ECE_BINS = 10
@@ -50,11 +50,11 @@ class Tally:
     def auc(self) -> float:
         churned = self.found[-1]
         retained = self.reached[-1] - churned
-        return float(self.retained @ (self.found - self.churned / 2) / (churned * retained))
+        return float(dot(self.retained, self.found - self.churned / 2) / (churned * retained))
 
     def average_precision(self) -> float:
         precision = self.found / np.maximum(self.reached, np.finfo(np.float64).tiny)
-        return float(self.churned @ precision / self.found[-1])
+        return float(dot(self.churned, precision) / self.found[-1])
 
     def ece(self, n_bins: int = ECE_BINS) -> float:
         gap = np.cumsum(self.churned - self.mass * self.probability)
