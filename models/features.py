@@ -163,7 +163,10 @@ def _cut(events: EventArrays, snapshots: Snapshots, lookback_days: int) -> tuple
 
 
 def lower_bound(values: np.ndarray, low: np.ndarray, high: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """For each row the first position in `[low, high)` with `values[position] >= target`, else `high`: a binary search for all rows at once."""
+    """For each row the first position in `[low, high)` with `values[position] >= target`, else `high`.
+
+    A binary search for all rows at once; `values` must rise within each `[low, high)`.
+    """
     if len(low) == 1:
         return low + np.searchsorted(values[low[0] : high[0]], target)
     low, high = low.copy(), high.copy()
