@@ -73,15 +73,15 @@ def bootstrap_members(
     """Values of `statistic`, shape (n_kept, n_values), on draws of members with replacement.
 
     `statistic` maps a draw to its values; a draw on which any of them is not finite (one class only) is dropped.
-    Cluster bootstrap: Davison and Hinkley 1997, section 3.8. Raises NotEnoughData unless half of the draws remain.
+    Cluster bootstrap: Davison and Hinkley 1997, section 3.8. Raises NotEnoughData on a single member, or if no draw
+    is kept.
     """
+    if members.n < 2:
+        raise NotEnoughData("interval: the rows belong to one member; evaluate on at least two members")
     values = np.array([statistic(draw) for draw in members.draws(rng, resamples)])
     kept: FloatArray = values[np.isfinite(values).all(axis=1)]
-    if len(kept) * 2 < resamples:
-        raise NotEnoughData(
-            f"interval: {resamples - len(kept)} of {resamples} resamples of {members.n} members hold one class only; "
-            "evaluate on more members"
-        )
+    if not len(kept):
+        raise NotEnoughData(f"interval: none of {resamples} resamples holds both classes; evaluate on more members")
     return kept
 
 
