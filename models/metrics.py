@@ -200,6 +200,11 @@ def _checked_rows(churned: npt.ArrayLike, probability: npt.ArrayLike) -> _Rows:
             f"evaluation: {rows.churned.shape} outcomes for {rows.probability.shape} probabilities; "
             "give one outcome and one probability per row"
         )
+    unlabelled = ~np.isin(rows.churned, [0.0, 1.0])
+    if unlabelled.any():
+        raise InputError(
+            f"evaluation: outcome {rows.churned[unlabelled][0]} is neither 0 (retained) nor 1 (churned); leave censored rows out"
+        )
     outside = ~((rows.probability >= 0) & (rows.probability <= 1))
     if outside.any():
         raise InputError(f"evaluation: probability {rows.probability[outside][0]} lies outside [0, 1]; give probabilities, not margins")

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.integrate import quad
 from scipy.special import expit, logit
-from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 from sklearn.metrics import log_loss as sklearn_log_loss
@@ -35,7 +33,6 @@ from models.evaluation import (
     log_loss_difference,
 )
 from models.intervals import FloatArray, IntArray
-from models.profit import CampaignEconomics
 
 
 @dataclass(frozen=True)
@@ -119,44 +116,6 @@ def test_lift_of_a_constant_risk_is_one() -> None:
     assert lift_at(0.05, [1, 0, 0, 1, 0, 0, 0], [0.3] * 7) == pytest.approx(1.0)
 
 
-def profit_by_integration(rows: Rows, economics: CampaignEconomics) -> float:
-    """The definition: the best cut-off is searched anew at every acceptance, over all cut-offs and not the hull."""
-    order = np.argsort(-rows.probability, kind="stable")
-    last_of_tie = np.flatnonzero(np.diff(rows.probability[order], append=-1.0))
-    churned = np.append(0.0, np.cumsum(rows.churned[order])[last_of_tie]) / len(order)
-    retained = np.append(0.0, np.cumsum(1 - rows.churned[order])[last_of_tie]) / len(order)
-    per_retained = economics.offer_cost + economics.contact_cost
-
-    def profit(acceptance: float) -> float:
-        per_churned = acceptance * (economics.clv - economics.offer_cost) - economics.contact_cost
-        best = float((per_churned * churned - per_retained * retained).max())
-        return best * float(beta.pdf(acceptance, economics.acceptance_alpha, economics.acceptance_beta))
-
-    return sum(quad(profit, low, low + 0.05, limit=200)[0] for low in np.arange(0, 1, 0.05))
-
-
-@pytest.mark.parametrize(
-    "economics",
-    [
-        CampaignEconomics(),
-        CampaignEconomics(clv=60.0, offer_cost=15.0, contact_cost=4.0, acceptance_alpha=2.0, acceptance_beta=3.0),
-        CampaignEconomics(clv=20.0, offer_cost=15.0, contact_cost=6.0),
-    ],
-)
-def test_expected_maximum_profit_equals_its_integral(economics: CampaignEconomics) -> None:
-    rows = rows_with_ties(120, seed=4)
-    expected = profit_by_integration(rows, economics)
-    assert empc(rows.churned, rows.probability, economics=economics) == pytest.approx(expected, rel=1e-5, abs=1e-7)
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_a_better_ranking_never_earns_less(seed: int) -> None:
-    rows = rows_with_ties(60, seed)
-    if 0 < rows.churned.sum() < 60:
-        assert empc(rows.churned, rows.churned) >= empc(rows.churned, rows.probability) - 1e-9
-        assert empc(rows.churned, rows.probability) >= empc(rows.churned, np.full(60, 0.5)) - 1e-9
-
-
 def test_calibration_slope_and_intercept_recover_a_planted_distortion() -> None:
     """Predicted log-odds are twice the true ones minus 1: slope 1/2; the intercept restores the base rate."""
     rng = np.random.default_rng(5)
@@ -228,7 +187,8 @@ def test_intervals_over_members_cover_the_truth_where_intervals_over_rows_do_not
     rng = np.random.default_rng(16)
     large = rows_of_members(rng, 200_000, 1)
     truth = auc(large.churned, large.probability)
-    over_members, over_rows = [], []
+    over_members: list[bool] = []
+    over_rows: list[bool] = []
     for _ in range(150):
         rows = rows_of_members(rng, 60, 8)
         flat = np.full(len(rows.member), 0.5)
@@ -322,6 +282,8 @@ def test_rows_that_do_not_fit_together_are_refused() -> None:
         auc([0, 1], [0.1, 0.2, 0.3])
     with pytest.raises(InputError, match=r"probability 1\.5 lies outside"):
         brier([0, 1], [0.1, 1.5])
+    with pytest.raises(InputError, match="outcome 2.0 is neither 0 .* nor 1"):
+        ece([0, 2], [0.1, 0.5])
     with pytest.raises(InputError, match="nan lies outside"):
         log_loss([0, 1], [0.1, np.nan])
     with pytest.raises(InputError, match="one code per row"):
