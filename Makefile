@@ -58,7 +58,7 @@ bench: .venv/.dev ## print the figures of tests/benchmarks
 	@$(BIN)/python -m tests.benchmarks
 
 notebooks: .venv/.dev ## run the notebooks again, in place
-	@$(BIN)/jupyter execute --inplace notebooks/*.ipynb
+	@$(BIN)/python -m tests.notebooks
 
 lock: .venv/.dev ## pin every dependency again; UPGRADE=--upgrade takes the newest releases
 	@$(COMPILE) pyproject.toml -o requirements.lock
