@@ -194,7 +194,7 @@ class Value(Declared):
 
 
 class Eligibility(Declared):
-    """May this member have it at all? Every given rule must hold, bounds included; of `tags` one suffices. A rule left out does not bind."""
+    """May this member have it at all? Every given rule must hold, bounds included; of `tags` one suffices. One left out does not bind."""
 
     stages: tuple[Stage, ...] | None = None
     tiers: tuple[str, ...] | None = None

@@ -1,0 +1,95 @@
+"""From worth to a choice. A policy is a distribution over the actions; choosing is sampling from it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.community import STAGES
+from models.interventions import Refusals, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from models.arrays import Flags, Floats, Integers
+    from models.community import Community, Policy
+
+GLOBAL_CONTROL = Rule("control", "global_control")
+
+
+def context_weights(community: Community, stage: Integers, channel: Integers) -> Floats:
+    """For stage (n,): positions in STAGES; channel (n, n_interventions): positions in the community's channels. Shape of `channel`.
+
+    The weight of the stage times that of the candidate's channel; 1 for what an intervention's `context_weights` leaves out.
+    """
+    by_stage = _weight_table(community, STAGES)
+    by_channel = _weight_table(community, [f"channel:{name}" for name in community.channels])
+    return by_stage[:, stage].T * by_channel[np.arange(len(by_channel)), channel]
+
+
+def _weight_table(community: Community, contexts: Sequence[str]) -> Floats:
+    """(n_interventions, n_contexts)."""
+    return np.array([[intervention.context_weights.get(name, 1.0) for name in contexts] for intervention in community.interventions])
+
+
+def priorities(community: Community, context_weight: Floats, uplift: Floats, value: Floats) -> Floats:
+    """context_weight x lever_weight x (uplift x value) - cost, in money, shape (n_members, n_interventions); doing nothing has 0."""
+    lever = np.array([intervention.lever_weight for intervention in community.interventions])
+    cost = np.array([intervention.cost for intervention in community.interventions])
+    worth: Floats = context_weight * lever * (uplift * value[:, None]) - cost
+    return worth
+
+
+def control_refusals(member_ids: Sequence[str], policy: Policy, n_interventions: int) -> Refusals:
+    """Every candidate of a member of the global control."""
+    control = in_control(member_ids, policy)
+    return Refusals((GLOBAL_CONTROL,), np.repeat(control.astype(np.int16)[:, None], n_interventions, axis=1))
+
+
+def in_control(member_ids: Iterable[str], policy: Policy) -> Flags:
+    """(n,): is the salted hash of the id, as a number in [0, 1), below `control_share`? A larger share keeps the members of a smaller."""
+    return draws_of(f"{policy.control_salt}:{member_id}" for member_id in member_ids) < policy.control_share
+
+
+def propensities(priorities: Floats, allowed: Flags, exploration: float) -> Floats:
+    """Probability of each action, `none` first: shape (n_members, 1 + n_interventions) for arguments of (n_members, n_interventions).
+
+    With k allowed actions, doing nothing among them, each has e = min(exploration, 1/k) and the best has 1 - (k - 1) e. Ties go to the
+    first in order, so to doing nothing before all. What is not allowed has 0.
+    """
+    number = 1 + allowed.sum(axis=1)
+    least = np.minimum(exploration, 1 / number)
+    probability = np.column_stack([least, allowed * least[:, None]])
+    probability[np.arange(len(probability)), best_action(priorities, allowed)] = 1 - (number - 1) * least
+    return probability
+
+
+def best_action(priorities: Floats, allowed: Flags) -> Integers:
+    """(n_members,): 0 for doing nothing, else 1 + position of the allowed intervention of highest priority; ties as in `propensities`."""
+    worth = np.where(allowed, priorities, -np.inf)
+    best: Integers = np.argmax(np.column_stack([np.zeros(len(worth)), worth]), axis=1)
+    return best
+
+
+def choose(probabilities: Floats, draw: Floats) -> Integers:
+    """The first action whose cumulated probability exceeds the draw: (n_members,) for (n_members, n_actions) and draws in [0, 1).
+
+    What has probability 0 is never chosen, whatever rounding leaves of the last step up to 1.
+    """
+    passed = (draw[:, None] >= probabilities.cumsum(axis=1)).sum(axis=1)
+    last = probabilities.shape[1] - 1 - np.argmax(probabilities[:, ::-1] > 0, axis=1)
+    chosen: Integers = np.minimum(passed, last)
+    return chosen
+
+
+def draw_of(decision_id: str) -> float:
+    """The first 53 bits of SHA-256 of the id (UTF-8), over 2^53: uniform in [0, 1), and the same whenever the decision is replayed."""
+    digest = hashlib.sha256(decision_id.encode()).digest()
+    return (int.from_bytes(digest[:8]) >> 11) / (1 << 53)
+
+
+def draws_of(decision_ids: Iterable[str]) -> Floats:
+    """`draw_of` each, shape (n,)."""
+    return np.fromiter((draw_of(decision_id) for decision_id in decision_ids), dtype=np.float64)
