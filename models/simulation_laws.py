@@ -22,6 +22,8 @@ from datetime import date, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from models.errors import InputError
+
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -88,7 +90,7 @@ class SimulationConfig:
     block_members: int = 10_000
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a field outside its bounds."""
+        """Raise InputError for a field outside its bounds."""
         for name in ("members", "days", "history_days", "campaign_weeks", "block_members"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in ("visits_per_day", "visits_spread"):
@@ -111,7 +113,7 @@ class SimulationConfig:
 
 def _require(name: str, value: object, holds: bool, allowed: str) -> None:  # noqa: FBT001  # the condition is the point
     if not holds:
-        raise ValueError(f"simulation.{name}: got {value!r}; it must be {allowed}")
+        raise InputError(f"simulation.{name}: got {value!r}; it must be {allowed}")
 
 
 @dataclass(frozen=True)
