@@ -48,7 +48,7 @@ class Platt:
 class Beta:
     """sigmoid(a ln p - b ln(1 - p) + c) with p = sigmoid(margin) and a, b >= 0.
 
-    The family of likelihood ratios between two beta distributions (Kull, Silva Filho and Flach 2017, section 4).
+    The family of likelihood ratios between two beta distributions (Kull, Silva Filho and Flach 2017).
     """
 
     a: float

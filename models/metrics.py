@@ -136,7 +136,7 @@ def row_log_loss(churned: npt.ArrayLike, probability: npt.ArrayLike) -> FloatArr
 def ece(churned: npt.ArrayLike, probability: npt.ArrayLike, weight: npt.ArrayLike | None = None, n_bins: int = ECE_BINS) -> float:
     """Expected calibration error: sum_b |sum of (y - p) in bin b| / n, over bins of equal mass.
 
-    Bins are cut on p (Naeini, Cooper and Hauskrecht 2015; equal mass: Nixon et al. 2019, section 3); rows of equal p
+    Bins are cut on p (Naeini, Cooper and Hauskrecht 2015; equal mass: Nixon et al. 2019); rows of equal p
     lie in the bin of the middle of their mass, so a tie is never split. A perfect model still shows about
     sqrt(2 n_bins p (1 - p) / (pi n)) by chance.
     """

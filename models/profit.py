@@ -12,7 +12,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CampaignEconomics:
-    """Money of one campaign; the defaults are those of Verbraken, Verbeke and Baesens (2013), section 6.
+    """Money of one campaign; the defaults are those of Verbraken, Verbeke and Baesens (2013).
 
     A contacted churner accepts with probability gamma ~ Beta(`acceptance_alpha`, `acceptance_beta`) and then brings
     `clv - offer_cost - contact_cost`; a contacted member who would have stayed costs `offer_cost + contact_cost`.
@@ -68,7 +68,7 @@ def maximum_profit(churned: FloatArray, retained: FloatArray, economics: Campaig
     `(gamma (CLV - d) - f) pi0 F0 - (d + f) pi1 F1`;
     EMPC integrates its maximum over the cut-off against the density of gamma. Along the convex hull each vertex is
     optimal between two values of gamma, and on such an interval the integral is a difference of incomplete beta
-    functions. Source: Verbraken, Verbeke and Baesens (2013), IEEE TKDE 25(5), equations 11 to 16.
+    functions. Source: Verbraken, Verbeke and Baesens (2013), IEEE TKDE 25(5), 961-973.
     """
     hull = roc_hull(churned, retained)
     cuts = _acceptance_cuts(hull, economics)

@@ -282,7 +282,7 @@ def test_rows_that_do_not_fit_together_are_refused() -> None:
         auc([0, 1], [0.1, 0.2, 0.3])
     with pytest.raises(InputError, match=r"probability 1\.5 lies outside"):
         brier([0, 1], [0.1, 1.5])
-    with pytest.raises(InputError, match="outcome 2.0 is neither 0 .* nor 1"):
+    with pytest.raises(InputError, match=r"outcome 2\.0 is neither 0 .* nor 1"):
         ece([0, 2], [0.1, 0.5])
     with pytest.raises(InputError, match="nan lies outside"):
         log_loss([0, 1], [0.1, np.nan])
