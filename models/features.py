@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from models.community import DAY_US
-from models.feature_kernel import KERNEL_VERSION, Block, Layout, block_features
+from models.feature_block import Block, Layout
+from models.feature_kernel import KERNEL_VERSION, block_features
 
 if TYPE_CHECKING:
     from models.community import Community
@@ -34,6 +37,67 @@ class Feature:
     family: Family
     signal: str
     window_days: int | None = None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One line of the table of features: a column for each signal in `over` and each window in `windows`.
+
+    `over`: every signal (`touch` among them where touches are declared), those with a value, all qualifying ones together, or touches.
+    `windows`: none, all of them, or those whose double is a window too.
+    """
+
+    name: str
+    family: Family
+    over: Literal["each", "valued", "any", "touch"]
+    windows: Literal["none", "all", "doubled"]
+    meaning: str
+
+
+# The terms of the table. The window of w days is `as_of - w d <= timestamp < as_of`; the longest is the lookback, and no event
+# outside it is read. Days and weeks are counted back from `as_of`, 24 h and 7 x 24 h each, and are not days of the calendar: day 0 is
+# `as_of - 24 h <= timestamp < as_of`. A gap is the number of days from one active day to the next. Seen days are the tenure, at least 1
+# and at most the lookback. What divides by nothing is NaN.
+DEFINITIONS = (
+    Definition("{signal}_count_{days}d", "volume", "each", "all", "events in the window"),
+    Definition("{signal}_active_days_{days}d", "volume", "each", "all", "days with an event in the window"),
+    Definition("days_since_{signal}", "recency", "each", "none", "days from the latest event to as_of; NaN without one"),
+    Definition("{signal}_share", "variety", "each", "none", "its events / the events of all signals, touches included"),
+    Definition(
+        "{signal}_trend_{days}d", "volume", "each", "doubled", "log((1 + events in the window) / (1 + events in the window before it))"
+    ),
+    Definition("{signal}_sum_{days}d", "value", "valued", "all", "sum of the values in the window; an event without a value adds 0"),
+    Definition("{signal}_value_mean", "value", "valued", "none", "mean of the values in the lookback; events without one are passed over"),
+    Definition("{signal}_value_last", "value", "valued", "none", "value of the latest event that has one"),
+    Definition("any_count_{days}d", "volume", "any", "all", "qualifying events in the window"),
+    Definition("any_active_days_{days}d", "volume", "any", "all", "active days in the window: days with a qualifying event"),
+    Definition("any_trend_{days}d", "volume", "any", "doubled", "as the trend of a signal, of qualifying events"),
+    Definition("days_since_any", "recency", "any", "none", "days from the latest qualifying event to as_of; NaN without one"),
+    Definition("tenure_days", "tenure", "any", "none", "days from joining to as_of, at least 0, not cut by the lookback"),
+    Definition("any_per_week", "volume", "any", "none", "7 x qualifying events in the lookback / seen days"),
+    Definition("silent_share_of_tenure", "recency", "any", "none", "days_since_any / seen days"),
+    Definition("first_seen_days", "tenure", "any", "none", "days from the first qualifying event in the lookback to as_of"),
+    Definition("gap_mean", "rhythm", "any", "none", "mean gap; NaN with fewer than two active days"),
+    Definition("gap_sd", "rhythm", "any", "none", "standard deviation of the gaps, divided by their number; 0 for one gap"),
+    Definition("gap_max", "rhythm", "any", "none", "longest gap"),
+    Definition("gap_now_to_usual", "rhythm", "any", "none", "days_since_any / gap_mean"),
+    Definition("gap_now_z", "rhythm", "any", "none", "(days_since_any - gap_mean) / (gap_sd + 1)"),
+    Definition("regularity", "rhythm", "any", "none", "gap_mean / (gap_mean + gap_sd): 1 for even gaps"),
+    Definition("active_weeks", "rhythm", "any", "none", "weeks with a qualifying event in the lookback"),
+    Definition("active_weeks_share", "rhythm", "any", "none", "active_weeks / seen weeks, the last begun one counted whole"),
+    Definition("week_streak", "rhythm", "any", "none", "active weeks without a break, the week up to as_of first; 0 if that one is silent"),
+    Definition("signals_used_{days}d", "variety", "any", "all", "qualifying signals with an event in the window"),
+    Definition("signal_entropy", "variety", "any", "none", "entropy in nats of the mix of qualifying signals in the lookback"),
+    Definition(
+        "night_share", "timing", "any", "none", "qualifying events from 0:00 to 6:00 by the community's clock as it stands at as_of"
+    ),
+    Definition("morning_share", "timing", "any", "none", "the same from 6:00 to 12:00"),
+    Definition("afternoon_share", "timing", "any", "none", "the same from 12:00 to 18:00"),
+    Definition("evening_share", "timing", "any", "none", "the same from 18:00 to 24:00"),
+    Definition("weekend_share", "timing", "any", "none", "the same on Saturday and Sunday"),
+    Definition("touches_answered", "response", "touch", "none", "touches at least 72 h old with a qualifying event after them within 72 h"),
+    Definition("touches_answered_share", "response", "touch", "none", "touches_answered / touches at least 72 h old"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +124,7 @@ class FeatureSpec:
 
     @cached_property
     def layout(self) -> Layout:
-        uses = self._uses
+        uses = self.uses
         return Layout(
             windows=self.windows,
             qualifying=np.array([use.qualifying for use in uses]),
@@ -71,8 +135,12 @@ class FeatureSpec:
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
-        """The columns, in the order in which the kernel writes them."""
-        return tuple(_declare(self))
+        """The columns, in the order in which the kernel writes them; raises ValueError where two would have one name."""
+        features = tuple(_declare(self))
+        name, times = Counter(feature.name for feature in features).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"{times} features are named {name!r}; rename the signal: {ANY!r} and {TOUCH!r} are taken")
+        return features
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -85,7 +153,8 @@ class FeatureSpec:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
-    def _uses(self) -> tuple[SignalUse, ...]:
+    def uses(self) -> tuple[SignalUse, ...]:
+        """The signals as `EventArrays.signal` numbers them."""
         return (*self.signals, SignalUse(TOUCH, qualifying=False, valued=False)) if self.touches else self.signals
 
     def position(self, name: str) -> int:
@@ -129,30 +198,20 @@ def compute_features(events: EventArrays, snapshots: Snapshots, spec: FeatureSpe
 
 
 def _declare(spec: FeatureSpec) -> list[Feature]:
-    windows = spec.windows
-    signals = [use.name for use in spec._uses]
-    table = [Feature(f"{s}_count_{w}d", "volume", s, w) for s in signals for w in windows]
-    table += [Feature(f"{s}_active_days_{w}d", "volume", s, w) for s in signals for w in windows]
-    table += [Feature(f"days_since_{s}", "recency", s) for s in signals]
-    table += [Feature(f"{s}_share", "variety", s) for s in signals]
-    table += [Feature(f"{s}_trend_{w}d", "volume", s, w) for s in signals for w in spec.layout.trend_days]
-    valued = [use.name for use in spec._uses if use.valued]
-    table += [Feature(f"{s}_sum_{w}d", "value", s, w) for s in valued for w in windows]
-    table += [Feature(f"{s}_{what}", "value", s) for what in ("value_mean", "value_last") for s in valued]
-    table += [Feature(f"any_count_{w}d", "volume", ANY, w) for w in windows]
-    table += [Feature(f"any_active_days_{w}d", "volume", ANY, w) for w in windows]
-    table += [Feature(f"any_trend_{w}d", "volume", ANY, w) for w in spec.layout.trend_days]
-    table += [Feature("days_since_any", "recency", ANY), Feature("tenure_days", "tenure", ANY), Feature("any_per_week", "volume", ANY)]
-    table += [Feature("silent_share_of_tenure", "recency", ANY), Feature("first_seen_days", "tenure", ANY)]
-    rhythm = ("gap_mean", "gap_sd", "gap_max", "gap_now_to_usual", "gap_now_z", "regularity")
-    table += [Feature(name, "rhythm", ANY) for name in rhythm]
-    table += [Feature(name, "rhythm", ANY) for name in ("active_weeks", "active_weeks_share", "week_streak")]
-    table += [Feature(f"signals_used_{w}d", "variety", ANY, w) for w in windows]
-    table += [Feature("signal_entropy", "variety", ANY)]
-    table += [Feature(name, "timing", ANY) for name in ("night_share", "morning_share", "afternoon_share", "evening_share", "weekend_share")]
-    if spec.touches:
-        table += [Feature("touches_answered", "response", TOUCH), Feature("touches_answered_share", "response", TOUCH)]
-    return table
+    uses = spec.uses
+    signals: dict[str, list[str]] = {
+        "each": [use.name for use in uses],
+        "valued": [use.name for use in uses if use.valued],
+        "any": [ANY],
+        "touch": [TOUCH] if spec.touches else [],
+    }
+    windows: dict[str, tuple[int | None, ...]] = {"none": (None,), "all": spec.windows, "doubled": spec.layout.trend_days}
+    return [
+        Feature(line.name.format(signal=signal, days=days), line.family, signal, days)
+        for line in DEFINITIONS
+        for signal in signals[line.over]
+        for days in windows[line.windows]
+    ]
 
 
 def _cut(events: EventArrays, snapshots: Snapshots, lookback_days: int) -> tuple[np.ndarray, np.ndarray]:
@@ -185,4 +244,4 @@ def _blocks(lengths: np.ndarray) -> list[tuple[int, int]]:
         return []
     weight = np.cumsum(lengths + 16) // BLOCK_EVENTS
     edges = [0, *(np.flatnonzero(np.diff(weight)) + 1).tolist(), n]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
