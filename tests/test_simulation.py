@@ -91,14 +91,30 @@ def test_the_true_risk_holds_over_ninety_days_and_across_later_campaigns():
         assert abs(deviations.mean()) < 4 * clustered_error(group["member_id"], deviations)
 
 
-@pytest.mark.parametrize("arm", [name for name in ARM_IDS if name != "none"])
-def test_propensity_weighting_of_the_log_finds_the_true_effects(arm):
-    rows = experiment_rows()
-    kept = 1 - rows["silent"].to_numpy().astype(float)
+def weighted_outcome(rows: pl.DataFrame, arm: str) -> np.ndarray:
+    """Unbiased for the effect of `arm` on each row: inverse propensity weights on the outcome, less the true risk as control variate."""
     weight = {name: (rows["intervention"] == name).to_numpy() / rows[f"propensity_{name}"].to_numpy() for name in (arm, "none")}
-    baseline = 1 - rows["true_risk"].to_numpy()
-    deviations = (weight[arm] - weight["none"]) * (kept - baseline) - rows[f"effect_{arm}"].to_numpy()
+    surprise = (rows["true_risk"] - rows["silent"].cast(pl.Float64)).to_numpy()
+    return (weight[arm] - weight["none"]) * surprise
+
+
+@pytest.mark.parametrize("arm", [name for name in ARM_IDS if name != "none"])
+def test_propensity_weighting_of_the_log_finds_the_true_average_effects(arm):
+    rows = experiment_rows()
+    deviations = weighted_outcome(rows, arm) - rows[f"effect_{arm}"].to_numpy()
     assert abs(deviations.mean()) < 4 * clustered_error(rows["member_id"], deviations)
+
+
+def test_members_differ_in_their_response_as_the_true_effects_say():
+    """The slope of the weighted outcome on the true effect, over members and interventions, is 1 and not 0."""
+    rows, arms = experiment_rows(), [name for name in ARM_IDS if name not in ("none", "question", "recognition_badge")]
+    effect = np.concatenate([rows[f"effect_{arm}"].to_numpy() for arm in arms])
+    outcome = np.concatenate([weighted_outcome(rows, arm) for arm in arms])
+    slope = (effect @ outcome) / (effect @ effect)
+    members = pl.concat([rows["member_id"]] * len(arms))
+    error = clustered_error(members, effect * (outcome - slope * effect)) * len(effect) / (effect @ effect)
+    assert error < 0.2
+    assert abs(slope - 1) < 3 * error
 
 
 def test_assignment_is_confounded_so_a_plain_comparison_of_arms_misleads():
