@@ -1,0 +1,154 @@
+"""Events, members, contacts, decisions, answers and keys in SQLite or PostgreSQL: what must outlive the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Self
+
+import polars as pl
+from sqlalchemy import Connection, Engine, delete, exists, literal, select
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from models import store_schema as schema
+from models import store_statements as statements
+from models.community import DAY_US, NO_ACTION, Community
+from models.errors import StoreUnavailable
+from models.events import EventArrays, EventLog
+from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past
+
+__all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", "Past", "Store"]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
+
+    engine: Engine
+
+    @classmethod
+    def open(cls, url: str, *, wait_seconds: float = 5.0) -> Self:
+        """Makes the tables where they are missing. `url` as SQLAlchemy reads it: sqlite:///path or postgresql+driver://..."""
+        store = cls(schema.open_database(url, wait_seconds))
+        with store._writing() as connection:
+            schema.metadata.create_all(connection)
+        return store
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _reading(self, *, writes: bool = False) -> Iterator[Connection]:
+        try:
+            with self.engine.execution_options(**{schema.WRITES: writes}).begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
+            cause = getattr(error, "orig", None) or error
+            raise StoreUnavailable(f"the store does not answer ({cause}); nothing was written, try again") from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._reading(writes=True) as connection:
+            yield connection
+
+    def ping(self) -> None:
+        with self._reading() as connection:
+            connection.execute(select(literal(1)))
+
+    def load_log(self, log: EventLog) -> Loaded:
+        """Adds what is not there yet: a second load of one log changes nothing. Assignments of `none` are no touches.
+
+        Rows without an id of their own get one from their content and their count among equal rows.
+        """
+        with self._writing() as connection:
+            return Loaded(
+                members=statements.load_members(connection, log),
+                events=statements.load_events(connection, log),
+                touches=statements.load_touches(connection, log),
+            )
+
+    def add_events(self, rows: Sequence[LoggedEvent]) -> list[bool]:
+        """For each row whether it is new. A member who was unknown joins with its first event."""
+        with self._writing() as connection:
+            return statements.add_events(connection, rows)
+
+    def api_events(self) -> pl.DataFrame:
+        """Events that came through the service, for training: event_id, member_id, timestamp, type, value, channel; in order of arrival."""
+        with self._reading() as connection:
+            return statements.api_events(connection)
+
+    def known(self, member_ids: Iterable[str]) -> frozenset[str]:
+        """Those of the members that the store has."""
+        column = schema.members.c.member_id
+        with self._reading() as connection:
+            return frozenset(connection.scalars(select(column).where(column.in_(set(member_ids)))))
+
+    def history(self, member_ids: Sequence[str], since_us: int, community: Community, added: Sequence[LoggedEvent] = ()) -> EventArrays:
+        """The members' events from `since_us` on, as `event_arrays` would give them for a log; `added` ones count as if they were stored.
+
+        Raises UnknownMember for an id that the store does not have.
+        """
+        with self._reading() as connection:
+            return statements.history(connection, member_ids, since_us, community, added)
+
+    def past(self, member_ids: Sequence[str], community: Community, as_of_us: int, added: Sequence[LoggedEvent] = ()) -> Past:
+        """History over the lookback, and the contacts over the longest cap and cooldown; raises UnknownMember."""
+        since_us = as_of_us - community.lookback_days * DAY_US
+        with self._reading() as connection:
+            return Past(
+                contacts_seen=tuple(statements.of_members(connection, member_ids, "contacts")),
+                contacts=statements.contacts(connection, member_ids, community, as_of_us),
+                events=statements.history(connection, member_ids, since_us, community, added),
+            )
+
+    def record(self, rows: Sequence[DecisionRow], answers: Sequence[Answer] = (), events: Sequence[LoggedEvent] = ()) -> frozenset[str]:
+        """Keep decisions, the answers given for them and the events that came with them: all, or nothing.
+
+        Returns the members whose contacts are no longer those that were seen; then nothing was written, and they are to be decided again.
+        """
+        reserving = [row for row in rows if row.chosen != NO_ACTION]
+        with self._writing() as connection:
+            stale = statements.stale(connection, reserving)
+            if not stale:
+                statements.add_events(connection, events)
+                statements.reserve(connection, reserving)
+                statements.insert(connection, schema.decisions, [asdict(row) for row in rows])
+                statements.answer(connection, answers)
+        return stale
+
+    def decision(self, decision_id: str) -> str | None:
+        """The stored body."""
+        table = schema.decisions.c
+        with self._reading() as connection:
+            return connection.scalar(select(table.body).where(table.decision_id == decision_id))
+
+    def claim(self, key_id: str, fingerprints: Sequence[tuple[str, str]], now_us: int) -> list[Claim]:
+        """For each (request id, fingerprint of its body) whether this is its first attempt; that one must be answered or released.
+
+        An attempt that did neither within a minute died, and its claim passes on.
+        """
+        with self._writing() as connection:
+            return [statements.claim(connection, key_id, request_id, fingerprint, now_us) for request_id, fingerprint in fingerprints]
+
+    def release(self, key_id: str, request_ids: Sequence[str]) -> None:
+        """Give up claims that no answer came of, so that they can be tried again."""
+        table = schema.requests.c
+        open_claims = delete(schema.requests).where(table.key_id == key_id, table.request_id.in_(request_ids), table.answer.is_(None))
+        with self._writing() as connection:
+            connection.execute(open_claims)
+
+    def add_key(self, key: KeyRow) -> None:
+        with self._writing() as connection:
+            statements.insert(connection, schema.api_keys, [asdict(key)])
+
+    def key(self, key_id: str) -> KeyRow | None:
+        table = schema.api_keys
+        with self._reading() as connection:
+            row = connection.execute(select(table).where(table.c.key_id == key_id)).mappings().one_or_none()
+        return None if row is None else KeyRow(**row)
+
+    def has_keys(self) -> bool:
+        with self._reading() as connection:
+            return bool(connection.scalar(select(exists().select_from(schema.api_keys))))

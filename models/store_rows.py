@@ -1,0 +1,182 @@
+"""Rows of the store: made from a log, and turned back into the flat arrays of the features."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from models.community import NO_ACTION
+from models.events import EventArrays, EventLog
+from models.interventions import ContactHistory
+
+ClaimState = Literal["new", "in_flight", "answered", "other_body"]
+
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True)
+class LoggedEvent:
+    """One event that came through the service. `event_id` None: the content is its identity, so that a repetition is the same event."""
+
+    member_id: str
+    timestamp_us: int
+    type: str
+    event_id: str | None = None
+    value: float | None = None
+    channel: str | None = None
+
+    @property
+    def identity(self) -> str:
+        return self.event_id or content_id(self.member_id, self.timestamp_us, self.type, self.value, 0)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Rows that were not there before."""
+
+    events: int
+    members: int
+    touches: int
+
+
+@dataclass(frozen=True)
+class Past:
+    """What the store knows of some members before `as_of`, in the order in which they were asked for.
+
+    contacts_seen (n_members,): how many contacts had been reserved when this was read.
+    """
+
+    events: EventArrays
+    contacts: ContactHistory
+    contacts_seen: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """A decision to be kept; where `chosen` is not `none` it takes one contact, provided that `contacts_seen` is still true."""
+
+    decision_id: str
+    member_id: str
+    created_us: int
+    model_version: str
+    chosen: str
+    channel: str | None
+    contacts_seen: int
+    body: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`answer` is the stored text where the state is `answered`."""
+
+    state: ClaimState
+    answer: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The text that a repeated request gets."""
+
+    key_id: str
+    request_id: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    key_id: str
+    name: str
+    scopes: str
+    salt: str
+    digest: str
+    created_us: int
+
+
+class SignalRow(NamedTuple):
+    """row: position of the member; signal: position in the community's signals; value NaN where there is none."""
+
+    row: int
+    at_us: int
+    signal: int
+    value: float
+
+
+def content_id(*content: object) -> str:
+    """The same 32 hexadecimal digits for the same content on every machine."""
+    return hashlib.blake2b(_SEPARATOR.join(map(str, content)).encode(), digest_size=16).hexdigest()
+
+
+def event_rows(log: EventLog, chunk: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Chunks of (event_id, member_id, timestamp_us, type, value, channel, source), in the order of the log."""
+    content = ("member_id", "timestamp_us", "type", "value")
+    frame = log.events.select(
+        "event_id",
+        log.members["member_id"].gather(log.events["member"]),
+        pl.col("timestamp").to_physical().alias("timestamp_us"),
+        pl.col("type").cast(pl.String),
+        "value",
+        pl.col("channel").cast(pl.String),
+        pl.lit("log").alias("source"),
+    )
+    for part in _with_identity(frame, "event_id", content).iter_slices(chunk):
+        yield part.rows()
+
+
+def touch_rows(log: EventLog, chunk: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Chunks of (touch_id, member_id, at_us, channel, intervention_id, state); none for a log without touches."""
+    if log.touches is None:
+        return
+    sent = log.touches.filter(pl.col("intervention").cast(pl.String) != NO_ACTION)
+    frame = sent.select(
+        pl.lit(None, dtype=pl.String).alias("touch_id"),
+        log.members["member_id"].gather(sent["member"]),
+        pl.col("timestamp").to_physical().alias("at_us"),
+        pl.col("channel").cast(pl.String),
+        pl.col("intervention").cast(pl.String).alias("intervention_id"),
+        pl.when("delivered").then(pl.lit("delivered")).otherwise(pl.lit("undelivered")).alias("state"),
+    )
+    for part in _with_identity(frame, "touch_id", ("member_id", "at_us", "intervention_id", "channel")).iter_slices(chunk):
+        yield part.rows()
+
+
+def _with_identity(frame: pl.DataFrame, name: str, content: Sequence[str]) -> pl.DataFrame:
+    """Fills missing ids from the content and the number of equal rows before."""
+    missing = frame.filter(pl.col(name).is_null()) if frame[name].null_count() else frame.clear()
+    if missing.is_empty():
+        return frame
+    count = missing.select(*content, pl.int_range(pl.len()).over(content).alias("count"))
+    made = pl.Series(name, [content_id(*row) for row in count.iter_rows()], dtype=pl.String)
+    position = frame[name].is_null().arg_true()
+    return frame.with_columns(frame[name].scatter(position, made))
+
+
+def grouped_arrays(rows: Iterable[SignalRow], joined_us: Sequence[int], contract_end_us: np.ndarray) -> EventArrays:
+    """Rows in any order of members; those of one member and one time keep their order."""
+    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+    member, at = np.array(columns[0], dtype=np.int64), np.array(columns[1], dtype=np.int64)
+    order = np.lexsort((at, member))
+    lengths = np.bincount(member, minlength=len(joined_us))
+    return EventArrays(
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        timestamp_us=at[order],
+        signal=np.array(columns[2], dtype=np.uint8)[order],
+        value=np.array(columns[3], dtype=np.float64)[order],
+        joined_us=np.array(joined_us, dtype=np.int64),
+        contract_end_us=contract_end_us,
+    )
+
+
+def signal_rows(
+    rows: Iterable[tuple[str, int, str, float | None]], row_of: Mapping[str, int], signal_of_type: Mapping[str, int]
+) -> list[SignalRow]:
+    """(member_id, timestamp_us, type, value) whose type some signal names; the others are left out."""
+    return [
+        SignalRow(row_of[member_id], at_us, signal_of_type[kind], np.nan if value is None else value)
+        for member_id, at_us, kind, value in rows
+        if kind in signal_of_type
+    ]

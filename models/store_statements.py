@@ -1,0 +1,241 @@
+"""What the store says to its database, each function within the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sqlalchemy import Connection, Select, Table, and_, bindparam, func, select, update
+
+from models import store_schema as schema
+from models.community import DAY_US, Community
+from models.errors import UnknownMember
+from models.events import NEVER_US, EventArrays, EventLog
+from models.interventions import ContactHistory
+from models.store_rows import Answer, Claim, DecisionRow, LoggedEvent, SignalRow, event_rows, grouped_arrays, signal_rows, touch_rows
+
+LEASE_US = 60_000_000
+CHUNK = 50_000
+_CONTACTS = ("reserved", "delivered")
+
+
+def load_members(connection: Connection, log: EventLog) -> int:
+    """The log is the authority on when a member joined; returns the number of members who are new."""
+    before = connection.scalar(select(func.count()).select_from(schema.members))
+    statement = schema.insert_new(connection, schema.members)
+    known_better = schema.members.c.joined_us != statement.excluded.joined_us
+    statement = statement.on_conflict_do_update(
+        index_elements=["member_id"],
+        set_={"joined_us": statement.excluded.joined_us, "source": "log"},
+        where=known_better,
+    )
+    for part in log.members.select("member_id", pl.col("joined").to_physical().alias("joined_us")).iter_slices(CHUNK):
+        connection.execute(statement, [{**row, "source": "log"} for row in part.iter_rows(named=True)])
+    after = connection.scalar(select(func.count()).select_from(schema.members))
+    return (after or 0) - (before or 0)
+
+
+def load_events(connection: Connection, log: EventLog) -> int:
+    names = ("event_id", "member_id", "timestamp_us", "type", "value", "channel", "source")
+    return sum(schema.insert_many(connection, schema.events, names, rows) for rows in event_rows(log, CHUNK))
+
+
+def load_touches(connection: Connection, log: EventLog) -> int:
+    names = ("touch_id", "member_id", "at_us", "channel", "intervention_id", "state")
+    return sum(schema.insert_many(connection, schema.touches, names, rows) for rows in touch_rows(log, CHUNK))
+
+
+def add_events(connection: Connection, rows: Sequence[LoggedEvent]) -> list[bool]:
+    """For each row whether it is new; of two equal ones in `rows` the first is."""
+    if not rows:
+        return []
+    _add_members(connection, rows)
+    unique = {row.identity: row for row in reversed(rows)}
+    statement = schema.insert_new(connection, schema.events).on_conflict_do_nothing().returning(schema.events.c.event_id)
+    values = [{**asdict(row), "event_id": identity, "source": "api"} for identity, row in unique.items()]
+    fresh = set(connection.scalars(statement, values))
+    first = {row.identity: position for position, row in reversed(list(enumerate(rows)))}
+    return [row.identity in fresh and first[row.identity] == position for position, row in enumerate(rows)]
+
+
+def _add_members(connection: Connection, rows: Sequence[LoggedEvent]) -> None:
+    """A member whom no log declared has joined with the earliest of its events."""
+    first: dict[str, int] = {}
+    for row in rows:
+        first[row.member_id] = min(row.timestamp_us, first.get(row.member_id, row.timestamp_us))
+    statement = schema.insert_new(connection, schema.members)
+    statement = statement.on_conflict_do_update(
+        index_elements=["member_id"],
+        set_={"joined_us": statement.excluded.joined_us},
+        where=and_(schema.members.c.source == "api", schema.members.c.joined_us > statement.excluded.joined_us),
+    )
+    connection.execute(statement, [{"member_id": member, "joined_us": at, "source": "api"} for member, at in sorted(first.items())])
+
+
+def api_events(connection: Connection) -> pl.DataFrame:
+    table = schema.events.c
+    columns = [table.event_id, table.member_id, table.timestamp_us.label("timestamp"), table.type, table.value, table.channel]
+    kinds = (pl.String, pl.String, pl.Int64, pl.String, pl.Float64, pl.String)
+    rows = _tuples(connection, select(*columns).where(table.source == "api").order_by(table.event_key))
+    frame = pl.DataFrame(rows, schema={column.name: kind for column, kind in zip(columns, kinds, strict=True)}, orient="row")
+    return frame.with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
+
+
+def history(
+    connection: Connection, member_ids: Sequence[str], since_us: int, community: Community, added: Sequence[LoggedEvent]
+) -> EventArrays:
+    row_of = {member_id: row for row, member_id in enumerate(member_ids)}
+    table = schema.events.c
+    stored = (
+        select(table.member_id, table.timestamp_us, table.type, table.value)
+        .where(table.member_id.in_(member_ids), table.timestamp_us >= since_us)
+        .order_by(table.member_id, table.timestamp_us, table.event_key)
+    )
+    fresh = [
+        (row.member_id, row.timestamp_us, row.type, row.value) for row in _not_stored(connection, added) if row.timestamp_us >= since_us
+    ]
+    rows = signal_rows([*_tuples(connection, stored), *fresh], row_of, community.signal_of_type)
+    rows += _touch_signals(connection, row_of, since_us, community)
+    return grouped_arrays(rows, _joined(connection, member_ids), _contract_ends(connection, row_of, community, added))
+
+
+def _not_stored(connection: Connection, added: Sequence[LoggedEvent]) -> list[LoggedEvent]:
+    """One of each identity, without those that the store has already."""
+    unique = {row.identity: row for row in added}
+    if not unique:
+        return []
+    column = schema.events.c.event_id
+    known = set(connection.scalars(select(column).where(column.in_(unique))))
+    return [row for identity, row in unique.items() if identity not in known]
+
+
+def _touch_signals(connection: Connection, row_of: dict[str, int], since_us: int, community: Community) -> list[SignalRow]:
+    """Delivered touches are one signal more, where the community declares touches."""
+    if community.touches is None:
+        return []
+    table = schema.touches.c
+    delivered = select(table.member_id, table.at_us).where(table.member_id.in_(row_of), table.at_us >= since_us, table.state == "delivered")
+    code = len(community.signals)
+    return [SignalRow(row_of[member_id], at_us, code, np.nan) for member_id, at_us in _tuples(connection, delivered)]
+
+
+def _joined(connection: Connection, member_ids: Sequence[str]) -> list[int]:
+    return of_members(connection, member_ids, "joined_us")
+
+
+def of_members(connection: Connection, member_ids: Sequence[str], column: str) -> list[int]:
+    """One column of the members, in their order; raises UnknownMember for an id that the store does not have."""
+    table = schema.members.c
+    found = dict(_tuples(connection, select(table.member_id, table[column]).where(table.member_id.in_(member_ids))))
+    missing = next((member_id for member_id in member_ids if member_id not in found), None)
+    if missing is not None:
+        raise UnknownMember(f'member "{missing}" is not in the store; ids are case-sensitive, and a member joins with its first event')
+    return [found[member_id] for member_id in member_ids]
+
+
+def _contract_ends(connection: Connection, row_of: dict[str, int], community: Community, added: Sequence[LoggedEvent]) -> np.ndarray:
+    ends = np.full(len(row_of), NEVER_US, dtype=np.int64)
+    ending = community.churn.contract_event
+    if ending is None:
+        return ends
+    table = schema.events.c
+    first = select(table.member_id, func.min(table.timestamp_us)).where(table.member_id.in_(row_of), table.type == ending)
+    rows = [
+        *_tuples(connection, first.group_by(table.member_id)),
+        *((row.member_id, row.timestamp_us) for row in added if row.type == ending),
+    ]
+    for member_id, at_us in rows:
+        ends[row_of[member_id]] = min(ends[row_of[member_id]], at_us)
+    return ends
+
+
+def contacts(connection: Connection, member_ids: Sequence[str], community: Community, as_of_us: int) -> ContactHistory:
+    """Over the longest cap and cooldown.
+
+    What another request reserved a moment after `as_of` was decided earlier all the same, and is put before it.
+    """
+    days = max([cap.days for cap in community.contact_policy.caps] + [arm.cooldown_days for arm in community.interventions])
+    table = schema.touches.c
+    made = select(table.member_id, table.at_us, table.channel, table.intervention_id).where(
+        table.member_id.in_(member_ids), table.at_us >= as_of_us - days * DAY_US, table.state.in_(_CONTACTS)
+    )
+    row_of = {member_id: row for row, member_id in enumerate(member_ids)}
+    rows = _tuples(connection, made)
+    return ContactHistory(
+        member=np.array([row_of[row[0]] for row in rows], dtype=np.int64),
+        at_us=np.array([min(row[1], as_of_us - 1) for row in rows], dtype=np.int64),
+        channel=np.array([row[2] or "" for row in rows], dtype=str),
+        intervention=np.array([row[3] for row in rows], dtype=str),
+    )
+
+
+def stale(connection: Connection, rows: Sequence[DecisionRow]) -> frozenset[str]:
+    """Members of these rows for whom a contact was reserved since; holds their rows until the transaction ends."""
+    if not rows:
+        return frozenset()
+    table = schema.members.c
+    wanted = select(table.member_id, table.contacts).where(table.member_id.in_([row.member_id for row in rows]))
+    now = dict(_tuples(connection, wanted.order_by(table.member_id).with_for_update()))
+    return frozenset(row.member_id for row in rows if now.get(row.member_id) != row.contacts_seen)
+
+
+def reserve(connection: Connection, rows: Sequence[DecisionRow]) -> None:
+    if not rows:
+        return
+    table = schema.members
+    taken = update(table).where(table.c.member_id == bindparam("of")).values(contacts=table.c.contacts + 1)
+    connection.execute(taken, [{"of": row.member_id} for row in rows])
+    insert(
+        connection,
+        schema.touches,
+        [
+            {
+                "touch_id": row.decision_id,
+                "member_id": row.member_id,
+                "at_us": row.created_us,
+                "channel": row.channel,
+                "intervention_id": row.chosen,
+                "state": "reserved",
+            }
+            for row in rows
+        ],
+    )
+
+
+def insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Keys of a row that are no column of the table are left out."""
+    if rows:
+        names = table.c.keys()
+        connection.execute(table.insert(), [{name: row[name] for name in names if name in row} for row in rows])
+
+
+def answer(connection: Connection, answers: Sequence[Answer]) -> None:
+    table = schema.requests
+    given = update(table).where(table.c.key_id == bindparam("by"), table.c.request_id == bindparam("to")).values(answer=bindparam("text"))
+    if answers:
+        connection.execute(given, [{"by": row.key_id, "to": row.request_id, "text": row.answer} for row in answers])
+
+
+def claim(connection: Connection, key_id: str, request_id: str, fingerprint: str, now_us: int) -> Claim:
+    table = schema.requests
+    fresh = {"key_id": key_id, "request_id": request_id, "fingerprint": fingerprint, "claimed_us": now_us}
+    inserted = schema.insert_new(connection, table).on_conflict_do_nothing().values(fresh).returning(table.c.request_id)
+    if connection.scalar(inserted) is not None:
+        return Claim("new")
+    this = and_(table.c.key_id == key_id, table.c.request_id == request_id)
+    row = connection.execute(select(table).where(this).with_for_update()).one()
+    if row.fingerprint != fingerprint:
+        return Claim("other_body")
+    if row.answer is not None:
+        return Claim("answered", row.answer)
+    if now_us - row.claimed_us < LEASE_US:
+        return Claim("in_flight")
+    connection.execute(update(table).where(this).values(claimed_us=now_us))
+    return Claim("new")
+
+
+def _tuples(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in connection.execute(query)]

@@ -1,0 +1,269 @@
+"""The store: loading, history, contacts and answers, against the log itself and against each other."""
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.community import DAY_US, Community
+from models.errors import InputError, StoreUnavailable, UnknownMember
+from models.events import EventLog, event_arrays
+from models.store import Answer, DecisionRow, KeyRow, LoggedEvent, Store
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+START_US = int(START.timestamp()) * 1_000_000
+
+
+def community(**changes):
+    declared = {
+        "name": "Test",
+        "log": {"path": "log.csv", "member": "m", "time": "t", "type": "k"},
+        "signals": [
+            {"name": "post", "event_types": ["post", "topic"], "label": {"en": "posts", "zh": "发帖"}},
+            {"name": "purchase", "event_types": ["purchase"], "value": "money", "label": {"en": "purchases", "zh": "购买"}},
+        ],
+        "lifecycle": {"tiers": [{"name": "base", "min_contributions": 0, "value": 10, "label": {"en": "base", "zh": "基础"}}]},
+        "interventions": [
+            {
+                "id": "digest",
+                "label": {"en": "Digest", "zh": "摘要"},
+                "category": "content",
+                "lever": "curiosity",
+                "channels": ["email"],
+                "cost": 1,
+                "starting_uplift": 0.02,
+                "starting_evidence": 100,
+            }
+        ],
+        **changes,
+    }
+    return Community.model_validate(declared)
+
+
+def log_of(rows, *, ids=True, touches=None):
+    """rows: (member, days after START, type, value), in any order."""
+    members = sorted({row[0] for row in rows})
+    frame = pl.DataFrame(
+        {
+            "member": pl.Series([members.index(row[0]) for row in rows], dtype=pl.UInt32),
+            "timestamp": pl.Series([START + timedelta(days=row[1]) for row in rows], dtype=pl.Datetime("us", "UTC")),
+            "type": pl.Series([row[2] for row in rows], dtype=pl.Categorical),
+            "value": pl.Series([row[3] for row in rows], dtype=pl.Float64),
+            "channel": pl.Series(["app"] * len(rows), dtype=pl.String),
+            "event_id": pl.Series([f"e{i}" if ids else None for i in range(len(rows))], dtype=pl.String),
+        }
+    ).sort("member", "timestamp", maintain_order=True)
+    joined = frame.group_by("member").agg(pl.col("timestamp").min()).sort("member")["timestamp"]
+    return EventLog(frame, pl.DataFrame({"member_id": members, "joined": joined}), touches)
+
+
+ROWS = [
+    ("anna", 1, "post", None),
+    ("anna", 1, "purchase", 12.5),
+    ("anna", 40, "topic", None),
+    ("anna", 40, "wave", None),
+    ("bert", 3, "purchase", None),
+    ("bert", 3, "purchase", None),
+    ("小明", 5.5, "post", None),
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    store = Store.open(f"sqlite:///{tmp_path}/keepwell.db", wait_seconds=0.3)
+    yield store
+    store.close()
+
+
+def same(left, right):
+    return all(np.array_equal(getattr(left, name), getattr(right, name), equal_nan=name == "value") for name in left.__dataclass_fields__)
+
+
+def decision(number, *, chosen="digest", seen=0, member="anna"):
+    return DecisionRow(f"d{number}", member, START_US + number, "1", chosen, "email", seen, "{}")
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_a_second_load_of_the_same_log_changes_nothing(store, ids):
+    log = log_of(ROWS, ids=ids)
+    first, second = store.load_log(log), store.load_log(log)
+    assert (first.events, first.members) == (7, 3)
+    assert (second.events, second.members, second.touches) == (0, 0, 0)
+
+
+def test_the_history_of_the_store_equals_the_arrays_of_the_log(store):
+    log, declared = log_of(ROWS), community()
+    store.load_log(log)
+    ids = log.members["member_id"].to_list()
+    assert same(store.history(ids, 0, declared), event_arrays(log, declared))
+    assert same(store.history(["小明", "anna"], 0, declared), event_arrays(log, declared).of_members([2, 0]))
+
+
+def test_history_begins_at_the_asked_moment(store):
+    store.load_log(log_of(ROWS))
+    arrays = store.history(["anna"], START_US + 40 * DAY_US, community())
+    assert arrays.timestamp_us.tolist() == [START_US + 40 * DAY_US]
+
+
+def test_delivered_touches_are_one_signal_more_and_undelivered_ones_are_not(store):
+    rows = [(0, 2, "digest", True), (0, 3, "digest", False), (1, 4, "none", True), (2, 5, "digest", True)]
+    touches = pl.DataFrame(
+        {
+            "member": pl.Series([row[0] for row in rows], dtype=pl.UInt32),
+            "timestamp": pl.Series([START + timedelta(days=row[1]) for row in rows], dtype=pl.Datetime("us", "UTC")),
+            "intervention": pl.Series([row[2] for row in rows], dtype=pl.Categorical),
+            "channel": pl.Series(["email"] * 4, dtype=pl.String),
+            "delivered": [row[3] for row in rows],
+        }
+    )
+    log = log_of(ROWS, touches=touches)
+    declared = community(touches={"path": "t.csv", "member": "m", "time": "t"})
+    assert store.load_log(log).touches == 3
+    assert store.load_log(log).touches == 0
+    ids = log.members["member_id"].to_list()
+    assert same(store.history(ids, 0, declared), event_arrays(log, declared))
+    contacts = store.past(ids, declared, START_US + 6 * DAY_US).contacts
+    assert sorted(zip(contacts.member.tolist(), contacts.channel.tolist(), strict=True)) == [(0, "email"), (2, "email")]
+
+
+def test_the_end_of_a_contract_is_found_however_long_ago_it_was(store):
+    declared = community(churn={"contract_event": "quit"})
+    log = log_of([*ROWS, ("bert", 10, "quit", None), ("bert", 20, "quit", None)])
+    store.load_log(log)
+    ids = log.members["member_id"].to_list()
+    late = store.history(ids, START_US + 30 * DAY_US, declared)
+    assert np.array_equal(late.contract_end_us, event_arrays(log, declared).contract_end_us)
+
+
+def test_an_event_added_for_one_answer_counts_once_even_if_it_is_stored_already(store):
+    store.load_log(log_of(ROWS))
+    fresh = LoggedEvent("anna", START_US + 41 * DAY_US, "post", "new")
+    known = LoggedEvent("anna", START_US + 1 * DAY_US, "post", "e0")
+    arrays = store.history(["anna"], 0, community(), [fresh, fresh, known])
+    assert len(arrays.timestamp_us) == 4
+    assert arrays.timestamp_us[-1] == START_US + 41 * DAY_US
+
+
+def test_an_unknown_member_is_refused_by_name(store):
+    store.load_log(log_of(ROWS))
+    with pytest.raises(UnknownMember, match='"Anna"'):
+        store.history(["bert", "Anna"], 0, community())
+    assert store.known(["bert", "Anna"]) == {"bert"}
+
+
+def test_an_event_is_accepted_once_by_its_id_and_by_its_content(store):
+    named = LoggedEvent("cleo", START_US, "post", "x1")
+    nameless = LoggedEvent("cleo", START_US + 5, "purchase", value=3.0)
+    assert store.add_events([named, nameless, named]) == [True, True, False]
+    assert store.add_events([nameless, named]) == [False, False]
+    assert store.api_events()["event_id"].to_list() == ["x1", nameless.identity]
+    assert store.api_events().schema["timestamp"] == pl.Datetime("us", "UTC")
+
+
+def test_a_nameless_event_of_the_log_and_the_same_event_by_the_service_are_one(store):
+    store.load_log(log_of(ROWS, ids=False))
+    assert store.add_events([LoggedEvent("anna", START_US + DAY_US, "purchase", value=12.5)]) == [False]
+
+
+def test_a_member_who_came_by_the_service_joined_with_the_earliest_event(store):
+    store.add_events([LoggedEvent("cleo", START_US + 9, "post"), LoggedEvent("cleo", START_US + 3, "post")])
+    assert store.history(["cleo"], 0, community()).joined_us.tolist() == [START_US + 3]
+    store.add_events([LoggedEvent("cleo", START_US + 1, "post")])
+    assert store.history(["cleo"], 0, community()).joined_us.tolist() == [START_US + 1]
+
+
+def test_an_early_event_by_the_service_does_not_move_the_date_that_the_log_declares(store):
+    store.load_log(log_of(ROWS))
+    store.add_events([LoggedEvent("anna", START_US, "post")])
+    assert store.history(["anna"], 0, community()).joined_us.tolist() == [START_US + DAY_US]
+
+
+def test_a_chosen_intervention_is_a_contact_and_doing_nothing_is_none(store):
+    store.load_log(log_of(ROWS))
+    assert not store.record([decision(1), decision(2, chosen="none", member="bert")])
+    past = store.past(["anna", "bert"], community(), START_US + 100)
+    assert past.contacts_seen == (1, 0)
+    assert past.contacts.member.tolist() == [0]
+    assert past.contacts.intervention.tolist() == ["digest"]
+
+
+def test_a_contact_reserved_in_the_same_instant_is_already_past(store):
+    store.load_log(log_of(ROWS))
+    store.record([decision(0)])
+    assert store.past(["anna"], community(), START_US).contacts.at_us.tolist() == [START_US - 1]
+
+
+def test_a_decision_on_contacts_that_have_changed_keeps_nothing(store):
+    store.load_log(log_of(ROWS))
+    store.claim("key", [("r1", "f")], START_US)
+    store.record([decision(1)])
+    late = [decision(2, member="bert"), decision(3)]
+    assert store.record(late, [Answer("key", "r1", "text")], [LoggedEvent("anna", START_US, "post", "new")]) == {"anna"}
+    assert store.decision("d2") is None
+    assert store.api_events().is_empty()
+    assert store.claim("key", [("r1", "f")], START_US)[0].state == "in_flight"
+
+
+def test_of_many_who_saw_the_same_free_slot_one_gets_it(store):
+    store.load_log(log_of(ROWS))
+    with ThreadPoolExecutor(8) as pool:
+        stale = list(pool.map(lambda number: store.record([decision(number)]), range(8)))
+    assert sorted(map(len, stale)) == [0] + [1] * 7
+
+
+def test_a_request_is_claimed_once_answered_for_ever_and_free_again_when_released(store):
+    assert [claim.state for claim in store.claim("key", [("r1", "f"), ("r1", "f"), ("r1", "g")], 0)] == ["new", "in_flight", "other_body"]
+    store.release("key", ["r1"])
+    assert store.claim("key", [("r1", "g")], 0)[0].state == "new"
+    store.record([], [Answer("key", "r1", '{"a": 1}')])
+    store.release("key", ["r1"])
+    assert store.claim("key", [("r1", "g")], 0)[0].answer == '{"a": 1}'
+    assert store.claim("other key", [("r1", "z")], 0)[0].state == "new"
+
+
+def test_the_claim_of_a_dead_attempt_passes_on_after_a_minute(store):
+    store.claim("key", [("r1", "f")], 0)
+    assert store.claim("key", [("r1", "f")], 59_999_999)[0].state == "in_flight"
+    assert store.claim("key", [("r1", "f")], 60_000_000)[0].state == "new"
+
+
+def test_of_simultaneous_claims_one_is_first(store):
+    with ThreadPoolExecutor(8) as pool:
+        states = list(pool.map(lambda _: store.claim("key", [("r1", "f")], 0)[0].state, range(8)))
+    assert sorted(states) == ["in_flight"] * 7 + ["new"]
+
+
+def test_keys_are_found_by_their_id(store):
+    assert not store.has_keys()
+    key = KeyRow("k1", "crm", "score read", "salt", "digest", 5)
+    store.add_key(key)
+    assert store.has_keys()
+    assert store.key("k1") == key
+    assert store.key("k2") is None
+
+
+def test_a_store_locked_by_another_is_unavailable_and_keeps_nothing(store, tmp_path):
+    store.load_log(log_of(ROWS))
+    with closing(sqlite3.connect(tmp_path / "keepwell.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            store.record([decision(1)])
+    assert store.decision("d1") is None
+
+
+def test_a_store_that_cannot_be_opened_says_so(tmp_path):
+    with pytest.raises(StoreUnavailable, match="unable to open"):
+        Store.open(f"sqlite:///{tmp_path}/absent/keepwell.db")
+    with pytest.raises(InputError, match='"mysql"'):
+        Store.open("mysql://root@localhost/keepwell")
+
+
+def test_every_commit_is_on_the_disk_before_it_returns(store):
+    with store.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
