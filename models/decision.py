@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 ChurnStatus = Literal["scored", "insufficient_history", "already_churned", "opted_out"]
 RiskBand = Literal["low", "medium", "high"]
 RemovalStage = Literal["eligibility", "contact_policy", "control", "arbitration"]
+UpliftSource = Literal["prior", "experiment"]
+NoActionReason = Literal[
+    "insufficient_history",
+    "already_churned",
+    "opted_out",
+    "global_control",
+    "nothing_allowed",
+    "do_nothing_is_best",
+    "explored_nothing",
+]
 
 
 @dataclass(frozen=True)
@@ -58,13 +68,14 @@ class Candidate:
     """One intervention on one channel, or `none`: its factors, and where it fell out if it did.
 
     priority = context_weight x lever_weight x (uplift x value) - cost; probability is that of being chosen, 0 where removed.
+    It may be sent from `send_not_before`, after the quiet hours, until `valid_until`; `none` has neither.
     """
 
     intervention_id: str
     channel: str | None
     uplift: float
     uplift_interval: tuple[float, float]
-    uplift_source: Literal["prior", "experiment"]
+    uplift_source: UpliftSource
     value: float
     lever_weight: float
     context_weight: float
@@ -73,11 +84,21 @@ class Candidate:
     probability: float = 0.0
     removed_at: RemovalStage | None = None
     rule: str | None = None
+    send_not_before: datetime | None = None
+    valid_until: datetime | None = None
+
+    @property
+    def expected_net_value(self) -> float:
+        """Uplift x value - cost: the money expected, without the weights of context and lever."""
+        return self.uplift * self.value - self.cost
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The whole trace. `draw` in [0, 1) picked `chosen` from the cumulated probabilities of the candidates, in their order."""
+    """The whole trace. `draw` in [0, 1) picked `chosen` from the cumulated probabilities of the candidates, in their order, `none` first.
+
+    A member without a score has `none` alone. `exploration`: the draw picked something else than the best.
+    """
 
     decision_id: str
     member_id: str
@@ -92,7 +113,7 @@ class Decision:
     draw: float
     exploration: bool
     arm: Literal["treated", "control"]
-    no_action_reason: str | None
+    no_action_reason: NoActionReason | None
     model_version: str
     grade: str
     catalogue_fingerprint: str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from models.arrays import Flags, Floats, Integers, Names
-    from models.community import Cap, Community, Intervention, QuietHours
+    from models.community import Cap, Community, Intervention, QuietHours, Stage, Tag
     from models.decision import RemovalStage
     from models.lifecycle import Lifecycles
 
@@ -64,16 +64,16 @@ class MemberFacts:
     value: Floats
 
 
-def _in_stages(facts: MemberFacts, stages: Sequence[str]) -> Flags:
-    return np.isin(facts.lifecycles.stage, [position for position, stage in enumerate(STAGES) if stage in stages])
+def _in_stages(facts: MemberFacts, stages: Sequence[Stage]) -> Flags:
+    return np.isin(facts.lifecycles.stage, [STAGES.index(stage) for stage in stages])
 
 
 def _in_tiers(facts: MemberFacts, tiers: Sequence[str]) -> Flags:
     return np.isin(facts.lifecycles.tier, [facts.lifecycles.tiers.index(tier) for tier in tiers])
 
 
-def _wears_one_of(facts: MemberFacts, tags: Sequence[str]) -> Flags:
-    worn: Flags = facts.lifecycles.tags[:, [position for position, tag in enumerate(TAGS) if tag in tags]].any(axis=1)
+def _wears_one_of(facts: MemberFacts, tags: Sequence[Tag]) -> Flags:
+    worn: Flags = np.logical_or.reduce(facts.lifecycles.tags[:, [TAGS.index(tag) for tag in tags]], axis=1)
     return worn
 
 
@@ -114,6 +114,11 @@ class ContactHistory:
     channel: Names
     intervention: Names
     opted_out: tuple[tuple[int, str], ...] = ()
+
+    def refuses_all(self, n_members: int) -> Flags:
+        """Members who opted out of every channel, shape (n_members,)."""
+        rows = [row for row, channel in self.opted_out if channel == ANY]
+        return np.isin(np.arange(n_members), rows)
 
     @classmethod
     def empty(cls) -> Self:

@@ -42,9 +42,8 @@ def priorities(community: Community, context_weight: Floats, uplift: Floats, val
     return worth
 
 
-def control_refusals(member_ids: Sequence[str], policy: Policy, n_interventions: int) -> Refusals:
-    """Every candidate of a member of the global control."""
-    control = in_control(member_ids, policy)
+def control_refusals(control: Flags, n_interventions: int) -> Refusals:
+    """Every candidate of the members of the global control; control (n,)."""
     return Refusals((GLOBAL_CONTROL,), np.repeat(control.astype(np.int16)[:, None], n_interventions, axis=1))
 
 

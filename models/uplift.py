@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 from scipy.special import expit, logit, ndtri
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from models.arrays import Floats
     from models.community import Intervention
+    from models.decision import UpliftSource
 
-UpliftSource = Literal["prior", "experiment"]
 MOST_AVERTED = 0.9
 _NEAREST = 1e-6
 

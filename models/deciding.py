@@ -1,0 +1,205 @@
+"""Decisions told in full, member by member, from what was weighed for all of them at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+
+from models.community import NO_ACTION
+from models.decision import Candidate, ChurnScore, Decision, MemberState
+from models.features import lower_bound
+from models.interventions import Rule, send_not_before
+from models.weighing import BANDS, EPOCH, NOWHERE, Context, DecidingEngine, Weighed, risk_bands, weigh
+
+if TYPE_CHECKING:
+    from models.arrays import Floats, Integers
+    from models.community import Community, Intervention, Language
+    from models.decision import ChurnStatus, NoActionReason, Reason
+    from models.events import EventArrays
+    from models.interventions import ContactHistory
+    from models.snapshots import Snapshots
+
+LOWER_PRIORITY = Rule("arbitration", "lower_priority")
+
+
+class Explain(Protocol):
+    """The reasons of each scored member: features (n_scored, n_features), probability (n_scored,)."""
+
+    def __call__(self, engine: DecidingEngine, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]: ...
+
+
+def decide(  # noqa: PLR0913 - the inputs of one member's decision and of a batch's, none of which implies another
+    engine: DecidingEngine,
+    events: EventArrays,
+    snapshots: Snapshots,
+    member_ids: Sequence[str],
+    decision_ids: Sequence[str],
+    contacts: ContactHistory,
+    *,
+    as_of: datetime,
+    language: Language,
+    context: Context = NOWHERE,
+    explain: Explain | None = None,
+) -> list[Decision]:
+    """One decision for each snapshot, in their order, and the same for a member alone as in any batch.
+
+    `member_ids`, `decision_ids` and the rows of `contacts` follow the snapshots, whose `as_of_us` is `as_of`. Without `explain` there are
+    no reasons.
+    """
+    weighed = weigh(engine, events, snapshots, member_ids, decision_ids, contacts, as_of=as_of, context=context)
+    reasons = _reasons(engine, weighed, language, explain)
+    teller = _Teller(engine, weighed, as_of, last_event_us(events, snapshots, len(engine.community.signals)))
+    return [teller.decision(row, *ids, reasons.get(row, ())) for row, ids in enumerate(zip(member_ids, decision_ids, strict=True))]
+
+
+def catalogue_fingerprint(community: Community) -> str:
+    """Of all that a decision rests on beside the model: interventions, contact policy and policy."""
+    content = community.model_dump_json(include={"interventions", "contact_policy", "policy"})
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def last_event_us(events: EventArrays, snapshots: Snapshots, n_signals: int) -> Integers:
+    """The member's own last event before `as_of`, qualifying or not, shape (n,); -1 where there is none. Touches are not the member's."""
+    own = np.flatnonzero(events.signal < n_signals)
+    offsets = np.searchsorted(own, events.offsets)
+    low, high = offsets[snapshots.member], offsets[snapshots.member + 1]
+    at = events.timestamp_us[own]
+    end = lower_bound(at, low, high, snapshots.as_of_us)
+    return np.where(end > low, at[np.maximum(end, 1) - 1] if len(at) else -1, -1)
+
+
+def _reasons(engine: DecidingEngine, weighed: Weighed, language: Language, explain: Explain | None) -> dict[int, tuple[Reason, ...]]:
+    """By row, scored members alone."""
+    rows = np.flatnonzero(weighed.scored)
+    if explain is None or len(rows) == 0:
+        return {}
+    told = explain(engine, weighed.scores.features[rows], weighed.probability[rows], language)
+    return dict(zip(rows.tolist(), told, strict=True))
+
+
+@dataclass(frozen=True)
+class _Teller:
+    engine: DecidingEngine
+    weighed: Weighed
+    as_of: datetime
+    last_event_us: Integers
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return catalogue_fingerprint(self.engine.community)
+
+    @cached_property
+    def send_not_before(self) -> datetime:
+        community = self.engine.community
+        return send_not_before(self.as_of, community.contact_policy.quiet_hours, community.zone)
+
+    @cached_property
+    def arms(self) -> tuple[str, ...]:
+        return (NO_ACTION, *(intervention.id for intervention in self.engine.community.interventions))
+
+    def decision(self, row: int, member_id: str, decision_id: str, reasons: tuple[Reason, ...]) -> Decision:
+        weighed = self.weighed
+        return Decision(
+            decision_id=decision_id,
+            member_id=member_id,
+            as_of=self.as_of,
+            features_as_of=self.as_of,
+            last_event_at=self._last_event_at(row),
+            churn=self._churn(row),
+            member=self._member(row),
+            reasons=reasons,
+            candidates=self._candidates(row),
+            chosen=self.arms[weighed.chosen[row]],
+            draw=float(weighed.draw[row]),
+            exploration=bool(weighed.explored[row]),
+            arm="control" if weighed.control[row] else "treated",
+            no_action_reason=cast("NoActionReason | None", str(weighed.no_action_reason[row]) or None),
+            model_version=self.engine.version,
+            grade=self.engine.grade,
+            catalogue_fingerprint=self.fingerprint,
+        )
+
+    def _last_event_at(self, row: int) -> datetime | None:
+        at = int(self.last_event_us[row])
+        return None if at < 0 else EPOCH + timedelta(microseconds=at)
+
+    def _churn(self, row: int) -> ChurnScore:
+        churn = self.engine.community.churn
+        status = cast("ChurnStatus", str(self.weighed.scores.status[row]))
+        if not self.weighed.scored[row]:
+            return ChurnScore(status, churn.horizon_days)
+        probability = float(self.weighed.probability[row])
+        horizons = self.weighed.scores.probability[row].astype(float).tolist()
+        return ChurnScore(
+            status=status,
+            horizon_days=churn.horizon_days,
+            probability=probability,
+            typical_probability=self.engine.reference.typical_probability,
+            percentile=float(self.weighed.percentile[row]),
+            risk_band=BANDS[int(risk_bands(self.weighed.probability[row], self.engine.reference.band_edges))],
+            horizons=tuple(zip(churn.horizons_days, horizons, strict=True)),
+        )
+
+    def _member(self, row: int) -> MemberState:
+        lifecycles, value = self.weighed.lifecycles, float(self.weighed.scores.value[row])
+        at_risk = float(self.weighed.probability[row]) * value if self.weighed.scored[row] else None
+        silent = float(self.weighed.scores.features[row, self.engine.spec.position("days_since_any")])
+        return MemberState(
+            stage=lifecycles.stage_of(row),
+            tier=lifecycles.tier_of(row),
+            tags=lifecycles.tags_of(row),
+            value=value,
+            value_at_risk=at_risk,
+            tenure_days=float(lifecycles.tenure_days[row]),
+            days_silent=None if np.isnan(silent) else silent,
+        )
+
+    def _candidates(self, row: int) -> tuple[Candidate, ...]:
+        nothing = self._doing_nothing(row)
+        if not self.weighed.scored[row]:
+            return (nothing,)
+        catalogue = self.engine.community.interventions
+        return (nothing, *(self._candidate(row, column, intervention) for column, intervention in enumerate(catalogue)))
+
+    def _doing_nothing(self, row: int) -> Candidate:
+        return Candidate(
+            intervention_id=NO_ACTION,
+            channel=None,
+            uplift=0.0,
+            uplift_interval=(0.0, 0.0),
+            uplift_source="prior",
+            value=float(self.weighed.scores.value[row]),
+            lever_weight=1.0,
+            context_weight=1.0,
+            cost=0.0,
+            priority=0.0,
+            probability=float(self.weighed.propensity[row, 0]),
+        )
+
+    def _candidate(self, row: int, column: int, intervention: Intervention) -> Candidate:
+        weighed = self.weighed
+        probability = float(weighed.propensity[row, 1 + column])
+        rule = weighed.refusals.rule(row, column) or (None if probability > 0 else LOWER_PRIORITY)
+        return Candidate(
+            intervention_id=intervention.id,
+            channel=self.engine.community.channels[weighed.channel[row, column]],
+            uplift=float(weighed.uplift[row, column]),
+            uplift_interval=(float(weighed.interval.low[row, column]), float(weighed.interval.high[row, column])),
+            uplift_source=self.engine.uplift.source(intervention.id),
+            value=float(weighed.scores.value[row]),
+            lever_weight=intervention.lever_weight,
+            context_weight=float(weighed.context_weight[row, column]),
+            cost=intervention.cost,
+            priority=float(weighed.priority[row, column]),
+            probability=probability,
+            removed_at=rule.stage if rule else None,
+            rule=rule.name if rule else None,
+            send_not_before=self.send_not_before,
+            valid_until=self.send_not_before + timedelta(days=intervention.valid_days),
+        )

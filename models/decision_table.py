@@ -1,0 +1,149 @@
+"""Decisions on a whole community as one flat table, without an object for each member."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from models.community import NO_ACTION, STAGES, TAGS
+from models.interventions import send_not_before
+from models.weighing import BANDS, NOWHERE, Context, DecidingEngine, Weighed, risk_bands, weigh
+
+if TYPE_CHECKING:
+    from models.arrays import Floats, Integers
+    from models.community import Community
+    from models.events import EventArrays
+    from models.interventions import ContactHistory
+    from models.snapshots import Snapshots
+
+
+def decide_table(
+    engine: DecidingEngine,
+    events: EventArrays,
+    snapshots: Snapshots,
+    member_ids: Sequence[str],
+    decision_ids: Sequence[str],
+    contacts: ContactHistory,
+    *,
+    as_of: datetime,
+    context: Context = NOWHERE,
+) -> pl.DataFrame:
+    """One row for each snapshot, of the same numbers as `decide`; null where a number does not exist.
+
+    Text columns that hold several names separate them by commas, so that the table can be written as CSV: `tags`, and `ranked`, all
+    allowed interventions by priority. The columns uplift ... propensity without a name tell of what was chosen. For each
+    intervention follow `uplift_<id>`, `priority_<id>`, `propensity_<id>`, and `removed_<id>`, "stage:rule" or null.
+    """
+    weighed = weigh(engine, events, snapshots, member_ids, decision_ids, contacts, as_of=as_of, context=context)
+    ids = {"decision_id": decision_ids, "member_id": member_ids, "as_of": np.full(len(member_ids), as_of)}
+    columns = (
+        _risk(engine, weighed) | _member(engine, weighed) | _choice(engine.community, weighed, as_of) | _arms(engine.community, weighed)
+    )
+    return pl.DataFrame(ids | columns).with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
+
+
+def _risk(engine: DecidingEngine, weighed: Weighed) -> dict[str, object]:
+    scored = weighed.scored
+    horizons = np.where(scored[:, None], weighed.scores.probability, np.nan)
+    bands = risk_bands(weighed.probability, engine.reference.band_edges)
+    return {
+        "status": weighed.scores.status,
+        "churn_probability": weighed.probability,
+        **{f"churn_probability_{days}d": horizons[:, at] for at, days in enumerate(engine.community.churn.horizons_days)},
+        "churn_percentile": weighed.percentile,
+        "risk_band": _named((*BANDS, None), np.where(scored, bands, len(BANDS))),
+    }
+
+
+def _member(engine: DecidingEngine, weighed: Weighed) -> dict[str, object]:
+    lifecycles, scores = weighed.lifecycles, weighed.scores
+    return {
+        "stage": _named(STAGES, lifecycles.stage),
+        "tier": _named(lifecycles.tiers, lifecycles.tier),
+        "tags": _named(_TAG_SETS, lifecycles.tags @ (1 << np.arange(len(TAGS)))),
+        "value": scores.value,
+        "value_at_risk": weighed.probability * scores.value,
+        "tenure_days": lifecycles.tenure_days,
+        "days_silent": scores.features[:, engine.spec.position("days_since_any")],
+    }
+
+
+def _choice(community: Community, weighed: Weighed, as_of: datetime) -> dict[str, object]:
+    arms = (NO_ACTION, *(intervention.id for intervention in community.interventions))
+    costs = np.array([0.0, *(intervention.cost for intervention in community.interventions)])
+    uplift = _of_chosen(weighed, weighed.uplift)
+    value = weighed.scores.value
+    return {
+        "chosen": _named(arms, weighed.chosen),
+        "channel": _named((*community.channels, None), _chosen_channel(community, weighed)),
+        "uplift": uplift,
+        "uplift_low": _of_chosen(weighed, weighed.interval.low),
+        "uplift_high": _of_chosen(weighed, weighed.interval.high),
+        "cost": costs[weighed.chosen],
+        "expected_net_value": uplift * value - costs[weighed.chosen],
+        "priority": _of_chosen(weighed, weighed.priority),
+        "propensity": weighed.propensity[np.arange(len(value)), weighed.chosen],
+        "draw": weighed.draw,
+        "exploration": weighed.explored,
+        "arm": _named(("treated", "control"), weighed.control.astype(int)),
+        "no_action_reason": pl.Series(weighed.no_action_reason).replace("", None),
+        "ranked": _ranked(arms[1:], weighed),
+        **_sending(community, weighed, as_of),
+    }
+
+
+def _of_chosen(weighed: Weighed, by_intervention: Floats) -> Floats:
+    """The column of what was chosen; 0 for doing nothing."""
+    column = np.maximum(weighed.chosen - 1, 0)
+    return np.where(weighed.chosen == 0, 0.0, by_intervention[np.arange(len(column)), column])
+
+
+def _chosen_channel(community: Community, weighed: Weighed) -> Integers:
+    """Position in the channels, one past the last for doing nothing."""
+    column = np.maximum(weighed.chosen - 1, 0)
+    return np.where(weighed.chosen == 0, len(community.channels), weighed.channel[np.arange(len(column)), column])
+
+
+def _sending(community: Community, weighed: Weighed, as_of: datetime) -> dict[str, object]:
+    begin = send_not_before(as_of, community.contact_policy.quiet_hours, community.zone)
+    ends = [begin + timedelta(days=intervention.valid_days) for intervention in community.interventions]
+    return {
+        "send_not_before": pl.Series([None, begin])[(weighed.chosen > 0).astype(int)],
+        "valid_until": pl.Series([None, *ends])[weighed.chosen],
+    }
+
+
+def _ranked(ids: Sequence[str], weighed: Weighed) -> pl.Series:
+    """Allowed interventions by priority, highest first, ties in the catalogue's order."""
+    allowed = weighed.refusals.allowed
+    order = np.argsort(np.where(allowed, -weighed.priority, np.inf), axis=1, kind="stable")
+    standing = np.take_along_axis(allowed, order, axis=1)
+    places = np.where(standing, order, len(ids))
+    return pl.select(pl.concat_str([_named((*ids, None), place) for place in places.T], separator=",", ignore_nulls=True)).to_series()
+
+
+def _arms(community: Community, weighed: Weighed) -> dict[str, object]:
+    rules = (None, *(f"{rule.stage}:{rule.name}" for rule in weighed.refusals.rules))
+    columns: dict[str, object] = {"propensity_none": weighed.propensity[:, 0]}
+    for position, intervention in enumerate(community.interventions):
+        columns[f"uplift_{intervention.id}"] = weighed.uplift[:, position]
+        columns[f"priority_{intervention.id}"] = weighed.priority[:, position]
+        columns[f"propensity_{intervention.id}"] = weighed.propensity[:, 1 + position]
+        columns[f"removed_{intervention.id}"] = _named(rules, weighed.refusals.code[:, position])
+    return columns
+
+
+def _named(names: Sequence[str | None], position: Integers) -> pl.Series:
+    return pl.Series(names, dtype=pl.String).gather(position)
+
+
+def _tag_sets() -> tuple[str, ...]:
+    """The names in each set of tags, by the number whose bits are its members."""
+    return tuple(",".join(tag for bit, tag in enumerate(TAGS) if number >> bit & 1) for number in range(1 << len(TAGS)))
+
+
+_TAG_SETS = _tag_sets()

@@ -1,0 +1,204 @@
+"""The one path from members' events to choices: everything that a decision rests on, weighed for all members at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from models.interventions import MemberFacts, Refusals, Rule, contact_ruling, eligibility_refusals
+from models.lifecycle import lifecycle_of
+from models.policy import best_action, choose, context_weights, control_refusals, draws_of, in_control, priorities, propensities
+
+if TYPE_CHECKING:
+    from models.arrays import Flags, Floats, Integers, Names
+    from models.community import Community
+    from models.decision import RiskBand
+    from models.events import EventArrays
+    from models.features import FeatureSpec
+    from models.interventions import ContactHistory
+    from models.lifecycle import Lifecycles
+    from models.snapshots import Snapshots
+    from models.uplift import UpliftInterval, UpliftModel
+
+SCORED = "scored"
+BANDS: tuple[RiskBand, ...] = ("low", "medium", "high")
+INTERVAL_LEVEL = 0.9
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNSCORED = tuple(Rule("eligibility", status) for status in ("insufficient_history", "already_churned", "opted_out"))
+
+
+class Scores(Protocol):
+    """Shapes: features (n, n_features), probability (n, n_horizons), value (n,), status (n,): a ChurnStatus each."""
+
+    @property
+    def features(self) -> Floats: ...
+    @property
+    def probability(self) -> Floats: ...
+    @property
+    def value(self) -> Floats: ...
+    @property
+    def status(self) -> Names: ...
+
+
+class Reference(Protocol):
+    """The members that a risk is compared with: their probabilities, sorted; two edges between low, medium and high."""
+
+    @property
+    def typical_probability(self) -> float: ...
+    @property
+    def probabilities(self) -> Floats: ...
+    @property
+    def band_edges(self) -> tuple[float, float]: ...
+
+
+class DecidingEngine(Protocol):
+    """What deciding needs of an Engine."""
+
+    @property
+    def community(self) -> Community: ...
+    @property
+    def spec(self) -> FeatureSpec: ...
+    @property
+    def uplift(self) -> UpliftModel: ...
+    @property
+    def reference(self) -> Reference: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def grade(self) -> str: ...
+    def score(self, events: EventArrays, snapshots: Snapshots) -> Scores: ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where the member is met at this moment; `channel` is preferred by the interventions that have it."""
+
+    channel: str | None = None
+
+
+NOWHERE = Context()
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """All that was weighed for n members and k interventions: (n,), (n, k), and for `propensity` (n, 1 + k), `none` first.
+
+    `probability` is that of the main horizon. Probability, percentile, uplift and priority are NaN where a member is not scored.
+    `best` and `chosen` count `none` as 0. `channel` holds positions in the community's channels.
+    """
+
+    scores: Scores
+    probability: Floats
+    percentile: Floats
+    lifecycles: Lifecycles
+    control: Flags
+    opted_out: Flags
+    uplift: Floats
+    interval: UpliftInterval
+    channel: Integers
+    context_weight: Floats
+    priority: Floats
+    refusals: Refusals
+    propensity: Floats
+    draw: Floats
+    best: Integers
+    chosen: Integers
+
+    @property
+    def scored(self) -> Flags:
+        return ~np.isnan(self.probability)
+
+    @property
+    def explored(self) -> Flags:
+        """Where the draw picked something else than the best."""
+        explored: Flags = self.chosen != self.best
+        return explored
+
+    @cached_property
+    def no_action_reason(self) -> Names:
+        """A NoActionReason for each member, "" where something was chosen; the first that holds, in this order."""
+        nothing_allowed = self.refusals.code.all(axis=1)
+        held = [~self.scored, self.control, self.chosen > 0, self.opted_out, nothing_allowed, self.best == 0]
+        names = [self.scores.status, "global_control", "", "opted_out", "nothing_allowed", "do_nothing_is_best"]
+        return np.select(held, [np.asarray(name, dtype=str) for name in names], "explored_nothing")
+
+
+def weigh(
+    engine: DecidingEngine,
+    events: EventArrays,
+    snapshots: Snapshots,
+    member_ids: Sequence[str],
+    decision_ids: Sequence[str],
+    contacts: ContactHistory,
+    *,
+    as_of: datetime,
+    context: Context = NOWHERE,
+) -> Weighed:
+    """One row for each snapshot; `member_ids`, `decision_ids` and the rows of `contacts` follow them, and their `as_of_us` is `as_of`."""
+    community = engine.community
+    scores = engine.score(events, snapshots)
+    scored = np.asarray(scores.status) == SCORED
+    probability = np.where(scored, scores.probability[:, main_horizon(community)], np.nan)
+    lifecycles = lifecycle_of(scores.features, engine.spec, community.lifecycle, scores.value)
+    control = in_control(member_ids, community.policy)
+    ruling = contact_ruling(contacts, community, len(scored), microseconds(as_of), context.channel)
+    refusals = (
+        _status_refusals(scores.status, len(community.interventions))
+        .then(eligibility_refusals(MemberFacts(lifecycles, probability, scores.value), community.interventions))
+        .then(ruling.refusals)
+        .then(control_refusals(control, len(community.interventions)))
+    )
+    uplift = engine.uplift.effect(scores.features, probability)
+    weight = context_weights(community, lifecycles.stage, ruling.channel)
+    priority = priorities(community, weight, uplift, scores.value)
+    propensity, draw = propensities(priority, refusals.allowed, community.policy.exploration), draws_of(decision_ids)
+    return Weighed(
+        scores=scores,
+        probability=probability,
+        percentile=_percentile(probability, engine.reference.probabilities),
+        lifecycles=lifecycles,
+        control=control,
+        opted_out=contacts.refuses_all(len(scored)),
+        uplift=uplift,
+        interval=engine.uplift.interval(scores.features, probability, INTERVAL_LEVEL),
+        channel=ruling.channel,
+        context_weight=weight,
+        priority=priority,
+        refusals=refusals,
+        propensity=propensity,
+        draw=draw,
+        best=best_action(priority, refusals.allowed),
+        chosen=choose(propensity, draw),
+    )
+
+
+def main_horizon(community: Community) -> int:
+    """Position of the horizon that decisions are made on."""
+    return community.churn.horizons_days.index(community.churn.horizon_days)
+
+
+def microseconds(at: datetime) -> int:
+    """Since 1970 UTC."""
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+def risk_bands(probability: Floats, edges: tuple[float, float]) -> Integers:
+    """Positions in BANDS; an edge belongs to the band above it."""
+    return np.searchsorted(edges, probability, side="right")
+
+
+def _percentile(probability: Floats, reference: Floats) -> Floats:
+    """Share of the reference members with a lower probability; `reference` is sorted."""
+    below = np.searchsorted(reference, probability, side="left") / len(reference)
+    return np.where(np.isnan(probability), np.nan, below)
+
+
+def _status_refusals(status: Names, n_interventions: int) -> Refusals:
+    """What can be done for a member without a score is not known, so nothing is."""
+    code = np.select([status == rule.name for rule in _UNSCORED], range(1, len(_UNSCORED) + 1), 0)
+    return Refusals(_UNSCORED, np.repeat(code.astype(np.int16)[:, None], n_interventions, axis=1))
