@@ -1,0 +1,112 @@
+"""Texts of the product by key and language, and how numbers, money, durations and dates are written in each."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import yaml
+
+from models.community import Language
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date, datetime
+
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+MINUS = "\N{MINUS SIGN}"
+_FOLDER = Path(__file__).parent / "messages"
+_TEN_THOUSANDS_FROM = 100_000
+
+
+@cache
+def messages(language: Language) -> Mapping[str, str]:
+    """Every text by its dotted key, `unit.days.other`."""
+    content = yaml.safe_load((_FOLDER / f"{language}.yaml").read_text(encoding="utf-8"))
+    return dict(_flat(content, ""))
+
+
+def _flat(node: Mapping[str, object], prefix: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for key, below in node.items():
+        found += _flat(below, f"{prefix}{key}.") if isinstance(below, dict) else [(f"{prefix}{key}", str(below))]
+    return found
+
+
+def text(language: Language, key: str, /, **values: object) -> str:
+    """Raises KeyError for an unknown key or a missing value: both are faults of the program."""
+    return messages(language)[key].format(**values)
+
+
+def plural(language: Language, key: str, count: float, /, **values: object) -> str:
+    """The form of `key` for `count` things; `{n}` in it is the written number, unless given."""
+    form = "one" if count == 1 and language == "en" else "other"
+    return text(language, f"{key}.{form}", **{"n": number(language, count), **values})
+
+
+def named(language: Language, family: str, name: str) -> str:
+    """A known name's text; one that only the community knows is shown as it was declared."""
+    return messages(language).get(f"{family}.{name}", name.replace("_", " "))
+
+
+def number(language: Language, value: float) -> str:
+    """Whole from 10 on, with one decimal below; Chinese counts from 100,000 on in ten thousands."""
+    if language == "zh" and abs(value) >= _TEN_THOUSANDS_FROM:
+        return f"{_written(value / 10_000, 1)}万"
+    return _written(value, 0 if abs(value) >= 10 else 1)
+
+
+def decimal(value: float, places: int, *, signed: bool = False) -> str:
+    """`places` decimals exactly; `signed` writes the plus too."""
+    shown = f"{abs(value):,.{places}f}"
+    zero = float(shown.replace(",", "")) == 0
+    plus = "+" if signed and not zero else ""
+    return f"{MINUS if value < 0 and not zero else plus}{shown}"
+
+
+def _written(value: float, places: int) -> str:
+    shown = decimal(value, places)
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+
+
+def share(value: float) -> str:
+    return f"{_written(value * 100, 0)}%"
+
+
+def points(language: Language, value: float) -> str:
+    """A difference of shares, in percentage points with its sign."""
+    return text(language, "unit.points", n=decimal(value, 1, signed=True))
+
+
+def money(language: Language, value: float, currency: str) -> str:
+    """Whole from 1,000 on and where there are no hundredths."""
+    whole = abs(value) >= 1000 or round(value, 2) == round(value) or currency == "JPY"
+    amount = decimal(abs(value), 0 if whole else 2)
+    shown = messages(language).get(f"currency.{currency}", f"{currency} {{n}}").format(n=amount)
+    return f"{MINUS}{shown}" if value < 0 and amount.strip("0.") else shown
+
+
+def duration(language: Language, days: float) -> str:
+    """Whole days, below one day whole hours, rounded down."""
+    if days >= 1:
+        return plural(language, "unit.days", int(days))
+    hours = int(days * 24)
+    return plural(language, "unit.hours", hours) if hours >= 1 else text(language, "unit.under_an_hour")
+
+
+def window(language: Language, days: int) -> str:
+    """As it follows "in the last": `30 days`, but `day` and never `1 day`."""
+    return plural(language, "unit.window", days)
+
+
+def calendar_day(language: Language, day: date) -> str:
+    return f"{day.year}年{day.month}月{day.day}日" if language == "zh" else f"{day.day} {day:%b} {day.year}"
+
+
+def moment(language: Language, at: datetime) -> str:
+    return f"{calendar_day(language, at)} {at:%H:%M}"
+
+
+def listed(language: Language, items: list[str]) -> str:
+    return text(language, "unit.list").join(items)

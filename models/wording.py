@@ -1,0 +1,198 @@
+"""Sentences about members, risks, reasons and refusals, put together from the texts of a language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.features import ANY
+from models.texts import decimal, duration, listed, money, named, number, plural, share, text, window
+
+if TYPE_CHECKING:
+    from models.community import Cap, Community, Eligibility, Label, Language
+    from models.decision import Candidate, ChurnScore, MemberState
+    from models.reason_groups import ReasonGroup, Unit
+
+
+def reason_sentence(group: ReasonGroup, wording: str, value: float | None, typical: float | None, currency: str, language: Language) -> str:
+    """The member's value against the usual one; None is read as never having happened."""
+    shown, usual = (amount(language, at, group.unit, currency) for at in (value, typical))
+    label = group.label.of(language) if group.label is not None else ""
+    statement = text(
+        language,
+        f"reason.{wording}.{_variant(group.unit, value, typical, same=shown == usual)}",
+        value=shown,
+        window=window(language, group.window_days),
+        signal=inside(label),
+        signal_first=label[:1].upper() + label[1:],
+    )
+    key = "usual.same" if shown == usual else "usual.is"
+    return text(language, key, statement=statement, typical=usual)
+
+
+def _variant(unit: Unit, value: float | None, typical: float | None, *, same: bool) -> str:
+    if value is None or (value == 0 and unit not in {"days", "ratio"}):
+        return "none"
+    return "low" if typical is not None and value < typical and not same else "high"
+
+
+def amount(language: Language, value: float | None, unit: Unit, currency: str) -> str:
+    if value is None:
+        return text(language, "unit.none")
+    return money(language, value, currency) if unit == "money" else _WRITERS[unit](language, value)
+
+
+_WRITERS: dict[Unit, Callable[[Language, float], str]] = {
+    "days": duration,
+    "count": lambda language, value: plural(language, "unit.count", value),
+    "quantity": number,
+    "share": lambda _, value: share(value),
+    "ratio": lambda language, value: text(language, "unit.ratio", n=number(language, value)),
+    "times": lambda language, value: plural(language, "unit.times", value),
+    "kinds": lambda language, value: plural(language, "unit.kinds", value),
+}
+
+
+def inside(label: str) -> str:
+    """A label within a sentence: a capital that only begins it is dropped, `WeCom` and `KOL posts` stay."""
+    first = label.split(" ", maxsplit=1)[0]
+    return label[:1].lower() + label[1:] if first[1:].islower() else label
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """`n` of `out_of` members, and how many usually: whole numbers as they are said."""
+
+    n: str
+    typical: str
+    out_of: int
+    single: bool
+
+
+def natural_frequency(language: Language, probability: float, typical: float) -> Frequency:
+    """Of 100; of 1,000 where one of the two is below one in a hundred (Gigerenzer and Hoffrage 1995)."""
+    out_of = 1000 if min(probability, typical) < 0.01 else 100
+    single = round(probability * out_of) == 1
+    return Frequency(_said(language, probability, out_of), _said(language, typical, out_of), out_of, single)
+
+
+def _said(language: Language, probability: float, out_of: int) -> str:
+    n = round(probability * out_of)
+    if n == 0:
+        return text(language, "risk.fewer_than_one")
+    if n == out_of:
+        return text(language, "risk.all_but_one", n=number(language, out_of - 1))
+    return number(language, n)
+
+
+def risk_sentence(language: Language, probability: float, typical: float, horizon_days: int, community: Community) -> str:
+    """For example "43 of 100 members like this one go silent in the next 30 days (usual: 18)"."""
+    said = natural_frequency(language, probability, typical)
+    sentence = plural(
+        language,
+        "risk.silent" if community.churn.contract_event is None else "risk.contract",
+        1 if said.single else 2,
+        n=said.n,
+        out_of=number(language, said.out_of),
+        window=window(language, horizon_days),
+        typical=said.typical,
+    )
+    return sentence[:1].upper() + sentence[1:]
+
+
+def status_sentence(language: Language, churn: ChurnScore, community: Community) -> str:
+    """Why a member has no number."""
+    ended = churn.status == "already_churned" and community.churn.contract_event is not None
+    key = "already_ended" if ended else churn.status
+    return text(language, f"status.{key}", window=window(language, community.churn.active_days))
+
+
+def channel_name(language: Language, channel: str) -> str:
+    return named(language, "channel", channel)
+
+
+def tier_name(language: Language, tier: str, community: Community) -> str:
+    labels: dict[str, Label] = {declared.name: declared.label for declared in community.lifecycle.tiers}
+    return labels[tier].of(language) if tier in labels else tier
+
+
+def uplift_sentence(language: Language, uplift: float, interval: tuple[float, float]) -> str:
+    """The effect on 100 members like this one; the sign is told in words."""
+    key = "uplift.gain" if uplift >= 0 else "uplift.loss"
+    low, high = (decimal(100 * bound, 1, signed=True) for bound in interval)
+    return text(language, key, n=decimal(100 * abs(uplift), 1), low=low, high=high)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the rules asked of the member; `probability` is None where it is not known."""
+
+    member: MemberState
+    probability: float | None
+
+
+def removal_sentence(language: Language, candidate: Candidate, standing: Standing, community: Community) -> str:
+    """The rule that removed a candidate, with its bound and where the member stands; the stage alone for a rule without a text."""
+    intervention = community.intervention(candidate.intervention_id)
+    caps = {cap.name: cap for cap in community.contact_policy.caps}
+    match candidate.removed_at, candidate.rule:
+        case "eligibility", str(rule) if rule in _SETS or rule in _BOUNDS:
+            return _eligibility_sentence(language, rule, intervention.eligibility, standing, community)
+        case "contact_policy", str(rule) if rule in caps:
+            return _cap_sentence(language, caps[rule])
+        case _, "cooldown_days" | "opted_out" | "global_control":
+            return text(language, f"rule.{candidate.rule}", window=window(language, intervention.cooldown_days))
+        case _:
+            return text(language, f"removed.{candidate.removed_at}")
+
+
+def _cap_sentence(language: Language, cap: Cap) -> str:
+    channel = text(language, "rule.any_channel") if cap.channel == ANY else channel_name(language, cap.channel)
+    limit = plural(language, "contacts", cap.max_contacts)
+    return text(language, "rule.cap", limit=limit, window=duration(language, cap.days), channel=channel)
+
+
+def _eligibility_sentence(language: Language, rule: str, eligibility: Eligibility, standing: Standing, community: Community) -> str:
+    bound = getattr(eligibility, rule)
+    if rule in _SETS:
+        asked = _SETS[rule]
+        allowed, have = (
+            listed(language, [asked.name(language, name, community) for name in names]) for names in (bound, asked.of(standing.member))
+        )
+        return text(language, f"rule.{rule}", allowed=allowed, actual=have)
+    measure = _BOUNDS[rule]
+    held = measure.of(standing)
+    shown = text(language, "unit.unknown") if held is None else amount(language, held, measure.unit, community.currency)
+    return text(language, f"rule.{rule}", limit=amount(language, bound, measure.unit, community.currency), actual=shown)
+
+
+@dataclass(frozen=True)
+class _Set:
+    """A rule that asks for one of several names."""
+
+    of: Callable[[MemberState], Sequence[str]]
+    name: Callable[[Language, str, Community], str]
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """A rule that asks for at least, or at most, an amount."""
+
+    unit: Unit
+    of: Callable[[Standing], float | None]
+
+
+_SETS = {
+    "stages": _Set(lambda member: [member.stage], lambda language, name, _: named(language, "stage", name)),
+    "tiers": _Set(lambda member: [member.tier], tier_name),
+    "tags": _Set(lambda member: member.tags, lambda language, name, _: named(language, "tag", name)),
+}
+_BOUNDS = {
+    "min_tenure_days": _Measure("days", lambda standing: standing.member.tenure_days),
+    "max_tenure_days": _Measure("days", lambda standing: standing.member.tenure_days),
+    "min_days_silent": _Measure("days", lambda standing: standing.member.days_silent),
+    "max_days_silent": _Measure("days", lambda standing: standing.member.days_silent),
+    "min_churn_probability": _Measure("share", lambda standing: standing.probability),
+    "min_value": _Measure("money", lambda standing: standing.member.value),
+}

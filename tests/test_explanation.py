@@ -1,0 +1,308 @@
+import warnings
+from dataclasses import replace
+
+import lightgbm as lgb
+import matplotlib as mpl
+import numpy as np
+import pytest
+import shap
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib import pyplot as plt
+from scipy.special import expit
+from told_community import SIGNALS, told_community
+
+from models.calibration import Identity, Isotonic, Platt
+from models.explanation import Typical, percentage_points, reasons, reasons_of, shap_summary
+from models.features import feature_spec
+from models.margins import BoosterMargin
+from models.reason_groups import OTHER, reason_groups
+
+COMMUNITY = told_community()
+SPEC = feature_spec(COMMUNITY)
+GROUPS = reason_groups(COMMUNITY, SPEC)
+K = len(SPEC.features)
+BASE = -1.5
+CALIBRATIONS = (Identity(), Platt(1.3, 0.2), Isotonic((-3.0, 0.0, 1.0, 3.0), (-2.5, -1.0, 0.5, 1.5), 0.7))
+
+
+def typical_of(calibrate=CALIBRATIONS[0], base=BASE, **values):
+    usual = np.zeros(K)
+    for name, value in values.items():
+        usual[SPEC.position(name)] = value
+    return Typical.of(calibrate, base, usual)
+
+
+def row(**values):
+    filled = np.zeros(K, dtype=np.float32)
+    for name, value in values.items():
+        filled[SPEC.position(name)] = value
+    return filled
+
+
+def told(contributions, features, typical, language="en", **more):
+    c = row(**contributions).astype(float)
+    return reasons(c, features, float(expit(BASE + c.sum())), typical, GROUPS, language, **more)
+
+
+def said(name, value, usual, language="en"):
+    """The sentence of the one reason of a member in whom only `name` differs."""
+    return told({name: 0.5}, row(**{name: value}), typical_of(**{name: usual}), language)[0].text
+
+
+@pytest.fixture
+def trained(rng):
+    X = rng.normal(size=(600, 8))
+    X[rng.random(X.shape) < 0.1] = np.nan
+    y = rng.random(600) < expit(np.nan_to_num(X[:, 0] * X[:, 1] + X[:, 2]))
+    booster = lgb.train({"objective": "binary", "num_leaves": 8, "verbose": -1, "num_threads": 1, "seed": 1}, lgb.Dataset(X, y), 30)
+    return X, booster
+
+
+def test_contributions_are_the_shap_values_of_the_margin(trained):
+    X, booster = trained
+    found = BoosterMargin(np.arange(8), booster.model_to_string()).contributions(X)
+    explainer = shap.TreeExplainer(booster)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # shap announces a change of its output for binary LightGBM models
+        expected = explainer.shap_values(X)
+    np.testing.assert_allclose(found.values, expected, atol=1e-9)
+    np.testing.assert_allclose(found.margin, booster.predict(X, raw_score=True), atol=1e-9)
+
+
+def test_the_summary_is_drawn_without_a_display_and_leaves_no_figure_open(trained):
+    X, booster = trained
+    part = BoosterMargin(np.arange(8), booster.model_to_string())
+    before = mpl.get_backend()
+    figure = shap_summary(part.contributions(X), X, [f"feature {j}" for j in range(8)])
+    figure.canvas.draw()
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-1] in {"feature 0", "feature 1", "feature 2"}
+    assert plt.get_fignums() == []
+    assert mpl.get_backend() == before
+
+
+@given(
+    st.lists(st.floats(-3, 3), min_size=1, max_size=6),
+    st.sampled_from(CALIBRATIONS),
+    st.floats(-4, 4),
+)
+def test_percentage_points_add_up_to_the_change_of_the_risk(contributions, calibrate, base):
+    c = np.array([contributions])
+    probability = calibrate(base + c.sum(axis=1))
+    typical = Typical.of(calibrate, base, np.zeros(c.shape[1]))
+    points = percentage_points(c, probability, typical)
+    assert points.values.sum() + points.rest[0] == pytest.approx(100 * (probability[0] - typical.probability), abs=1e-9)
+
+
+@given(st.lists(st.floats(-3, 3).filter(lambda c: abs(c) > 0.01), min_size=1, max_size=6), st.sampled_from(CALIBRATIONS))
+def test_percentage_points_are_the_average_of_the_gradient_along_the_straight_path(contributions, calibrate):
+    """The definition of Aumann and Shapley, integrated numerically with the midpoint rule."""
+    c = np.array(contributions)
+    if abs(c.sum()) < 0.01:
+        return
+    t = (np.arange(20_000) + 0.5) / 20_000
+    h = 1e-6
+    gradient = (calibrate(BASE + t * c.sum() + h) - calibrate(BASE + t * c.sum() - h)) / (2 * h)
+    points = percentage_points(c[None], calibrate(np.array([BASE + c.sum()])), Typical.of(calibrate, BASE, c))
+    np.testing.assert_allclose(points.values[0], 100 * c * gradient.mean(), atol=1e-2)
+    assert points.rest[0] == 0
+
+
+def test_where_contributions_cancel_the_slope_at_the_base_stands_in():
+    points = percentage_points(np.array([[0.8, -0.8]]), expit([BASE]), typical_of())
+    slope = expit(BASE) * (1 - expit(BASE))
+    np.testing.assert_allclose(points.values, [[80 * slope, -80 * slope]], rtol=1e-5)
+    np.testing.assert_allclose(points.rest, 0, atol=1e-12)
+
+
+def test_a_jump_of_the_risk_without_a_change_of_the_margin_is_kept_apart_and_not_blown_up():
+    points = percentage_points(np.array([[2.0, -2.0 + 1e-9]]), expit([BASE]) + 0.05, typical_of())
+    assert np.abs(points.values).max() < 100
+    np.testing.assert_allclose(points.rest, 5, atol=1e-6)
+
+
+def test_a_risk_that_moved_against_its_margin_reverses_no_reason():
+    points = percentage_points(np.array([[0.5]]), expit([BASE]) - 0.02, typical_of())
+    assert points.values[0, 0] > 0
+    assert points.values.sum() + points.rest[0] == pytest.approx(-2)
+
+
+def test_on_a_flat_stretch_of_the_calibration_the_score_differs_and_the_risk_does_not():
+    flat = Isotonic((-3.0, 3.0), (-1.0, -1.0), 0.0)
+    typical = Typical.of(flat, 0.0, np.zeros(2))
+    points = percentage_points(np.array([[1.0, 0.5], [1.0, -1.0]]), flat(np.array([1.5, 0.0])), typical)
+    np.testing.assert_array_equal(points.values, 0)
+    np.testing.assert_array_equal(points.rest, 0)
+
+
+def test_the_groups_share_out_every_feature_once():
+    columns = sorted(column for group in GROUPS.groups for column in group.columns)
+    assert columns == list(range(K))
+    assert len({group.code for group in GROUPS.groups}) == len(GROUPS.groups)
+    assert all(shown.column in group.columns for group in GROUPS.groups for shown in group.shown)
+
+
+def test_windows_of_one_signal_speak_as_one_reason():
+    c = {"comment_count_7d": 0.2, "comment_trend_30d": 0.3, "comment_active_days_90d": -0.1}
+    (only,) = told(c, row(comment_count_30d=2), typical_of(comment_count_30d=6))
+    assert only.code == "comment_activity"
+    assert (only.value, only.typical) == (2, 6)
+    assert only.contribution_pp == pytest.approx(100 * (expit(BASE + 0.4) - expit(BASE)))
+
+
+def test_the_window_shown_is_the_nearest_to_the_horizon():
+    weekly = told_community(churn=COMMUNITY.churn.model_copy(update={"horizon_days": 7}))
+    shown = {group.code: group.shown[0].column for group in reason_groups(weekly, SPEC).groups}
+    assert SPEC.names[shown["comment_activity"]] == "comment_count_7d"
+    assert SPEC.names[shown["purchase_value"]] == "purchase_sum_365d"
+
+
+def test_where_one_signal_qualifies_any_activity_is_said_of_it():
+    community = told_community(signals=(SIGNALS[2], SIGNALS[4]), touches=False)
+    spec = feature_spec(community)
+    codes = {group.code: group for group in reason_groups(community, spec).groups}
+    assert not {"days_since_any", "activity"} & set(codes)
+    assert spec.position("days_since_any") in codes["days_since_purchase"].columns
+    assert spec.position("any_count_30d") in codes["purchase_activity"].columns
+
+
+def random_rows(rng, n):
+    features = rng.gamma(1.0, 10.0, size=(n, K)).astype(np.float32)
+    features[rng.random(features.shape) < 0.1] = np.nan
+    contributions = rng.normal(size=(n, K)) * (rng.random((n, K)) < 0.3) * 0.2
+    return contributions, features, expit(BASE + contributions.sum(axis=1))
+
+
+@pytest.mark.parametrize("max_reasons", [None, 0, 1, 5, 1000])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_reasons_of_a_member_add_up_to_its_risk_against_the_usual_one(rng, max_reasons, language):
+    contributions, features, probability = random_rows(rng, 60)
+    typical = typical_of()
+    for p, row_reasons in zip(
+        probability, reasons_of(contributions, features, probability, typical, GROUPS, language, max_reasons=max_reasons), strict=True
+    ):
+        assert sum(reason.contribution_pp for reason in row_reasons) == pytest.approx(100 * (p - typical.probability), abs=1e-9)
+        named = [reason for reason in row_reasons if reason.code != OTHER]
+        assert len(named) <= (max_reasons if max_reasons is not None else len(GROUPS.groups))
+        sizes = [abs(reason.contribution_pp) for reason in named]
+        assert sizes == sorted(sizes, reverse=True)
+        assert all((reason.contribution_pp > 0) == (reason.direction == "raises") for reason in named)
+        assert OTHER not in [reason.code for reason in row_reasons[:-1]]
+
+
+def test_a_member_alone_gets_the_reasons_it_gets_among_others(rng):
+    contributions, features, probability = random_rows(rng, 5)
+    together = reasons_of(contributions, features, probability, typical_of(), GROUPS, "en", max_reasons=4)
+    alone = [
+        reasons(c, x, float(p), typical_of(), GROUPS, "en", max_reasons=4)
+        for c, x, p in zip(contributions, features, probability, strict=True)
+    ]
+    assert [[replace(reason, contribution_pp=0) for reason in each] for each in together] == [
+        [replace(reason, contribution_pp=0) for reason in each] for each in alone
+    ]
+
+
+def test_equal_reasons_keep_the_order_of_the_declaration():
+    c = {"days_since_post": 0.25, "days_since_comment": 0.25, "tenure_days": -0.25}
+    assert [reason.code for reason in told(c, row(), typical_of())] == ["days_since_comment", "days_since_post", "tenure"]
+
+
+def test_a_member_who_differs_in_nothing_has_no_reasons():
+    assert told({}, row(), typical_of()) == ()
+
+
+def test_no_sentence_shows_the_name_of_a_feature(rng):
+    contributions, features, probability = random_rows(rng, 40)
+    for language in ("en", "zh"):
+        for told_reasons in reasons_of(contributions, features, probability, typical_of(), GROUPS, language):
+            assert not any("_" in reason.text or "nan" in reason.text or "{" in reason.text for reason in told_reasons)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "usual", "english", "chinese"),
+    [
+        ("days_since_comment", 21.4, 4.2, "No comments for 21 days (usual: 4 days)", "已有21天没有评论(通常为4天)"),
+        ("days_since_comment", 1.2, 4.2, "Most recent comments: 1 day ago (usual: 4 days)", "最近一次评论在1天前(通常为4天)"),
+        ("days_since_purchase", np.nan, 30, "No purchases in the last 365 days (usual: 30 days)", "最近365天没有购买(通常为30天)"),
+        ("days_since_purchase", 12, np.nan, "No purchases for 12 days (usual: none)", "已有12天没有购买(通常为无)"),
+        ("comment_count_30d", 2, 6, "Comments: only 2 in the last 30 days (usual: 6)", "最近30天评论只有2次(通常为6次)"),
+        ("comment_count_30d", 0, 6, "No comments in the last 30 days (usual: 6)", "最近30天没有评论(通常为6次)"),
+        ("post_count_30d", 9, 6, "Posts: 9 in the last 30 days (usual: 6)", "最近30天发帖有9次(通常为6次)"),
+        (
+            "post_count_30d",
+            6,
+            6,
+            "Posts: 6 in the last 30 days (as usual; finer differences count here)",
+            "最近30天发帖有6次(与通常相同,差别在更细的方面)",
+        ),
+        (
+            "purchase_sum_365d",
+            20,
+            182.5,
+            "Spent on purchases in the last 365 days: only CN¥20 (usual: CN¥182.50)",
+            "最近365天用于购买的金额只有¥20(通常为¥182.50)",
+        ),
+        ("rating_sum_365d", 0, 12, "Total over ratings in the last 365 days: nothing (usual: 12)", "最近365天评分的总量为零(通常为12)"),
+        ("days_since_any", 9, 2, "Not active for 9 days (usual: 2 days)", "已有9天没有活跃(通常为2天)"),
+        (
+            "any_count_30d",
+            1,
+            8,
+            "Contributions of all kinds: only 1 in the last 30 days (usual: 8)",
+            "最近30天各类互动合计只有1次(通常为8次)",
+        ),
+        (
+            "gap_now_to_usual",
+            3.25,
+            0.8,
+            "The pause since the last activity is 3.2× this member's own average pause (usual: 0.8×)",
+            "距上次活跃的间隔是本人平均间隔的3.2倍(通常为0.8倍)",
+        ),
+        (
+            "gap_now_to_usual",
+            np.nan,
+            0.8,
+            "Active on a single day so far, so there is no rhythm to go by (usual: 0.8×)",
+            "至今只在一天里活跃过,还看不出节奏(通常为0.8倍)",
+        ),
+        (
+            "evening_share",
+            0.62,
+            0.41,
+            "Most active in the evening, with 62% of the activity (usual: 41%)",
+            "多在晚间活跃,占全部活动的62%(通常为41%)",
+        ),
+        ("tenure_days", 20, 400, "Joined recently, 20 days ago (usual: 400 days)", "加入不久,才20天(通常为400天)"),
+        (
+            "signals_used_30d",
+            1,
+            3,
+            "Took part in only 1 kind of activity in the last 30 days (usual: 3 kinds)",
+            "最近30天只参与了1种活动(通常为3种)",
+        ),
+        ("read_share", 0.1, 0.3, "Share of reads in the member's activity: only 10% (usual: 30%)", "阅读只占全部活动的10%(通常为30%)"),
+        ("days_since_touch", 3, 12, "Last contacted by us 3 days ago (usual: 12 days)", "我们最近一次联系在3天前(通常为12天)"),
+        ("touch_count_30d", 1, 3, "Contacted by us only once in the last 30 days (usual: 3 times)", "最近30天我们只联系了1次(通常为3次)"),
+        (
+            "touches_answered_share",
+            0.2,
+            0.5,
+            "Active within 3 days of only 20% of our messages (usual: 50%)",
+            "我们的消息发出后3天内,只有20%换来了活跃(通常为50%)",
+        ),
+    ],
+)
+def test_a_reason_tells_the_members_value_and_the_usual_one(name, value, usual, english, chinese):
+    assert said(name, value, usual) == english
+    assert said(name, value, usual, "zh") == chinese
+
+
+def test_the_time_of_day_told_is_the_one_most_used():
+    features = row(night_share=0.1, morning_share=0.7, evening_share=0.2)
+    (only,) = told({"night_share": 0.4, "weekend_share": 0.1}, features, typical_of(morning_share=0.3))
+    assert only.text == "Most active in the morning, with 70% of the activity (usual: 30%)"
+
+
+def test_a_value_that_is_missing_has_no_number():
+    (only,) = told({"days_since_purchase": 0.4}, row(days_since_purchase=np.nan), typical_of(days_since_purchase=30))
+    assert (only.value, only.typical) == (None, 30)

@@ -1,0 +1,302 @@
+import re
+from datetime import date
+from pathlib import Path
+from string import Formatter
+from typing import get_args
+
+import pytest
+from told_community import told_community
+
+from models.community import STAGES, TAGS, Churn, Eligibility, Intervention
+from models.decision import Candidate, ChurnScore, ChurnStatus, MemberState, RemovalStage, RiskBand
+from models.features import feature_spec
+from models.interventions import COOLDOWN, ELIGIBILITY_RULES, OPTED_OUT
+from models.policy import GLOBAL_CONTROL
+from models.reason_groups import reason_groups
+from models.texts import LANGUAGES, calendar_day, duration, messages, money, named, number, plural, points, share, text, window
+from models.wording import Standing, inside, natural_frequency, removal_sentence, risk_sentence, status_sentence, uplift_sentence
+
+ROOT = Path(__file__).parents[1]
+NO_ACTION_REASONS = (
+    "do_nothing_is_best",
+    "nothing_allowed",
+    "global_control",
+    "insufficient_history",
+    "already_churned",
+    "explored_nothing",
+    "opted_out",
+)
+
+
+def stem(key):
+    return re.sub(r"\.(one|other)$", "", key)
+
+
+def placeholders(sentence):
+    return {name for _, name, _, _ in Formatter().parse(sentence) if name}
+
+
+def choices(field):
+    return get_args(Intervention.model_fields[field].annotation)
+
+
+def declared_keys():
+    """Keys that are put together when the program runs, from the types that name their members."""
+    plain, quantity = told_community(), told_community(touches=False)
+    groups = [group for world in (plain, quantity) for group in reason_groups(world, feature_spec(world)).groups]
+    wordings = {shown.wording for group in groups for shown in group.shown}
+    return {
+        *(f"reason.{wording}.{variant}" for wording in wordings for variant in ("low", "high", "none")),
+        *(f"stage.{stage}" for stage in STAGES),
+        *(f"tag.{tag}" for tag in TAGS),
+        *(f"band.{band}" for band in get_args(RiskBand)),
+        *(f"status.{status}" for status in (*get_args(ChurnStatus), "already_ended") if status != "scored"),
+        *(f"no_action.{reason}" for reason in NO_ACTION_REASONS),
+        *(f"removed.{stage}" for stage in get_args(RemovalStage)),
+        *(f"rule.{rule}" for rule in (*ELIGIBILITY_RULES, COOLDOWN, OPTED_OUT, GLOBAL_CONTROL.name)),
+        *(f"lever.{lever}" for lever in choices("lever")),
+        *(f"category.{category}" for category in choices("category")),
+        *(f"uplift_source.{source}" for source in ("prior", "experiment")),
+        *(f"grade.{grade}" for grade in "ABC"),
+    }
+
+
+def sources():
+    files = [
+        path for floor in ("models", "pipelines", "serving") for suffix in ("py", "html") for path in (ROOT / floor).rglob(f"*.{suffix}")
+    ]
+    return "\n".join(path.read_text(encoding="utf-8") for path in files)
+
+
+def test_both_languages_have_the_same_texts():
+    english, chinese = ({stem(key) for key in messages(language)} for language in LANGUAGES)
+    assert english == chinese
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_choice_by_number_has_the_forms_of_its_language(language):
+    forms = {
+        stem(key): {other for other in messages(language) if stem(other) == stem(key)}
+        for key in messages(language)
+        if key.endswith(".other")
+    }
+
+    expected = ("one", "other") if language == "en" else ("other",)
+    assert all(found == {f"{key}.{form}" for form in expected} for key, found in forms.items())
+
+
+def test_both_languages_say_the_same_things():
+    english, chinese = messages("en"), messages("zh")
+    differing = {
+        key
+        for key in chinese
+        if placeholders(chinese[key]) - {"signal", "signal_first"} != placeholders(english[key]) - {"signal", "signal_first"}
+    }
+    assert differing == set()
+
+
+def test_every_text_is_used_and_every_used_text_exists():
+    written = sources()
+    free = ("channel.", "currency.")
+    keys = {stem(key) for key in messages("en") if not key.startswith(free)}
+    declared = declared_keys()
+    assert declared <= keys
+    assert {key for key in keys - declared if f'"{key}"' not in written} == set()
+
+
+def test_every_text_asked_for_by_name_exists():
+    families = "|".join(sorted({key.split(".")[0] for key in messages("en")}))
+    asked = set(re.findall(rf'"((?:{families})\.[a-z_.]+)"', sources()))
+    assert asked
+    assert asked <= {stem(key) for key in messages("en")}
+
+
+def test_every_rule_of_eligibility_has_a_text():
+    assert {f"rule.{rule}" for rule in Eligibility.model_fields} <= set(messages("en"))
+
+
+@pytest.mark.parametrize(
+    ("days", "english", "chinese"),
+    [
+        (0.02, "less than an hour", "不到1小时"),
+        (0.05, "1 hour", "1小时"),
+        (0.99, "23 hours", "23小时"),
+        (1.9, "1 day", "1天"),
+        (21.4, "21 days", "21天"),
+    ],
+)
+def test_a_duration_is_told_in_whole_days_or_hours(days, english, chinese):
+    assert duration("en", days) == english
+    assert duration("zh", days) == chinese
+
+
+@pytest.mark.parametrize(
+    ("value", "english", "chinese"),
+    [
+        (0, "0", "0"),
+        (2, "2", "2"),
+        (2.34, "2.3", "2.3"),
+        (9.96, "10", "10"),
+        (12.6, "13", "13"),
+        (12_345, "12,345", "12,345"),
+        (1_234_567, "1,234,567", "123.5万"),
+    ],
+)
+def test_numbers_are_written_as_each_language_writes_them(value, english, chinese):
+    assert number("en", value) == english
+    assert number("zh", value) == chinese
+
+
+@pytest.mark.parametrize(
+    ("value", "currency", "english", "chinese"),
+    [
+        (3, "CNY", "CN¥3", "¥3"),
+        (3.5, "CNY", "CN¥3.50", "¥3.50"),
+        (-3.5, "USD", "−$3.50", "−US$3.50"),
+        (1234.56, "EUR", "€1,235", "€1,235"),
+        (12.4, "JPY", "¥12", "JP¥12"),
+        (-0.001, "GBP", "£0", "£0"),
+        (7.9, "CHF", "CHF 7.90", "CHF 7.90"),
+    ],
+)
+def test_money_carries_its_currency(value, currency, english, chinese):
+    assert money("en", value, currency) == english
+    assert money("zh", value, currency) == chinese
+
+
+def test_small_words_follow_the_number():
+    assert [plural("en", "unit.times", n) for n in (1, 2)] == ["once", "2 times"]
+    assert [window("en", n) for n in (1, 30)] == ["day", "30 days"]
+    assert plural("zh", "unit.times", 1) == "1次"
+    assert points("en", -0.04) == "0.0 pp"
+    assert points("zh", 11.24) == "+11.2个百分点"
+    assert share(0.414) == "41%"
+    assert calendar_day("en", date(2026, 11, 2)) == "2 Nov 2026"
+    assert calendar_day("zh", date(2026, 11, 2)) == "2026年11月2日"
+
+
+def test_a_name_that_only_the_community_knows_is_shown_as_declared():
+    assert named("en", "channel", "wecom_group") == "WeCom group"
+    assert named("zh", "channel", "village_square") == "village square"
+
+
+@pytest.mark.parametrize(
+    ("label", "within"), [("Comments", "comments"), ("WeCom chats", "WeCom chats"), ("KOL posts", "KOL posts"), ("评论", "评论"), ("", "")]
+)
+def test_a_label_loses_only_the_capital_that_begins_it(label, within):
+    assert inside(label) == within
+
+
+def test_a_risk_is_told_as_a_natural_frequency():
+    community = told_community()
+    assert risk_sentence("en", 0.43, 0.18, 30, community) == "43 of 100 members like this one go silent in the next 30 days (usual: 18)"
+    assert risk_sentence("zh", 0.43, 0.18, 30, community) == "每100位类似的成员中有43位会在未来30天内沉默(通常为18位)"
+    assert risk_sentence("en", 0.01, 0.18, 1, community) == "1 of 100 members like this one goes silent in the next day (usual: 18)"
+
+
+def test_rare_risks_are_told_of_a_thousand_and_never_as_none_or_all():
+    assert natural_frequency("en", 0.004, 0.02).n == "4"
+    assert natural_frequency("en", 0.004, 0.02).typical == "20"
+    community = told_community()
+    assert risk_sentence("en", 0.0001, 0.18, 30, community).startswith("Fewer than 1 of 1,000 members like this one go silent")
+    assert risk_sentence("en", 0.9999, 0.18, 30, community).startswith("More than 99 of 100 members")
+    assert risk_sentence("zh", 0.0001, 0.18, 30, community) == "每1,000位类似的成员中有不到1位会在未来30天内沉默(通常为180位)"
+
+
+def test_where_a_contract_ends_a_membership_members_leave_and_do_not_fall_silent():
+    community = told_community(churn=Churn(contract_event="cancel"))
+    assert "leave in the next 30 days" in risk_sentence("en", 0.43, 0.18, 30, community)
+    assert "离开" in risk_sentence("zh", 0.43, 0.18, 30, community)
+    assert "left already" in status_sentence("en", ChurnScore("already_churned", 30), community)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("status", ["insufficient_history", "already_churned", "opted_out"])
+def test_a_member_without_a_number_gets_a_sentence(language, status):
+    sentence = status_sentence(language, ChurnScore(status, 30), told_community())
+    assert sentence.endswith((".", "。"))
+
+
+def test_an_effect_is_told_of_a_hundred_members_with_its_interval():
+    assert (
+        uplift_sentence("en", 0.06, (0.01, 0.11)) == "Of 100 members like this one, about 6.0 more would stay (90 % interval +1.0 to +11.0)"
+    )
+    assert (
+        uplift_sentence("en", -0.02, (-0.04, 0.0)) == "Of 100 members like this one, about 2.0 fewer would stay (90 % interval −4.0 to 0.0)"
+    )
+
+
+def removed(intervention, stage, rule):
+    return Candidate(intervention, "wecom", 0.02, (0.0, 0.04), "prior", 180.0, 1.0, 1.0, 3.0, 0.6, removed_at=stage, rule=rule)
+
+
+MEMBER = MemberState("silent", "base", (), 182.0, 78.3, 400.0, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("intervention", "stage", "rule", "english", "chinese"),
+    [
+        (
+            "come_back_offer",
+            "eligibility",
+            "min_days_silent",
+            "Only after 7 days without activity; this member has 2 days",
+            "至少7天没有活跃才可用;该成员是2天",
+        ),
+        (
+            "welcome_gift",
+            "eligibility",
+            "max_tenure_days",
+            "Only up to 3 days of membership; this member has 400 days",
+            "加入不超过3天才可用;该成员加入了400天",
+        ),
+        (
+            "badge",
+            "eligibility",
+            "tiers",
+            "Only for members in the tiers Key contributor, Opinion leader; this member's tier is Base",
+            "只用于关键贡献者、意见领袖层级的成员;该成员的层级是基础",
+        ),
+        ("badge", "eligibility", "min_value", "Only from a value of CN¥500 on; this member's is CN¥182", "价值达到¥500才可用;该成员是¥182"),
+        (
+            "call",
+            "contact_policy",
+            "calls",
+            "At most 1 contact in 30 days on Phone, which is used up",
+            "电话在30天内最多1次联系,额度已用完",
+        ),
+        (
+            "call",
+            "contact_policy",
+            "weekly",
+            "At most 2 contacts in 7 days on all channels together, which is used up",
+            "所有渠道合计在7天内最多2次联系,额度已用完",
+        ),
+        (
+            "call",
+            "contact_policy",
+            "cooldown_days",
+            "Given within the last 14 days already, its resting time",
+            "最近14天内已经用过,还在间隔期",
+        ),
+        ("call", "contact_policy", "opted_out", "The member does not want contact on this channel", "该成员不希望通过这个渠道被联系"),
+        (
+            "call",
+            "control",
+            "global_control",
+            "The member belongs to the control group, which no campaign contacts",
+            "该成员属于对照组,任何活动都不会联系",
+        ),
+        ("call", "arbitration", "something_new", "Another action came first", "另一项行动优先"),
+    ],
+)
+def test_a_refusal_names_its_rule_with_the_bound_and_where_the_member_stands(intervention, stage, rule, english, chinese):
+    standing = Standing(MEMBER, 0.43)
+    candidate = removed(intervention, stage, rule)
+    assert removal_sentence("en", candidate, standing, told_community()) == english
+    assert removal_sentence("zh", candidate, standing, told_community()) == chinese
+
+
+def test_an_unknown_key_is_a_fault():
+    with pytest.raises(KeyError):
+        text("en", "no.such.text")
