@@ -1,0 +1,235 @@
+"""Fitting the risk of one horizon: parts of different bias, chosen and blended on rows that did not fit them, then calibrated there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from models.calibration import assign_folds, fit_calibration
+from models.churn import HorizonModel
+from models.community import DAY_US
+from models.errors import NotEnoughData
+from models.margins import (
+    BlendedMargin,
+    BoosterMargin,
+    BoosterSettings,
+    LinearMargin,
+    Margin,
+    fit_booster,
+    fit_linear,
+    staged_margins,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from models.features import FeatureSpec
+
+PENALTIES = (1e-4, 1e-3, 1e-2)
+STAGES = (50, 100, 150, 200, 300)
+WEIGHT_STEPS = 4
+PART_NAMES = ("booster", "linear", "rfm_logistic")
+FEWEST_ROWS = 200
+FEWEST_OF_A_CLASS = 20
+FEWEST_BY_TIME = 500
+FOLDS = 4
+LINEAR_ROWS = 100_000
+UNPENALISED = 1e-8
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Snapshots with known outcomes at one horizon: features (n, n_features), churned (n,) bool, member (n,), as_of_us (n,)."""
+
+    features: np.ndarray
+    churned: np.ndarray
+    member: np.ndarray
+    as_of_us: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.churned)
+
+    def __getitem__(self, rows: np.ndarray) -> TrainingRows:
+        return TrainingRows(self.features[rows], self.churned[rows], self.member[rows], self.as_of_us[rows])
+
+    @property
+    def smaller_class(self) -> int:
+        churned = int(self.churned.sum())
+        return min(churned, len(self) - churned)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How the parts were chosen: on later cuts, or where the log is too short for that on members left out; and what was chosen."""
+
+    scheme: Literal["out_of_time", "members"]
+    rows: int
+    penalty: float
+    trees: int
+    weights: dict[str, float]
+    log_loss: dict[str, float]
+    calibration: str
+
+
+@dataclass(frozen=True)
+class FittedHorizon:
+    """The blend, and the two plain rules on the same rows: all calibrated on rows that did not fit them."""
+
+    model: HorizonModel
+    baselines: dict[str, HorizonModel]
+    validation: Validation
+
+
+@dataclass(frozen=True)
+class Held:
+    """Out-of-sample margins of every candidate on the validation rows."""
+
+    rows: np.ndarray
+    booster: np.ndarray
+    linear: np.ndarray
+    rfm_logistic: np.ndarray
+    recency: np.ndarray
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Positions that the parts read, and what a missing value means to a linear part (NaN: the median)."""
+
+    kept: np.ndarray
+    rfm: np.ndarray
+    recency: np.ndarray
+    missing: np.ndarray
+
+    @classmethod
+    def of(cls, spec: FeatureSpec, kept: np.ndarray) -> Columns:
+        """RFM: days since any qualifying event, number of qualifying events and sums of the valued signals over the lookback."""
+        longest = spec.windows[-1]
+        names = ["days_since_any", f"any_count_{longest}d", *(f"{use.name}_sum_{longest}d" for use in spec.signals if use.valued)]
+        missing = np.array([longest if feature.name.startswith("days_since_") else np.nan for feature in spec.features])
+        positions = [spec.position(name) for name in names]
+        return cls(kept, np.array(positions), np.array(positions[:1]), missing)
+
+
+def fit_horizon(rows: TrainingRows, horizon_days: int, spec: FeatureSpec, kept: np.ndarray, *, rng: np.random.Generator) -> FittedHorizon:
+    """Choose penalty, number of trees and blend by log loss out of sample, calibrate there, then fit the chosen parts on all rows.
+
+    Out of sample means later in time, with a gap of one horizon, wherever the log is long enough; else four folds of members.
+    Raises NotEnoughData below 200 rows or 20 of either class.
+    """
+    _require_enough(rows, horizon_days)
+    columns = Columns.of(spec, kept)
+    seeds, folds, shuffles = rng.spawn(3)
+    settings = BoosterSettings(trees=max(STAGES), seed=int(seeds.integers(1 << 30)))
+    by_time = _split_by_time(rows, horizon_days)
+    pairs = [by_time] if by_time else list(_split_by_member(rows, folds))
+    held = _join([_held_out(rows, fit, check, columns, settings, shuffles) for fit, check in pairs])
+    truth = rows[held.rows]
+    stage = int(np.argmin([_log_loss(held.booster[:, i], truth.churned) for i in range(len(STAGES))]))
+    strength = int(np.argmin([_log_loss(held.linear[:, i], truth.churned) for i in range(len(PENALTIES))]))
+    margins = {"booster": held.booster[:, stage], "linear": held.linear[:, strength], "rfm_logistic": held.rfm_logistic}
+    weights = _blend_weights(margins, truth.churned)
+    blended = np.sum([weights[name] * margins[name] for name in PART_NAMES], axis=0)
+    settings = replace(settings, trees=STAGES[stage])
+    parts = _fit_parts(rows, columns, settings, PENALTIES[strength], shuffles)
+    calibrations = {
+        name: fit_calibration(margin, truth.churned, truth.member, rng=folds)
+        for name, margin in (("blend", blended), ("rfm_logistic", held.rfm_logistic), ("recency", held.recency))
+    }
+    return FittedHorizon(
+        HorizonModel(horizon_days, BlendedMargin.of(weights, parts), calibrations["blend"]),
+        {name: HorizonModel(horizon_days, parts[name], calibrations[name]) for name in ("recency", "rfm_logistic")},
+        Validation(
+            scheme="out_of_time" if by_time else "members",
+            rows=len(truth),
+            penalty=PENALTIES[strength],
+            trees=STAGES[stage],
+            weights=weights,
+            log_loss={name: _log_loss(margin, truth.churned) for name, margin in {**margins, "blend": blended}.items()},
+            calibration=type(calibrations["blend"]).__name__.lower(),
+        ),
+    )
+
+
+def _require_enough(rows: TrainingRows, horizon_days: int) -> None:
+    if len(rows) < FEWEST_ROWS or rows.smaller_class < FEWEST_OF_A_CLASS:
+        message = (
+            f"too little to learn the {horizon_days}-day risk from: {len(rows)} snapshots, {rows.smaller_class} of the rarer outcome; "
+            f"needed are {FEWEST_ROWS} and {FEWEST_OF_A_CLASS}. Bring a longer log, or a shorter churn horizon"
+        )
+        raise NotEnoughData(message)
+
+
+def _split_by_time(rows: TrainingRows, horizon_days: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """(rows to fit, later rows to check) with a gap of one horizon; the checked cuts are the last third of those that leave enough before."""
+    cuts = np.unique(rows.as_of_us)
+    for first in cuts[-max(1, len(cuts) // 3) :]:
+        fit = np.flatnonzero(rows.as_of_us <= first - horizon_days * DAY_US)
+        check = np.flatnonzero(rows.as_of_us >= first)
+        if len(fit) >= FEWEST_BY_TIME and rows[fit].smaller_class >= FEWEST_OF_A_CLASS and rows[check].smaller_class >= FEWEST_OF_A_CLASS:
+            return fit, check
+    return None
+
+
+def _split_by_member(rows: TrainingRows, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Folds of members; the checked rows are the left-out members' on the last third of the cuts, the fitted ones lie on the cuts before."""
+    fold = assign_folds(np.unique(rows.member, return_inverse=True)[1], rng=rng, n_folds=FOLDS)
+    cuts = np.unique(rows.as_of_us)
+    first = cuts[-max(1, len(cuts) // 3)]
+    early = rows.as_of_us < first if len(cuts) > 1 else np.ones(len(rows), dtype=bool)
+    for number in range(FOLDS):
+        yield np.flatnonzero((fold != number) & early), np.flatnonzero((fold == number) & (rows.as_of_us >= first))
+
+
+def _held_out(
+    rows: TrainingRows, fit: np.ndarray, check: np.ndarray, columns: Columns, settings: BoosterSettings, rng: np.random.Generator
+) -> Held:
+    train, test = rows[fit], rows.features[check]
+    booster = fit_booster(train.features, train.churned, columns.kept, settings)
+    linear = [_fit_linear(train, columns.kept, columns, penalty, rng) for penalty in PENALTIES]
+    return Held(
+        rows=check,
+        booster=staged_margins(booster, test, STAGES),
+        linear=np.stack([part(test) for part in linear], axis=1),
+        rfm_logistic=_fit_linear(train, columns.rfm, columns, UNPENALISED, rng)(test),
+        recency=_fit_linear(train, columns.recency, columns, UNPENALISED, rng)(test),
+    )
+
+
+def _join(parts: list[Held]) -> Held:
+    names = ("rows", "booster", "linear", "rfm_logistic", "recency")
+    return Held(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _fit_linear(rows: TrainingRows, positions: np.ndarray, columns: Columns, penalty: float, rng: np.random.Generator) -> LinearMargin:
+    if len(rows) > LINEAR_ROWS:
+        rows = rows[np.sort(rng.choice(len(rows), LINEAR_ROWS, replace=False))]
+    return fit_linear(rows.features, rows.churned, positions, columns.missing[positions], penalty=penalty)
+
+
+def _fit_parts(
+    rows: TrainingRows, columns: Columns, settings: BoosterSettings, penalty: float, rng: np.random.Generator
+) -> dict[str, Margin]:
+    booster: BoosterMargin = fit_booster(rows.features, rows.churned, columns.kept, settings)
+    return {
+        "booster": booster,
+        "linear": _fit_linear(rows, columns.kept, columns, penalty, rng),
+        "rfm_logistic": _fit_linear(rows, columns.rfm, columns, UNPENALISED, rng),
+        "recency": _fit_linear(rows, columns.recency, columns, UNPENALISED, rng),
+    }
+
+
+def _blend_weights(margins: dict[str, np.ndarray], churned: np.ndarray) -> dict[str, float]:
+    """Weights in quarters that sum to one, of least log loss."""
+    grid = [steps for steps in product(range(WEIGHT_STEPS + 1), repeat=len(PART_NAMES)) if sum(steps) == WEIGHT_STEPS]
+    stacked = np.stack([margins[name] for name in PART_NAMES], axis=1)
+    losses = [_log_loss(stacked @ np.array(steps) / WEIGHT_STEPS, churned) for steps in grid]
+    best = grid[int(np.argmin(losses))]
+    return {name: step / WEIGHT_STEPS for name, step in zip(PART_NAMES, best, strict=True)}
+
+
+def _log_loss(margin: np.ndarray, churned: np.ndarray) -> float:
+    """Mean of log(1 + exp(-m)) over the churned and log(1 + exp(m)) over the retained, in nats."""
+    return float(np.logaddexp(0, np.where(churned, -margin, margin)).mean())

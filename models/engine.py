@@ -1,0 +1,131 @@
+"""The registered unit: definitions, models, catalogue and policy together, stored so that loading it runs no code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.explanation import Typical, reasons_of
+from models.features import compute_features
+from models.reason_groups import ReasonGroups, reason_groups
+from models.snapshots import Activity, Snapshots
+from models.uplift import PriorUplift
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from models.arrays import Flags, Floats, Names
+    from models.churn import ChurnModel
+    from models.community import Community, Language
+    from models.decision import Reason
+    from models.events import EventArrays
+    from models.evaluation import Grade
+    from models.features import FeatureSpec
+    from models.uplift import UpliftModel
+    from models.value import ValueModel
+
+MOST_REASONS = 8
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Shapes: features (n, n_features) float32, probability (n, n_horizons), value (n,), status (n,): a ChurnStatus each."""
+
+    features: Floats
+    probability: Floats
+    value: Floats
+    status: Names
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The members that a risk is compared with: the population at the test's `as_of`.
+
+    `probabilities` of the main horizon, sorted; `band_edges` between low, medium and high; `values`: the median of each feature,
+    shape (n_features,), NaN where most have none.
+    """
+
+    typical_probability: float
+    probabilities: Floats
+    band_edges: tuple[float, float]
+    values: Floats
+
+    @classmethod
+    def of(cls, features: Floats, probability: Floats, typical_probability: float) -> Reference:
+        """High is the tenth of the members with the highest risk, medium the next three tenths."""
+        low, high = np.quantile(probability, [0.6, 0.9])
+        values = np.median(np.nan_to_num(features, nan=np.inf), axis=0)
+        return cls(typical_probability, np.sort(probability), (float(low), float(high)), np.where(np.isinf(values), np.nan, values))
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """When the engine was made, the end of the last label it learned from, its grade, and what uses the risk: the blend or a plain rule."""
+
+    trained_at: datetime
+    trained_through: datetime
+    grade: Grade
+    in_use: str
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Scores, explains and carries what deciding needs. `version` is the registry's, or "unregistered"."""
+
+    community: Community
+    spec: FeatureSpec
+    churn: ChurnModel
+    value: ValueModel
+    reference: Reference
+    provenance: Provenance
+    version: str = "unregistered"
+
+    @cached_property
+    def uplift(self) -> UpliftModel:
+        """The catalogue's beliefs at the usual risk."""
+        return PriorUplift.of(self.community.interventions, self.reference.typical_probability)
+
+    @property
+    def grade(self) -> str:
+        return self.provenance.grade
+
+    @cached_property
+    def groups(self) -> ReasonGroups:
+        return reason_groups(self.community, self.spec)
+
+    @cached_property
+    def qualifying(self) -> Flags:
+        """One flag for each signal code; touches, the last code where there are any, never qualify."""
+        return np.array([*(use.qualifying for use in self.spec.signals), False])
+
+    def registered_as(self, version: str) -> Engine:
+        return replace(self, version=version)
+
+    def score(self, events: EventArrays, snapshots: Snapshots, *, threads: int = 1) -> Scores:
+        """Rows follow the snapshots; the numbers of a row whose status is not `scored` are computed and mean nothing."""
+        features = compute_features(events, snapshots, self.spec, threads=threads)
+        return Scores(features, self.churn.probability(features), self.value(features), self.status(events, snapshots))
+
+    def status(self, events: EventArrays, snapshots: Snapshots) -> Names:
+        """already_churned: no qualifying event for `active_days`, or the contract has ended; insufficient_history: none at all, or joined too late."""
+        churn = self.community.churn
+        activity = Activity.of(events, self.qualifying)
+        ever = activity.first_from(snapshots.member, snapshots.as_of_us) > activity.offsets[snapshots.member]
+        active = activity.active(snapshots, churn)
+        ended = activity.contract_end_us[snapshots.member] < snapshots.as_of_us
+        names = ["already_churned", "insufficient_history", "already_churned"]
+        return np.select([ended, ~ever | ~activity.known(snapshots, churn), ~active], names, "scored")
+
+    def reasons(self, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]:
+        """The reasons of each row, adding up to its distance from the usual risk in percentage points."""
+        contributions = self.churn.contributions(features)
+        typical = Typical.of(self.churn.main_model.calibration, contributions.base, self.reference.values)
+        return reasons_of(contributions.values, features, probability, typical, self.groups, language, max_reasons=MOST_REASONS)
+
+
+def explain(engine: Engine, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]:
+    """What `models.deciding.decide` takes to tell its reasons."""
+    return engine.reasons(features, probability, language)

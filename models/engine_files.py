@@ -1,0 +1,160 @@
+"""An Engine as files: JSON, NPZ and LightGBM text. Golden members prove on loading that it still says what it said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.churn import ChurnModel
+from models.community import Community
+from models.engine import Engine, Provenance, Reference
+from models.errors import ModelRefused
+from models.events import EventArrays
+from models.features import FeatureSpec, SignalUse, feature_spec
+from models.snapshots import Snapshots
+from models.value import value_from_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FORMAT = 1
+ENGINE_FILE, REFERENCE_FILE, GOLDEN_FILE = "engine.json", "reference.npz", "golden.npz"
+GOLDEN_MEMBERS = 5
+FEATURE_TOLERANCE = 1e-5
+SCORE_TOLERANCE = 1e-6
+EVENT_FIELDS = ("offsets", "timestamp_us", "signal", "value", "joined_us", "contract_end_us")
+SNAPSHOT_FIELDS = ("member", "as_of_us", "joined_us")
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A few members' events and snapshots with the features, probabilities and values computed from them when the engine was made."""
+
+    events: EventArrays
+    snapshots: Snapshots
+    features: np.ndarray
+    probability: np.ndarray
+    value: np.ndarray
+
+    @classmethod
+    def of(cls, engine: Engine, events: EventArrays, snapshots: Snapshots, rng: np.random.Generator) -> Golden:
+        """Members drawn at random from the snapshots."""
+        rows = np.sort(rng.choice(len(snapshots), min(GOLDEN_MEMBERS, len(snapshots)), replace=False))
+        chosen = snapshots[rows]
+        alone = events.of_members(chosen.member)
+        moved = Snapshots(np.arange(len(rows)), chosen.as_of_us, chosen.joined_us)
+        scores = engine.score(alone, moved)
+        return cls(alone, moved, scores.features, scores.probability, scores.value)
+
+    def verify(self, engine: Engine) -> None:
+        """Raises ModelRefused where the engine no longer gives the stored features or scores."""
+        scores = engine.score(self.events, self.snapshots)
+        if not np.allclose(scores.features, self.features, rtol=FEATURE_TOLERANCE, atol=FEATURE_TOLERANCE, equal_nan=True):
+            wrong = ~np.isclose(scores.features, self.features, rtol=FEATURE_TOLERANCE, atol=FEATURE_TOLERANCE, equal_nan=True)
+            name = engine.spec.names[int(np.flatnonzero(wrong.any(axis=0))[0])]
+            message = f'golden members: feature "{name}" is not what it was when the model was trained; train again with this release'
+            raise ModelRefused(message)
+        if not np.allclose(scores.probability, self.probability, atol=SCORE_TOLERANCE) or not np.allclose(scores.value, self.value, rtol=1e-5):
+            message = "golden members: the same features now give other scores; the model's files or a library have changed; train again"
+            raise ModelRefused(message)
+
+
+def save_engine(engine: Engine, golden: Golden, folder: Path) -> None:
+    """Writes the folder's files; `folder` is made and must hold no other engine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "format": FORMAT,
+        "community": engine.community.model_dump(mode="json"),
+        "spec": asdict(engine.spec),
+        "fingerprint": engine.spec.fingerprint,
+        "churn": _boosters_to_files(engine.churn.to_dict(), folder, "churn"),
+        "value": _boosters_to_files(engine.value.to_dict(), folder, "value"),
+        "reference": {"typical_probability": engine.reference.typical_probability, "band_edges": engine.reference.band_edges},
+        "provenance": {
+            **asdict(engine.provenance),
+            "trained_at": engine.provenance.trained_at.isoformat(),
+            "trained_through": engine.provenance.trained_through.isoformat(),
+        },
+    }
+    (folder / ENGINE_FILE).write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    np.savez_compressed(folder / REFERENCE_FILE, probabilities=engine.reference.probabilities, values=engine.reference.values)
+    arrays = {f"events_{name}": getattr(golden.events, name) for name in EVENT_FIELDS}
+    arrays |= {f"snapshots_{name}": getattr(golden.snapshots, name) for name in SNAPSHOT_FIELDS}
+    np.savez_compressed(
+        folder / GOLDEN_FILE, **arrays, features=golden.features, probability=golden.probability, value=golden.value, allow_pickle=False
+    )
+
+
+def load_engine(folder: Path, version: str = "unregistered") -> Engine:
+    """Raises ModelRefused where the files are of another format, the feature definitions have changed or the golden members disagree."""
+    content = json.loads((folder / ENGINE_FILE).read_text(encoding="utf-8"))
+    if content["format"] != FORMAT:
+        message = f"engine of format {content['format']}; this release reads format {FORMAT}; train again"
+        raise ModelRefused(message)
+    engine = _engine_of(content, folder, version)
+    if engine.spec.fingerprint != content["fingerprint"] or engine.spec != feature_spec(engine.community):
+        message = "the feature definitions differ from those that the model was trained on; train again with this release"
+        raise ModelRefused(message)
+    read_golden(folder).verify(engine)
+    return engine
+
+
+def read_golden(folder: Path) -> Golden:
+    with np.load(folder / GOLDEN_FILE, allow_pickle=False) as stored:
+        events = EventArrays(*(stored[f"events_{name}"] for name in EVENT_FIELDS))
+        snapshots = Snapshots(*(stored[f"snapshots_{name}"] for name in SNAPSHOT_FIELDS))
+        return Golden(events, snapshots, stored["features"], stored["probability"], stored["value"])
+
+
+def _engine_of(content: Mapping[str, Any], folder: Path, version: str) -> Engine:
+    with np.load(folder / REFERENCE_FILE, allow_pickle=False) as stored:
+        probabilities, values = stored["probabilities"], stored["values"]
+    reference, provenance = content["reference"], content["provenance"]
+    return Engine(
+        community=Community.model_validate(content["community"]),
+        spec=_spec_of(content["spec"]),
+        churn=ChurnModel.from_dict(_boosters_from_files(content["churn"], folder)),
+        value=value_from_dict(_boosters_from_files(content["value"], folder)),
+        reference=Reference(reference["typical_probability"], probabilities, tuple(reference["band_edges"]), values),
+        provenance=Provenance(
+            datetime.fromisoformat(provenance["trained_at"]),
+            datetime.fromisoformat(provenance["trained_through"]),
+            provenance["grade"],
+            provenance["in_use"],
+        ),
+        version=version,
+    )
+
+
+def _spec_of(stored: Mapping[str, Any]) -> FeatureSpec:
+    signals = tuple(SignalUse(**use) for use in stored["signals"])
+    return FeatureSpec(signals, tuple(stored["windows_days"]), stored["lookback_days"], stored["timezone"], stored["touches"])
+
+
+def _boosters_to_files(stored: Any, folder: Path, name: str) -> Any:
+    """The same structure, with each LightGBM text in a file of its own named after its place."""
+    if isinstance(stored, list):
+        return [_boosters_to_files(part, folder, f"{name}_{position}") for position, part in enumerate(stored)]
+    if not isinstance(stored, dict):
+        return stored
+    written = {key: _boosters_to_files(part, folder, f"{name}_{key}") for key, part in stored.items() if key != "model_text"}
+    if "model_text" in stored:
+        (folder / f"{name}.lgb.txt").write_text(stored["model_text"], encoding="utf-8")
+        written["model_file"] = f"{name}.lgb.txt"
+    return written
+
+
+def _boosters_from_files(stored: Any, folder: Path) -> Any:
+    if isinstance(stored, list):
+        return [_boosters_from_files(part, folder) for part in stored]
+    if not isinstance(stored, dict):
+        return stored
+    read = {key: _boosters_from_files(part, folder) for key, part in stored.items() if key != "model_file"}
+    if "model_file" in stored:
+        read["model_text"] = (folder / stored["model_file"]).read_text(encoding="utf-8")
+    return read

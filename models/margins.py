@@ -1,0 +1,220 @@
+"""Additive risk margins in log-odds: what is fitted, how it is stored, and how it splits over the features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import lightgbm as lgb
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LARGEST_STANDARD_SCORE = 5.0
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """`base + values.sum(axis=1)` is the margin; values has one column for each feature of the whole matrix, shape (n, n_features)."""
+
+    base: float
+    values: np.ndarray
+
+    @property
+    def margin(self) -> np.ndarray:
+        return self.base + self.values.sum(axis=1)
+
+
+class Margin(Protocol):
+    """A fitted part: feature matrix (n, n_features) -> log-odds of churn (n,)."""
+
+    def __call__(self, features: np.ndarray) -> np.ndarray: ...
+
+    def contributions(self, features: np.ndarray) -> Contributions: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class LinearMargin:
+    """intercept + sum_j coefficient_j z_j, with z = (slog(x) - mean) / scale held within +-5 and slog(x) = sign(x) log(1 + |x|).
+
+    A missing x is replaced by `fill` first. All arrays have the shape of `columns`, positions in the feature matrix. Since z has mean 0
+    over the training rows, coefficient_j z_j is the exact Shapley value of feature j against independent training rows.
+    """
+
+    columns: np.ndarray
+    fill: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+    coefficient: np.ndarray
+    intercept: float
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        margin: np.ndarray = self.intercept + self._standard(features) @ self.coefficient
+        return margin
+
+    def contributions(self, features: np.ndarray) -> Contributions:
+        values = np.zeros(features.shape)
+        values[:, self.columns] = self._standard(features) * self.coefficient
+        return Contributions(self.intercept, values)
+
+    def to_dict(self) -> dict[str, Any]:
+        arrays = {name: getattr(self, name).tolist() for name in ("columns", "fill", "mean", "scale", "coefficient")}
+        return {"kind": "linear", "intercept": self.intercept, **arrays}
+
+    def _standard(self, features: np.ndarray) -> np.ndarray:
+        z = (_signed_log(features[:, self.columns], self.fill) - self.mean) / self.scale
+        return np.clip(z, -LARGEST_STANDARD_SCORE, LARGEST_STANDARD_SCORE)
+
+
+@dataclass(frozen=True)
+class BoosterMargin:
+    """A LightGBM model of the log-odds on some columns of the feature matrix."""
+
+    columns: np.ndarray
+    model_text: str
+
+    @cached_property
+    def booster(self) -> lgb.Booster:
+        return lgb.Booster(model_str=self.model_text)
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        return np.asarray(self.booster.predict(features[:, self.columns], raw_score=True, num_threads=_threads(len(features))))
+
+    def contributions(self, features: np.ndarray) -> Contributions:
+        """Exact TreeSHAP (Lundberg et al. 2020), path dependent."""
+        shap = np.asarray(self.booster.predict(features[:, self.columns], pred_contrib=True, num_threads=_threads(len(features))))
+        values = np.zeros(features.shape)
+        values[:, self.columns] = shap[:, :-1]
+        return Contributions(float(shap[0, -1]) if len(shap) else 0.0, values)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "booster", "columns": self.columns.tolist(), "model_text": self.model_text}
+
+
+@dataclass(frozen=True)
+class BlendedMargin:
+    """The weighted sum of parts: both the margin and its contributions add."""
+
+    weights: tuple[float, ...]
+    parts: tuple[Margin, ...]
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        return np.sum([w * part(features) for w, part in zip(self.weights, self.parts, strict=True)], axis=0)
+
+    def contributions(self, features: np.ndarray) -> Contributions:
+        each = [part.contributions(features) for part in self.parts]
+        base = sum(w * part.base for w, part in zip(self.weights, each, strict=True))
+        values = np.sum([w * part.values for w, part in zip(self.weights, each, strict=True)], axis=0)
+        return Contributions(float(base), values)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "blend", "weights": list(self.weights), "parts": [part.to_dict() for part in self.parts]}
+
+    @classmethod
+    def of(cls, weighted: Mapping[str, float], parts: Mapping[str, Margin]) -> Self:
+        """Parts of weight 0 are left out."""
+        used = {name: weight for name, weight in weighted.items() if weight > 0}
+        return cls(tuple(used.values()), tuple(parts[name] for name in used))
+
+
+def margin_from_dict(stored: Mapping[str, Any]) -> Margin:
+    """The inverse of `to_dict` of any margin; raises KeyError for an unknown kind."""
+    readers = {"linear": _linear_from, "booster": _booster_from, "blend": _blend_from}
+    return readers[stored["kind"]](stored)
+
+
+def fit_linear(features: np.ndarray, churned: np.ndarray, columns: np.ndarray, missing: np.ndarray, *, penalty: float) -> LinearMargin:
+    """Logistic regression with an L2 penalty of `penalty` x n/2 x |coefficient|^2 on standardised signed logs.
+
+    missing: the value that stands for NaN, shape of `columns`; where it is NaN itself, the median of the column.
+    """
+    chosen = features[:, columns]
+    fill = np.where(np.isnan(missing), _medians(chosen), missing)
+    logs = _signed_log(chosen, fill)
+    mean, spread = logs.mean(axis=0), logs.std(axis=0)
+    scale = np.where(spread > 0, spread, 1.0)
+    z = np.clip((logs - mean) / scale, -LARGEST_STANDARD_SCORE, LARGEST_STANDARD_SCORE)
+    fitted = LogisticRegression(C=1 / (penalty * len(z)), solver="newton-cholesky", max_iter=100, tol=1e-5).fit(z, churned)
+    return LinearMargin(columns, fill, mean, scale, fitted.coef_[0], float(fitted.intercept_[0]))
+
+
+@dataclass(frozen=True)
+class BoosterSettings:
+    """Small trees, strongly regularised: on logs of this kind larger ones predict no better and cost more to explain."""
+
+    trees: int
+    num_leaves: int = 8
+    max_depth: int = 4
+    learning_rate: float = 0.05
+    lambda_l2: float = 10.0
+    bagging_fraction: float = 0.7
+    feature_fraction: float = 0.4
+    seed: int = 0
+
+
+def fit_booster(features: np.ndarray, churned: np.ndarray, columns: np.ndarray, settings: BoosterSettings) -> BoosterMargin:
+    parameters = {
+        "objective": "binary",
+        "num_leaves": settings.num_leaves,
+        "max_depth": settings.max_depth,
+        "learning_rate": settings.learning_rate,
+        "lambda_l2": settings.lambda_l2,
+        "bagging_fraction": settings.bagging_fraction,
+        "bagging_freq": 1,
+        "feature_fraction": settings.feature_fraction,
+        "min_child_samples": int(np.clip(len(churned) // 200, 10, 100)),
+        "deterministic": True,
+        "force_col_wise": True,
+        "seed": settings.seed,
+        "num_threads": 2,
+        "verbose": -1,
+    }
+    data = lgb.Dataset(features[:, columns], churned.astype(np.float32), free_raw_data=True)
+    return BoosterMargin(columns, lgb.train(parameters, data, settings.trees).model_to_string())
+
+
+def staged_margins(part: BoosterMargin, features: np.ndarray, stages: tuple[int, ...]) -> np.ndarray:
+    """Margins after the first so many trees, shape (n, n_stages)."""
+    chosen = features[:, part.columns]
+    return np.stack([np.asarray(part.booster.predict(chosen, raw_score=True, num_iteration=stage)) for stage in stages], axis=1)
+
+
+def _signed_log(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
+    filled = np.where(np.isnan(values), fill, values).astype(float)
+    return np.sign(filled) * np.log1p(np.abs(filled))
+
+
+def _medians(values: np.ndarray) -> np.ndarray:
+    """Median of each column without NaN; 0 for a column that is all NaN."""
+    known = ~np.isnan(values).all(axis=0)
+    medians = np.zeros(values.shape[1])
+    medians[known] = np.nanmedian(values[:, known], axis=0)
+    return medians
+
+
+def _threads(n: int) -> int:
+    return 1 if n < 1000 else 2
+
+
+def _linear_from(stored: Mapping[str, Any]) -> LinearMargin:
+    return LinearMargin(
+        np.array(stored["columns"], dtype=np.int64),
+        np.array(stored["fill"]),
+        np.array(stored["mean"]),
+        np.array(stored["scale"]),
+        np.array(stored["coefficient"]),
+        stored["intercept"],
+    )
+
+
+def _booster_from(stored: Mapping[str, Any]) -> BoosterMargin:
+    return BoosterMargin(np.array(stored["columns"], dtype=np.int64), stored["model_text"])
+
+
+def _blend_from(stored: Mapping[str, Any]) -> BlendedMargin:
+    return BlendedMargin(tuple(stored["weights"]), tuple(margin_from_dict(part) for part in stored["parts"]))
