@@ -1,0 +1,193 @@
+"""Reads keepwell.yaml; every fault names its key, the value, what was allowed and the line."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from models.community import Community
+from models.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from pydantic_core import ErrorDetails
+
+Key = tuple[str | int, ...]
+NO_LINES: Mapping[Key, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A community and the line of every key in the file that declared it, such as `("signals", 0, "name") -> 14`."""
+
+    community: Community
+    lines: Mapping[Key, int]
+
+
+def load_community(path: Path) -> Community:
+    """Raises InputError."""
+    return load_declaration(path).community
+
+
+def load_declaration(path: Path) -> Declaration:
+    """Raises InputError with one sentence on the first fault in the file."""
+    text = _read(path)
+    if "\t" in text:
+        raise InputError(f"{path.name} line {text[: text.index(chr(9))].count(chr(10)) + 1}: holds a tab; YAML is indented with spaces")
+    node = _compose(text, path.name)
+    lines = dict(_key_lines(node, (), path.name))
+    content = _content_of(node)
+    try:
+        return Declaration(Community.model_validate(content), MappingProxyType(lines))
+    except ValidationError as fault:
+        raise InputError(_sentence(fault, content, lines, path.name)) from None
+
+
+def line_of(lines: Mapping[Key, int], key: Key) -> int | None:
+    """Line of a key, else of the nearest key above it; None where nothing is known."""
+    return next((lines[key[:depth]] for depth in range(len(key), -1, -1) if key[:depth] in lines), None)
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Scalars of YAML 1.2: `on`, `no`, `21:30` and `2026-01-01` are text, as people mean them."""
+
+
+def _content_of(node: yaml.Node) -> Any:  # noqa: ANN401 - a YAML document may hold anything until it is validated
+    return _PlainLoader("").construct_document(node)
+
+
+_SCALARS = (
+    ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("tag:yaml.org,2002:int", r"^[-+]?[0-9]+$", list("-+0123456789")),
+    ("tag:yaml.org,2002:float", r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", list("-+.0123456789")),
+)
+_PlainLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in _SCALARS:
+    _PlainLoader.add_implicit_resolver(_tag, re.compile(_pattern), _first)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; `keepwell init LOG --member COL --time COL` writes one") from None
+    except UnicodeDecodeError as fault:
+        raise InputError(f"{path.name} is not UTF-8 (byte {fault.start}); save it as UTF-8") from None
+    except OSError as fault:
+        raise InputError(f"{path} cannot be read: {fault.strerror}") from None
+
+
+def _compose(text: str, name: str) -> yaml.Node:
+    try:
+        node = yaml.compose(text, Loader=_PlainLoader)
+    except yaml.MarkedYAMLError as fault:
+        mark = fault.problem_mark or fault.context_mark
+        where = "" if mark is None else f" line {mark.line + 1}"
+        raise InputError(f"{name}{where}: not YAML, {fault.problem or fault.context}") from None
+    except yaml.YAMLError as fault:
+        raise InputError(f"{name}: not YAML, {str(fault).splitlines()[0]}") from None
+    if node is None:
+        raise InputError(f"{name} is empty; `keepwell init LOG --member COL --time COL` writes a complete one")
+    if not isinstance(node, yaml.MappingNode):
+        raise InputError(
+            f"{name} line {node.start_mark.line + 1}: must hold keys such as `name:` and `log:`, not {text.strip().splitlines()[0][:40]!r}"
+        )
+    return node
+
+
+def _key_lines(node: yaml.Node, key: Key, name: str) -> Iterator[tuple[Key, int]]:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for part, value in node.value:
+            line = part.start_mark.line + 1
+            if part.value in seen:
+                raise InputError(f'{name} line {line}: "{part.value}" is given again; it stands in line {seen[part.value]} already')
+            seen[part.value] = line
+            yield (*key, part.value), line
+            yield from _key_lines(value, (*key, part.value), name)
+    elif isinstance(node, yaml.SequenceNode):
+        for position, value in enumerate(node.value):
+            yield (*key, position), value.start_mark.line + 1
+            yield from _key_lines(value, (*key, position), name)
+
+
+def _sentence(fault: ValidationError, content: object, lines: Mapping[Key, int], name: str) -> str:
+    """The fault that stands first in the file, and how many more there are."""
+    faults = sorted(((_line(error, lines), error) for error in fault.errors()), key=lambda pair: pair[0])
+    line, error = faults[0]
+    more = f" ({len(faults) - 1} more after it)" if len(faults) > 1 else ""
+    return f"{name} line {line}: {_complaint(error, content)}{more}"
+
+
+def _line(error: ErrorDetails, lines: Mapping[Key, int]) -> int:
+    """Faults between keys are raised above both, and their message begins with the key to change."""
+    first = re.split(r"[ .:]", str(error.get("ctx", {}).get("error", "")))[0]
+    return line_of(lines, (*error["loc"], first)) or 1
+
+
+def _complaint(error: ErrorDetails, content: object) -> str:
+    where, kind, value = named_key(error["loc"], content), error["type"], error["input"]
+    if kind == "missing":
+        return f"{where} is missing"
+    if kind == "extra_forbidden":
+        return f"{where}: unknown key; {_allowed_keys(error['loc'])}"
+    if kind == "value_error":
+        message = str(error["ctx"]["error"])
+        return f"{where}: {message}" if where else message
+    if kind == "string_type" and isinstance(value, int | float):
+        return f'{where}: {value} must be text; write it in quotes, "{value}"'
+    return f"{where}: {_shown(value)} is refused: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _shown(value: object) -> str:
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def named_key(key: Key, content: object) -> str:
+    """`signals.posts.label` for ("signals", 0, "label"): an entry of a list is called by its name or id where it has one."""
+    parts: list[str] = []
+    for part in key:
+        content = _inside(content, part)
+        if isinstance(part, str):
+            parts.append(part)
+        else:
+            name = _inside(content, "name") or _inside(content, "id")
+            parts.append(name if isinstance(name, str) else str(part + 1))
+    return ".".join(parts)
+
+
+def _inside(content: object, part: str | int) -> object:
+    if isinstance(content, dict):
+        return content.get(part)
+    if isinstance(content, list) and isinstance(part, int) and part < len(content):
+        return content[part]
+    return None
+
+
+def _allowed_keys(key: Key) -> str:
+    model: type[BaseModel] = Community
+    for part in key[:-1]:
+        model = _model_below(model, part)
+    near = difflib.get_close_matches(str(key[-1]), model.model_fields, n=1)
+    return f"did you mean {near[0]}?" if near else f"allowed are {', '.join(model.model_fields)}"
+
+
+def _model_below(model: type[BaseModel], part: str | int) -> type[BaseModel]:
+    return model if isinstance(part, int) else next(_models_in(model.model_fields[part].annotation), model)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - annotations have no common type
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)

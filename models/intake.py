@@ -1,0 +1,137 @@
+"""Reads the declared tables into the canonical log: every row is accepted, or kept whole with its line and the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from models.declaration import NO_LINES, Key
+from models.events import EventLog
+from models.findings import Finding
+from models.log_findings import log_findings
+from models.reading import Place, Read, not_a_number, numbers
+from models.screening import Fault, Screened
+from models.side_tables import NO_MEMBER, read_members, read_touches
+from models.tables import Table, cell_texts
+from models.times import Times, read_times
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from models.community import Community, LogSource
+
+_ABSENT = Read(pl.DataFrame(), pl.DataFrame(), ())
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Accepted and rejected rows of the log are all its rows; likewise those of the other tables."""
+
+    log: EventLog
+    rejected: pl.DataFrame
+    findings: tuple[Finding, ...]
+    rejected_members: pl.DataFrame
+    rejected_touches: pl.DataFrame
+
+
+def read_log(community: Community, root: Path, *, now: datetime, lines: Mapping[Key, int] = NO_LINES) -> Intake:
+    """Relative paths start at `root`; `lines` are those of the declaration. Raises InputError where nothing can be read."""
+    place = Place(root, lines, community.timezone, now)
+    events = read_events(community.log, place)
+    first = events.rows.group_by("member_id").agg(pl.col("timestamp").min().alias("first"))
+    declared = _ABSENT if community.members is None else read_members(community.members, place, first)
+    members = _everyone(first, declared.rows)
+    ids = members["member_id"]
+    touches = _ABSENT if community.touches is None else read_touches(community.touches, place, community, ids)
+    attributes = () if community.members is None else community.members.attributes
+    log = EventLog(
+        _coded(events.rows, ids).with_columns(pl.col("type").cast(pl.Categorical)),
+        members.select("member_id", "joined", *attributes),
+        None if community.touches is None else _coded(touches.rows, ids),
+    )
+    findings = (*events.findings, *declared.findings, *touches.findings, *log_findings(log, community, lines))
+    return Intake(log, events.rejected, findings, declared.rejected, touches.rejected)
+
+
+def read_events(source: LogSource, place: Place) -> Read:
+    """The columns of `EventLog.events`, with `member_id` for `member`, in the order of the file."""
+    named = {key: getattr(source, key) for key in ("member", "time", "type", "value", "event_id", "channel")}
+    table = place.open(source.path, "log", named)
+    raw = table.read(sorted({column for column in named.values() if column is not None}))
+    times = read_times(raw[source.time], place.timezone)
+    member, event_id, channel = (_texts_or_null(raw, named[key]) for key in ("member", "event_id", "channel"))
+    kind = (
+        _texts_or_null(raw, source.type) if source.type_is is None else pl.repeat(source.type_is, raw.height, dtype=pl.String, eager=True)
+    )
+    value = (
+        pl.repeat(None, raw.height, dtype=pl.Float64, eager=True)
+        if source.value is None
+        else numbers(raw[source.value], comma=table.semicolons)
+    )
+    faults = [Fault(member.is_null(), source.member, "no member", NO_MEMBER), *place.time_faults(raw[source.time], times)]
+    if source.type is not None:
+        faults.append(Fault(kind.is_null(), source.type, "no event type", "give every row a type"))
+    if source.value is not None:
+        plain = "write plain numbers such as 1234.50, without marks of currency or thousands"
+        faults.append(Fault(not_a_number(raw[source.value], value), source.value, 'value "{}" is not a number', plain))
+    if source.event_id is not None:
+        again = event_id.is_not_null() & ~event_id.is_first_distinct()
+        faults.append(
+            Fault(again, source.event_id, 'event id "{}" was given before', "each event needs its own id; the first row of each is kept")
+        )
+    screened = Screened.of(table, faults)
+    rows = pl.DataFrame(
+        {"member_id": member, "timestamp": times.timestamp, "type": kind, "value": value, "channel": channel, "event_id": event_id}
+    )
+    further = [*_unused_columns(table, named), *_mixed_zones(table, source, times, place)]
+    return Read(rows.filter(screened.accepted), screened.rejected, (*screened.findings, *further))
+
+
+def _texts_or_null(raw: pl.DataFrame, column: str | None) -> pl.Series:
+    return pl.repeat(None, raw.height, dtype=pl.String, eager=True) if column is None else cell_texts(raw[column])
+
+
+def _coded(rows: pl.DataFrame, member_ids: pl.Series) -> pl.DataFrame:
+    """Ids become positions in the sorted ids; rows are sorted by member and time, and keep their order where both are equal."""
+    code = rows["member_id"].cast(pl.Enum(member_ids)).to_physical().cast(pl.UInt32).alias("member")
+    coded = rows.drop("member_id").insert_column(0, code)
+    member, at = coded["member"], coded["timestamp"]
+    rises = (member > member.shift()) | ((member == member.shift()) & (at >= at.shift()))
+    return coded if rises.slice(1).all() else coded.sort("member", "timestamp", maintain_order=True)
+
+
+def _everyone(first: pl.DataFrame, declared: pl.DataFrame) -> pl.DataFrame:
+    """Those of the table and those of the log alike; joined when the table says so, else at the first event."""
+    if declared.is_empty():
+        return first.rename({"first": "joined"}).sort("member_id")
+    both = declared.join(first, on="member_id", how="full", coalesce=True)
+    return both.with_columns(pl.coalesce("joined", "first")).drop("first").sort("member_id")
+
+
+def _unused_columns(table: Table, named: Mapping[str, str | None]) -> list[Finding]:
+    unused = [f'"{name}"' for name in table.columns if name not in named.values()]
+    if not unused:
+        return []
+    return [
+        Finding(
+            "advice",
+            None,
+            None,
+            f"columns that are not read: {', '.join(unused)}",
+            "name them under `log` if they hold a type, value, channel or event id",
+        )
+    ]
+
+
+def _mixed_zones(table: Table, source: LogSource, times: Times, place: Place) -> list[Finding]:
+    read = times.timestamp.is_not_null()
+    local = int((times.local & read).sum())
+    if local in {0, int(read.sum())}:
+        return []
+    message = f"{local:,} of {int(read.sum()):,} times have no offset, the others have one"
+    what_to_do = f"those without are read by the clock of {place.timezone}; write all times with an offset"
+    return [Finding("warning", source.time, table.line(int((times.local & read).arg_max() or 0)), message, what_to_do)]

@@ -1,0 +1,86 @@
+"""What reading the log, the members and the touches have in common: where tables lie, and what a cell may hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from models.declaration import Key, line_of
+from models.errors import InputError
+from models.screening import Fault
+from models.tables import Table, cell_texts, open_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from models.findings import Finding
+    from models.times import Times
+
+YES, NO = ("true", "1", "yes", "y", "t", "是"), ("false", "0", "no", "n", "f", "否")
+TIME_FORMS = "write times as 2024-01-31T18:30:00+08:00, 2024-01-31 18:30 or 2024-01-31, or as seconds or milliseconds since 1970"
+
+
+@dataclass(frozen=True)
+class Read:
+    """The usable rows of one table, the others, and what was found."""
+
+    rows: pl.DataFrame
+    rejected: pl.DataFrame
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where tables lie, how their times are read, and the lines of the declaration that names their columns."""
+
+    root: Path
+    lines: Mapping[Key, int]
+    timezone: str
+    now: datetime
+
+    def open(self, path: str, section: str, columns: Mapping[str, str | None]) -> Table:
+        """`columns` maps keys of the section to the columns they name; raises InputError for one that the table lacks."""
+        table = open_table(self.root / path)
+        for key, column in columns.items():
+            if column is not None and column not in table.columns:
+                has = ", ".join(f'"{name}"' for name in table.columns[:20])
+                line = line_of(self.lines, (section, key))
+                where = "" if line is None else f" (line {line})"
+                raise InputError(f'{section}.{key}: no column "{column}" in {path}; it has {has}{where}')
+        return table
+
+    def time_faults(self, raw: pl.Series, read: Times) -> list[Fault]:
+        absent = cell_texts(raw).is_null()
+        return [
+            Fault(absent, raw.name, "no time", "give every row a time"),
+            Fault(read.timestamp.is_null() & ~absent, raw.name, 'time "{}" cannot be read', TIME_FORMS),
+            Fault(self.future(read), raw.name, 'time "{}" is in the future', "correct the clock or the time zone of what writes the table"),
+        ]
+
+    def future(self, read: Times) -> pl.Series:
+        return (read.timestamp > self.now).fill_null(value=False)
+
+
+def numbers(column: pl.Series, *, comma: bool = False) -> pl.Series:
+    """Float64; null where there is nothing or no finite number. With `comma`, `12,50` is 12.5 unless some value has a point."""
+    if not column.dtype.is_numeric():
+        column = cell_texts(column).str.strip_chars()
+        if comma and not column.str.contains(".", literal=True).any():
+            column = column.str.replace(",", ".", literal=True)
+    number = column.cast(pl.Float64, strict=False)
+    return number.set(~number.is_finite().fill_null(value=True), None)
+
+
+def not_a_number(column: pl.Series, number: pl.Series) -> pl.Series:
+    """True where a cell holds something that could not be read as a number."""
+    return number.is_null() & cell_texts(column).is_not_null()
+
+
+def flags(column: pl.Series) -> pl.Series:
+    """Boolean; null where the cell says neither yes nor no."""
+    word = cell_texts(column).str.strip_chars().str.to_lowercase()
+    return pl.select(pl.when(word.is_in(YES)).then(True).when(word.is_in(NO)).then(False)).to_series()  # noqa: FBT003 - values, not switches

@@ -1,0 +1,140 @@
+"""Reads the tables beside the log: members with what was known of them at joining, and earlier assignments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from models.findings import Finding
+from models.reading import Place, Read, flags, not_a_number, numbers
+from models.screening import Fault, Screened
+from models.tables import cell_texts
+from models.times import read_times
+
+if TYPE_CHECKING:
+    from models.community import Community, MembersSource, TouchesSource
+
+NO_MEMBER = "give every row a member id"
+
+
+def read_members(source: MembersSource, place: Place, first_events: pl.DataFrame) -> Read:
+    """`member_id`, `joined` (null where not given) and every further column, attribute or not.
+
+    first_events: `member_id` and `first`, of the members who have events.
+    """
+    attributes = {f"attributes.{position}": name for position, name in enumerate(source.attributes)}
+    table = place.open(source.path, "members", {"member": source.member, "joined": source.joined} | attributes)
+    raw = table.read(table.columns)
+    member, joined = cell_texts(raw[source.member]), read_times(raw[source.joined], place.timezone)
+    unread = joined.timestamp.is_null() & cell_texts(raw[source.joined]).is_not_null()
+    active = member.is_in(first_events["member_id"].implode()).fill_null(value=False)
+    faults = [
+        Fault(member.is_null(), source.member, "no member", NO_MEMBER),
+        Fault(
+            member.is_not_null() & ~member.is_first_distinct(),
+            source.member,
+            'member "{}" has a row already',
+            "keep one row for each member; the first is used",
+        ),
+        Fault(unread, source.joined, 'join time "{}" cannot be read', "correct it; until then the first event counts as joining"),
+        Fault(
+            place.future(joined),
+            source.joined,
+            'join time "{}" is in the future',
+            "correct it; until then the first event counts as joining",
+        ),
+        Fault(joined.timestamp.is_null() & ~active, source.joined, "neither a join time nor an event", "give the join time"),
+    ]
+    screened = Screened.of(table, faults)
+    further = [typed(raw[name]) for name in table.columns if name not in {source.member, source.joined}]
+    rows = pl.DataFrame([member.alias("member_id"), joined.timestamp.alias("joined")]).hstack(_renamed(further)).filter(screened.accepted)
+    return Read(rows, screened.rejected, (*screened.findings, *_member_findings(rows, first_events, source)))
+
+
+def read_touches(source: TouchesSource, place: Place, community: Community, member_ids: pl.Series) -> Read:
+    """The columns of `EventLog.touches`, with `member_id` for `member`."""
+    named = {key: getattr(source, key) for key in ("member", "time", "intervention", "channel", "delivered")}
+    table = place.open(source.path, "touches", named)
+    prefix = source.propensity_prefix
+    arms = {} if prefix is None else {name: f"propensity_{name.removeprefix(prefix)}" for name in table.columns if name.startswith(prefix)}
+    raw = table.read(sorted({name for name in (*named.values(), *arms) if name is not None}))
+    member, intervention = cell_texts(raw[source.member]), cell_texts(raw[source.intervention])
+    times = read_times(raw[source.time], place.timezone)
+    everyone = pl.repeat(value=True, n=raw.height, eager=True)
+    delivered = everyone if source.delivered is None else flags(raw[source.delivered])
+    propensity = {name: numbers(raw[name], comma=table.semicolons) for name in arms}
+    known = member.is_in(member_ids.implode()).fill_null(value=False)
+    faults = [
+        Fault(member.is_null(), source.member, "no member", NO_MEMBER),
+        *place.time_faults(raw[source.time], times),
+        Fault(~known, source.member, 'member "{}" is neither in the log nor among the members', "add the member, or leave the row out"),
+        Fault(intervention.is_null(), source.intervention, "no intervention", 'name the intervention, or "none" for doing nothing'),
+    ]
+    if source.delivered is not None:
+        faults.append(Fault(delivered.is_null(), source.delivered, 'delivered "{}" is neither yes nor no', "write true or false"))
+    for name, share in propensity.items():
+        wrong = not_a_number(raw[name], share) | ~share.is_between(0, 1).fill_null(value=True)
+        faults.append(
+            Fault(wrong, name, 'propensity "{}" is no probability', "write the probability, from 0 to 1, with which the arm was chosen")
+        )
+    screened = Screened.of(table, faults)
+    channel = pl.repeat(None, raw.height, dtype=pl.String, eager=True) if source.channel is None else cell_texts(raw[source.channel])
+    rows = pl.DataFrame(
+        {"member_id": member, "timestamp": times.timestamp, "intervention": intervention, "channel": channel, "delivered": delivered}
+        | {arms[name]: share for name, share in propensity.items()}
+    ).filter(screened.accepted)
+    return Read(rows, screened.rejected, (*screened.findings, *_unknown_arms(rows, community, source)))
+
+
+def typed(column: pl.Series) -> pl.Series:
+    """Numbers where every cell that holds anything is one, else text."""
+    number = numbers(column)
+    return number if number.count() and not not_a_number(column, number).any() else cell_texts(column)
+
+
+def _renamed(columns: list[pl.Series]) -> list[pl.Series]:
+    return [column.alias(f"{column.name}_") if column.name in {"member_id", "joined"} else column for column in columns]
+
+
+def _member_findings(rows: pl.DataFrame, first_events: pl.DataFrame, source: MembersSource) -> list[Finding]:
+    both = rows.select("member_id", "joined").join(first_events, on="member_id", how="inner")
+    early = both.filter(pl.col("first") < pl.col("joined"))
+    findings = []
+    if idle := rows.height - both.height:
+        message = f"{idle:,} of {rows.height:,} members have no event"
+        findings.append(Finding("advice", source.member, None, message, "they are kept; their risk cannot be told from behaviour"))
+    if strange := first_events.height - both.height:
+        message = f"{strange:,} of {first_events.height:,} members with events are not in {source.path}"
+        what_to_do = "they are kept, and count as joined at their first event; add them for their attributes"
+        findings.append(Finding("warning", source.member, None, message, what_to_do))
+    if early.height:
+        findings.append(_before_joining(early, source))
+    return findings
+
+
+def _before_joining(early: pl.DataFrame, source: MembersSource) -> Finding:
+    one = early.row(0, named=True)
+    message = (
+        f"{early.height:,} members have events before they joined, "
+        f'such as "{one["member_id"]}": {one["first"]:%Y-%m-%d %H:%M}, joined {one["joined"]:%Y-%m-%d %H:%M} UTC'
+    )
+    return Finding("warning", source.joined, None, message, "check that the column is the date of joining, and the time zone")
+
+
+def _unknown_arms(rows: pl.DataFrame, community: Community, source: TouchesSource) -> list[Finding]:
+    known = {"none", *(intervention.id for intervention in community.interventions)}
+    strange = [name for name in rows["intervention"].unique().sort() if name not in known]
+    if not strange:
+        return []
+    names = ", ".join(f'"{name}"' for name in strange[:5])
+    message = f"{len(strange)} interventions are not in the catalogue: {names}"
+    return [
+        Finding(
+            "warning",
+            source.intervention,
+            None,
+            message,
+            "declare them under `interventions` with the same id, or nothing is learned from them",
+        )
+    ]

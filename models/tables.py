@@ -1,0 +1,224 @@
+"""Tables as people export them: CSV of any common dialect, packed or not, Parquet, or a folder of Parquet."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import zlib
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from models.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+GZIP_MAGIC, PARQUET_MAGIC = b"\x1f\x8b", b"PAR1"
+SEPARATORS = ",;\t|"
+ROW = "__row"
+MISSING = ("", "NULL", "null", "\\N", "NaN", "nan", "None", "N/A")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table, not yet read.
+
+    rows: lazily, all text where it was CSV. lines: the physical line at which each row begins, None where row 0 begins at
+    `first_line` and each row is one line (Parquet counts rows from 1). misfits: the rows with more fields than the header, whole,
+    what was over in one column more; misfit_lines: their lines.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: pl.LazyFrame
+    first_line: int
+    lines: np.ndarray | None = None
+    misfits: pl.DataFrame = field(default_factory=pl.DataFrame)
+    misfit_lines: tuple[int, ...] = ()
+    semicolons: bool = False
+
+    def read(self, columns: Sequence[str]) -> pl.DataFrame:
+        """Some columns of all rows, in the order of the file; raises InputError for a damaged file."""
+        return _collected(self.rows.select(columns), self.path)
+
+    def whole(self, rows: pl.Series) -> pl.DataFrame:
+        """All columns of the rows at the given rising positions."""
+        if rows.is_empty():
+            return _collected(self.rows.limit(0), self.path)
+        numbered = self.rows.with_row_index(ROW)
+        return _collected(numbered.filter(pl.col(ROW).is_in(rows.cast(pl.get_index_type()).implode())).drop(ROW), self.path)
+
+    def line(self, row: int) -> int:
+        return self.first_line + row if self.lines is None else int(self.lines[row])
+
+    def lines_of(self, rows: pl.Series) -> pl.Series:
+        found = rows.to_numpy().astype(np.int64) + self.first_line if self.lines is None else self.lines[rows.to_numpy()]
+        return pl.Series("line", found, dtype=pl.Int64)
+
+
+def open_table(path: Path) -> Table:
+    """Decided by what the file holds, not by its name; raises InputError."""
+    try:
+        if path.is_dir():
+            return _parquet(path, _parquet_files(path))
+        with path.open("rb") as file:
+            magic = file.read(4)
+        return _parquet(path, [path]) if magic == PARQUET_MAGIC else _csv(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except OSError as fault:
+        raise InputError(f"{path} cannot be read: {fault.strerror or fault}") from None
+
+
+def _collected(rows: pl.LazyFrame, path: Path) -> pl.DataFrame:
+    try:
+        return rows.collect()
+    except pl.exceptions.PolarsError as fault:
+        raise InputError(f"{path} cannot be read: {str(fault).splitlines()[0]}") from None
+
+
+def _parquet_files(folder: Path) -> list[Path]:
+    files = [file for file in sorted(folder.rglob("*.parquet")) if not file.name.startswith((".", "_"))]
+    if not files:
+        raise InputError(f"{folder} holds no .parquet file; give a folder of Parquet, a Parquet file or a CSV file")
+    return files
+
+
+def _parquet(path: Path, files: list[Path]) -> Table:
+    try:
+        rows = pl.concat([pl.scan_parquet(file, glob=False) for file in files], how="diagonal_relaxed")
+        columns = tuple(rows.collect_schema().names())
+    except pl.exceptions.PolarsError as fault:
+        raise InputError(f"{path} cannot be read as Parquet: {str(fault).splitlines()[0]}") from None
+    return Table(path, columns, rows, 1)
+
+
+def _csv(path: Path) -> Table:
+    content = _unpacked(path).rstrip(b"\r\n")
+    if not content.strip():
+        raise InputError(f"{path} is empty; it needs a header and at least one row")
+    header = _header(content, path)
+    rows = _scan(content, header.separator, header.columns)
+    if _in_step(content, header, rows):
+        return Table(path, header.columns, rows, 2, semicolons=header.separator == ";")
+    return _row_by_row(content, header, path)
+
+
+@dataclass(frozen=True)
+class _Header:
+    separator: str
+    columns: tuple[str, ...]
+    physical_lines: int
+
+
+def _unpacked(path: Path) -> bytes:
+    """The text of the file as UTF-8 without byte-order mark, packed or not whatever its name says."""
+    content = path.read_bytes()
+    if content.startswith(GZIP_MAGIC):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as fault:
+            raise InputError(f"{path} is damaged gzip ({fault}); pack or fetch it again") from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        content = content.decode("utf-16").encode()
+    content = content.removeprefix(codecs.BOM_UTF8)
+    _check_utf8(content, path)
+    return content if b"\n" in content else content.replace(b"\r", b"\n")
+
+
+def _check_utf8(content: bytes, path: Path) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view, step = memoryview(content), 1 << 24
+    try:
+        for start in range(0, len(view), step):
+            decoder.decode(view[start : start + step], final=start + step >= len(view))
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8; save it as UTF-8, or convert it: iconv -f GB18030 -t UTF-8 {path.name}") from None
+
+
+def _header(content: bytes, path: Path) -> _Header:
+    head = content[: 1 << 20].decode(errors="ignore")
+    counts = {separator: len(next(csv.reader(io.StringIO(head, newline=""), delimiter=separator))) for separator in SEPARATORS}
+    separator = max(counts, key=lambda candidate: counts[candidate])
+    reader = csv.reader(io.StringIO(head, newline=""), delimiter=separator)
+    columns = tuple(name.strip() for name in next(reader))
+    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    if repeated:
+        raise InputError(f'{path}: the header names column "{repeated[0]}" more than once; give each column its own name')
+    return _Header(separator, columns, reader.line_num)
+
+
+def _scan(content: bytes, separator: str, columns: tuple[str, ...]) -> pl.LazyFrame:
+    return pl.scan_csv(content, separator=separator, infer_schema=False, with_column_names=lambda _: list(columns))
+
+
+def _in_step(content: bytes, header: _Header, rows: pl.LazyFrame) -> bool:
+    """Is every row one line of as many fields as the header, or fewer? Polars notices a field too many only when it reads all columns."""
+    if header.physical_lines > 1 or b"\n\n" in content or b"\n\r\n" in content:
+        return False
+    try:
+        found = rows.select(pl.len().alias(ROW), pl.all().null_count()).collect(engine="streaming")
+    except pl.exceptions.PolarsError:
+        return False
+    return bool(found[ROW][0] == content.count(b"\n"))
+
+
+def _row_by_row(content: bytes, header: _Header, path: Path) -> Table:
+    """Slower but exact: quoted line ends, blank lines and rows with too many fields, each with its line."""
+    width, separator = len(header.columns), header.separator
+    fitting, lines = io.StringIO(newline=""), array("q")
+    misfits: list[tuple[str, ...]] = []
+    misfit_lines: list[int] = []
+    writer = csv.writer(fitting, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerow(header.columns)
+    for line, fields in _records(content, separator, path):
+        if len(fields) > width:
+            misfits.append((*fields[:width], separator.join(fields[width:])))
+            misfit_lines.append(line)
+        elif fields:
+            writer.writerow(fields + [""] * (width - len(fields)))
+            lines.append(line)
+    odd = pl.DataFrame(misfits, dict.fromkeys((*header.columns, free_name("surplus", header.columns)), pl.String), orient="row")
+    rows = _scan(fitting.getvalue().encode(), ",", header.columns)
+    return Table(path, header.columns, rows, 2, np.array(lines), odd, tuple(misfit_lines), separator == ";")
+
+
+def _records(content: bytes, separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each record below the header, with the line at which it begins."""
+    reader = csv.reader(io.StringIO(content.decode(), newline=""), delimiter=separator)
+    next(reader)
+    line, start = 0, reader.line_num + 1
+    try:
+        for fields in reader:
+            line, start = start, reader.line_num + 1
+            yield line, fields
+    except csv.Error as fault:
+        raise InputError(f"{path} line {start}: cannot be read as CSV, {fault}") from None
+    if start > line + 1 and not content.endswith(b'"'):
+        raise InputError(f"{path} line {line}: a quotation mark opens here and is never closed")
+
+
+def free_name(name: str, taken: Sequence[str]) -> str:
+    """The name, with as many underscores after it as it takes to be new."""
+    while name in taken:
+        name += "_"
+    return name
+
+
+def cell_texts(column: pl.Series) -> pl.Series:
+    """Text of any column, null where a word for "nothing" stands; numbers without a fraction lose their `.0`."""
+    if column.dtype.is_float():
+        whole = column.is_finite() & (column == column.floor())
+        column = pl.select(
+            pl.when(whole).then(column.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(column.cast(pl.String))
+        ).to_series()
+    text = column.cast(pl.String)
+    blank = text.str.strip_chars().is_in(MISSING)
+    return text.set(blank.fill_null(value=False), None) if blank.any() else text

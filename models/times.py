@@ -1,0 +1,155 @@
+"""Times in the forms that logs hold them, read into microseconds UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+from models.errors import InputError
+from models.tables import cell_texts
+
+UTC_TIME = pl.Datetime("us", "UTC")
+NUMBER = r"^\d+(\.\d+)?$"
+EPOCH_UNITS = ((1e8, 1e11, 1e6), (1e11, 1e14, 1e3), (1e14, 1e17, 1.0), (1e17, 1e20, 1e-3))
+"""Bounds of a number of seconds, milli-, micro- and nanoseconds since 1970, and microseconds in each; below 1973 it is no time."""
+
+
+Clock = Literal["offset", "utc", "community"]
+
+
+@dataclass(frozen=True)
+class TimeFormat:
+    """`clock` tells whose time it is: the text's own offset, UTC, or the community's."""
+
+    pattern: str
+    clock: Clock = "community"
+
+
+_DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
+_HOURS = ("T%H:%M:%S%.f", " %H:%M:%S%.f", "T%H:%M", " %H:%M")
+FORMATS = (
+    *(TimeFormat(f"{date}{hour}") for date in _DATES for hour in (*_HOURS, "")),
+    *(TimeFormat(f"{date}{hour}%#z", "offset") for date in _DATES[:2] for hour in _HOURS),
+    *(TimeFormat(f"{date} %H:%M:%S%.f %#z", "offset") for date in _DATES[:2]),
+    *(TimeFormat(f"{date} %H:%M:%S%.f {zone}", "utc") for date in _DATES[:2] for zone in ("UTC", "GMT")),
+    TimeFormat("%Y年%m月%d日%H:%M"),
+    TimeFormat("%Y%m%dT%H%M%S"),
+    TimeFormat("%Y%m%dT%H%M%S%#z", "offset"),
+    *(TimeFormat(f"{date}{hour}") for date in ("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y") for hour in ("", " %H:%M:%S", " %H:%M")),
+)
+_TWO_WAYS = tuple((f"%d{mark}%m{mark}%Y", f"%m{mark}%d{mark}%Y") for mark in "./-")
+_HALF_DAYS = ("", " %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
+
+
+@dataclass(frozen=True)
+class Times:
+    """timestamp: UTC, null where there was no time or none could be read. local: True where the community's clock was used."""
+
+    timestamp: pl.Series
+    local: pl.Series
+
+
+def read_times(column: pl.Series, zone: str) -> Times:
+    """Raises InputError where the day and the month cannot be told apart."""
+    kind = column.dtype
+    if kind == pl.Date or (isinstance(kind, pl.Datetime) and kind.time_zone is None):
+        return Times(_by_clock(column.cast(pl.Datetime("us")), zone), pl.repeat(value=True, n=len(column), eager=True))
+    if isinstance(kind, pl.Datetime):
+        return Times(column.dt.convert_time_zone("UTC").cast(UTC_TIME), pl.repeat(value=False, n=len(column), eager=True))
+    text = cell_texts(column).str.strip_chars().rename("text")
+    return _joined(_parts(pl.DataFrame({"text": text}).with_row_index("row").drop_nulls(), zone, column.name), len(column))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The rows that one form could read: `row`, `timestamp`."""
+
+    rows: pl.DataFrame
+    local: bool
+
+
+def _parts(pending: pl.DataFrame, zone: str, name: str) -> list[_Part]:
+    parts = []
+    numbers = pending["text"].str.contains(NUMBER)
+    if numbers.any():
+        parts += _numbers(pending.filter(numbers), zone)
+        pending = pending.filter(~numbers)
+    for form in _likeliest_first(pending["text"]):
+        if pending.is_empty():
+            return parts
+        read = _read(pending["text"], form, zone)
+        parts.append(_Part(pending.select("row", timestamp=read).drop_nulls(), form.clock == "community"))
+        pending = pending.filter(read.is_null()) if read.null_count() else pending.clear()
+    return parts + _day_and_month(pending, zone, name)
+
+
+def _joined(parts: list[_Part], height: int) -> Times:
+    read = pl.concat([part.rows.with_columns(local=part.local) for part in parts]) if parts else pl.DataFrame()
+    if read.height == height and sum(not part.rows.is_empty() for part in parts) == 1:
+        return Times(read["timestamp"], read["local"])
+    empty = pl.DataFrame(schema={"row": pl.get_index_type(), "timestamp": UTC_TIME, "local": pl.Boolean})
+    index = pl.DataFrame({"row": pl.int_range(height, dtype=pl.get_index_type(), eager=True)})
+    found = index.join(read if parts else empty, on="row", how="left", maintain_order="left")
+    return Times(found["timestamp"], found["local"].fill_null(value=False))
+
+
+def _likeliest_first(text: pl.Series) -> list[TimeFormat]:
+    sample = text.gather_every(max(1, len(text) // 500))
+    hits = {form: sample.str.strptime(pl.Datetime("us"), form.pattern, strict=False).count() for form in FORMATS}
+    return sorted(FORMATS, key=lambda form: -hits[form])
+
+
+def _read(text: pl.Series, form: TimeFormat, zone: str) -> pl.Series:
+    read = text.str.strptime(pl.Datetime("us"), form.pattern, strict=False)
+    if form.clock == "community":
+        return _by_clock(read, zone)
+    return read.dt.replace_time_zone("UTC") if form.clock == "utc" else read.cast(UTC_TIME)
+
+
+def _by_clock(local: pl.Series, zone: str) -> pl.Series:
+    """An hour that the clock repeats is taken the first time; one that it skips is read as if the clock had not moved."""
+    read = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    if read.null_count() > local.null_count():
+        moved = local.dt.offset_by("1h").dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+        read = read.zip_with(read.is_not_null(), moved)
+    return read.dt.convert_time_zone("UTC")
+
+
+def _numbers(rows: pl.DataFrame, zone: str) -> list[_Part]:
+    """Eight digits may be a date, fourteen a date with its hour; all else counts from 1970."""
+    day = rows["text"].str.strptime(pl.Datetime("us"), "%Y%m%d", strict=False).set(rows["text"].str.len_bytes() != 8, None)
+    hour = rows["text"].str.strptime(pl.Datetime("us"), "%Y%m%d%H%M%S", strict=False).set(rows["text"].str.len_bytes() != 14, None)
+    written = day.zip_with(day.is_not_null(), hour)
+    written = written.set(~written.dt.year().is_between(1900, 2100), None)
+    counted = rows.select("row", timestamp=_since_1970(rows["text"].cast(pl.Float64)).set(written.is_not_null(), None)).drop_nulls()
+    return [_Part(rows.select("row", timestamp=_by_clock(written, zone)).drop_nulls(), local=True), _Part(counted, local=False)]
+
+
+def _since_1970(number: pl.Series) -> pl.Series:
+    value = pl.lit(number)
+    chain = pl.coalesce([pl.when((value >= low) & (value < high)).then(value * unit) for low, high, unit in EPOCH_UNITS])
+    return pl.select(chain.round().cast(pl.Int64).cast(UTC_TIME)).to_series()
+
+
+def _day_and_month(pending: pl.DataFrame, zone: str, name: str) -> list[_Part]:
+    """`13.04.2024` tells its order, and that of every other time of the column; `03.04.2024` alone does not."""
+    parts = []
+    for day_first, month_first in _TWO_WAYS:
+        day, month = (_any_hour(pending["text"], pattern) for pattern in (day_first, month_first))
+        if day.count() == month.count() == 0:
+            continue
+        only_day, only_month = (day.is_not_null() & month.is_null()).any(), (month.is_not_null() & day.is_null()).any()
+        if only_day == only_month:
+            example = pending["text"].filter(day.is_not_null() & month.is_not_null() if not only_day else day.is_not_null())[0]
+            message = f'column "{name}": "{example}" may be day-month-year or month-day-year'
+            raise InputError(f"{message}; write times as 2024-01-31 or 2024-01-31T18:30:00+08:00")
+        read = _by_clock(day if only_day else month, zone)
+        parts.append(_Part(pending.select("row", timestamp=read).drop_nulls(), local=True))
+        pending = pending.filter(read.is_null())
+    return parts
+
+
+def _any_hour(text: pl.Series, date: str) -> pl.Series:
+    return pl.select(pl.coalesce([text.str.strptime(pl.Datetime("us"), f"{date}{hour}", strict=False) for hour in _HALF_DAYS])).to_series()

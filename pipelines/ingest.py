@@ -1,0 +1,165 @@
+"""Validates the declared log once, and keeps the canonical log for every later command."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import polars as pl
+
+from models.declaration import NO_LINES, load_declaration
+from models.events import EventLog
+from models.findings import Finding
+from models.intake import Intake, read_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from models.community import Community
+    from pipelines.workspace import Workspace
+
+INTAKE_VERSION = 1
+RECORD_FILE = "intake.json"
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """log: the accepted rows; rejected: how many rows of the log were not; rejected_files: where the rejected rows of all tables are."""
+
+    log: EventLog
+    findings: tuple[Finding, ...]
+    rejected: int
+    rejected_files: tuple[Path, ...]
+
+
+def canonical_log(workspace: Workspace, community: Community, *, now: datetime) -> EventLog:
+    """Raises InputError for a log that cannot be used."""
+    return ingest(workspace, community, now=now).log
+
+
+def ingest(workspace: Workspace, community: Community, *, now: datetime) -> Ingested:
+    """From the cache while neither the tables nor the declaration changed; else reads them and writes rejected rows beside them.
+
+    Raises InputError.
+    """
+    fingerprint = _fingerprint(workspace.root, community)
+    record = _Record.read(workspace.log)
+    if record is not None and record.serves(fingerprint, now):
+        return Ingested(EventLog.read(workspace.log), record.findings, record.rejected, record.rejected_files)
+    lines = load_declaration(workspace.declaration).lines if workspace.declaration.is_file() else NO_LINES
+    intake = read_log(community, workspace.root, now=now, lines=lines)
+    written = tuple(_write_rejected(workspace, community, intake))
+    displaced = tuple(_displaced(path) for path in written if path.parent == workspace.state)
+    record = _Record(fingerprint, now, intake.log.last, intake.rejected.height, (*intake.findings, *displaced), written)
+    _keep(workspace.log, intake.log, record)
+    return Ingested(intake.log, record.findings, record.rejected, record.rejected_files)
+
+
+def _displaced(path: Path) -> Finding:
+    message = f"the folder of the table cannot be written; its rejected rows are in {path}"
+    return Finding("advice", None, None, message, "make the folder writable to have them beside the table")
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What a kept log was read from, and what was found when it was."""
+
+    fingerprint: str
+    read_at: datetime
+    last: datetime
+    rejected: int
+    findings: tuple[Finding, ...]
+    rejected_files: tuple[Path, ...]
+
+    def serves(self, fingerprint: str, now: datetime) -> bool:
+        """A row rejected as future may have come to pass, so that such a record holds for its day; and no event may lie after `now`."""
+        future = any("in the future" in finding.message for finding in self.findings)
+        return self.fingerprint == fingerprint and self.last <= now and not (future and self.read_at.date() != now.date())
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        file = folder / RECORD_FILE
+        if not file.is_file():
+            return None
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return cls(
+            content["fingerprint"],
+            datetime.fromisoformat(content["read_at"]),
+            datetime.fromisoformat(content["last"]),
+            content["rejected"],
+            tuple(Finding(**finding) for finding in content["findings"]),
+            tuple(Path(path) for path in content["rejected_files"]),
+        )
+
+    def write(self, folder: Path) -> None:
+        content = asdict(self) | {
+            "read_at": self.read_at.isoformat(),
+            "last": self.last.isoformat(),
+            "rejected_files": [str(path) for path in self.rejected_files],
+        }
+        (folder / RECORD_FILE).write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def _keep(folder: Path, log: EventLog, record: _Record) -> None:
+    """Written aside and moved into place, so that a stopped run leaves no half log."""
+    aside = Path(tempfile.mkdtemp(prefix="log-", dir=folder.parent))
+    log.write(aside)
+    record.write(aside)
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.rename(folder)
+
+
+def _fingerprint(root: Path, community: Community) -> str:
+    digest = hashlib.sha256(f"{INTAKE_VERSION} {community.model_dump_json()}".encode())
+    for source in (community.log, community.members, community.touches):
+        if source is not None:
+            for file in _files(root / source.path):
+                digest.update(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def _files(path: Path) -> list[Path]:
+    """Of a folder all files; a path that is not there has none, and reading it says so."""
+    if path.is_dir():
+        return [file for file in sorted(path.rglob("*")) if file.is_file()]
+    return [path] if path.exists() else []
+
+
+def _write_rejected(workspace: Workspace, community: Community, intake: Intake) -> Iterator[Path]:
+    sources = ((community.log, intake.rejected), (community.members, intake.rejected_members), (community.touches, intake.rejected_touches))
+    for source, rejected in sources:
+        if source is None:
+            continue
+        beside = rejected_path(workspace.root / source.path)
+        if not rejected.is_empty():
+            yield _write_csv(rejected, beside, workspace.state / beside.name)
+        elif beside.is_file():
+            beside.unlink()
+
+
+def rejected_path(table: Path) -> Path:
+    """`events.rejected.csv` for events.csv, events.csv.gz, events.parquet and a folder events."""
+    stem = table.name
+    for suffix in (".gz", ".csv", ".tsv", ".txt", ".parquet"):
+        stem = stem.removesuffix(suffix)
+    return table.parent / f"{stem}.rejected.csv"
+
+
+def _write_csv(rejected: pl.DataFrame, beside: Path, instead: Path) -> Path:
+    flat = rejected.with_columns(_as_text(column) for column in rejected if column.dtype.is_nested())
+    try:
+        flat.write_csv(beside)
+    except OSError:
+        flat.write_csv(instead)
+        return instead
+    return beside
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    return pl.Series(column.name, [None if value is None else str(value) for value in column.to_list()], dtype=pl.String)

@@ -1,0 +1,66 @@
+"""Where a community's declaration and its state lie."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from models.errors import InputError
+
+DECLARATION_NAME = "keepwell.yaml"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that holds the declaration; state is kept in `.keepwell` beside it."""
+
+    root: Path
+    declaration_name: str = DECLARATION_NAME
+
+    @classmethod
+    def find(cls, path: Path | None = None) -> Self:
+        """From a declaration, from the folder that holds one, or from the working folder and those above it; raises InputError."""
+        if path is not None and path.is_file():
+            return cls(path.resolve().parent, path.name)
+        start = Path.cwd() if path is None else path.resolve()
+        folders = [start, *start.parents] if path is None else [start]
+        for folder in folders:
+            if (folder / DECLARATION_NAME).is_file():
+                return cls(folder)
+        raise InputError(f"no {DECLARATION_NAME} in {start}; `keepwell init LOG --member COL --time COL` writes one")
+
+    @property
+    def declaration(self) -> Path:
+        return self.root / self.declaration_name
+
+    @property
+    def state(self) -> Path:
+        """`.keepwell`, made where it is missing; raises InputError where it cannot be."""
+        folder = self.root / ".keepwell"
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as fault:
+            raise InputError(f"{folder} cannot be made: {fault.strerror}") from None
+        return folder
+
+    @property
+    def log(self) -> Path:
+        return self.state / "log"
+
+    @property
+    def store_url(self) -> str:
+        return os.environ.get("KEEPWELL_STORE_URL") or f"sqlite:///{self.state / 'keepwell.db'}"
+
+    @property
+    def mlflow_uri(self) -> str:
+        return os.environ.get("KEEPWELL_MLFLOW_URI") or f"sqlite:///{self.state / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        return self.state / "mlflow-artifacts"
+
+    @property
+    def model_cache(self) -> Path:
+        return self.state / "model-cache"
