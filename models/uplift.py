@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
-from scipy.special import expit, logit, ndtri
+from scipy.special import logit, ndtri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MOST_AVERTED = 0.9
 _NEAREST = 1e-6
+_FARTHEST = 30.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,10 @@ class PriorUplift:
 
 
 def _shifted(probability: Floats, shift: Floats) -> Floats:
-    """The change from p to expit(logit(p) - d), taken the other way round: shape (n_members, n_interventions)."""
+    """The change p - expit(logit(p) - d) = p (1 - p) (1 - exp(-d)) / (1 - p (1 - exp(-d))), shape (n_members, n_interventions).
+
+    In this form it is exactly 0 for d = 0 and at both ends of p.
+    """
     usual = np.asarray(probability, dtype=np.float64)[:, None]
-    treated: Floats = expit(logit(usual) - shift)
-    return usual - treated
+    averted: Floats = -np.expm1(-np.clip(shift, -_FARTHEST, _FARTHEST))
+    return usual * (1 - usual) * averted / (1 - usual * averted)
