@@ -14,7 +14,7 @@ import numpy as np
 from models.community import NO_ACTION
 from models.decision import Candidate, ChurnScore, Decision, MemberState
 from models.features import lower_bound
-from models.interventions import Rule, send_not_before
+from models.interventions import send_not_before
 from models.weighing import BANDS, EPOCH, NOWHERE, Context, DecidingEngine, Weighed, risk_bands, weigh
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from models.events import EventArrays
     from models.interventions import ContactHistory
     from models.snapshots import Snapshots
-
-LOWER_PRIORITY = Rule("arbitration", "lower_priority")
 
 
 class Explain(Protocol):
@@ -184,8 +182,7 @@ class _Teller:
 
     def _candidate(self, row: int, column: int, intervention: Intervention) -> Candidate:
         weighed = self.weighed
-        probability = float(weighed.propensity[row, 1 + column])
-        rule = weighed.refusals.rule(row, column) or (None if probability > 0 else LOWER_PRIORITY)
+        rule = weighed.refusals.rule(row, column)
         return Candidate(
             intervention_id=intervention.id,
             channel=self.engine.community.channels[weighed.channel[row, column]],
@@ -197,7 +194,7 @@ class _Teller:
             context_weight=float(weighed.context_weight[row, column]),
             cost=intervention.cost,
             priority=float(weighed.priority[row, column]),
-            probability=probability,
+            probability=float(weighed.propensity[row, 1 + column]),
             removed_at=rule.stage if rule else None,
             rule=rule.name if rule else None,
             send_not_before=self.send_not_before,

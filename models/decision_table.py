@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +39,7 @@ def decide_table(
     intervention follow `uplift_<id>`, `priority_<id>`, `propensity_<id>`, and `removed_<id>`, "stage:rule" or null.
     """
     weighed = weigh(engine, events, snapshots, member_ids, decision_ids, contacts, as_of=as_of, context=context)
-    ids = {"decision_id": decision_ids, "member_id": member_ids, "as_of": np.full(len(member_ids), as_of)}
+    ids = {"decision_id": decision_ids, "member_id": member_ids, "as_of": as_of.astimezone(UTC)}
     columns = (
         _risk(engine, weighed) | _member(engine, weighed) | _choice(engine.community, weighed, as_of) | _arms(engine.community, weighed)
     )
@@ -119,9 +119,8 @@ def _sending(community: Community, weighed: Weighed, as_of: datetime) -> dict[st
 
 def _ranked(ids: Sequence[str], weighed: Weighed) -> pl.Series:
     """Allowed interventions by priority, highest first, ties in the catalogue's order."""
-    allowed = weighed.refusals.allowed
-    order = np.argsort(np.where(allowed, -weighed.priority, np.inf), axis=1, kind="stable")
-    standing = np.take_along_axis(allowed, order, axis=1)
+    order = np.argsort(np.where(weighed.allowed, -weighed.priority, np.inf), axis=1, kind="stable")
+    standing = np.take_along_axis(weighed.allowed, order, axis=1)
     places = np.where(standing, order, len(ids))
     return pl.select(pl.concat_str([_named((*ids, None), place) for place in places.T], separator=",", ignore_nulls=True)).to_series()
 

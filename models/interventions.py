@@ -27,7 +27,11 @@ OPTED_OUT = "opted_out"
 
 
 class Rule(NamedTuple):
-    """What removed a candidate: a key of its eligibility, `cooldown_days`, `opted_out`, the name of a cap, or `global_control`."""
+    """What removed a candidate.
+
+    At the stage `eligibility` a key of its eligibility or the status of a member without a score; at `contact_policy` `cooldown_days`,
+    `opted_out` or the name of a cap; at `control` `global_control`; at `arbitration` `lower_priority`.
+    """
 
     stage: RemovalStage
     name: str

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from models.community import Community, Policy
 
 GLOBAL_CONTROL = Rule("control", "global_control")
+LOWER_PRIORITY = Rule("arbitration", "lower_priority")
 
 
 def context_weights(community: Community, stage: Integers, channel: Integers) -> Floats:
@@ -45,6 +46,11 @@ def priorities(community: Community, context_weight: Floats, uplift: Floats, val
 def control_refusals(control: Flags, n_interventions: int) -> Refusals:
     """Every candidate of the members of the global control; control (n,)."""
     return Refusals((GLOBAL_CONTROL,), np.repeat(control.astype(np.int16)[:, None], n_interventions, axis=1))
+
+
+def arbitration_refusals(propensity: Floats) -> Refusals:
+    """What has no chance; propensity (n, 1 + n_interventions). Where it was allowed, another was better and nothing is explored."""
+    return Refusals((LOWER_PRIORITY,), (propensity[:, 1:] == 0).astype(np.int16))
 
 
 def in_control(member_ids: Iterable[str], policy: Policy) -> Flags:

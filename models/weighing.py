@@ -12,7 +12,17 @@ import numpy as np
 
 from models.interventions import MemberFacts, Refusals, Rule, contact_ruling, eligibility_refusals
 from models.lifecycle import lifecycle_of
-from models.policy import best_action, choose, context_weights, control_refusals, draws_of, in_control, priorities, propensities
+from models.policy import (
+    arbitration_refusals,
+    best_action,
+    choose,
+    context_weights,
+    control_refusals,
+    draws_of,
+    in_control,
+    priorities,
+    propensities,
+)
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers, Names
@@ -89,7 +99,8 @@ class Weighed:
     """All that was weighed for n members and k interventions: (n,), (n, k), and for `propensity` (n, 1 + k), `none` first.
 
     `probability` is that of the main horizon. Probability, percentile, uplift and priority are NaN where a member is not scored.
-    `best` and `chosen` count `none` as 0. `channel` holds positions in the community's channels.
+    `best` and `chosen` count `none` as 0. `channel` holds positions in the community's channels. What is `allowed` competes; `refusals`
+    also name what could not win because nothing was explored.
     """
 
     scores: Scores
@@ -103,6 +114,7 @@ class Weighed:
     channel: Integers
     context_weight: Floats
     priority: Floats
+    allowed: Flags
     refusals: Refusals
     propensity: Floats
     draw: Floats
@@ -122,7 +134,7 @@ class Weighed:
     @cached_property
     def no_action_reason(self) -> Names:
         """A NoActionReason for each member, "" where something was chosen; the first that holds, in this order."""
-        nothing_allowed = self.refusals.code.all(axis=1)
+        nothing_allowed = np.logical_not(self.allowed.any(axis=1))
         held = [~self.scored, self.control, self.chosen > 0, self.opted_out, nothing_allowed, self.best == 0]
         names = [self.scores.status, "global_control", "", "opted_out", "nothing_allowed", "do_nothing_is_best"]
         return np.select(held, [np.asarray(name, dtype=str) for name in names], "explored_nothing")
@@ -169,7 +181,8 @@ def weigh(
         channel=ruling.channel,
         context_weight=weight,
         priority=priority,
-        refusals=refusals,
+        allowed=refusals.allowed,
+        refusals=refusals.then(arbitration_refusals(propensity)),
         propensity=propensity,
         draw=draw,
         best=best_action(priority, refusals.allowed),
