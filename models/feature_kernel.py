@@ -13,12 +13,10 @@ if TYPE_CHECKING:
     from models.feature_block import Block, Layout
 
 KERNEL_VERSION = 2
-HOUR_US = DAY_US // 24
-WEEK_HOURS = 168
+QUARTER_US = DAY_US // 4
+WEEK_QUARTERS = 28
 ANSWER_US = 3 * DAY_US
-_EPOCH_HOUR_OF_WEEK = 72  # 1970-01-01 was a Thursday; the week begins on Monday
-_HOURS = np.arange(WEEK_HOURS)
-_HOUR_CLASS = ((_HOURS // 24 >= 5) * 4 + _HOURS % 24 // 6).astype(np.int64)
+_EPOCH_QUARTER_OF_WEEK = 12  # 1970-01-01 was a Thursday; the week begins on Monday
 
 
 @dataclass(frozen=True)
@@ -56,15 +54,23 @@ class _Acts:
 
 @dataclass(frozen=True)
 class _ActiveDays:
-    """Distinct days (of age) with a qualifying event: row and day of each, oldest first within a row."""
+    """Distinct days (of age) with a qualifying event: row and day of each, oldest first within a row.
+
+    `first` and `last` are the positions of the oldest and the latest in the rows `filled`, those that have any.
+    """
 
     row: np.ndarray
     day: np.ndarray
+    filled: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
 
     @classmethod
     def of(cls, acts: _Acts) -> Self:
         fresh = np.flatnonzero(_changes(acts.row) | _changes(acts.day))
-        return cls(acts.row[fresh], acts.day[fresh])
+        row = acts.row[fresh]
+        first = np.flatnonzero(_changes(row))
+        return cls(row, acts.day[fresh], row[first], first, np.append(first[1:], len(row))[: len(first)] - 1)
 
 
 def block_features(block: Block, layout: Layout, out: np.ndarray) -> None:
@@ -102,18 +108,22 @@ def _cells(block: Block, layout: Layout) -> _Cells:
     n_signals, n_windows = len(layout.qualifying), len(layout.windows)
     shape = (block.n, n_signals, n_windows)
     group = block.row * n_signals + block.signal
-    key = group * n_windows + layout.bucket_of_day[block.day]
+    count = _by_window(group * n_windows + layout.bucket_of_day[block.day], shape)
     order = np.argsort(block.signal, kind="stable") if n_signals > 1 else np.arange(len(group))
-    group_o, day_o = group[order], block.day[order]
-    new_group = _changes(group_o)
-    new_day = new_group | _changes(day_o)
-    first = np.flatnonzero(new_group)
-    last = np.append(first[1:], len(group))[: len(first)] - 1
+    size = count[:, :, -1].T.ravel()
+    filled = np.flatnonzero(size)
+    last = np.cumsum(size)[filled] - 1
+    first = last - size[filled] + 1
+    cell = filled % block.n * n_signals + filled // block.n
+    group_day = (group * layout.windows[-1] + block.day)[order]
+    group_day = group_day[np.flatnonzero(_changes(group_day))]
+    group = group_day // layout.windows[-1]
+    day = group_day - group * layout.windows[-1]
     return _Cells(
-        count=_by_window(key, shape),
-        active_days=_by_window(key[order[new_day]], shape),
-        days_since=_scatter(shape[:2], group_o[first], block.age_us[order[last]] / DAY_US),
-        first_days=_scatter(shape[:2], group_o[first], block.age_us[order[first]] / DAY_US),
+        count=count,
+        active_days=_by_window(group * n_windows + layout.bucket_of_day[day], shape),
+        days_since=_scatter(shape[:2], cell, block.age_us[order[last]] / DAY_US),
+        first_days=_scatter(shape[:2], cell, block.age_us[order[first]] / DAY_US),
     )
 
 
@@ -122,7 +132,8 @@ def _values(block: Block, layout: Layout) -> _Values:
     shape = (block.n, n_valued, n_windows)
     if n_valued == 0:
         return _Values(np.empty(shape), np.empty(shape[:2]), np.empty(shape[:2]))
-    chosen = np.flatnonzero(layout.valued[block.signal] & ~np.isnan(block.value))
+    chosen = np.flatnonzero(~np.isnan(block.value))
+    chosen = chosen[layout.valued[block.signal[chosen]]]
     value = block.value[chosen]
     cell = block.row[chosen] * n_valued + layout.valued_position[block.signal[chosen]]
     key = cell * n_windows + layout.bucket_of_day[block.day[chosen]]
@@ -146,8 +157,9 @@ def _write_signals(writer: _Writer, layout: Layout, cells: _Cells, values: _Valu
 
 
 def _write_any(writer: _Writer, layout: Layout, block: Block, cells: _Cells, active: _ActiveDays) -> None:
-    qualifying = layout.qualifying
-    count = cells.count[:, qualifying].sum(axis=1)
+    qualifying = slice(None) if layout.qualifying.all() else layout.qualifying
+    count_of_each = cells.count[:, qualifying]
+    count = count_of_each.sum(axis=1)
     active_days = _by_window(active.row * len(layout.windows) + layout.bucket_of_day[active.day], (block.n, len(layout.windows)))
     days_since = np.fmin.reduce(cells.days_since[:, qualifying], axis=1)
     first_days = np.fmax.reduce(cells.first_days[:, qualifying], axis=1)
@@ -159,23 +171,24 @@ def _write_any(writer: _Writer, layout: Layout, block: Block, cells: _Cells, act
     writer.add(np.stack([days_since, tenure, count[:, -1] * 7 / seen, days_since / seen, first_days], axis=1))
     writer.add(_gaps(active, block.n, days_since))
     writer.add(_weeks(active, block.n, seen))
-    writer.add((cells.count[:, qualifying] > 0).sum(axis=1))
-    writer.add(_entropy(cells.count[:, qualifying, -1]))
+    writer.add((count_of_each > 0).sum(axis=1))
+    writer.add(_entropy(count_of_each[:, :, -1]))
 
 
 def _gaps(active: _ActiveDays, n: int, days_since: np.ndarray) -> np.ndarray:
     """Days between consecutive active days: mean, spread, longest; the current gap against them; mean / (mean + spread)."""
-    follows = np.flatnonzero(active.row[1:] == active.row[:-1])
-    gap = (active.day[follows] - active.day[follows + 1]).astype(float)
-    row = active.row[follows]
-    number = np.bincount(row, minlength=n)
-    mean = _ratio(np.bincount(row, weights=gap, minlength=n), number)
-    square = _ratio(np.bincount(row, weights=gap * gap, minlength=n), number)
-    spread = np.sqrt(np.maximum(square - mean * mean, 0))
-    longest = np.full(n, np.nan)
-    if len(row):
-        first = np.flatnonzero(_changes(row))
-        longest[row[first]] = np.maximum.reduceat(gap, first)
+    number, total, squares, longest = np.zeros((4, n))
+    if len(active.day):
+        gap = np.zeros_like(active.day)
+        np.subtract(active.day[:-1], active.day[1:], out=gap[:-1])
+        gap[active.last] = 0
+        number[active.filled] = active.last - active.first
+        total[active.filled] = active.day[active.first] - active.day[active.last]
+        squares[active.filled] = np.add.reduceat(gap * gap, active.first)
+        longest[active.filled] = np.maximum.reduceat(gap, active.first)
+    mean = _ratio(total, number)
+    spread = np.sqrt(np.maximum(_ratio(squares, number) - mean * mean, 0))
+    longest[number == 0] = np.nan
     return np.stack([mean, spread, longest, days_since / mean, (days_since - mean) / (spread + 1), mean / (mean + spread)], axis=1)
 
 
@@ -194,12 +207,12 @@ def _write_timing(writer: _Writer, layout: Layout, block: Block, acts: _Acts) ->
     """Shares of qualifying events by quarter of the day (from midnight) and at weekends, by the community's clock."""
     offset = layout.offsets_us(block.as_of_us)
     shift = offset[0] if (offset == offset[0]).all() else offset[acts.row]
-    hour = (block.timestamp_us[acts.at] + shift) // HOUR_US
-    hour_class = _HOUR_CLASS[(hour + _EPOCH_HOUR_OF_WEEK) % WEEK_HOURS]
-    parts = np.bincount(acts.row * 8 + hour_class, minlength=block.n * 8).reshape(block.n, 2, 4)
+    quarter = (block.timestamp_us[acts.at] + shift) // QUARTER_US + _EPOCH_QUARTER_OF_WEEK
+    quarter -= quarter // WEEK_QUARTERS * WEEK_QUARTERS
+    parts = np.bincount(acts.row * WEEK_QUARTERS + quarter, minlength=block.n * WEEK_QUARTERS).reshape(block.n, 7, 4)
     total = parts.sum(axis=(1, 2))[:, None]
     writer.add(_ratio(parts.sum(axis=1), total))
-    writer.add(_ratio(parts[:, 1].sum(axis=1, keepdims=True), total))
+    writer.add(_ratio(parts[:, 5:].sum(axis=(1, 2))[:, None], total))
 
 
 def _write_response(writer: _Writer, layout: Layout, block: Block, touch: int) -> None:
