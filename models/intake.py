@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from models.declaration import NO_LINES, Key
+from models.declaration import NO_LINES, Key, line_of
 from models.events import EventLog
 from models.findings import Finding
+from models.leakage import Leak, leaks
 from models.log_findings import log_findings
 from models.reading import Place, Read, not_a_number, numbers
 from models.screening import Fault, Screened
@@ -36,6 +37,7 @@ class Intake:
     findings: tuple[Finding, ...]
     rejected_members: pl.DataFrame
     rejected_touches: pl.DataFrame
+    leaks: tuple[Leak, ...]
 
 
 def read_log(community: Community, root: Path, *, now: datetime, lines: Mapping[Key, int] = NO_LINES) -> Intake:
@@ -53,8 +55,10 @@ def read_log(community: Community, root: Path, *, now: datetime, lines: Mapping[
         members.select("member_id", "joined", *attributes),
         None if community.touches is None else _coded(touches.rows, ids),
     )
-    findings = (*events.findings, *declared.findings, *touches.findings, *log_findings(log, community, lines))
-    return Intake(log, events.rejected, findings, declared.rejected, touches.rejected)
+    leaking = leaks(log, members.drop("member_id", "joined"), community)
+    found = (*events.findings, *declared.findings, *touches.findings)
+    findings = (*found, *_leak_findings(leaking, community, lines), *log_findings(log, community, lines))
+    return Intake(log, events.rejected, findings, declared.rejected, touches.rejected, leaking)
 
 
 def read_events(source: LogSource, place: Place) -> Read:
@@ -135,3 +139,19 @@ def _mixed_zones(table: Table, source: LogSource, times: Times, place: Place) ->
     message = f"{local:,} of {int(read.sum()):,} times have no offset, the others have one"
     what_to_do = f"those without are read by the clock of {place.timezone}; write all times with an offset"
     return [Finding("warning", source.time, table.line(int((times.local & read).arg_max() or 0)), message, what_to_do)]
+
+
+def _leak_findings(leaking: tuple[Leak, ...], community: Community, lines: Mapping[Key, int]) -> list[Finding]:
+    """Every column of the members table is measured; one that is declared as an attribute is an error."""
+    attributes = () if community.members is None else community.members.attributes
+    findings = []
+    for leak in leaking:
+        message = (
+            f'members: column "{leak.column}" tells what members did later: its rank correlation with later events, given the past, '
+            f"is {leak.correlation:.2f} over {leak.members:,} members; it was measured at the end"
+        )
+        declared = leak.column in attributes
+        line = line_of(lines, ("members", "attributes", attributes.index(leak.column))) if declared else None
+        what_to_do = "take it out of members.attributes" if declared else "do not name it in members.attributes"
+        findings.append(Finding("error" if declared else "warning", leak.column, line, message, what_to_do))
+    return findings
