@@ -15,12 +15,13 @@ from models.community import NO_ACTION
 from models.decision import Candidate, ChurnScore, Decision, MemberState
 from models.features import lower_bound
 from models.interventions import send_not_before
-from models.weighing import BANDS, EPOCH, NOWHERE, Context, DecidingEngine, Weighed, risk_bands, weigh
+from models.weighing import BANDS, EPOCH, NOWHERE, Context, Weighed, risk_bands, weigh
 
 if TYPE_CHECKING:
     from models.arrays import Floats, Integers
     from models.community import Community, Intervention, Language
     from models.decision import ChurnStatus, NoActionReason, Reason
+    from models.engine import Engine
     from models.events import EventArrays
     from models.interventions import ContactHistory
     from models.snapshots import Snapshots
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 class Explain(Protocol):
     """The reasons of each scored member: features (n_scored, n_features), probability (n_scored,)."""
 
-    def __call__(self, engine: DecidingEngine, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]: ...
+    def __call__(self, engine: Engine, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]: ...
 
 
 def decide(  # noqa: PLR0913 - the inputs of one member's decision and of a batch's, none of which implies another
-    engine: DecidingEngine,
+    engine: Engine,
     events: EventArrays,
     snapshots: Snapshots,
     member_ids: Sequence[str],
@@ -72,7 +73,7 @@ def last_event_us(events: EventArrays, snapshots: Snapshots, n_signals: int) -> 
     return np.where(end > low, at[np.maximum(end, 1) - 1] if len(at) else -1, -1)
 
 
-def _reasons(engine: DecidingEngine, weighed: Weighed, language: Language, explain: Explain | None) -> dict[int, tuple[Reason, ...]]:
+def _reasons(engine: Engine, weighed: Weighed, language: Language, explain: Explain | None) -> dict[int, tuple[Reason, ...]]:
     """By row, scored members alone."""
     rows = np.flatnonzero(weighed.scored)
     if explain is None or len(rows) == 0:
@@ -83,7 +84,7 @@ def _reasons(engine: DecidingEngine, weighed: Weighed, language: Language, expla
 
 @dataclass(frozen=True)
 class _Teller:
-    engine: DecidingEngine
+    engine: Engine
     weighed: Weighed
     as_of: datetime
     last_event_us: Integers

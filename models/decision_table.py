@@ -11,18 +11,19 @@ import polars as pl
 
 from models.community import NO_ACTION, STAGES, TAGS
 from models.interventions import send_not_before
-from models.weighing import BANDS, NOWHERE, Context, DecidingEngine, Weighed, risk_bands, weigh
+from models.weighing import BANDS, NOWHERE, Context, Weighed, risk_bands, weigh
 
 if TYPE_CHECKING:
     from models.arrays import Floats, Integers
     from models.community import Community
+    from models.engine import Engine
     from models.events import EventArrays
     from models.interventions import ContactHistory
     from models.snapshots import Snapshots
 
 
 def decide_table(
-    engine: DecidingEngine,
+    engine: Engine,
     events: EventArrays,
     snapshots: Snapshots,
     member_ids: Sequence[str],
@@ -46,7 +47,7 @@ def decide_table(
     return pl.DataFrame(ids | columns).with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
 
 
-def _risk(engine: DecidingEngine, weighed: Weighed) -> dict[str, object]:
+def _risk(engine: Engine, weighed: Weighed) -> dict[str, object]:
     scored = weighed.scored
     horizons = np.where(scored[:, None], weighed.scores.probability, np.nan)
     bands = risk_bands(weighed.probability, engine.reference.band_edges)
@@ -59,7 +60,7 @@ def _risk(engine: DecidingEngine, weighed: Weighed) -> dict[str, object]:
     }
 
 
-def _member(engine: DecidingEngine, weighed: Weighed) -> dict[str, object]:
+def _member(engine: Engine, weighed: Weighed) -> dict[str, object]:
     lifecycles, scores = weighed.lifecycles, weighed.scores
     return {
         "stage": _named(STAGES, lifecycles.stage),

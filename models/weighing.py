@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,60 +28,18 @@ if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers, Names
     from models.community import Community
     from models.decision import RiskBand
+    from models.engine import Engine, Scores
     from models.events import EventArrays
-    from models.features import FeatureSpec
     from models.interventions import ContactHistory
     from models.lifecycle import Lifecycles
     from models.snapshots import Snapshots
-    from models.uplift import UpliftInterval, UpliftModel
+    from models.uplift import UpliftInterval
 
 SCORED = "scored"
 BANDS: tuple[RiskBand, ...] = ("low", "medium", "high")
 INTERVAL_LEVEL = 0.9
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNSCORED = tuple(Rule("eligibility", status) for status in ("insufficient_history", "already_churned", "opted_out"))
-
-
-class Scores(Protocol):
-    """Shapes: features (n, n_features), probability (n, n_horizons), value (n,), status (n,): a ChurnStatus each."""
-
-    @property
-    def features(self) -> Floats: ...
-    @property
-    def probability(self) -> Floats: ...
-    @property
-    def value(self) -> Floats: ...
-    @property
-    def status(self) -> Names: ...
-
-
-class Reference(Protocol):
-    """The members that a risk is compared with: their probabilities, sorted; two edges between low, medium and high."""
-
-    @property
-    def typical_probability(self) -> float: ...
-    @property
-    def probabilities(self) -> Floats: ...
-    @property
-    def band_edges(self) -> tuple[float, float]: ...
-
-
-class DecidingEngine(Protocol):
-    """What deciding needs of an Engine."""
-
-    @property
-    def community(self) -> Community: ...
-    @property
-    def spec(self) -> FeatureSpec: ...
-    @property
-    def uplift(self) -> UpliftModel: ...
-    @property
-    def reference(self) -> Reference: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def grade(self) -> str: ...
-    def score(self, events: EventArrays, snapshots: Snapshots) -> Scores: ...
 
 
 @dataclass(frozen=True)
@@ -141,7 +99,7 @@ class Weighed:
 
 
 def weigh(
-    engine: DecidingEngine,
+    engine: Engine,
     events: EventArrays,
     snapshots: Snapshots,
     member_ids: Sequence[str],
