@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from models.declaration import NO_LINES, Key, line_of
-from models.events import EventLog
+from models.events import EventLog, event_arrays
+from models.features import feature_spec
 from models.findings import Finding
 from models.leakage import Leak, leaks
 from models.log_findings import log_findings
 from models.reading import Place, Read, not_a_number, numbers
 from models.screening import Fault, Screened
 from models.side_tables import NO_MEMBER, read_members, read_touches
+from models.snapshots import Activity
 from models.tables import Table, cell_texts
 from models.times import Times, read_times
 
@@ -55,9 +57,10 @@ def read_log(community: Community, root: Path, *, now: datetime, lines: Mapping[
         members.select("member_id", "joined", *attributes),
         None if community.touches is None else _coded(touches.rows, ids),
     )
-    leaking = leaks(log, members.drop("member_id", "joined"), community)
+    activity = Activity.of(event_arrays(log, community), feature_spec(community).layout.qualifying)
+    leaking = leaks(members.drop("member_id", "joined"), log, activity, community.churn)
     found = (*events.findings, *declared.findings, *touches.findings)
-    findings = (*found, *_leak_findings(leaking, community, lines), *log_findings(log, community, lines))
+    findings = (*found, *_leak_findings(leaking, community, lines), *log_findings(log, activity, community, lines))
     return Intake(log, events.rejected, findings, declared.rejected, touches.rejected, leaking)
 
 

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.community import DAY_US
 from models.declaration import Key, line_of
-from models.events import event_arrays
-from models.features import feature_spec
 from models.findings import Finding
 from models.holes import Hole, holes
-from models.snapshots import Activity, label_churn, last_usable_cut, population
+from models.snapshots import label_churn, last_usable_cut, population
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from models.community import Community, Signal
     from models.events import EventLog
+    from models.findings import Level
+    from models.snapshots import Activity
 
     Lines = Mapping[Key, int]
 
@@ -28,12 +27,12 @@ SHOWN_HOLES = 5
 PLAUSIBLE_FROM = 1990
 
 
-def log_findings(log: EventLog, community: Community, lines: Lines) -> tuple[Finding, ...]:
+def log_findings(log: EventLog, activity: Activity, community: Community, lines: Lines) -> tuple[Finding, ...]:
     """Types, history, churned and retained, repeated events and holes; the log has at least one event."""
     return (
         *_types(log, community, lines),
         *_history(log, community, lines),
-        *_both_outcomes(log, community),
+        *_both_outcomes(log, activity, community),
         *_repeats(log, community),
         *_old_times(log, community),
         *_holes(log, community),
@@ -61,7 +60,7 @@ def _types(log: EventLog, community: Community, lines: Lines) -> list[Finding]:
 def _unknown_types(signal: Signal, place: int, counts: Mapping[str, int], has: str, lines: Lines) -> list[Finding]:
     """A signal that never occurs is an error; one of several names that does not is a warning."""
     unknown = [(position, kind) for position, kind in enumerate(signal.event_types) if kind not in counts]
-    level = "error" if len(unknown) == len(signal.event_types) else "warning"
+    level: Level = "error" if len(unknown) == len(signal.event_types) else "warning"
     found = []
     for position, kind in unknown:
         line = line_of(lines, ("signals", place, "event_types", position))
@@ -81,7 +80,7 @@ def _history(log: EventLog, community: Community, lines: Lines) -> list[Finding]
     findings = []
     for days in community.churn.horizons_days:
         if have < 3 * days:
-            level = "error" if days == community.churn.horizon_days and have < 2 * days else "warning"
+            level: Level = "error" if days == community.churn.horizon_days and have < 2 * days else "warning"
             message = f"too short a history for a horizon of {days} days: have {have} days, need {3 * days}"
             findings.append(Finding(level, "churn.horizons_days", line, message, "choose shorter horizons, or bring a longer log"))
     if have < community.windows_days[-1]:
@@ -92,11 +91,10 @@ def _history(log: EventLog, community: Community, lines: Lines) -> list[Finding]
     return findings
 
 
-def _both_outcomes(log: EventLog, community: Community) -> list[Finding]:
+def _both_outcomes(log: EventLog, activity: Activity, community: Community) -> list[Finding]:
     """Counted at the last cut with a whole horizon after it."""
     churn = community.churn
-    cut = last_usable_cut(int(log.events["timestamp"].to_physical().max()), churn.horizon_days)
-    activity = Activity.of(event_arrays(log, community), feature_spec(community).layout.qualifying)
+    cut = last_usable_cut(int(log.events["timestamp"].to_physical().to_numpy().max()), churn.horizon_days)
     asked = population(activity, cut, churn)
     churned = int(label_churn(activity, asked, churn.horizon_days, churn).sum())
     retained = len(asked) - churned
@@ -106,7 +104,10 @@ def _both_outcomes(log: EventLog, community: Community) -> list[Finding]:
     few = "churned" if churned <= retained else "retained"
     need = LEAST_OF_EACH if fewest < LEAST_OF_EACH else ENOUGH_OF_EACH
     day = np.datetime64(cut, "us").astype("datetime64[D]")
-    message = f"too few {few} members: have {fewest:,} of {len(asked):,} active at {day}, the last day with {churn.horizon_days} days after it; need {need}"
+    message = (
+        f"too few {few} members: have {fewest:,} of {len(asked):,} active at {day}, "
+        f"the last day with {churn.horizon_days} days after it; need {need}"
+    )
     what_to_do = (
         "choose another horizon or active_days, or bring more members"
         if fewest < LEAST_OF_EACH
