@@ -1,0 +1,153 @@
+"""Decisions by an engine that was trained on the log of a simulated community."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.community import DAY_US
+from models.deciding import decide
+from models.decision import Decision
+from models.decision_table import decide_table
+from models.engine import Engine, explain
+from models.events import EventArrays, EventLog, event_arrays
+from models.interventions import ContactHistory
+from models.simulation import SimulationConfig, simulate
+from models.snapshots import Snapshots
+from models.training import default_test_as_of, train
+from tests.planted import community, intervention, signal
+
+DECLARED = community(
+    intervention("coupon", cost=2, channels=["wecom", "email"], starting_uplift=0.03, cooldown_days=14),
+    intervention("call", cost=15, channels=["phone"], starting_uplift=0.06, eligibility={"min_churn_probability": 0.2}),
+    intervention("digest", cost=0.1, starting_uplift=0.01, eligibility={"tags": ["interest_decay", "estrangement"]}),
+    signals=[
+        *(signal(name) for name in ("post", "comment", "reaction")),
+        signal("purchase", value="money"),
+        *(signal(name, qualifying=False) for name in ("read", "service")),
+    ],
+    lifecycle={"service_signals": ["service"]},
+    contact_policy={"caps": [{"name": "weekly", "max_contacts": 1, "days": 7}]},
+    policy={"exploration": 0.02, "control_share": 0.05},
+)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Everything that went in, and what came out for all members at once."""
+
+    engine: Engine
+    events: EventArrays
+    snapshots: Snapshots
+    ids: list[str]
+    contacts: ContactHistory
+    as_of: datetime
+    batch: list[Decision]
+
+    def alone(self, row: int) -> Decision:
+        mine = self.contacts.member == row
+        own = ContactHistory(
+            np.zeros(mine.sum(), np.int64),
+            *(part[mine] for part in (self.contacts.at_us, self.contacts.channel)),
+            self.contacts.intervention[mine],
+        )
+        events = self.events.of_members([row])
+        here = Snapshots.at(events, int(self.snapshots.as_of_us[row]))
+        ids = self.ids[row : row + 1]
+        return decide(self.engine, events, here, ids, ids, own, as_of=self.as_of, language="zh", explain=explain)[0]
+
+
+def _log() -> EventLog:
+    world = simulate(SimulationConfig(members=500, days=240, start=date(2025, 1, 1)), np.random.default_rng(3))
+    codes = world.members.select("member_id").with_row_index("member")
+    joined = pl.col("joined").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    rows = (frame.join(codes, on="member_id").drop("member_id").sort("member", "timestamp") for frame in (world.events, world.touches))
+    return EventLog(next(rows).cast({"type": pl.Categorical}), world.members.select("member_id", joined), next(rows))
+
+
+@pytest.fixture(scope="module")
+def decided() -> Decided:
+    log = _log()
+    events = event_arrays(log, DECLARED)
+    as_of = default_test_as_of(events, DECLARED)
+    trained = train(events, DECLARED, test_as_of=as_of, trained_at=datetime(2026, 1, 1, tzinfo=UTC), rng=np.random.default_rng(1))
+    snapshots = Snapshots.at(events, int(as_of.timestamp()) * 1_000_000)
+    ids = log.members["member_id"].to_list()
+    contacts = ContactHistory.of_touches(log.touches, snapshots.member)
+    batch = decide(trained.engine, events, snapshots, ids, ids, contacts, as_of=as_of, language="zh", explain=explain)
+    return Decided(trained.engine, events, snapshots, ids, contacts, as_of, batch)
+
+
+def test_a_member_alone_gets_the_decision_and_the_reasons_of_the_batch(decided):
+    for row in range(0, len(decided.batch), 17):
+        alone, batch = decided.alone(row), decided.batch[row]
+        assert replace(alone, reasons=()) == replace(batch, reasons=())
+        assert [reason.text for reason in alone.reasons] == [reason.text for reason in batch.reasons]
+        points = [[reason.contribution_pp for reason in decision.reasons] for decision in (alone, batch)]
+        assert points[0] == pytest.approx(points[1], abs=1e-9)
+
+
+def test_the_table_holds_the_same_numbers(decided):
+    inputs = (decided.engine, decided.events, decided.snapshots, decided.ids, decided.ids, decided.contacts)
+    table = decide_table(*inputs, as_of=decided.as_of)
+    assert table["member_id"].to_list() == decided.ids
+    assert table["chosen"].to_list() == [decision.chosen for decision in decided.batch]
+    assert table["churn_probability"].to_list() == [decision.churn.probability for decision in decided.batch]
+    assert table["value_at_risk"].to_list() == [decision.member.value_at_risk for decision in decided.batch]
+
+
+def test_members_have_a_score_while_they_are_active_and_known(decided):
+    active_us = DECLARED.churn.active_days * DAY_US
+    for row, decision in enumerate(decided.batch):
+        silence = decision.member.days_silent
+        first = decided.events.offsets[row]
+        known = silence is not None and decided.events.timestamp_us[first] < decided.snapshots.as_of_us[row]
+        expected = "insufficient_history" if not known else "scored" if silence * DAY_US <= active_us else "already_churned"
+        assert decision.churn.status == expected
+
+
+def test_reasons_add_up_to_the_distance_from_the_usual_risk(decided):
+    scored = [decision for decision in decided.batch if decision.churn.status == "scored"]
+    assert len(scored) > 200
+    for decision in scored:
+        distance = 100 * (decision.churn.probability - decision.churn.typical_probability)
+        assert sum(reason.contribution_pp for reason in decision.reasons) == pytest.approx(distance, abs=1e-6)
+
+
+def test_nobody_is_contacted_twice_within_the_cap_or_outside_of_the_rules(decided):
+    recent = {
+        row
+        for row, at in zip(decided.contacts.member, decided.contacts.at_us, strict=True)
+        if 0 < decided.snapshots.as_of_us[0] - at <= 7 * DAY_US
+    }
+    chosen = [decision.chosen for decision in decided.batch]
+    assert recent
+    assert {chosen[row] for row in recent} == {"none"}
+    assert {"coupon", "none"} <= set(chosen)
+    for decision in decided.batch:
+        assert decision.chosen != "call" or decision.churn.probability >= 0.2
+        assert decision.chosen != "digest" or {"interest_decay", "estrangement"} & set(decision.member.tags)
+
+
+def test_a_week_of_silence_later_the_same_members_are_at_greater_risk(decided):
+    """Nothing but the clock moves: the events that followed are unknown to both."""
+    rows = [row for row, decision in enumerate(decided.batch) if decision.churn.status == "scored" and decision.member.days_silent < 2][
+        :100
+    ]
+    events = decided.events.of_members(rows)
+    known = events.timestamp_us < decided.snapshots.as_of_us[0]
+    cut = EventArrays(
+        np.concatenate([[0], np.cumsum(known)])[events.offsets],
+        *(part[known] for part in (events.timestamp_us, events.signal, events.value)),
+        events.joined_us,
+        events.contract_end_us,
+    )
+    ids = [decided.ids[row] for row in rows]
+    later = decided.as_of + timedelta(days=7)
+    snapshots = Snapshots.at(cut, int(later.timestamp()) * 1_000_000)
+    after = decide(decided.engine, cut, snapshots, ids, ids, ContactHistory.empty(), as_of=later, language="en")
+    change = [late.churn.probability - decided.batch[row].churn.probability for row, late in zip(rows, after, strict=True)]
+    assert np.mean(change) > 0.02
+    assert {decision.member.stage for decision in after} == {"silent"}
