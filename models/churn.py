@@ -70,4 +70,3 @@ class ChurnModel:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
         return cls(tuple(HorizonModel.from_dict(model) for model in stored["models"]), stored["main"])
-

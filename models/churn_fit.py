@@ -163,7 +163,7 @@ def _require_enough(rows: TrainingRows, horizon_days: int) -> None:
 
 
 def _split_by_time(rows: TrainingRows, horizon_days: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """(rows to fit, later rows to check) with a gap of one horizon; the checked cuts are the last third of those that leave enough before."""
+    """(rows to fit, later rows to check), a gap of one horizon between them; the checked cuts are of the last third."""
     cuts = np.unique(rows.as_of_us)
     for first in cuts[-max(1, len(cuts) // 3) :]:
         fit = np.flatnonzero(rows.as_of_us <= first - horizon_days * DAY_US)
@@ -174,7 +174,7 @@ def _split_by_time(rows: TrainingRows, horizon_days: int) -> tuple[np.ndarray, n
 
 
 def _split_by_member(rows: TrainingRows, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Folds of members; the checked rows are the left-out members' on the last third of the cuts, the fitted ones lie on the cuts before."""
+    """Four folds of members; the left-out members are checked on the last third of the cuts, the others fitted on the cuts before."""
     fold = assign_folds(np.unique(rows.member, return_inverse=True)[1], rng=rng, n_folds=FOLDS)
     cuts = np.unique(rows.as_of_us)
     first = cuts[-max(1, len(cuts) // 3)]

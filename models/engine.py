@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from models.churn import ChurnModel
     from models.community import Community, Language
     from models.decision import Reason
-    from models.events import EventArrays
     from models.evaluation import Grade
+    from models.events import EventArrays
     from models.features import FeatureSpec
     from models.uplift import UpliftModel
     from models.value import ValueModel
@@ -110,7 +110,11 @@ class Engine:
         return Scores(features, self.churn.probability(features), self.value(features), self.status(events, snapshots))
 
     def status(self, events: EventArrays, snapshots: Snapshots) -> Names:
-        """already_churned: no qualifying event for `active_days`, or the contract has ended; insufficient_history: none at all, or joined too late."""
+        """A ChurnStatus for each row.
+
+        already_churned: no qualifying event for `active_days`, or the contract has ended. insufficient_history: no event ever, or joined
+        less than `min_history_days` ago.
+        """
         churn = self.community.churn
         activity = Activity.of(events, self.qualifying)
         ever = activity.first_from(snapshots.member, snapshots.as_of_us) > activity.offsets[snapshots.member]

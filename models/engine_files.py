@@ -59,7 +59,9 @@ class Golden:
             name = engine.spec.names[int(np.flatnonzero(wrong.any(axis=0))[0])]
             message = f'golden members: feature "{name}" is not what it was when the model was trained; train again with this release'
             raise ModelRefused(message)
-        if not np.allclose(scores.probability, self.probability, atol=SCORE_TOLERANCE) or not np.allclose(scores.value, self.value, rtol=1e-5):
+        if not np.allclose(scores.probability, self.probability, atol=SCORE_TOLERANCE) or not np.allclose(
+            scores.value, self.value, rtol=1e-5
+        ):
             message = "golden members: the same features now give other scores; the model's files or a library have changed; train again"
             raise ModelRefused(message)
 
@@ -136,7 +138,7 @@ def _spec_of(stored: Mapping[str, Any]) -> FeatureSpec:
     return FeatureSpec(signals, tuple(stored["windows_days"]), stored["lookback_days"], stored["timezone"], stored["touches"])
 
 
-def _boosters_to_files(stored: Any, folder: Path, name: str) -> Any:
+def _boosters_to_files(stored: Any, folder: Path, name: str) -> Any:  # noqa: ANN401 - a JSON structure may hold anything
     """The same structure, with each LightGBM text in a file of its own named after its place."""
     if isinstance(stored, list):
         return [_boosters_to_files(part, folder, f"{name}_{position}") for position, part in enumerate(stored)]
@@ -149,7 +151,7 @@ def _boosters_to_files(stored: Any, folder: Path, name: str) -> Any:
     return written
 
 
-def _boosters_from_files(stored: Any, folder: Path) -> Any:
+def _boosters_from_files(stored: Any, folder: Path) -> Any:  # noqa: ANN401 - as above
     if isinstance(stored, list):
         return [_boosters_from_files(part, folder) for part in stored]
     if not isinstance(stored, dict):

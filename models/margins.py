@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 import lightgbm as lgb
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LARGEST_STANDARD_SCORE = 5.0
 
@@ -25,7 +23,8 @@ class Contributions:
 
     @property
     def margin(self) -> np.ndarray:
-        return self.base + self.values.sum(axis=1)
+        margin: np.ndarray = self.base + self.values.sum(axis=1)
+        return margin
 
 
 class Margin(Protocol):
@@ -68,7 +67,8 @@ class LinearMargin:
 
     def _standard(self, features: np.ndarray) -> np.ndarray:
         z = (_signed_log(features[:, self.columns], self.fill) - self.mean) / self.scale
-        return np.clip(z, -LARGEST_STANDARD_SCORE, LARGEST_STANDARD_SCORE)
+        held: np.ndarray = np.clip(z, -LARGEST_STANDARD_SCORE, LARGEST_STANDARD_SCORE)
+        return held
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ class BlendedMargin:
     parts: tuple[Margin, ...]
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        return np.sum([w * part(features) for w, part in zip(self.weights, self.parts, strict=True)], axis=0)
+        margin: np.ndarray = np.sum([w * part(features) for w, part in zip(self.weights, self.parts, strict=True)], axis=0)
+        return margin
 
     def contributions(self, features: np.ndarray) -> Contributions:
         each = [part.contributions(features) for part in self.parts]
@@ -124,8 +125,7 @@ class BlendedMargin:
 
 def margin_from_dict(stored: Mapping[str, Any]) -> Margin:
     """The inverse of `to_dict` of any margin; raises KeyError for an unknown kind."""
-    readers = {"linear": _linear_from, "booster": _booster_from, "blend": _blend_from}
-    return readers[stored["kind"]](stored)
+    return READERS[stored["kind"]](stored)
 
 
 def fit_linear(features: np.ndarray, churned: np.ndarray, columns: np.ndarray, missing: np.ndarray, *, penalty: float) -> LinearMargin:
@@ -186,7 +186,8 @@ def staged_margins(part: BoosterMargin, features: np.ndarray, stages: tuple[int,
 
 def _signed_log(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
     filled = np.where(np.isnan(values), fill, values).astype(float)
-    return np.sign(filled) * np.log1p(np.abs(filled))
+    logs: np.ndarray = np.sign(filled) * np.log1p(np.abs(filled))
+    return logs
 
 
 def _medians(values: np.ndarray) -> np.ndarray:
@@ -218,3 +219,6 @@ def _booster_from(stored: Mapping[str, Any]) -> BoosterMargin:
 
 def _blend_from(stored: Mapping[str, Any]) -> BlendedMargin:
     return BlendedMargin(tuple(stored["weights"]), tuple(margin_from_dict(part) for part in stored["parts"]))
+
+
+READERS: dict[str, Callable[[Mapping[str, Any]], Margin]] = {"linear": _linear_from, "booster": _booster_from, "blend": _blend_from}

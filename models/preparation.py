@@ -21,9 +21,10 @@ MISSING = -1.0
 
 @dataclass(frozen=True)
 class Preparation:
-    """kept: columns of the feature matrix that a model sees; dropped: name -> why not; drift: name -> PSI between early and late cuts.
+    """kept: columns of the feature matrix that a model sees; dropped: name -> why not; drift: name -> PSI, early against late cuts.
 
-    Drift is reported and not acted on: on real logs dropping drifting features cost .01 to .03 of AUC, for recency and tenure drift by nature.
+    Drift is reported and not acted on: on real logs dropping drifting features cost .01 to .03 of AUC, since recency and tenure
+    drift by nature.
     """
 
     kept: np.ndarray
@@ -32,7 +33,7 @@ class Preparation:
 
 
 def fit_preparation(features: np.ndarray, names: Sequence[str], as_of_us: np.ndarray, *, rng: np.random.Generator) -> Preparation:
-    """Judged on a sample of at most 10,000 rows. PSI (population stability index) compares the cuts up to the median with those after it."""
+    """Judged on at most 10,000 rows. PSI (population stability index) compares the cuts up to the median with those after it."""
     chosen = rng.choice(len(features), min(len(features), SAMPLE_ROWS), replace=False)
     sample = pd.DataFrame(features[chosen], columns=list(names)).astype(float).fillna(MISSING)
     dropped: dict[str, str] = {}
@@ -54,7 +55,7 @@ def _drift(sample: pd.DataFrame, as_of_us: np.ndarray) -> dict[str, float]:
     if len(cuts) < 2:
         return {}
     cut_off = cuts[(len(cuts) - 1) // 2]
-    dated = sample.assign(as_of_us=as_of_us)
+    dated = sample.copy().assign(as_of_us=as_of_us)
     selector = DropHighPSIFeatures(split_col="as_of_us", cut_off=cut_off, threshold=NOTABLE_PSI, bins=10, strategy="equal_frequency")
     selector.fit(dated)
     return {str(name): float(psi) for name, psi in selector.psi_values_.items()}

@@ -63,11 +63,13 @@ class Activity:
     def active(self, snapshots: Snapshots, churn: Churn) -> np.ndarray:
         """True where a qualifying event lies in `[as_of - active_days, as_of)`."""
         since = snapshots.as_of_us - churn.active_days * DAY_US
-        return self.count_between(snapshots.member, since, snapshots.as_of_us) > 0
+        active: np.ndarray = self.count_between(snapshots.member, since, snapshots.as_of_us) > 0
+        return active
 
     def known(self, snapshots: Snapshots, churn: Churn) -> np.ndarray:
         """True where the member has been there for `min_history_days`."""
-        return self.joined_us[snapshots.member] <= snapshots.as_of_us - churn.min_history_days * DAY_US
+        known: np.ndarray = self.joined_us[snapshots.member] <= snapshots.as_of_us - churn.min_history_days * DAY_US
+        return known
 
 
 def population(activity: Activity, as_of_us: int, churn: Churn) -> Snapshots:
@@ -85,8 +87,10 @@ def label_churn(activity: Activity, snapshots: Snapshots, horizon_days: int, chu
     """
     end = snapshots.as_of_us + horizon_days * DAY_US
     if churn.contract_event is not None:
-        return activity.contract_end_us[snapshots.member] < end
-    return activity.count_between(snapshots.member, snapshots.as_of_us, end) == 0
+        ended: np.ndarray = activity.contract_end_us[snapshots.member] < end
+        return ended
+    silent: np.ndarray = activity.count_between(snapshots.member, snapshots.as_of_us, end) == 0
+    return silent
 
 
 def last_usable_cut(log_end_us: int, horizon_days: int) -> int:

@@ -72,7 +72,8 @@ class PurchaseValue:
     def __call__(self, features: Floats) -> Floats:
         threads = 1 if len(features) < 1000 else 2
         spending = np.asarray(self.booster.predict(features[:, self.columns], num_threads=threads), dtype=np.float64)
-        return self.margin * spending
+        margin: Floats = self.margin * spending
+        return margin
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": "purchases", "columns": self.columns.tolist(), "margin": self.margin, "model_text": self.model_text}
@@ -88,13 +89,14 @@ def value_from_dict(stored: Mapping[str, Any]) -> ValueModel:
 
 
 def spent_after(events: EventArrays, snapshots: Snapshots, money: np.ndarray, value_days: int) -> Floats:
-    """Money paid in `[as_of, as_of + value_days)`, shape (n,); `money` flags the signal codes that hold it; a missing amount counts as 0."""
+    """Money paid in `[as_of, as_of + value_days)`, shape (n,). `money` flags the signal codes that hold it; missing amounts count as 0."""
     paid = np.where(money[events.signal], np.nan_to_num(events.value), 0.0)
     total = np.concatenate([[0.0], np.cumsum(paid)])
     start, end = events.offsets[snapshots.member], events.offsets[snapshots.member + 1]
     low = lower_bound(events.timestamp_us, start, end, snapshots.as_of_us)
     high = lower_bound(events.timestamp_us, low, end, snapshots.as_of_us + value_days * DAY_US)
-    return np.maximum(total[high] - total[low], 0.0)
+    spent: Floats = np.maximum(total[high] - total[low], 0.0)
+    return spent
 
 
 def fit_purchase_value(features: Floats, spent: Floats, kept: Integers, margin: float, *, seed: int) -> PurchaseValue:

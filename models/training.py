@@ -1,0 +1,307 @@
+"""From event arrays to an Engine and an honest account of it: cuts, rows, horizons, the test, the grade."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.churn import ChurnModel, HorizonModel
+from models.churn_fit import FittedHorizon, TrainingRows, fit_horizon
+from models.community import DAY_US
+from models.engine import Engine, Provenance, Reference
+from models.engine_files import Golden
+from models.errors import InputError, NotEnoughData
+from models.evaluation import auc_difference, best_baseline, evaluate_churn, grade
+from models.features import compute_features, feature_spec
+from models.preparation import fit_preparation
+from models.snapshots import Activity, cuts_back_from, label_churn, last_usable_cut, pool, population
+from models.value import TierValue, fit_purchase_value, spent_after
+
+if TYPE_CHECKING:
+    from models.arrays import Floats
+    from models.community import Community
+    from models.evaluation import ChurnMetrics, Grade
+    from models.events import EventArrays
+    from models.features import FeatureSpec
+    from models.intervals import Estimate
+    from models.preparation import Preparation
+    from models.snapshots import Snapshots
+    from models.value import ValueModel
+
+MOST_CUTS = 26
+MOST_ROWS = 300_000
+THREADS = 2
+BLEND = "blend"
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TestedChurn:
+    """The main horizon on the test's members, none of whose outcomes were seen before.
+
+    `metrics` are those of what is `in_use`: the blend, or on grade C the better baseline. `candidate` are always the blend's.
+    """
+
+    in_use: str
+    grade: Grade
+    metrics: ChurnMetrics
+    candidate: ChurnMetrics
+    baselines: dict[str, ChurnMetrics]
+    gain: Estimate
+    churned: np.ndarray
+    probability: Floats
+
+
+@dataclass(frozen=True)
+class TestedValue:
+    """Expected against actual margin over `value_days` on the test's members; None in `actual` where the log is too short to tell."""
+
+    source: str
+    expected: float
+    actual: float | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An engine that is not registered yet, and what was seen while it was made."""
+
+    engine: Engine
+    golden: Golden
+    test_as_of: datetime
+    snapshots: int
+    cuts: int
+    churn: TestedChurn
+    value: TestedValue
+    horizons: tuple[FittedHorizon, ...]
+    preparation: Preparation
+    test_features: Floats
+    warnings: tuple[str, ...]
+
+    @property
+    def members(self) -> int:
+        return self.churn.metrics.n
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The rows to learn from, and the test's members."""
+
+    community: Community
+    spec: FeatureSpec
+    events: EventArrays
+    activity: Activity
+    log_end_us: int
+    test_as_of_us: int
+    rows: Snapshots
+    features: Floats
+    test: Snapshots
+    test_features: Floats
+
+
+def default_test_as_of(events: EventArrays, community: Community) -> datetime:
+    """The last midnight, by the community's clock, whose whole decision horizon is in the log."""
+    latest = last_usable_cut(_log_end_us(events), community.churn.horizon_days)
+    local = datetime.fromtimestamp(latest / 1e6, tz=UTC).astimezone(community.zone)
+    return local.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def train(
+    events: EventArrays,
+    community: Community,
+    *,
+    test_as_of: datetime,
+    trained_at: datetime,
+    rng: np.random.Generator,
+    progress: Progress = lambda _: None,
+) -> Trained:
+    """Learns from cuts whose labels end by `test_as_of`, and is tested on the members of `test_as_of`.
+
+    Raises InputError where the log does not hold the test's outcome, NotEnoughData where there is too little to learn or to test.
+    """
+    sampling, preparing, fitting, testing, valuing, golden_rng = rng.spawn(6)
+    progress("features of the snapshots")
+    data = _gather(events, community, int(test_as_of.timestamp()) * 1_000_000, sampling)
+    progress("choice of features")
+    preparation = fit_preparation(data.features, data.spec.names, data.rows.as_of_us, rng=preparing)
+    horizons, warnings = _fit_horizons(data, preparation, fitting, progress)
+    progress("test on later outcomes")
+    tested = _test_churn(data, _main(horizons, community), testing)
+    progress("value of members")
+    value, tested_value, value_warnings = _value(data, preparation, valuing)
+    engine = _engine(data, horizons, tested, value, trained_at)
+    golden = Golden.of(engine, events, data.test, golden_rng)
+    return Trained(
+        engine=engine,
+        golden=golden,
+        test_as_of=test_as_of,
+        snapshots=len(data.rows),
+        cuts=len(np.unique(data.rows.as_of_us)),
+        churn=tested,
+        value=tested_value,
+        horizons=horizons,
+        preparation=preparation,
+        test_features=data.test_features,
+        warnings=(*warnings, *value_warnings),
+    )
+
+
+def _log_end_us(events: EventArrays) -> int:
+    if len(events.timestamp_us) == 0:
+        message = "no event of the log belongs to a declared signal; see `signals` in the declaration"
+        raise InputError(message)
+    return int(events.timestamp_us.max())
+
+
+def _gather(events: EventArrays, community: Community, test_as_of_us: int, rng: np.random.Generator) -> _Data:
+    spec = feature_spec(community)
+    log_end = _log_end_us(events)
+    _check_test_date(test_as_of_us, log_end, community)
+    activity = Activity.of(events, np.array([*(use.qualifying for use in spec.signals), False]))
+    cuts = _cuts(int(events.timestamp_us.min()), test_as_of_us, community)
+    rows = _capped(pool([population(activity, cut, community.churn) for cut in cuts]), rng)
+    test = population(activity, test_as_of_us, community.churn)
+    features = compute_features(events, rows, spec, threads=THREADS)
+    test_features = compute_features(events, test, spec, threads=THREADS)
+    return _Data(community, spec, events, activity, log_end, test_as_of_us, rows, features, test, test_features)
+
+
+def _check_test_date(test_as_of_us: int, log_end_us: int, community: Community) -> None:
+    latest = last_usable_cut(log_end_us, community.churn.horizon_days)
+    if test_as_of_us > latest:
+        message = (
+            f"test date {_day(test_as_of_us)}: its {community.churn.horizon_days}-day outcome is not in the log, "
+            f"which ends {_day(log_end_us)}; the latest date that can be tested is {_day(latest)}"
+        )
+        raise InputError(message)
+
+
+def _day(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, tz=UTC).date().isoformat()
+
+
+def _cuts(log_start_us: int, test_as_of_us: int, community: Community) -> list[int]:
+    """A quarter of the decision horizon apart (3 to 30 days); the shorter horizons get later cuts as well, whose labels end by the test."""
+    churn = community.churn
+    step = int(np.clip(churn.horizon_days // 4, 3, 30))
+    latest = test_as_of_us - churn.horizon_days * DAY_US
+    earliest = log_start_us + min(churn.active_days * DAY_US // 2, max(latest - log_start_us, 0))
+    cuts = cuts_back_from(latest, earliest, step, MOST_CUTS)
+    if not cuts:
+        message = (
+            f"the log begins {_day(log_start_us)}; a test on {_day(test_as_of_us)} with a horizon of {churn.horizon_days} days "
+            f"leaves nothing to learn from: it must begin before {_day(latest)}. Bring a longer log, choose a later test date or a shorter horizon"
+        )
+        raise NotEnoughData(message)
+    later = range(latest + step * DAY_US, test_as_of_us - churn.horizons_days[0] * DAY_US + 1, step * DAY_US)
+    return [*cuts, *later]
+
+
+def _capped(rows: Snapshots, rng: np.random.Generator) -> Snapshots:
+    """All snapshots of so many members drawn at random that about 300,000 remain."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    drawn = rng.random(int(rows.member.max()) + 1) < MOST_ROWS / len(rows)
+    return rows[np.flatnonzero(drawn[rows.member])]
+
+
+def _fit_horizons(
+    data: _Data, preparation: Preparation, rng: np.random.Generator, progress: Progress
+) -> tuple[tuple[FittedHorizon, ...], list[str]]:
+    fitted: list[FittedHorizon] = []
+    warnings: list[str] = []
+    churn = data.community.churn
+    for horizon_days, child in zip(churn.horizons_days, rng.spawn(len(churn.horizons_days)), strict=True):
+        progress(f"risk over {horizon_days} days")
+        try:
+            fitted.append(fit_horizon(_labelled(data, horizon_days), horizon_days, data.spec, preparation.kept, rng=child))
+        except NotEnoughData as shortage:
+            if horizon_days == churn.horizon_days:
+                raise
+            warnings.append(f"no {horizon_days}-day risk: {shortage}")
+    return tuple(fitted), warnings
+
+
+def _labelled(data: _Data, horizon_days: int) -> TrainingRows:
+    """Snapshots whose label at this horizon ends by the test date."""
+    known = np.flatnonzero(data.rows.as_of_us + horizon_days * DAY_US <= data.test_as_of_us)
+    rows = data.rows[known]
+    churned = label_churn(data.activity, rows, horizon_days, data.community.churn)
+    features = data.features if len(known) == len(data.rows) else data.features[known]
+    return TrainingRows(features, churned, rows.member, rows.as_of_us)
+
+
+def _main(horizons: tuple[FittedHorizon, ...], community: Community) -> FittedHorizon:
+    return next(fitted for fitted in horizons if fitted.model.horizon_days == community.churn.horizon_days)
+
+
+def _test_churn(data: _Data, fitted: FittedHorizon, rng: np.random.Generator) -> TestedChurn:
+    churned = label_churn(data.activity, data.test, fitted.model.horizon_days, data.community.churn)
+    if churned.all() or not churned.any():
+        what = "churned" if churned.all() else "stayed"
+        message = (
+            f"all {len(churned)} members of the test date {_day(data.test_as_of_us)} {what}; there is nothing to tell apart. "
+            "Choose another date or horizon"
+        )
+        raise NotEnoughData(message)
+    measure, compare = rng.spawn(2)
+    candidate = fitted.model.probability(data.test_features)
+    baselines = {name: model.probability(data.test_features) for name, model in fitted.baselines.items()}
+    best = best_baseline(churned, baselines)
+    gain = auc_difference(churned, candidate, baselines[best], data.test.member, rng=compare)
+    mark = grade(gain)
+    metrics = {
+        name: evaluate_churn(churned, probability, data.test.member, rng=measure)
+        for name, probability in {BLEND: candidate, **baselines}.items()
+    }
+    in_use = best if mark == "C" else BLEND
+    return TestedChurn(
+        in_use=in_use,
+        grade=mark,
+        metrics=metrics[in_use],
+        candidate=metrics[BLEND],
+        baselines={name: metrics[name] for name in baselines},
+        gain=gain,
+        churned=churned,
+        probability={BLEND: candidate, **baselines}[in_use],
+    )
+
+
+def _value(data: _Data, preparation: Preparation, rng: np.random.Generator) -> tuple[ValueModel, TestedValue, list[str]]:
+    community = data.community
+    tiers = TierValue.of(community, data.spec)
+    if community.value.source == "tiers":
+        return tiers, TestedValue("tiers", float(tiers(data.test_features).mean()), None), []
+    money = np.array([*(signal.value == "money" for signal in community.signals), False])
+    days = community.value.value_days
+    known = np.flatnonzero(data.rows.as_of_us + days * DAY_US <= data.test_as_of_us)
+    spent = spent_after(data.events, data.rows[known], money, days)
+    try:
+        model = fit_purchase_value(data.features[known], spent, preparation.kept, community.value.margin, seed=int(rng.integers(1 << 30)))
+    except NotEnoughData as shortage:
+        return tiers, TestedValue("tiers", float(tiers(data.test_features).mean()), None), [f"values of tiers are used: {shortage}"]
+    actual = None
+    if data.test_as_of_us + days * DAY_US <= data.log_end_us:
+        actual = community.value.margin * float(spent_after(data.events, data.test, money, days).mean())
+    return model, TestedValue("purchases", float(model(data.test_features).mean()), actual), []
+
+
+def _engine(data: _Data, horizons: tuple[FittedHorizon, ...], tested: TestedChurn, value: ValueModel, trained_at: datetime) -> Engine:
+    """The declaration in the engine names the horizons that could be fitted."""
+    used: list[HorizonModel] = [fitted.model if tested.in_use == BLEND else fitted.baselines[tested.in_use] for fitted in horizons]
+    churn = ChurnModel(tuple(used), data.community.churn.horizon_days)
+    declared = data.community.churn.model_copy(update={"horizons_days": churn.horizons_days})
+    base = churn.contributions(data.test_features[:1]).base
+    reference = Reference.of(data.test_features, tested.probability, churn.typical_probability(base))
+    through = datetime.fromtimestamp(data.test_as_of_us / 1e6, tz=UTC)
+    return Engine(
+        community=data.community.model_copy(update={"churn": declared}),
+        spec=data.spec,
+        churn=churn,
+        value=value,
+        reference=reference,
+        provenance=Provenance(trained_at, through, tested.grade, tested.in_use),
+    )
