@@ -115,7 +115,9 @@ def _cells(block: Block, layout: Layout) -> _Cells:
     last = np.cumsum(size)[filled] - 1
     first = last - size[filled] + 1
     cell = filled % block.n * n_signals + filled // block.n
-    group_day = (group * layout.windows[-1] + block.day)[order]
+    group *= layout.windows[-1]
+    group += block.day
+    group_day = group[order]
     group_day = group_day[np.flatnonzero(_changes(group_day))]
     group = group_day // layout.windows[-1]
     day = group_day - group * layout.windows[-1]
