@@ -86,9 +86,9 @@ class Store:
             return frozenset(connection.scalars(select(column).where(column.in_(set(member_ids)))))
 
     def history(self, member_ids: Sequence[str], since_us: int, community: Community, added: Sequence[LoggedEvent] = ()) -> EventArrays:
-        """The members' events from `since_us` on, as `event_arrays` would give them for a log; `added` ones count as if they were stored.
+        """The members' events from `since_us` on, and before that the last one of each type, as `event_arrays` would give them for a log.
 
-        Raises UnknownMember for an id that the store does not have.
+        `added` ones count as if they were stored. Raises UnknownMember for an id that the store does not have.
         """
         with self._reading() as connection:
             return statements.history(connection, member_ids, since_us, community, added)

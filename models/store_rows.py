@@ -171,9 +171,7 @@ def grouped_arrays(rows: Iterable[SignalRow], joined_us: Sequence[int], contract
     )
 
 
-def signal_rows(
-    rows: Iterable[tuple[str, int, str, float | None]], row_of: Mapping[str, int], signal_of_type: Mapping[str, int]
-) -> list[SignalRow]:
+def signal_rows(rows: Iterable[tuple[Any, ...]], row_of: Mapping[str, int], signal_of_type: Mapping[str, int]) -> list[SignalRow]:
     """(member_id, timestamp_us, type, value) whose type some signal names; the others are left out."""
     return [
         SignalRow(row_of[member_id], at_us, signal_of_type[kind], np.nan if value is None else value)

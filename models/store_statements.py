@@ -98,6 +98,7 @@ def history(
         (row.member_id, row.timestamp_us, row.type, row.value) for row in _not_stored(connection, added) if row.timestamp_us >= since_us
     ]
     rows = signal_rows([*_tuples(connection, stored), *fresh], row_of, community.signal_of_type)
+    rows += _last_before(connection, row_of, since_us, community)
     rows += _touch_signals(connection, row_of, since_us, community)
     return grouped_arrays(rows, _joined(connection, member_ids), _contract_ends(connection, row_of, community, added))
 
@@ -110,6 +111,16 @@ def _not_stored(connection: Connection, added: Sequence[LoggedEvent]) -> list[Lo
     column = schema.events.c.event_id
     known = set(connection.scalars(select(column).where(column.in_(unique))))
     return [row for identity, row in unique.items() if identity not in known]
+
+
+def _last_before(connection: Connection, row_of: dict[str, int], since_us: int, community: Community) -> list[SignalRow]:
+    """The last event of each type before `since_us`: who was there long ago is gone, and not unknown."""
+    table = schema.events.c
+    last = select(table.member_id, func.max(table.timestamp_us), table.type).where(
+        table.member_id.in_(row_of), table.timestamp_us < since_us
+    )
+    rows = _tuples(connection, last.group_by(table.member_id, table.type))
+    return signal_rows([(*row, None) for row in rows], row_of, community.signal_of_type)
 
 
 def _touch_signals(connection: Connection, row_of: dict[str, int], since_us: int, community: Community) -> list[SignalRow]:

@@ -104,10 +104,11 @@ def test_the_history_of_the_store_equals_the_arrays_of_the_log(store):
     assert same(store.history(["小明", "anna"], 0, declared), event_arrays(log, declared).of_members([2, 0]))
 
 
-def test_history_begins_at_the_asked_moment(store):
-    store.load_log(log_of(ROWS))
+def test_history_begins_at_the_asked_moment_and_keeps_the_last_of_each_type_before_it(store):
+    store.load_log(log_of([*ROWS, ("anna", 0.5, "post", None)]))
     arrays = store.history(["anna"], START_US + 40 * DAY_US, community())
-    assert arrays.timestamp_us.tolist() == [START_US + 40 * DAY_US]
+    assert (arrays.timestamp_us - START_US).tolist() == [DAY_US, DAY_US, 40 * DAY_US]
+    assert sorted(arrays.signal[:2].tolist()) == [0, 1]
 
 
 def test_delivered_touches_are_one_signal_more_and_undelivered_ones_are_not(store):

@@ -1,0 +1,37 @@
+"""Who is asking: API keys as bearer tokens, each with its scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from models.api_keys import Principal, Scope, holder_of
+from serving.problems import FORBIDDEN, UNAUTHENTICATED, Refusal
+from serving.service import CurrentService
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="api_key", description="An API key with the scope that the operation names.")
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def requires(scope: Scope) -> Callable[[CurrentService, _Credentials], Principal]:
+    """A dependency that answers 401 without a valid key and 403 for a key without the scope."""
+
+    def principal(service: CurrentService, credentials: _Credentials) -> Principal:
+        holder = None if credentials is None else holder_of(service.store, credentials.credentials)
+        if holder is None:
+            given = "the key is not valid" if credentials else "no key was given"
+            raise Refusal(UNAUTHENTICATED, f'{given}; send "Authorization: Bearer kw_..."', headers={"WWW-Authenticate": "Bearer"})
+        if not holder.may(scope):
+            raise Refusal(FORBIDDEN, f'the key "{holder.name}" has {", ".join(sorted(holder.scopes))}; this needs {scope}')
+        return holder
+
+    return principal
+
+
+Scoring = Annotated[Principal, Depends(requires("score"))]
+Ingesting = Annotated[Principal, Depends(requires("ingest"))]
+Reading = Annotated[Principal, Depends(requires("read"))]
+Administering = Annotated[Principal, Depends(requires("admin"))]

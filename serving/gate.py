@@ -1,0 +1,83 @@
+"""What every request passes before it is routed: its id, the limit on its body, the media type, and the headers of its answer."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.problems import TOO_LARGE, UNSUPPORTED, Refusal
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+JSON_TYPES = ("application/json",)
+DEFAULT_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Gate:
+    """ASGI middleware. A body without a declared length is counted as it comes."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        self.app = app
+        self.max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers)
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = MutableHeaders(scope=message)
+                given["X-Request-ID"] = request_id
+                for name, value in DEFAULT_HEADERS.items():
+                    given.setdefault(name, value)
+            await send(message)
+
+        refusal = self._refusal(headers)
+        if refusal is not None:
+            await refusal.response(request_id)(scope, receive, answer)
+        else:
+            await self.app(scope, self._counted(receive), answer)
+
+    def _refusal(self, headers: Headers) -> Refusal | None:
+        length = headers.get("content-length", "0")
+        if length.isdigit() and int(length) > self.max_body_bytes:
+            return self._too_large()
+        has_body = length != "0" or "transfer-encoding" in headers
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if has_body and media_type not in JSON_TYPES:
+            given = f'"{media_type}"' if media_type else "no media type"
+            return Refusal(UNSUPPORTED, f"{given} was given; send application/json", headers={"Accept": ", ".join(JSON_TYPES)})
+        return None
+
+    def _too_large(self) -> Refusal:
+        return Refusal(TOO_LARGE, f"at most {self.max_body_bytes:,} bytes are read; send fewer rows at a time")
+
+    def _counted(self, receive: Receive) -> Receive:
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self.max_body_bytes:
+                raise self._too_large()
+            return message
+
+        return counted
+
+
+def _request_id(headers: Headers) -> str:
+    """The client's own where it is short and plain, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)

@@ -1,0 +1,58 @@
+"""One member explained: the decision that would be taken now, as JSON or as a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from models.community import Language
+from models.deciding import decide
+from models.decision import Decision
+from models.engine import Engine, explain
+from models.member_report import Provenance, render_member_report, weekly_activity
+from models.snapshots import Snapshots
+from models.store import Past
+from serving.answers import ScoreAnswer, score_answer
+from serving.schemas import ScoreRequest, microseconds
+from serving.scoring import age_of_model
+from serving.service import Service
+
+
+@dataclass(frozen=True)
+class Explained:
+    engine: Engine
+    past: Past
+    decision: Decision
+    language: Language
+    now: datetime
+
+    def answer(self) -> ScoreAnswer:
+        request = ScoreRequest(
+            member_id=self.decision.member_id, mode="simulate", max_actions=50, include=frozenset({"reasons", "candidates"})
+        )
+        warnings = age_of_model(self.engine, self.now)
+        return score_answer(self.decision, request, self.engine.community, self.language, warnings)
+
+    def page(self) -> str:
+        community, events = self.engine.community, self.past.events
+        local = self.now.astimezone(community.zone)
+        warnings = tuple(fault.detail for fault in age_of_model(self.engine, self.now))
+        return render_member_report(
+            self.decision,
+            community,
+            activity=weekly_activity(events.timestamp_us, events.signal, len(community.signals), local),
+            generated_at=self.now,
+            language=self.language,
+            provenance=Provenance(self.engine.provenance.trained_through, warnings),
+        )
+
+
+def explain_member(service: Service, member_id: str, language: Language | None) -> Explained:
+    """Raises UnknownMember, NoChampion and StoreUnavailable."""
+    engine, now = service.engine(), service.clock()
+    told_in = language or engine.community.language
+    past = service.store.past([member_id], engine.community, microseconds(now))
+    snapshots = Snapshots.at(past.events, microseconds(now))
+    ids = [member_id], [service.new_id()]
+    (decision,) = decide(engine, past.events, snapshots, *ids, past.contacts, as_of=now, language=told_in, explain=explain)
+    return Explained(engine, past, decision, told_in, now)

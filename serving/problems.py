@@ -1,0 +1,174 @@
+"""Everything that can go wrong, as RFC 9457 problems: a table of types, and the handlers that answer with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from models.errors import InputError, KeepwellError, ModelRefused, NoChampion, NotEnoughData, StoreUnavailable, UnknownMember
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class ProblemType:
+    """`name` is the last part of the type's URI reference; `retry` tells that the same request may succeed later."""
+
+    name: str
+    status: int
+    title: str
+    retry: bool = False
+
+
+MALFORMED = ProblemType("malformed-json", 400, "The body is not JSON")
+UNAUTHENTICATED = ProblemType("unauthenticated", 401, "No valid API key was given")
+FORBIDDEN = ProblemType("forbidden", 403, "The API key lacks the scope for this")
+NOT_FOUND = ProblemType("not-found", 404, "There is nothing here")
+UNKNOWN_MEMBER = ProblemType("unknown-member", 404, "The member is not known")
+UNKNOWN_DECISION = ProblemType("unknown-decision", 404, "The decision is not known")
+NOT_ALLOWED = ProblemType("method-not-allowed", 405, "The method is not offered here")
+NOT_ACCEPTABLE = ProblemType("not-acceptable", 406, "None of the accepted media types is offered")
+IN_FLIGHT = ProblemType("request-in-flight", 409, "The first attempt of this request is still under way", retry=True)
+TOO_LARGE = ProblemType("body-too-large", 413, "The body is too large")
+UNSUPPORTED = ProblemType("unsupported-media-type", 415, "The media type of the body is not read here")
+INVALID = ProblemType("invalid-request", 422, "The request breaks the contract")
+REUSED = ProblemType("request-id-reused", 422, "The request id was used with another body")
+REPEATED_MEMBER = ProblemType("repeated-member", 422, "The member occurs earlier in this batch")
+REFUSED_INPUT = ProblemType("refused-input", 422, "The input cannot be used")
+INTERNAL = ProblemType("internal-error", 500, "Something went wrong here")
+NO_MODEL = ProblemType("no-model", 503, "No model is in force", retry=True)
+STORE_DOWN = ProblemType("store-unavailable", 503, "The store does not answer", retry=True)
+BUSY = ProblemType("busy", 503, "Too many decide on this member at once", retry=True)
+
+PROBLEM_TYPES = (
+    *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, NOT_ALLOWED, NOT_ACCEPTABLE, IN_FLIGHT),
+    *(TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, INTERNAL, NO_MODEL, STORE_DOWN, BUSY),
+)
+
+_OF_EXCEPTION: Mapping[type[KeepwellError], ProblemType] = {
+    UnknownMember: UNKNOWN_MEMBER,
+    NoChampion: NO_MODEL,
+    ModelRefused: NO_MODEL,
+    StoreUnavailable: STORE_DOWN,
+    InputError: REFUSED_INPUT,
+    NotEnoughData: REFUSED_INPUT,
+}
+_OF_STATUS = {kind.status: kind for kind in (NOT_FOUND, NOT_ALLOWED, TOO_LARGE, MALFORMED)}
+
+
+class Fault(BaseModel):
+    """One thing that is wrong: in the body at the JSON pointer, or in a parameter."""
+
+    pointer: str | None = None
+    parameter: str | None = None
+    code: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[Fault] = []
+
+
+@dataclass(eq=False)
+class Refusal(Exception):  # noqa: N818 - a refused request is an answer and no error of ours
+    """Raised by handlers; becomes the answer."""
+
+    kind: ProblemType
+    detail: str
+    errors: tuple[Fault, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, error: KeepwellError) -> Refusal:
+        return cls(_OF_EXCEPTION.get(type(error), INTERNAL), str(error))
+
+    def problem(self, request_id: str) -> Problem:
+        return Problem(
+            type=f"/docs#{self.kind.name}",
+            title=self.kind.title,
+            status=self.kind.status,
+            detail=self.detail,
+            request_id=request_id,
+            errors=list(self.errors),
+        )
+
+    def response(self, request_id: str) -> Response:
+        retry = {"Retry-After": str(RETRY_SECONDS)} if self.kind.retry else {}
+        headers = {**self.headers, **retry, "X-Request-ID": request_id, "X-Content-Type-Options": "nosniff"}
+        return Response(self.problem(request_id).model_dump_json(), self.kind.status, headers, MEDIA_TYPE)
+
+
+def faults_of(errors: Iterable[Mapping[str, object]]) -> tuple[Fault, ...]:
+    """Pydantic's error details, with the place as a JSON pointer (RFC 6901) or as the name of a parameter."""
+    return tuple(_fault(error) for error in errors)
+
+
+def _fault(error: Mapping[str, object]) -> Fault:
+    place, *path = error["loc"] if isinstance(error["loc"], Sequence) and error["loc"] else ("body",)
+    code, detail = str(error["type"]), str(error["msg"])
+    if place == "body":
+        return Fault(pointer="".join(f"/{_escaped(part)}" for part in path), code=code, detail=detail)
+    return Fault(parameter=".".join(map(str, (place, *path))), code=code, detail=detail)
+
+
+def _escaped(part: object) -> str:
+    return str(part).replace("~", "~0").replace("/", "~1")
+
+
+def request_id_of(request: Request) -> str:
+    return str(getattr(request.state, "request_id", "unknown"))
+
+
+CurrentRequestId = Annotated[str, Depends(request_id_of)]
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(Refusal, _answer)
+    app.add_exception_handler(KeepwellError, _answer)
+    app.add_exception_handler(RequestValidationError, _answer)
+    app.add_exception_handler(HTTPException, _answer)
+    app.add_exception_handler(Exception, _answer)
+
+
+def _answer(request: Request, error: Exception) -> Response:
+    return _refusal(error).response(request_id_of(request))
+
+
+def _refusal(error: Exception) -> Refusal:
+    match error:
+        case Refusal():
+            return error
+        case KeepwellError():
+            return Refusal.of(error)
+        case RequestValidationError():
+            return _invalid(error)
+        case HTTPException():
+            kind = _OF_STATUS.get(error.status_code, ProblemType("http-error", error.status_code, "The request was refused"))
+            return Refusal(kind, str(error.detail), headers=error.headers or {})
+        case _:
+            return Refusal(INTERNAL, "The request was not carried out; the log of the service tells why, under this request id.")
+
+
+def _invalid(error: RequestValidationError) -> Refusal:
+    details = error.errors()
+    if details and details[0]["type"] == "json_invalid":
+        place = details[0]["loc"][-1]
+        return Refusal(MALFORMED, f"{json.dumps(details[0]['ctx']['error'])} at character {place}")
+    faults = faults_of(details)
+    first = faults[0]
+    return Refusal(INVALID, f"{first.pointer or first.parameter or 'the body'}: {first.detail}", faults)

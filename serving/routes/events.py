@@ -1,0 +1,38 @@
+"""Behaviour events from the outside."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from models.store import LoggedEvent
+from serving.answers import EventsAnswer, RejectedEvent
+from serving.auth import Ingesting
+from serving.examples import EVENTS_REQUEST, events_examples
+from serving.schemas import EventsRequest, MemberBehaviour, Row
+from serving.service import CurrentService
+
+router = APIRouter(tags=["events"])
+
+
+@router.post("/v1/events", responses=events_examples(), openapi_extra=EVENTS_REQUEST)
+def add_events(service: CurrentService, _holder: Ingesting, request: EventsRequest) -> EventsAnswer:
+    """Scope `ingest`. Accepted events are durable when the answer is sent; sending them again counts them as duplicates."""
+    now = service.clock()
+    accepted: list[LoggedEvent] = []
+    rejected: list[RejectedEvent] = []
+    for index, row in enumerate(request.events):
+        event = None if row.content is None else row.content.logged()
+        fault = None if event is None else service.fault_of(event, now)
+        if event is None:
+            rejected.append(_malformed(index, row))
+        elif fault is not None:
+            rejected.append(RejectedEvent(index=index, code=fault.code, detail=fault.detail))
+        else:
+            accepted.append(event)
+    new = sum(service.store.add_events(accepted))
+    return EventsAnswer(accepted=new, duplicate=len(accepted) - new, rejected=rejected)
+
+
+def _malformed(index: int, row: Row[MemberBehaviour]) -> RejectedEvent:
+    detail = "; ".join(f"{fault.pointer or 'the row'}: {fault.detail}" for fault in row.faults)
+    return RejectedEvent(index=index, code="invalid_event", detail=detail)

@@ -1,0 +1,45 @@
+"""The report of one member, as a page or as JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi.responses import HTMLResponse
+
+from models.community import Language
+from serving.answers import ScoreAnswer
+from serving.auth import Reading
+from serving.member_page import explain_member
+from serving.negotiation import best_media_type
+from serving.problems import NOT_ACCEPTABLE, Refusal
+from serving.schemas import Text
+from serving.service import CurrentService
+
+router = APIRouter(tags=["members"])
+
+OFFERED = ("application/json", "text/html")
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+@router.get(
+    "/v1/members/{member_id}/explanation",
+    response_model=ScoreAnswer,
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+)
+def explanation(
+    service: CurrentService,
+    _holder: Reading,
+    member_id: Annotated[Text, Path()],
+    lang: Annotated[Language | None, Query(description="by default the language of the community")] = None,
+    accept: Annotated[str, Header()] = "*/*",
+) -> Response:
+    """Scope `read`. What would be decided now, with all reasons and candidates; nothing is kept. HTML or JSON by `Accept`."""
+    media_type = best_media_type(accept, OFFERED)
+    if media_type is None:
+        raise Refusal(NOT_ACCEPTABLE, f'"{accept}" is not offered; ask for {" or ".join(OFFERED)}')
+    explained = explain_member(service, member_id, lang)
+    vary = {"Vary": "Accept"}
+    if media_type == "text/html":
+        return HTMLResponse(explained.page(), headers={**vary, "Content-Security-Policy": PAGE_POLICY})
+    return Response(explained.answer().model_dump_json(), headers=vary, media_type=media_type)

@@ -1,0 +1,72 @@
+"""Is the process alive, can it answer, and with which model and catalogue."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from models.deciding import catalogue_fingerprint
+from models.engine import Engine
+from models.errors import KeepwellError
+from serving.answers import CatalogueAnswer, ModelInForce, Readiness
+from serving.auth import Administering, Reading
+from serving.problems import RETRY_SECONDS
+from serving.service import CurrentService
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/livez")
+def livez() -> dict[str, str]:
+    """No key. The process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready"}})
+def readyz(service: CurrentService, response: Response) -> Readiness:
+    """No key. 503 while the store does not answer or no model is in force."""
+    store, model = "answers", ""
+    try:
+        service.store.ping()
+    except KeepwellError as error:
+        store = str(error)
+    try:
+        model = f"version {service.engine().version}"
+    except KeepwellError as error:
+        model = str(error)
+    ready = store == "answers" and model.startswith("version")
+    if not ready:
+        response.status_code = 503
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return Readiness(ready=ready, store=store, model=model)
+
+
+@router.get("/v1/interventions")
+def interventions(service: CurrentService, _holder: Reading) -> CatalogueAnswer:
+    """Scope `read`. The catalogue of the model in force."""
+    community = service.engine().community
+    return CatalogueAnswer(fingerprint=catalogue_fingerprint(community), interventions=list(community.interventions))
+
+
+@router.get("/v1/models")
+def models(service: CurrentService, _holder: Reading) -> ModelInForce:
+    """Scope `read`."""
+    return _in_force(service.engine(), service.models.error)
+
+
+@router.post("/v1/models/reload")
+def reload(service: CurrentService, _holder: Administering) -> ModelInForce:
+    """Scope `admin`. Takes a new champion over at once; this process only, the others follow within seconds."""
+    service.models.refresh()
+    return _in_force(service.engine(), service.models.error)
+
+
+def _in_force(engine: Engine, error: str | None) -> ModelInForce:
+    made = engine.provenance
+    return ModelInForce(
+        version=engine.version,
+        grade=engine.grade,
+        in_use=made.in_use,
+        trained_at=made.trained_at,
+        trained_through=made.trained_through,
+        error=error,
+    )

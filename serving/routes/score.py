@@ -1,0 +1,63 @@
+"""Risk, reasons and ranked interventions, for one member and for many."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Response
+
+from serving.answers import BatchAnswer, BatchRow, ScoreAnswer
+from serving.auth import Scoring
+from serving.examples import BATCH_REQUEST, SCORE_REQUEST, batch_examples, score_examples
+from serving.problems import INVALID, CurrentRequestId, Refusal
+from serving.schemas import BatchRequest, Row, ScoreRequest, Text
+from serving.scoring import Outcome, answer_requests
+from serving.service import CurrentService
+
+router = APIRouter(tags=["score"])
+
+IdempotencyKey = Annotated[Text | None, Header(description="the same as `request_id`; in a batch it names each row by its place")]
+
+
+@router.post("/v1/score", response_model=ScoreAnswer, responses=score_examples(), openapi_extra=SCORE_REQUEST)
+@router.post("/score", response_model=ScoreAnswer, responses=score_examples(), openapi_extra=SCORE_REQUEST, include_in_schema=False)
+def score(service: CurrentService, holder: Scoring, request: ScoreRequest, idempotency_key: IdempotencyKey = None) -> Response:
+    """Scope `score`. In mode `decide` the answer is sent once the decision is durable."""
+    named = _named(request, idempotency_key)
+    outcome = answer_requests(service, holder.key_id, {0: named})[0]
+    if isinstance(outcome, Refusal):
+        raise outcome
+    return Response(outcome, media_type="application/json")
+
+
+@router.post("/v1/score/batch", response_model=BatchAnswer, responses=batch_examples(), openapi_extra=BATCH_REQUEST)
+def score_batch(
+    service: CurrentService, holder: Scoring, request_id: CurrentRequestId, batch: BatchRequest, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Scope `score`. Each row has the status that it would have alone; a member may occur once."""
+    outcomes: dict[int, Outcome] = {index: _malformed(row) for index, row in enumerate(batch.requests) if row.content is None}
+    requests = {
+        index: _named(row.content, f"{idempotency_key}:{index}" if idempotency_key else None)
+        for index, row in enumerate(batch.requests)
+        if row.content is not None
+    }
+    outcomes |= answer_requests(service, holder.key_id, requests)
+    rows = ",".join(_row(index, outcomes[index], request_id) for index in range(len(batch.requests)))
+    return Response(f'{{"results":[{rows}]}}', media_type="application/json")
+
+
+def _named(request: ScoreRequest, key: str | None) -> ScoreRequest:
+    """The key of the header is the request id where the body has none."""
+    return request.model_copy(update={"request_id": key}) if key and request.request_id is None else request
+
+
+def _malformed(row: Row[ScoreRequest]) -> Refusal:
+    first = row.faults[0]
+    return Refusal(INVALID, f"{first.pointer}: {first.detail}", row.faults)
+
+
+def _row(index: int, outcome: Outcome, request_id: str) -> str:
+    """The stored text of an answer goes in as it is, so that a repeated row is the same to the byte."""
+    if isinstance(outcome, str):
+        return f'{{"index":{index},"status":200,"answer":{outcome},"problem":null}}'
+    return BatchRow(index=index, status=outcome.kind.status, problem=outcome.problem(request_id)).model_dump_json()

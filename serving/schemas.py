@@ -1,0 +1,111 @@
+"""Requests: what may be sent, checked at the edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, ValidatorFunctionWrapHandler
+from pydantic_core import CoreSchema, core_schema
+
+from models.community import Language
+from models.store import LoggedEvent
+from models.weighing import EPOCH
+from serving.problems import Fault, faults_of
+
+MAX_ROWS = 1_000
+Mode = Literal["decide", "score_only", "simulate"]
+Part = Literal["reasons", "candidates"]
+Text = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ShortText = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Received(BaseModel):
+    """Unknown keys are refused, so that a misspelt one is never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Behaviour(Received):
+    """Something a member did. Without `event_id` the content is its identity: the same content again is the same event."""
+
+    event_id: Annotated[Text | None, Field(description="unique in the community; makes a repetition harmless")] = None
+    type: Annotated[ShortText, Field(description="an event type that a signal of the community names")]
+    timestamp: Annotated[AwareDatetime, Field(description="RFC 3339, with an offset")]
+    value: Annotated[float | None, Field(allow_inf_nan=False, description="money or quantity, where the type has one")] = None
+    channel: ShortText | None = None
+
+    def of(self, member_id: str) -> LoggedEvent:
+        return LoggedEvent(member_id, microseconds(self.timestamp), self.type, self.event_id, self.value, self.channel)
+
+
+class MemberBehaviour(Behaviour):
+    """An event together with the member who did it."""
+
+    member_id: Text
+
+    def logged(self) -> LoggedEvent:
+        return self.of(self.member_id)
+
+
+class RequestContext(Received):
+    """Where the member is met now."""
+
+    channel: Annotated[ShortText | None, Field(description="preferred by the interventions that have it")] = None
+
+
+class ScoreRequest(Received):
+    """Only `member_id` is required."""
+
+    member_id: Text
+    request_id: Annotated[Text | None, Field(description="a retry with the same id and body gets the stored answer")] = None
+    events: Annotated[list[Behaviour], Field(max_length=MAX_ROWS, description="added to the stored history for this answer")] = []
+    persist_events: Annotated[bool, Field(description="keep these events as well")] = False
+    context: RequestContext = RequestContext()
+    max_actions: Annotated[int, Field(ge=0, le=50)] = 3
+    mode: Annotated[Mode, Field(description="`decide` keeps the decision and reserves a contact; the others keep nothing")] = "decide"
+    include: Annotated[frozenset[Part], Field(description="parts of the answer beyond the short ones")] = frozenset({"reasons"})
+    language: Annotated[Language | None, Field(description="of the texts; by default that of the community")] = None
+
+    @property
+    def content(self) -> str:
+        """What has to be the same for a retry."""
+        return self.model_dump_json(exclude={"request_id", "include"}) + ",".join(sorted(self.include))
+
+
+@dataclass(frozen=True)
+class Row(Generic[Model]):
+    """One row of a list: its content, or what is wrong with it; a bad row does not fail the rest."""
+
+    content: Model | None
+    faults: tuple[Fault, ...] = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - pydantic's own signature
+        (model,) = get_args(source)
+        return core_schema.no_info_wrap_validator_function(cls._read, handler(model))
+
+    @classmethod
+    def _read(cls, value: object, validate: ValidatorFunctionWrapHandler) -> Self:
+        try:
+            return cls(validate(value))
+        except ValidationError as error:
+            return cls(None, faults_of({**detail, "loc": ("body", *detail["loc"])} for detail in error.errors(include_url=False)))
+
+
+class BatchRequest(Received):
+    """Each row is a request of its own, with its own status in the answer."""
+
+    requests: Annotated[list[Row[ScoreRequest]], Field(min_length=1, max_length=MAX_ROWS)]
+
+
+class EventsRequest(Received):
+    events: Annotated[list[Row[MemberBehaviour]], Field(max_length=MAX_ROWS)]
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970, UTC."""
+    return (moment - EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,202 @@
+"""Requests for scores, answered: one path for one member and for a thousand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from models.community import Language
+from models.deciding import decide
+from models.decision import Candidate, Decision
+from models.engine import Engine, explain
+from models.snapshots import Snapshots
+from models.store import Answer, DecisionRow, LoggedEvent, Past
+from models.weighing import Context
+from serving.answers import score_answer, trace_of
+from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal
+from serving.schemas import ScoreRequest, microseconds
+from serving.service import Service
+
+MAX_ATTEMPTS = 50
+STALE_AFTER = timedelta(days=90)
+
+Outcome = str | Refusal
+Outcomes = dict[int, Outcome]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that is to be decided, with its events that were accepted and what was wrong with the others."""
+
+    index: int
+    request: ScoreRequest
+    decision_id: str
+    language: Language
+    events: tuple[LoggedEvent, ...]
+    warnings: tuple[Fault, ...]
+
+
+@dataclass(frozen=True)
+class Decided:
+    asked: Asked
+    decision: Decision
+    contacts_seen: int
+    text: str
+
+
+def answer_requests(service: Service, key_id: str, requests: Mapping[int, ScoreRequest]) -> Outcomes:
+    """For each index the text of the answer, or why there is none. Answers of mode `decide` are durable when this returns.
+
+    Raises NoChampion and StoreUnavailable, which concern all of them.
+    """
+    desk = _Desk(service, service.engine(), key_id, service.clock())
+    refused = desk.unknown_or_repeated(requests)
+    rest = {index: request for index, request in requests.items() if index not in refused}
+    with desk.claimed(rest) as settled:
+        open_requests = [(index, request) for index, request in rest.items() if index not in settled]
+        for group in desk.groups(open_requests):
+            settled.update(desk.settle(group))
+    return refused | settled
+
+
+def age_of_model(engine: Engine, now: datetime) -> list[Fault]:
+    """A warning where the model's training data ended long ago."""
+    through = engine.provenance.trained_through
+    if now - through <= STALE_AFTER:
+        return []
+    detail = f"the model learned from events up to {through:%Y-%m-%d}, which is {(now - through).days} days ago"
+    return [Fault(code="old_model", detail=detail)]
+
+
+@dataclass(frozen=True)
+class _Desk:
+    service: Service
+    engine: Engine
+    key_id: str
+    now: datetime
+
+    def unknown_or_repeated(self, requests: Mapping[int, ScoreRequest]) -> Outcomes:
+        known = self.service.store.known(request.member_id for request in requests.values())
+        refused: Outcomes = {}
+        met: set[str] = set()
+        for index, request in requests.items():
+            if request.member_id not in known:
+                detail = f'member "{request.member_id}" is not known; ids are case-sensitive, and a member joins with its first event'
+                refused[index] = Refusal(UNKNOWN_MEMBER, detail)
+            elif request.member_id in met:
+                refused[index] = Refusal(REPEATED_MEMBER, f'member "{request.member_id}" occurs earlier; send a member once in a batch')
+            met.add(request.member_id)
+        return refused
+
+    @contextmanager
+    def claimed(self, requests: Mapping[int, ScoreRequest]) -> Iterator[Outcomes]:
+        """Outcomes of requests that were made before. The others are claimed; whatever stays without an answer is released in the end."""
+        named = {index: request for index, request in requests.items() if request.request_id and request.mode == "decide"}
+        if not named:
+            yield {}
+            return
+        fingerprints = [(request.request_id or "", sha256(request.content.encode()).hexdigest()) for request in named.values()]
+        claims = self.service.store.claim(self.key_id, fingerprints, microseconds(self.now))
+        mine = {
+            index: request.request_id or "" for (index, request), claim in zip(named.items(), claims, strict=True) if claim.state == "new"
+        }
+        outcomes: Outcomes = {}
+        for (index, request), claim in zip(named.items(), claims, strict=True):
+            if claim.state == "in_flight":
+                outcomes[index] = Refusal(IN_FLIGHT, f'request "{request.request_id}" is being answered; ask again in a moment')
+            elif claim.state == "other_body":
+                outcomes[index] = Refusal(REUSED, f'request id "{request.request_id}" came with another body before; choose a new one')
+            elif claim.answer is not None:
+                outcomes[index] = claim.answer
+        try:
+            yield outcomes
+        finally:
+            unanswered = [request_id for index, request_id in mine.items() if not isinstance(outcomes.get(index), str)]
+            if unanswered:
+                self.service.store.release(self.key_id, unanswered)
+
+    def groups(self, requests: Sequence[tuple[int, ScoreRequest]]) -> list[list[Asked]]:
+        """Those that can be decided together: of one context and one language."""
+        grouped: dict[tuple[str | None, Language], list[Asked]] = defaultdict(list)
+        for index, request in requests:
+            asked = self._asked(index, request)
+            grouped[request.context.channel, asked.language].append(asked)
+        return list(grouped.values())
+
+    def _asked(self, index: int, request: ScoreRequest) -> Asked:
+        events = [event.of(request.member_id) for event in request.events]
+        faults = [self.service.fault_of(event, self.now) for event in events]
+        warnings = [
+            fault.model_copy(update={"pointer": f"/events/{position}"}) for position, fault in enumerate(faults) if fault is not None
+        ]
+        accepted = tuple(event for event, fault in zip(events, faults, strict=True) if fault is None)
+        language = request.language or self.engine.community.language
+        return Asked(index, request, self.service.new_id(), language, accepted, (*warnings, *age_of_model(self.engine, self.now)))
+
+    def settle(self, group: Sequence[Asked]) -> Outcomes:
+        """Decide, and keep what is to be kept; members whom another request contacted in the meantime are decided again."""
+        decided: dict[int, Decided] = {}
+        open_requests = list(group)
+        for _ in range(MAX_ATTEMPTS):
+            decided |= {one.asked.index: one for one in self._decide(open_requests)}
+            stale = self._keep(list(decided.values()))
+            if not stale:
+                return {index: one.text for index, one in decided.items()}
+            open_requests = [asked for asked in group if asked.request.member_id in stale]
+        busy = Refusal(BUSY, f"{len(open_requests)} members are being contacted by many requests at once; nothing was kept, try again")
+        return dict.fromkeys(decided, busy)
+
+    def _decide(self, group: Sequence[Asked]) -> Iterator[Decided]:
+        member_ids = [asked.request.member_id for asked in group]
+        added = [event for asked in group for event in asked.events]
+        as_of_us = microseconds(self.now)
+        past = self.service.store.past(member_ids, self.engine.community, as_of_us, added)
+        decisions = self._decisions(group, past, as_of_us)
+        for asked, decision, seen in zip(group, decisions, past.contacts_seen, strict=True):
+            answer = score_answer(decision, asked.request, self.engine.community, asked.language, list(asked.warnings))
+            yield Decided(asked, decision, seen, answer.model_dump_json())
+
+    def _decisions(self, group: Sequence[Asked], past: Past, as_of_us: int) -> list[Decision]:
+        return decide(
+            self.engine,
+            past.events,
+            Snapshots.at(past.events, as_of_us),
+            [asked.request.member_id for asked in group],
+            [asked.decision_id for asked in group],
+            past.contacts,
+            as_of=self.now,
+            language=group[0].language,
+            context=Context(group[0].request.context.channel),
+            explain=explain,
+        )
+
+    def _keep(self, decided: Sequence[Decided]) -> frozenset[str]:
+        """Members who are to be decided again; then nothing was kept."""
+        kept = [one for one in decided if one.asked.request.mode == "decide"]
+        events = [event for one in decided if one.asked.request.persist_events for event in one.asked.events]
+        if not kept and not events:
+            return frozenset()
+        answers = [Answer(self.key_id, one.asked.request.request_id, one.text) for one in kept if one.asked.request.request_id]
+        return self.service.store.record([self._row(one) for one in kept], answers, events)
+
+    def _row(self, one: Decided) -> DecisionRow:
+        decision = one.decision
+        return DecisionRow(
+            decision_id=decision.decision_id,
+            member_id=decision.member_id,
+            created_us=microseconds(decision.as_of),
+            model_version=decision.model_version,
+            chosen=decision.chosen,
+            channel=chosen_candidate(decision).channel,
+            contacts_seen=one.contacts_seen,
+            body=trace_of(decision, self.engine.community, one.asked.language).model_dump_json(),
+        )
+
+
+def chosen_candidate(decision: Decision) -> Candidate:
+    """That of doing nothing where nothing was chosen."""
+    return next(candidate for candidate in decision.candidates if candidate.intervention_id == decision.chosen)

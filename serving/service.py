@@ -1,0 +1,74 @@
+"""What the routes stand on: settings, clock, store, community and the model in force."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from models.community import Community
+from models.declaration import load_community
+from models.engine import Engine
+from models.store import LoggedEvent, Store
+from serving.model_source import ModelSource
+from serving.problems import Fault
+from serving.schemas import microseconds
+from serving.settings import Clock, Settings
+
+
+def _new_id() -> str:
+    return secrets.token_hex(16)
+
+
+class Service:
+    """One for each process. The store is opened when it is first asked for, and again after a failure."""
+
+    def __init__(self, settings: Settings, models: ModelSource, clock: Clock, new_id: Callable[[], str] = _new_id) -> None:
+        self.settings = settings
+        self.models = models
+        self.clock = clock
+        self.new_id = new_id
+
+    @cached_property
+    def store(self) -> Store:
+        return Store.open(self.settings.store_url, wait_seconds=self.settings.store_seconds)
+
+    @cached_property
+    def community(self) -> Community:
+        """As declared now; a model decides by the declaration that it was trained with."""
+        return load_community(self.settings.declaration)
+
+    @cached_property
+    def event_types(self) -> frozenset[str]:
+        ending = self.community.churn.contract_event
+        return frozenset(self.community.signal_of_type) | ({ending} if ending else frozenset())
+
+    def engine(self) -> Engine:
+        """Raises NoChampion."""
+        return self.models.engine()
+
+    def close(self) -> None:
+        self.models.stop()
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def fault_of(self, event: LoggedEvent, now: datetime) -> Fault | None:
+        """Why an event that is well formed is refused all the same: its type, or its time."""
+        if event.type not in self.event_types:
+            known = ", ".join(sorted(self.event_types))
+            return Fault(code="unknown_event_type", detail=f'no signal names the type "{event.type}"; known are {known}')
+        latest = now + timedelta(seconds=self.settings.future_seconds)
+        if event.timestamp_us > microseconds(latest):
+            return Fault(code="future_timestamp", detail=f"the time lies after {latest.isoformat()}, the latest that is accepted now")
+        return None
+
+
+def _current(request: Request) -> Service:
+    return cast("Service", request.app.state.service)
+
+
+CurrentService = Annotated[Service, Depends(_current)]

@@ -1,0 +1,68 @@
+"""Where the service finds its community, its store and its models; the only place of `serving` that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from models.errors import InputError
+
+Clock = Callable[[], datetime]
+DECLARATION_NAME = "keepwell.yaml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`as_of` stops the clock of the service at one moment, so that a log which ended long ago can be scored.
+
+    `future_seconds` is how far an event may lie ahead of that clock; `store_seconds` how long a lock of the store is waited for;
+    `model_seconds` how often the champion is looked up.
+    """
+
+    declaration: Path
+    store_url: str
+    mlflow_uri: str
+    as_of: datetime | None = None
+    future_seconds: float = 300
+    store_seconds: float = 5
+    model_seconds: float = 5
+    max_body_bytes: int = 4 << 20
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """KEEPWELL_HOME: the folder of keepwell.yaml, or such a file; the working folder by default. The state lies beside it.
+
+        KEEPWELL_STORE_URL and KEEPWELL_MLFLOW_URI move the state elsewhere; KEEPWELL_AS_OF stops the clock. Raises InputError.
+        """
+        home = Path(environment.get("KEEPWELL_HOME", ".")).resolve()
+        declaration = home if home.is_file() else home / DECLARATION_NAME
+        state = declaration.parent / ".keepwell"
+        return cls(
+            declaration,
+            environment.get("KEEPWELL_STORE_URL") or f"sqlite:///{state / 'keepwell.db'}",
+            environment.get("KEEPWELL_MLFLOW_URI") or f"sqlite:///{state / 'mlflow.db'}",
+            _moment(environment.get("KEEPWELL_AS_OF")),
+        )
+
+    @property
+    def clock(self) -> Clock:
+        stopped = self.as_of
+        return _now if stopped is None else lambda: stopped
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _moment(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(f'KEEPWELL_AS_OF: "{text}" is no moment; give one such as 2018-03-01T00:00:00+00:00') from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
