@@ -71,7 +71,10 @@ def _written(value: float, places: int) -> str:
 
 
 def share(value: float) -> str:
-    return f"{_written(value * 100, 0)}%"
+    """In whole per cent; what would round to none or all without being it is told as below 1 or above 99."""
+    if 0 < value < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 < value < 1 else f"{decimal(value * 100, 0)}%"
 
 
 def points(language: Language, value: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.features import ANY
-from models.texts import decimal, duration, listed, money, named, number, plural, share, text, window
+from models.texts import duration, listed, money, named, number, plural, share, text, window
 
 if TYPE_CHECKING:
     from models.community import Cap, Community, Eligibility, Label, Language
@@ -120,8 +120,8 @@ def tier_name(language: Language, tier: str, community: Community) -> str:
 def uplift_sentence(language: Language, uplift: float, interval: tuple[float, float]) -> str:
     """The effect on 100 members like this one; the sign is told in words."""
     key = "uplift.gain" if uplift >= 0 else "uplift.loss"
-    low, high = (decimal(100 * bound, 1, signed=True) for bound in interval)
-    return text(language, key, n=decimal(100 * abs(uplift), 1), low=low, high=high)
+    n, low, high = (number(language, 100 * share) for share in (abs(uplift), *interval))
+    return text(language, key, n=n, low=low, high=high)
 
 
 @dataclass(frozen=True)

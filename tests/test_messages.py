@@ -13,6 +13,7 @@ from models.features import feature_spec
 from models.interventions import COOLDOWN, ELIGIBILITY_RULES, OPTED_OUT
 from models.policy import GLOBAL_CONTROL
 from models.reason_groups import reason_groups
+from models.report_choice import State
 from models.texts import LANGUAGES, calendar_day, duration, messages, money, named, number, plural, points, share, text, window
 from models.wording import Standing, inside, natural_frequency, removal_sentence, risk_sentence, status_sentence, uplift_sentence
 
@@ -57,6 +58,7 @@ def declared_keys():
         *(f"lever.{lever}" for lever in choices("lever")),
         *(f"category.{category}" for category in choices("category")),
         *(f"uplift_source.{source}" for source in ("prior", "experiment")),
+        *(f"report.{state}" for state in get_args(State)),
         *(f"grade.{grade}" for grade in "ABC"),
     }
 
@@ -170,7 +172,7 @@ def test_small_words_follow_the_number():
     assert plural("zh", "unit.times", 1) == "1次"
     assert points("en", -0.04) == "0.0 pp"
     assert points("zh", 11.24) == "+11.2个百分点"
-    assert share(0.414) == "41%"
+    assert [share(value) for value in (0, 0.001, 0.414, 0.999, 1)] == ["0%", "<1%", "41%", ">99%", "100%"]
     assert calendar_day("en", date(2026, 11, 2)) == "2 Nov 2026"
     assert calendar_day("zh", date(2026, 11, 2)) == "2026年11月2日"
 
@@ -190,7 +192,7 @@ def test_a_label_loses_only_the_capital_that_begins_it(label, within):
 def test_a_risk_is_told_as_a_natural_frequency():
     community = told_community()
     assert risk_sentence("en", 0.43, 0.18, 30, community) == "43 of 100 members like this one go silent in the next 30 days (usual: 18)"
-    assert risk_sentence("zh", 0.43, 0.18, 30, community) == "每100位类似的成员中有43位会在未来30天内沉默(通常为18位)"
+    assert risk_sentence("zh", 0.43, 0.18, 30, community) == "每100位类似的成员中有43位会在未来30天内沉默（通常为18位）"
     assert risk_sentence("en", 0.01, 0.18, 1, community) == "1 of 100 members like this one goes silent in the next day (usual: 18)"
 
 
@@ -200,7 +202,7 @@ def test_rare_risks_are_told_of_a_thousand_and_never_as_none_or_all():
     community = told_community()
     assert risk_sentence("en", 0.0001, 0.18, 30, community).startswith("Fewer than 1 of 1,000 members like this one go silent")
     assert risk_sentence("en", 0.9999, 0.18, 30, community).startswith("More than 99 of 100 members")
-    assert risk_sentence("zh", 0.0001, 0.18, 30, community) == "每1,000位类似的成员中有不到1位会在未来30天内沉默(通常为180位)"
+    assert risk_sentence("zh", 0.0001, 0.18, 30, community) == "每1,000位类似的成员中有不到1位会在未来30天内沉默（通常为180位）"
 
 
 def test_where_a_contract_ends_a_membership_members_leave_and_do_not_fall_silent():
@@ -218,11 +220,10 @@ def test_a_member_without_a_number_gets_a_sentence(language, status):
 
 
 def test_an_effect_is_told_of_a_hundred_members_with_its_interval():
+    assert uplift_sentence("en", 0.06, (0.01, 0.11)) == "Of 100 members like this one, about 6 more would stay (90% interval: 1 to 11)"
     assert (
-        uplift_sentence("en", 0.06, (0.01, 0.11)) == "Of 100 members like this one, about 6.0 more would stay (90 % interval +1.0 to +11.0)"
-    )
-    assert (
-        uplift_sentence("en", -0.02, (-0.04, 0.0)) == "Of 100 members like this one, about 2.0 fewer would stay (90 % interval −4.0 to 0.0)"
+        uplift_sentence("en", -0.02, (-0.04, 0.0))
+        == "Of 100 members like this one, about 2 fewer would stay (90% interval of the change: −4 to 0)"
     )
 
 
@@ -240,44 +241,50 @@ MEMBER = MemberState("silent", "base", (), 182.0, 78.3, 400.0, 2.5)
             "come_back_offer",
             "eligibility",
             "min_days_silent",
-            "Only after 7 days without activity; this member has 2 days",
-            "至少7天没有活跃才可用;该成员是2天",
+            "Only after 7 days without activity (this member: 2 days)",
+            "至少7天没有活跃才可用（该成员：2天）",
         ),
         (
             "welcome_gift",
             "eligibility",
             "max_tenure_days",
-            "Only up to 3 days of membership; this member has 400 days",
-            "加入不超过3天才可用;该成员加入了400天",
+            "Only up to 3 days of membership (this member: 400 days)",
+            "加入不超过3天才可用（该成员：400天）",
         ),
         (
             "badge",
             "eligibility",
             "tiers",
-            "Only for members in the tiers Key contributor, Opinion leader; this member's tier is Base",
-            "只用于关键贡献者、意见领袖层级的成员;该成员的层级是基础",
+            "Only for members in the tiers Key contributor, Opinion leader (this member: Base)",
+            "只用于关键贡献者、意见领袖层级的成员（该成员：基础）",
         ),
-        ("badge", "eligibility", "min_value", "Only from a value of CN¥500 on; this member's is CN¥182", "价值达到¥500才可用;该成员是¥182"),
+        (
+            "badge",
+            "eligibility",
+            "min_value",
+            "Only from a value of CN¥500 on (this member: CN¥182)",
+            "价值达到¥500才可用（该成员：¥182）",
+        ),
         (
             "call",
             "contact_policy",
             "calls",
-            "At most 1 contact in 30 days on Phone, which is used up",
-            "电话在30天内最多1次联系,额度已用完",
+            "At most 1 contact in 30 days (Phone), which is used up",
+            "电话在30天内最多1次联系，额度已用完",
         ),
         (
             "call",
             "contact_policy",
             "weekly",
-            "At most 2 contacts in 7 days on all channels together, which is used up",
-            "所有渠道合计在7天内最多2次联系,额度已用完",
+            "At most 2 contacts in 7 days (all channels), which is used up",
+            "所有渠道合计在7天内最多2次联系，额度已用完",
         ),
         (
             "call",
             "contact_policy",
             "cooldown_days",
             "Given within the last 14 days already, its resting time",
-            "最近14天内已经用过,还在间隔期",
+            "最近14天内已经用过，还在间隔期",
         ),
         ("call", "contact_policy", "opted_out", "The member does not want contact on this channel", "该成员不希望通过这个渠道被联系"),
         (
@@ -285,9 +292,9 @@ MEMBER = MemberState("silent", "base", (), 182.0, 78.3, 400.0, 2.5)
             "control",
             "global_control",
             "The member belongs to the control group, which no campaign contacts",
-            "该成员属于对照组,任何活动都不会联系",
+            "该成员属于对照组，任何活动都不会联系",
         ),
-        ("call", "arbitration", "something_new", "Another action came first", "另一项行动优先"),
+        ("call", "arbitration", "something_new", "Another choice came first", "另有更优先的选择"),
     ],
 )
 def test_a_refusal_names_its_rule_with_the_bound_and_where_the_member_stands(intervention, stage, rule, english, chinese):

@@ -34,7 +34,15 @@ def intervention(name, en, zh, *, cost=0.0, channels=("wecom",), eligibility=Non
 CATALOGUE = (
     intervention("come_back_offer", "Come-back offer", "回归优惠", cost=3, eligibility={"min_days_silent": 7}),
     intervention("welcome_gift", "Welcome gift", "欢迎礼", cost=5, eligibility={"max_tenure_days": 3}),
-    intervention("content_digest", "Digest of the best posts", "精华内容摘要", channels=("email",), category="content", lever="curiosity"),
+    intervention(
+        "content_digest",
+        "Digest of the best posts",
+        "精华内容摘要",
+        channels=("email",),
+        category="content",
+        lever="curiosity",
+        eligibility={"min_churn_probability": 0.1},
+    ),
     intervention("ask_question", "A question to the member", "向成员提问", category="social", lever="competence"),
     intervention(
         "badge",
