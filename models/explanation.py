@@ -141,7 +141,10 @@ class _Teller:
 
     @classmethod
     def of(cls, features: Floats, typical: Typical, groups: ReasonGroups, language: Language) -> Self:
-        column = np.stack([_most(features, [shown.column for shown in group.shown]) for group in groups.groups], axis=1)
+        column = np.tile([group.shown[0].column for group in groups.groups], (len(features), 1))
+        for position, group in enumerate(groups.groups):
+            if len(group.shown) > 1:
+                column[:, position] = _most(features, [shown.column for shown in group.shown])
         wording = {shown.column: shown.wording for group in groups.groups for shown in group.shown}
         return cls(groups, language, wording, column, np.take_along_axis(features, column, axis=1), typical.values[column])
 

@@ -60,7 +60,7 @@ def number(language: Language, value: float) -> str:
 def decimal(value: float, places: int, *, signed: bool = False) -> str:
     """`places` decimals exactly; `signed` writes the plus too."""
     shown = f"{abs(value):,.{places}f}"
-    zero = float(shown.replace(",", "")) == 0
+    zero = not shown.strip("0.,")
     plus = "+" if signed and not zero else ""
     return f"{MINUS if value < 0 and not zero else plus}{shown}"
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 from scipy.special import expit
-from told_community import SIGNALS, told_community
 
 from models.calibration import Identity, Isotonic, Platt
 from models.explanation import Typical, percentage_points, reasons, reasons_of, shap_summary
 from models.features import feature_spec
 from models.margins import BoosterMargin
 from models.reason_groups import OTHER, reason_groups
+from tests.told_community import SIGNALS, told_community
 
 COMMUNITY = told_community()
 SPEC = feature_spec(COMMUNITY)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from told_community import told_community
-from told_decisions import AS_OF, COMMUNITY, at_risk, best_left_alone, silent_weeks, weeks, without_history
 
 from models.community import Churn
 from models.decision import ChurnScore, Reason
 from models.member_report import Provenance, render_member_report, weekly_activity
 from models.report_choice import chosen_candidate
 from models.report_figures import dots_of, rounded_to_sum, waterfall
+from tests.told_community import told_community
+from tests.told_decisions import AS_OF, COMMUNITY, at_risk, best_left_alone, silent_weeks, weeks, without_history
 
 GENERATED = AS_OF + timedelta(minutes=5)
 VOID = {"meta"}

@@ -5,7 +5,6 @@ from string import Formatter
 from typing import get_args
 
 import pytest
-from told_community import told_community
 
 from models.community import STAGES, TAGS, Churn, Eligibility, Intervention
 from models.decision import Candidate, ChurnScore, ChurnStatus, MemberState, RemovalStage, RiskBand
@@ -16,6 +15,7 @@ from models.reason_groups import reason_groups
 from models.report_choice import State
 from models.texts import LANGUAGES, calendar_day, duration, messages, money, named, number, plural, points, share, text, window
 from models.wording import Standing, inside, natural_frequency, removal_sentence, risk_sentence, status_sentence, uplift_sentence
+from tests.told_community import told_community
 
 ROOT = Path(__file__).parents[1]
 NO_ACTION_REASONS = (

@@ -5,13 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from scipy.special import expit, logit
-from told_community import told_community
 
 from models.decision import Candidate, ChurnScore, Decision, MemberState
 from models.explanation import Typical, reasons
 from models.features import feature_spec
 from models.reason_groups import reason_groups
 from models.report_figures import Week
+from tests.told_community import told_community
 
 COMMUNITY = told_community(timezone="Asia/Shanghai")
 AS_OF = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
