@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
+NEWLINE = "\n"
 Key = tuple[str | int, ...]
 NO_LINES: Mapping[Key, int] = MappingProxyType({})
 
@@ -39,16 +40,20 @@ def load_community(path: Path) -> Community:
 
 def load_declaration(path: Path) -> Declaration:
     """Raises InputError with one sentence on the first fault in the file."""
-    text = _read(path)
-    if "\t" in text:
-        raise InputError(f"{path.name} line {text[: text.index(chr(9))].count(chr(10)) + 1}: holds a tab; YAML is indented with spaces")
-    node = _compose(text, path.name)
-    lines = dict(_key_lines(node, (), path.name))
+    return parse_declaration(_read(path), path.name)
+
+
+def parse_declaration(text: str, name: str) -> Declaration:
+    """`name` is that of the file in messages; raises InputError."""
+    if tab := re.search(r"^ *\t", text, re.MULTILINE):
+        raise InputError(f"{name} line {text.count(NEWLINE, 0, tab.start()) + 1}: indented with a tab; YAML is indented with spaces")
+    node = _compose(text, name)
+    lines = dict(_key_lines(node, (), name))
     content = _content_of(node)
     try:
         return Declaration(Community.model_validate(content), MappingProxyType(lines))
     except ValidationError as fault:
-        raise InputError(_sentence(fault, content, lines, path.name)) from None
+        raise InputError(_sentence(fault, content, lines, name)) from None
 
 
 def line_of(lines: Mapping[Key, int], key: Key) -> int | None:

@@ -45,7 +45,11 @@ class Intake:
 def read_log(community: Community, root: Path, *, now: datetime, lines: Mapping[Key, int] = NO_LINES) -> Intake:
     """Relative paths start at `root`; `lines` are those of the declaration. Raises InputError where nothing can be read."""
     place = Place(root, lines, community.timezone, now)
-    events = read_events(community.log, place)
+    return take_in(read_events(community.log, place), community, place)
+
+
+def take_in(events: Read, community: Community, place: Place) -> Intake:
+    """As `read_log`, where the events were read before."""
     first = events.rows.group_by("member_id").agg(pl.col("timestamp").min().alias("first"))
     declared = _ABSENT if community.members is None else read_members(community.members, place, first)
     members = _everyone(first, declared.rows)
@@ -59,9 +63,9 @@ def read_log(community: Community, root: Path, *, now: datetime, lines: Mapping[
     )
     activity = Activity.of(event_arrays(log, community), feature_spec(community).layout.qualifying)
     leaking = leaks(members.drop("member_id", "joined"), log, activity, community.churn)
-    found = (*events.findings, *declared.findings, *touches.findings)
-    findings = (*found, *_leak_findings(leaking, community, lines), *log_findings(log, activity, community, lines))
-    return Intake(log, events.rejected, findings, declared.rejected, touches.rejected, leaking)
+    read = (*events.findings, *declared.findings, *touches.findings)
+    told = (*_leak_findings(leaking, community, place.lines), *log_findings(log, activity, community, place.lines))
+    return Intake(log, events.rejected, (*read, *told), declared.rejected, touches.rejected, leaking)
 
 
 def read_events(source: LogSource, place: Place) -> Read:

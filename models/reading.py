@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,7 +17,6 @@ from models.tables import Table, cell_texts, open_table
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-    from pathlib import Path
 
     from models.findings import Finding
     from models.times import Times
@@ -44,7 +45,7 @@ class Place:
 
     def open(self, path: str, section: str, columns: Mapping[str, str | None]) -> Table:
         """`columns` maps keys of the section to the columns they name; raises InputError for one that the table lacks."""
-        table = open_table(self.root / path)
+        table = open_table(located(self.root, path))
         for key, column in columns.items():
             if column is not None and column not in table.columns:
                 has = ", ".join(f'"{name}"' for name in table.columns[:20])
@@ -63,6 +64,11 @@ class Place:
 
     def future(self, read: Times) -> pl.Series:
         return (read.timestamp > self.now).fill_null(value=False)
+
+
+def located(root: Path, path: str) -> Path:
+    """A declared path, from the folder of the declaration, without `..`."""
+    return Path(os.path.normpath(root / path))
 
 
 def numbers(column: pl.Series, *, comma: bool = False) -> pl.Series:

@@ -17,6 +17,7 @@ from models.declaration import NO_LINES, load_declaration
 from models.events import EventLog
 from models.findings import Finding
 from models.intake import Intake, read_log
+from models.reading import located
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +120,7 @@ def _fingerprint(root: Path, community: Community) -> str:
     digest = hashlib.sha256(f"{INTAKE_VERSION} {community.model_dump_json()}".encode())
     for source in (community.log, community.members, community.touches):
         if source is not None:
-            for file in _files(root / source.path):
+            for file in _files(located(root, source.path)):
                 digest.update(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
     return digest.hexdigest()
 
@@ -136,7 +137,7 @@ def _write_rejected(workspace: Workspace, community: Community, intake: Intake) 
     for source, rejected in sources:
         if source is None:
             continue
-        beside = rejected_path(workspace.root / source.path)
+        beside = rejected_path(located(workspace.root, source.path))
         if not rejected.is_empty():
             yield _write_csv(rejected, beside, workspace.state / beside.name)
         elif beside.is_file():

@@ -1,0 +1,178 @@
+"""Drafts signals, churn definition, windows and tiers from what a log holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+import polars as pl
+
+from models.catalogue import TIER_VALUES, default_tiers
+from models.community import Churn, Label, Signal
+from models.errors import InputError
+from models.event_kinds import Kind, kind_of, signal_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from models.community import Tier
+
+MOST_SIGNALS, MOST_TYPES = 32, 1000
+LEAST_VALUED = 0.5
+LEAST_ACTING = 0.5
+USUAL_HORIZONS, USUAL_HORIZON, USUAL_ACTIVE = (7, 30, 90), 30, 30
+USUAL_WINDOWS, LONG_WINDOWS = (1, 3, 7, 14, 30, 60, 90), (180, 365)
+TIER_SHARES = (0.5, 0.9, 0.99)
+MONEY_NAMES = ("amount", "price", "revenue", "paid", "spend", "money", "gmv", "金额", "价格", "元")
+
+
+@dataclass(frozen=True)
+class TypeSeen:
+    """valued: share of the events with a value; acting: False where the name tells of looking on, service or leaving."""
+
+    name: str
+    events: int
+    valued: float
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a log holds, types by their frequency; `days` from the first event to the last."""
+
+    events: int
+    members: int
+    first: datetime
+    last: datetime
+    types: tuple[TypeSeen, ...]
+    acting_share: float
+
+    @property
+    def days(self) -> int:
+        return (self.last - self.first).days
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> Self:
+        """rows: `member_id`, `timestamp`, `type`, `value`; raises InputError for a type column that holds no types."""
+        counted = (
+            rows.group_by("type")
+            .agg(events=pl.len(), valued=pl.col("value").is_not_null().mean())
+            .sort("events", "type", descending=[True, False])
+        )
+        if counted.height > MOST_TYPES:
+            raise InputError(
+                f"the type column holds {counted.height:,} different values, more than {MOST_TYPES:,}; name the column of the type"
+            )
+        types = tuple(TypeSeen(name, events, valued, kind_of(name)) for name, events, valued in counted.iter_rows())
+        acts = [seen.name for seen in types if seen.kind.role in {"act", "purchase", "rating"}]
+        members = rows["member_id"].n_unique()
+        acting = rows.filter(pl.col("type").is_in(acts))["member_id"].n_unique()
+        at = rows["timestamp"]
+        return cls(rows.height, members, at.min(), at.max(), types, acting / members)  # type: ignore[arg-type]  # polars types extremes as any literal
+
+
+def draft_signals(profile: Profile, value_column: str | None, contract_event: str | None) -> tuple[Signal, ...]:
+    """One for each type but the end of the contract; beyond 32 types the rarest share one.
+
+    Looking on (reads, views) keeps nobody from being silent where at least half of the members also act, else it does.
+    """
+    types = [seen for seen in profile.types if seen.name != contract_event]
+    if not types:
+        raise InputError(f'every event is a "{contract_event}"; a log needs what members do before their contract ends')
+    alone = types if len(types) <= MOST_SIGNALS else types[: MOST_SIGNALS - 1]
+    rest = types[len(alone) :]
+    all_money = _all_money(alone, value_column)
+    signals = [
+        Signal(
+            name=name,
+            event_types=(seen.name,),
+            qualifying=_qualifies(seen, profile),
+            value=_value(seen, all_money=all_money),
+            label=_label(seen, alone),
+        )
+        for name, seen in zip(signal_names([seen.name for seen in alone]), alone, strict=True)
+    ]
+    if rest:
+        signals.append(Signal(name="other", event_types=tuple(seen.name for seen in rest), label=Label(en="other events", zh="其他行为")))
+    if not any(signal.qualifying for signal in signals):
+        signals = [signal.model_copy(update={"qualifying": True}) for signal in signals]
+    return tuple(signals)
+
+
+def _qualifies(seen: TypeSeen, profile: Profile) -> bool:
+    if seen.kind.role == "passive":
+        return profile.acting_share < LEAST_ACTING
+    return seen.kind.role not in {"service", "leaving"}
+
+
+def _label(seen: TypeSeen, types: Sequence[TypeSeen]) -> Label:
+    """Two types of one kind keep their own names, or they could not be told apart."""
+    own = Label(en=seen.name, zh=seen.name)
+    return seen.kind.label if sum(other.kind == seen.kind for other in types) == 1 else own
+
+
+def _all_money(types: Sequence[TypeSeen], value_column: str | None) -> bool:
+    """Where no type tells of buying, the name of the value column may."""
+    named = value_column is not None and any(name in value_column.lower() for name in MONEY_NAMES)
+    return named and not any(seen.kind.role == "purchase" for seen in types)
+
+
+def _value(seen: TypeSeen, *, all_money: bool) -> Literal["none", "money", "quantity"]:
+    if seen.valued < LEAST_VALUED:
+        return "none"
+    return "money" if all_money or seen.kind.role == "purchase" else "quantity"
+
+
+@dataclass(frozen=True)
+class ChurnDraft:
+    """`dropped` are usual horizons that the log is too short for."""
+
+    churn: Churn
+    dropped: tuple[int, ...]
+
+
+def draft_churn(days: int, churn_days: int | None, active_days: int | None, contract_event: str | None) -> ChurnDraft:
+    """The given horizon alone; else those of 7, 30 and 90 days that the log holds three times, and the decision on 30."""
+    if churn_days is not None:
+        horizons: tuple[int, ...] = (churn_days,)
+        decided = churn_days
+    else:
+        horizons = tuple(horizon for horizon in USUAL_HORIZONS if 3 * horizon <= days) or (max(1, days // 3),)
+        decided = USUAL_HORIZON if USUAL_HORIZON in horizons else horizons[-1]
+    active = active_days or max(USUAL_ACTIVE, decided)
+    churn = Churn(horizons_days=horizons, horizon_days=decided, active_days=active, contract_event=contract_event)
+    return ChurnDraft(churn, tuple(horizon for horizon in USUAL_HORIZONS if churn_days is None and horizon not in horizons))
+
+
+def draft_windows(days: int, churn: Churn) -> tuple[int, ...]:
+    """With longer ones where the horizon or active_days is longer than the usual; none longer than the log, but for one day."""
+    reach = max(churn.active_days, churn.horizon_days)
+    long = [window for window in LONG_WINDOWS if window < 4 * reach and reach > USUAL_WINDOWS[-1]]
+    return tuple(window for window in (*USUAL_WINDOWS, *long) if window <= max(days, 1))
+
+
+def draft_tiers(rows: pl.DataFrame, profile: Profile, signals: Sequence[Signal], window_days: int, value_days: int) -> tuple[Tier, ...]:
+    """Members with more contributions than 50, 90 and 99 % of the others are active, KOC and KOL.
+
+    A tier is worth the mean paid by its members in the longest window, scaled to `value_days`; a guess where nothing is paid.
+    """
+    qualifying = [kind for signal in signals if signal.qualifying for kind in signal.event_types]
+    money = [kind for signal in signals if signal.value == "money" for kind in signal.event_types]
+    recent = rows.filter(pl.col("timestamp") > profile.last - timedelta(days=window_days))
+    members = recent.group_by("member_id").agg(
+        contributions=pl.col("type").is_in(qualifying).sum(), paid=pl.col("value").filter(pl.col("type").is_in(money)).sum()
+    )
+    contributions, paid = members["contributions"].to_numpy(), members["paid"].to_numpy() * value_days / window_days
+    floors = [int(np.quantile(contributions, share)) + 1 for share in TIER_SHARES]
+    tiers = default_tiers(floors)
+    if not money:
+        return tiers
+    place = np.searchsorted([tier.min_contributions for tier in tiers], contributions, side="right") - 1
+    return default_tiers(floors, [_mean(paid[place == position], guess) for position, guess in enumerate(TIER_VALUES)])
+
+
+def _mean(values: np.ndarray, guess: float) -> float:
+    return round(max(0.0, float(values.mean())), 2) if len(values) else guess

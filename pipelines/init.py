@@ -1,0 +1,242 @@
+"""Profiles a log and drafts its declaration, for a person to correct."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.catalogue import Pace, default_contact_policy, default_interventions, default_lifecycle
+from models.community import Community, Language, LogSource, MembersSource, TouchesSource, Value
+from models.declaration import NO_LINES, parse_declaration
+from models.declaration_text import declaration_text
+from models.drafting import Profile, draft_churn, draft_signals, draft_tiers, draft_windows
+from models.errors import InputError
+from models.event_kinds import kind_of
+from models.intake import Intake, read_events, take_in
+from models.reading import Place, located
+from models.side_tables import typed
+from models.tables import open_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    import polars as pl
+    from rich.console import Console
+
+    from models.drafting import ChurnDraft
+
+MOST_CATEGORIES = 50
+SHOWN_TYPES = 40
+
+
+@dataclass(frozen=True)
+class InitOptions:
+    """The options of `keepwell init`; the member column has one name in all tables."""
+
+    log: Path
+    member: str
+    time: str
+    type: str | None = None
+    type_is: str | None = None
+    value: str | None = None
+    members: Path | None = None
+    joined: str | None = None
+    touches: Path | None = None
+    churn_days: int | None = None
+    active_days: int | None = None
+    contract_event: str | None = None
+    language: Language = "en"
+    timezone: str = "UTC"
+    currency: str = "CNY"
+    output: Path = Path("keepwell.yaml")
+    force: bool = False
+
+    def check(self) -> None:
+        """Raises InputError for options that contradict each other."""
+        if self.output.exists() and not self.force:
+            raise InputError(f"{self.output} exists; give --force to write over it, or another name with -o")
+        if (self.type is None) == (self.type_is is None):
+            raise InputError("give either --type COL, the column with the event type, or --type-is NAME, the one type of all events")
+        if (self.members is None) != (self.joined is None):
+            raise InputError("--members FILE and --joined COL go together: the table of members and its column with the date of joining")
+
+
+def initialise(options: InitOptions, console: Console, *, now: datetime) -> Path:
+    """Writes the declaration and says what was seen. Raises InputError, also where the file exists and `force` is not given."""
+    options.check()
+    draft = _draft(options, now)
+    text = declaration_text(draft.community, draft.notes)
+    parse_declaration(text, options.output.name)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(text, encoding="utf-8")
+    for line in (*draft.notes["log"], *draft.notes["churn"]):
+        console.print(line, highlight=False)
+    console.print(f"Wrote {options.output}. Read it, correct it, then run: keepwell check", highlight=False)
+    return options.output
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """notes: what was seen, by the block of the declaration that it belongs to."""
+
+    community: Community
+    notes: dict[str, tuple[str, ...]]
+
+
+def _draft(options: InitOptions, now: datetime) -> _Draft:
+    root = options.output.resolve().parent
+    place = Place(root, NO_LINES, options.timezone, now)
+    source = _log_source(options, root)
+    events = read_events(source, place)
+    profile = Profile.of(events.rows)
+    _check_contract_event(options.contract_event, profile)
+    churn = draft_churn(profile.days, options.churn_days, options.active_days, options.contract_event)
+    community = _community(options, source, root, events.rows, profile, churn)
+    intake = take_in(events, community, place)
+    attributed = _with_attributes(community, intake, root)
+    notes = {
+        "log": (_seen(profile, intake.rejected.height), *attributed.notes),
+        "signals": ("In the log: " + ", ".join(f"{seen.name} {seen.events:,}" for seen in profile.types[:SHOWN_TYPES]),),
+        "churn": _churn_notes(churn, profile),
+    }
+    return _Draft(attributed.community, notes)
+
+
+def _check_contract_event(contract_event: str | None, profile: Profile) -> None:
+    names = [seen.name for seen in profile.types]
+    if contract_event is not None and contract_event not in names:
+        has = ", ".join(f'"{name}"' for name in names[:12])
+        raise InputError(f'--contract-event: unknown event type "{contract_event}"; the log has {has}')
+
+
+def _community(options: InitOptions, source: LogSource, root: Path, rows: pl.DataFrame, profile: Profile, draft: ChurnDraft) -> Community:
+    churn, pace = draft.churn, Pace(draft.churn.horizon_days)
+    signals = draft_signals(profile, options.value, options.contract_event)
+    windows = draft_windows(profile.days, churn)
+    value_days = max(90, churn.horizon_days) if profile.days >= 200 else churn.horizon_days
+    roles = {signal.name: kind_of(signal.event_types[0]).role for signal in signals if signal.name != "other"}
+    tiers = draft_tiers(rows, profile, signals, windows[-1], value_days)
+    return Community(
+        name=_stem(options.log)[:64],
+        language=options.language,
+        currency=options.currency,
+        timezone=options.timezone,
+        log=source,
+        members=_members_source(options, root),
+        touches=_touches_source(options, root),
+        signals=signals,
+        windows_days=windows,
+        lookback_days=max(365, 2 * churn.active_days),
+        churn=churn,
+        value=Value(source="purchases" if any(signal.value == "money" for signal in signals) else "tiers", value_days=value_days),
+        lifecycle=default_lifecycle(
+            pace,
+            tiers,
+            service=tuple(name for name, role in roles.items() if role == "service"),
+            satisfaction=tuple(signal.name for signal in signals if signal.value == "quantity" and roles.get(signal.name) == "rating"),
+        ),
+        interventions=default_interventions(pace),
+        contact_policy=default_contact_policy(),
+    )
+
+
+def _stem(path: Path) -> str:
+    return path.resolve().name.split(".")[0] or "community"
+
+
+def _from(root: Path, path: Path) -> str:
+    """The path from the declaration's folder; absolute where there is no way, as between drives."""
+    try:
+        return Path(os.path.relpath(path.absolute(), root)).as_posix()
+    except ValueError:
+        return path.absolute().as_posix()
+
+
+def _log_source(options: InitOptions, root: Path) -> LogSource:
+    columns = open_table(options.log).columns
+    used = {options.member, options.time, options.type, options.value}
+    return LogSource(
+        path=_from(root, options.log),
+        member=options.member,
+        time=options.time,
+        type=options.type,
+        type_is=options.type_is,
+        value=options.value,
+        event_id=_one_of(columns, ("event_id", "eventid", "event_uuid"), used),
+        channel=_one_of(columns, ("channel", "渠道"), used),
+    )
+
+
+def _one_of(columns: Sequence[str], names: Sequence[str], used: set[str | None]) -> str | None:
+    return next((column for column in columns if column.lower() in names and column not in used), None)
+
+
+def _members_source(options: InitOptions, root: Path) -> MembersSource | None:
+    if options.members is None or options.joined is None:
+        return None
+    return MembersSource(path=_from(root, options.members), member=options.member, joined=options.joined)
+
+
+def _touches_source(options: InitOptions, root: Path) -> TouchesSource | None:
+    """Columns by the names that `keepwell simulate` writes; the time may also be called as in the log."""
+    if options.touches is None:
+        return None
+    columns = open_table(options.touches).columns
+    return TouchesSource(
+        path=_from(root, options.touches),
+        member=options.member,
+        time=options.time if options.time in columns else "timestamp",
+        intervention="intervention",
+        channel=_one_of(columns, ("channel", "渠道"), set()),
+        delivered=_one_of(columns, ("delivered",), set()),
+        propensity_prefix="propensity_" if any(column.startswith("propensity_") for column in columns) else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Attributed:
+    community: Community
+    notes: tuple[str, ...]
+
+
+def _with_attributes(community: Community, intake: Intake, root: Path) -> _Attributed:
+    """Columns of the members table that do not know the future, and are numbers or have few categories: no names, no free text."""
+    source = community.members
+    if source is None:
+        return _Attributed(community, ())
+    leaking = {leak.column for leak in intake.leaks}
+    table = open_table(located(root, source.path))
+    columns = [name for name in table.columns if name not in {source.member, source.joined}]
+    plain = [name for name in columns if name not in leaking and _is_attribute(table.read([name])[name])]
+    chosen = community.model_copy(update={"members": source.model_copy(update={"attributes": tuple(plain)})})
+    notes = [
+        f'members: column "{name}" was measured at the end (it tells what members did later), so it is left out.'
+        for name in columns
+        if name in leaking
+    ]
+    texts = [f'"{name}"' for name in columns if name not in leaking and name not in plain]
+    if texts:
+        notes.append(f"members: left out, as they hold one value or free text: {', '.join(texts)}")
+    return _Attributed(chosen, tuple(notes))
+
+
+def _is_attribute(column: pl.Series) -> bool:
+    kept = typed(column)
+    return kept.n_unique() > 1 and (kept.dtype.is_numeric() or kept.n_unique() <= MOST_CATEGORIES)
+
+
+def _seen(profile: Profile, rejected: int) -> str:
+    return (
+        f"Seen: {profile.events:,} events of {profile.members:,} members, {profile.first:%Y-%m-%d} to {profile.last:%Y-%m-%d}; "
+        f"{rejected:,} rows that cannot be used (`keepwell check` says why)."
+    )
+
+
+def _churn_notes(draft: ChurnDraft, profile: Profile) -> tuple[str, ...]:
+    if not draft.dropped:
+        return ()
+    days = " and ".join(str(horizon) for horizon in draft.dropped)
+    return (f"The log holds {profile.days} days; horizons of {days} days are left out, since each needs three times as many.",)
