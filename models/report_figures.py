@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.texts import calendar_day, decimal, number, points, text
-from models.wording import natural_frequency
+from models.wording import inside, natural_frequency, opening
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -158,13 +158,13 @@ class Activity:
 
 def activity_of(language: Language, community: Community, activity: Sequence[Week]) -> Activity:
     """Signals without any event are named and not drawn."""
-    labels = [signal.label.of(language) for signal in community.signals]
+    labels = [opening(signal.label.of(language)) for signal in community.signals]
     weeks = tuple(calendar_day(language, week.start) for week in activity)
     seen = [any(week.counts[j] for week in activity) for j in range(len(labels))]
     present = [j for j, some in enumerate(seen) if some]
     return Activity(
         strips=tuple(_strip(language, labels[j], weeks, [week.counts[j] for week in activity]) for j in present),
-        absent=tuple(label for label, some in zip(labels, seen, strict=True) if not some),
+        absent=tuple(inside(label) for label, some in zip(labels, seen, strict=True) if not some),
         weeks=weeks,
         rows=tuple((day, tuple(week.counts[j] for j in present)) for day, week in zip(weeks, activity, strict=True)),
         labels=tuple(labels[j] for j in present),

@@ -25,7 +25,7 @@ def reason_sentence(group: ReasonGroup, wording: str, value: float | None, typic
         value=shown,
         window=window(language, group.window_days),
         signal=inside(label),
-        signal_first=label[:1].upper() + label[1:],
+        signal_first=opening(label),
     )
     key = "usual.same" if shown == usual else "usual.is"
     return text(language, key, statement=statement, typical=usual)
@@ -52,6 +52,11 @@ _WRITERS: dict[Unit, Callable[[Language, float], str]] = {
     "times": lambda language, value: plural(language, "unit.times", value),
     "kinds": lambda language, value: plural(language, "unit.kinds", value),
 }
+
+
+def opening(label: str) -> str:
+    """A label where a sentence or a line begins."""
+    return label[:1].upper() + label[1:]
 
 
 def inside(label: str) -> str:
@@ -98,7 +103,7 @@ def risk_sentence(language: Language, probability: float, typical: float, horizo
         window=window(language, horizon_days),
         typical=said.typical,
     )
-    return sentence[:1].upper() + sentence[1:]
+    return opening(sentence)
 
 
 def status_sentence(language: Language, churn: ChurnScore, community: Community) -> str:

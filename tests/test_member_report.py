@@ -205,6 +205,13 @@ def test_differences_that_the_calibration_levels_are_called_without_effect():
     assert "The differences below do not move the risk of this member." in found
 
 
+def test_signals_without_events_are_named_and_not_drawn():
+    found = page(at_risk())
+    assert "No activity in these weeks: ratings." in found.text
+    drawn = [value.split(":")[0] for tag, name, value in found.attributes if (tag, name) == ("svg", "aria-label")]
+    assert drawn[1:] == ["Comments", "Posts", "Purchases", "Reads"]
+
+
 def test_notes_on_the_data_and_the_age_of_the_model_are_shown_where_they_are_known():
     known = Provenance(AS_OF - timedelta(days=60), ("Three weeks have far fewer events than usual.",))
     found = page(at_risk(), provenance=known).text
