@@ -15,10 +15,11 @@ from models.snapshots import Activity, Snapshots
 from models.uplift import PriorUplift
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from models.arrays import Flags, Floats, Names
-    from models.churn import ChurnModel
+    from models.churn import ChurnModel, HorizonModel
     from models.community import Community, Language
     from models.decision import Reason
     from models.evaluation import Grade
@@ -73,7 +74,10 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Engine:
-    """Scores, explains and carries what deciding needs. `version` is the registry's, or "unregistered"."""
+    """Scores, explains and carries what deciding needs.
+
+    `baselines` are the plain rules of the main horizon, to be measured beside it; `version` is the registry's, or "unregistered".
+    """
 
     community: Community
     spec: FeatureSpec
@@ -81,6 +85,7 @@ class Engine:
     value: ValueModel
     reference: Reference
     provenance: Provenance
+    baselines: Mapping[str, HorizonModel]
     version: str = "unregistered"
 
     @cached_property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.churn import ChurnModel
+from models.churn import ChurnModel, HorizonModel
 from models.community import Community
 from models.engine import Engine, Provenance, Reference
 from models.errors import ModelRefused
@@ -75,6 +75,7 @@ def save_engine(engine: Engine, golden: Golden, folder: Path) -> None:
         "spec": asdict(engine.spec),
         "fingerprint": engine.spec.fingerprint,
         "churn": _boosters_to_files(engine.churn.to_dict(), folder, "churn"),
+        "baselines": {name: model.to_dict() for name, model in engine.baselines.items()},
         "value": _boosters_to_files(engine.value.to_dict(), folder, "value"),
         "reference": {"typical_probability": engine.reference.typical_probability, "band_edges": engine.reference.band_edges},
         "provenance": {
@@ -129,6 +130,7 @@ def _engine_of(content: Mapping[str, Any], folder: Path, version: str) -> Engine
             provenance["grade"],
             provenance["in_use"],
         ),
+        baselines={name: HorizonModel.from_dict(stored) for name, stored in content["baselines"].items()},
         version=version,
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 LARGEST_STANDARD_SCORE = 5.0
+ALL_THREADS = 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class LinearMargin:
     intercept: float
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        margin: np.ndarray = self.intercept + self._standard(features) @ self.coefficient
+        margin: np.ndarray = self.intercept + (self._standard(features) * self.coefficient).sum(axis=1)
         return margin
 
     def contributions(self, features: np.ndarray) -> Contributions:
@@ -171,7 +172,6 @@ def fit_booster(features: np.ndarray, churned: np.ndarray, columns: np.ndarray, 
         "deterministic": True,
         "force_col_wise": True,
         "seed": settings.seed,
-        "num_threads": 2,
         "verbose": -1,
     }
     data = lgb.Dataset(features[:, columns], churned.astype(np.float32), free_raw_data=True)
@@ -199,7 +199,8 @@ def _medians(values: np.ndarray) -> np.ndarray:
 
 
 def _threads(n: int) -> int:
-    return 1 if n < 1000 else 2
+    """One for a few rows: to wake the others costs more than they save."""
+    return 1 if n < 1000 else ALL_THREADS
 
 
 def _linear_from(stored: Mapping[str, Any]) -> LinearMargin:

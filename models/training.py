@@ -12,22 +12,22 @@ import numpy as np
 from models.churn import ChurnModel, HorizonModel
 from models.churn_fit import FittedHorizon, TrainingRows, fit_horizon
 from models.community import DAY_US
+from models.comparison import compare
 from models.engine import Engine, Provenance, Reference
 from models.engine_files import Golden
 from models.errors import InputError, NotEnoughData
-from models.evaluation import auc_difference, best_baseline, evaluate_churn, grade
 from models.features import compute_features, feature_spec
 from models.preparation import fit_preparation
 from models.snapshots import Activity, cuts_back_from, label_churn, last_usable_cut, pool, population
 from models.value import TierValue, fit_purchase_value, spent_after
 
 if TYPE_CHECKING:
-    from models.arrays import Floats
+    from models.arrays import Flags, Floats
     from models.community import Community
-    from models.evaluation import ChurnMetrics, Grade
+    from models.comparison import Compared
+    from models.evaluation import ChurnMetrics
     from models.events import EventArrays
     from models.features import FeatureSpec
-    from models.intervals import Estimate
     from models.preparation import Preparation
     from models.snapshots import Snapshots
     from models.value import ValueModel
@@ -41,19 +41,20 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class TestedChurn:
-    """The main horizon on the test's members, none of whose outcomes were seen before.
+    """The main horizon on the test's members, none of whose outcomes were seen before: the blend beside the baselines.
 
-    `metrics` are those of what is `in_use`: the blend, or on grade C the better baseline. `candidate` are always the blend's.
+    `in_use` is the blend or, on grade C, the better baseline; `probability` is what it says.
     """
 
+    compared: Compared
     in_use: str
-    grade: Grade
-    metrics: ChurnMetrics
-    candidate: ChurnMetrics
-    baselines: dict[str, ChurnMetrics]
-    gain: Estimate
-    churned: np.ndarray
+    churned: Flags
     probability: Floats
+
+    @property
+    def metrics(self) -> ChurnMetrics:
+        """Of what is in use."""
+        return self.compared.metrics if self.in_use == BLEND else self.compared.baselines[self.in_use]
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,8 @@ def _cuts(log_start_us: int, test_as_of_us: int, community: Community) -> list[i
     if not cuts:
         message = (
             f"the log begins {_day(log_start_us)}; a test on {_day(test_as_of_us)} with a horizon of {churn.horizon_days} days "
-            f"leaves nothing to learn from: it must begin before {_day(latest)}. Bring a longer log, choose a later test date or a shorter horizon"
+            f"leaves nothing to learn from: it must begin before {_day(latest)}. "
+            "Bring a longer log, choose a later test date or a shorter horizon"
         )
         raise NotEnoughData(message)
     later = range(latest + step * DAY_US, test_as_of_us - churn.horizons_days[0] * DAY_US + 1, step * DAY_US)
@@ -240,34 +242,11 @@ def _main(horizons: tuple[FittedHorizon, ...], community: Community) -> FittedHo
 
 def _test_churn(data: _Data, fitted: FittedHorizon, rng: np.random.Generator) -> TestedChurn:
     churned = label_churn(data.activity, data.test, fitted.model.horizon_days, data.community.churn)
-    if churned.all() or not churned.any():
-        what = "churned" if churned.all() else "stayed"
-        message = (
-            f"all {len(churned)} members of the test date {_day(data.test_as_of_us)} {what}; there is nothing to tell apart. "
-            "Choose another date or horizon"
-        )
-        raise NotEnoughData(message)
-    measure, compare = rng.spawn(2)
-    candidate = fitted.model.probability(data.test_features)
-    baselines = {name: model.probability(data.test_features) for name, model in fitted.baselines.items()}
-    best = best_baseline(churned, baselines)
-    gain = auc_difference(churned, candidate, baselines[best], data.test.member, rng=compare)
-    mark = grade(gain)
-    metrics = {
-        name: evaluate_churn(churned, probability, data.test.member, rng=measure)
-        for name, probability in {BLEND: candidate, **baselines}.items()
-    }
-    in_use = best if mark == "C" else BLEND
-    return TestedChurn(
-        in_use=in_use,
-        grade=mark,
-        metrics=metrics[in_use],
-        candidate=metrics[BLEND],
-        baselines={name: metrics[name] for name in baselines},
-        gain=gain,
-        churned=churned,
-        probability={BLEND: candidate, **baselines}[in_use],
-    )
+    risks = {name: model.probability(data.test_features) for name, model in {BLEND: fitted.model, **fitted.baselines}.items()}
+    baselines = {name: risks[name] for name in fitted.baselines}
+    compared = compare(churned, risks[BLEND], baselines, data.test.member, rng=rng)
+    in_use = compared.best if compared.grade == "C" else BLEND
+    return TestedChurn(compared, in_use, churned, risks[in_use])
 
 
 def _value(data: _Data, preparation: Preparation, rng: np.random.Generator) -> tuple[ValueModel, TestedValue, list[str]]:
@@ -303,5 +282,6 @@ def _engine(data: _Data, horizons: tuple[FittedHorizon, ...], tested: TestedChur
         churn=churn,
         value=value,
         reference=reference,
-        provenance=Provenance(trained_at, through, tested.grade, tested.in_use),
+        provenance=Provenance(trained_at, through, tested.compared.grade, tested.in_use),
+        baselines=_main(horizons, data.community).baselines,
     )

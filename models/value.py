@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FEWEST_BUYERS = 50
 TREES = 100
+ALL_THREADS = 0
 TWEEDIE_POWER = 1.5
 
 
@@ -70,7 +71,7 @@ class PurchaseValue:
         return lgb.Booster(model_str=self.model_text)
 
     def __call__(self, features: Floats) -> Floats:
-        threads = 1 if len(features) < 1000 else 2
+        threads = 1 if len(features) < 1000 else ALL_THREADS
         spending = np.asarray(self.booster.predict(features[:, self.columns], num_threads=threads), dtype=np.float64)
         margin: Floats = self.margin * spending
         return margin
@@ -116,7 +117,6 @@ def fit_purchase_value(features: Floats, spent: Floats, kept: Integers, margin: 
         "feature_fraction": 0.5,
         "deterministic": True,
         "force_col_wise": True,
-        "num_threads": 2,
         "seed": seed,
         "verbose": -1,
     }

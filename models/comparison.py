@@ -1,0 +1,47 @@
+"""A risk beside the plain rules, on the same members."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.errors import NotEnoughData
+from models.evaluation import auc_difference, best_baseline, evaluate_churn, grade
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from models.arrays import Flags, Floats, Integers
+    from models.evaluation import ChurnMetrics, Grade
+    from models.intervals import Estimate
+
+
+@dataclass(frozen=True)
+class Compared:
+    """`gain` is the AUC of the risk minus that of the baseline `best`, which ranks these members better than the other."""
+
+    grade: Grade
+    gain: Estimate
+    best: str
+    metrics: ChurnMetrics
+    baselines: dict[str, ChurnMetrics]
+
+
+def compare(churned: Flags, probability: Floats, baselines: Mapping[str, Floats], member: Integers, *, rng: np.random.Generator) -> Compared:
+    """All arrays have shape (n,), rows of one member share its code. Raises NotEnoughData where all churned or none did."""
+    if churned.all() or not churned.any():
+        what = "churned" if churned.all() else "stayed"
+        message = f"all {len(churned)} members of the test date {what}: there is nothing to tell apart; choose another date or horizon"
+        raise NotEnoughData(message)
+    measuring, differing = rng.spawn(2)
+    best = best_baseline(churned, baselines)
+    gain = auc_difference(churned, probability, baselines[best], member, rng=differing)
+    return Compared(
+        grade=grade(gain),
+        gain=gain,
+        best=best,
+        metrics=evaluate_churn(churned, probability, member, rng=measuring),
+        baselines={name: evaluate_churn(churned, risk, member, rng=measuring) for name, risk in baselines.items()},
+    )

@@ -1,0 +1,70 @@
+"""An Engine as an MLflow pyfunc, for `mlflow models serve` and Spark: members with their events in, risks out."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+from models.engine_files import load_engine
+from models.errors import InputError
+from models.events import NEVER_US
+from models.snapshots import Snapshots
+from models.store_rows import grouped_arrays, signal_rows
+from models.weighing import microseconds
+
+if TYPE_CHECKING:
+    from mlflow.pyfunc import PythonModelContext
+
+    from models.engine import Engine
+
+
+class EngineModel(PythonModel):
+    """Input columns: member_id, as_of, joined (ISO 8601 with an offset), events (a JSON list of {type, timestamp, value})."""
+
+    engine: Engine
+
+    def load_context(self, context: PythonModelContext) -> None:
+        self.engine = load_engine(Path(context.artifacts["engine"]))
+
+    def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002 - the signature is MLflow's
+        rows = [_told(position, text) for position, text in enumerate(model_input["events"])]
+        return self._scores(model_input, [row for told in rows for row in told])
+
+    def _scores(self, members: pd.DataFrame, rows: list[tuple[str, int, str, float | None]]) -> pd.DataFrame:
+        community = self.engine.community
+        joined = [_moment(text) for text in members["joined"]]
+        row_of = {str(position): position for position in range(len(members))}
+        ends = np.full(len(members), NEVER_US)
+        for position, at, kind, _ in rows:
+            if kind == community.churn.contract_event:
+                ends[int(position)] = min(ends[int(position)], at)
+        events = grouped_arrays(signal_rows(rows, row_of, community.signal_of_type), joined, ends)
+        as_of = np.array([_moment(text) for text in members["as_of"]], dtype=np.int64)
+        scores = self.engine.score(events, Snapshots(np.arange(len(members)), as_of, events.joined_us))
+        told: dict[str, Any] = {"member_id": members["member_id"].to_numpy(), "status": scores.status}
+        scored = scores.status == "scored"
+        for column, days in enumerate(self.engine.churn.horizons_days):
+            told[f"churn_probability_{days}d"] = np.where(scored, scores.probability[:, column], np.nan)
+        return pd.DataFrame(told)
+
+
+def _told(position: int, text: str) -> list[tuple[str, int, str, float | None]]:
+    return [(str(position), _moment(event["timestamp"]), event["type"], event.get("value")) for event in json.loads(text)]
+
+
+def _moment(text: str) -> int:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        message = f'"{text}" has no offset from UTC; write it as 2026-01-31T09:00:00+08:00'
+        raise InputError(message)
+    return microseconds(at)
+
+
+set_model(EngineModel())

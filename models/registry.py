@@ -1,0 +1,199 @@
+"""Runs, versions and roles of Engines in MLflow. What is read back are the engine's own files: no code of the registry is run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types.schema import ColSpec, DataType, Schema
+
+from models.engine_files import load_engine, save_engine
+from models.errors import ModelRefused, NoChampion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from matplotlib.figure import Figure
+
+    from models.engine import Engine
+    from models.engine_files import Golden
+
+MODEL_NAME = "keepwell"
+CHAMPION, CHALLENGER = "champion", "challenger"
+ENGINE_ARTIFACT = "engine"
+PYFUNC_CODE = Path(__file__).with_name("pyfunc_engine.py")
+REQUIREMENTS = ("keepwell", "lightgbm", "mlflow", "numpy", "pandas", "polars", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """What was learned from: a name, where it lies, and a table small enough to describe it by (never the members' rows)."""
+
+    name: str
+    source: str
+    profile: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that a training run leaves beside the model."""
+
+    parameters: Mapping[str, str | int | float]
+    metrics: Mapping[str, float]
+    figures: Mapping[str, Figure]
+    texts: Mapping[str, str]
+    data: DataDescription
+
+
+@dataclass(frozen=True)
+class Registered:
+    version: str
+    run_id: str
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """MLflow's warnings are about itself; nobody who trains a model can act on them."""
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with warnings.catch_warnings(record=True, action="ignore"):
+        yield
+
+
+@dataclass(frozen=True)
+class Registry:
+    """One MLflow, by its tracking URI. `artifacts` is where a local one keeps its files; a remote one decides itself (None)."""
+
+    uri: str
+    artifacts: Path | None = None
+
+    @property
+    def client(self) -> MlflowClient:
+        return MlflowClient(self.uri, self.uri)
+
+    @_quietly()
+    def register(self, engine: Engine, golden: Golden, record: RunRecord) -> Registered:
+        """Logs the run and registers the engine as the challenger."""
+        mlflow.set_tracking_uri(self.uri)
+        mlflow.set_registry_uri(self.uri)
+        with mlflow.start_run(experiment_id=self._experiment()) as run, tempfile.TemporaryDirectory() as scratch:
+            _log(record)
+            folder = Path(scratch) / ENGINE_ARTIFACT
+            save_engine(engine, golden, folder)
+            logged = mlflow.pyfunc.log_model(
+                name=MODEL_NAME,
+                python_model=str(PYFUNC_CODE),
+                artifacts={ENGINE_ARTIFACT: str(folder)},
+                signature=_signature(engine),
+                input_example=_example(engine),
+                pip_requirements=list(REQUIREMENTS[1:]),
+                registered_model_name=MODEL_NAME,
+            )
+        version = str(logged.registered_model_version)
+        self.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
+        return Registered(version, run.info.run_id)
+
+    @_quietly()
+    def promote(self, version: str | None, cache: Path) -> str:
+        """Makes a version (by default the challenger) the champion, once its files have been loaded and its golden members agree.
+
+        Raises NoChampion where nothing is registered, ModelRefused where the version does not exist or its golden members disagree.
+        """
+        chosen = version or self.version_of(CHALLENGER)
+        self.load(chosen, cache)
+        self.client.set_registered_model_alias(MODEL_NAME, CHAMPION, chosen)
+        return chosen
+
+    @_quietly()
+    def version_of(self, alias: str) -> str:
+        """Raises NoChampion where no version has the alias."""
+        try:
+            return str(self.client.get_model_version_by_alias(MODEL_NAME, alias).version)
+        except MlflowException as fault:
+            todo = "`keepwell promote`" if alias == CHAMPION and self._is_registered() else "`keepwell train`"
+            message = f'no version of "{MODEL_NAME}" is the {alias} in {self.uri}; {todo} makes one'
+            raise NoChampion(message) from fault
+
+    @_quietly()
+    def load(self, version: str, cache: Path) -> Engine:
+        """The engine of a version, from a copy kept under `cache`; raises ModelRefused."""
+        folder = cache / self._run_of(version)
+        if not (folder / ENGINE_ARTIFACT).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            mlflow.set_registry_uri(self.uri)
+            mlflow.set_tracking_uri(self.uri)
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                uri = f"models:/{MODEL_NAME}/{version}"
+                found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch))
+                _move_whole(found / "artifacts" / ENGINE_ARTIFACT, folder / ENGINE_ARTIFACT)
+        return load_engine(folder / ENGINE_ARTIFACT, version)
+
+    def champion(self, cache: Path) -> Engine:
+        """The engine in force; raises NoChampion, or ModelRefused where it cannot be trusted."""
+        return self.load(self.version_of(CHAMPION), cache)
+
+    def _experiment(self) -> str:
+        found = self.client.get_experiment_by_name(MODEL_NAME)
+        if found is not None:
+            return str(found.experiment_id)
+        location = None if self.artifacts is None else self.artifacts.resolve().as_uri()
+        return str(self.client.create_experiment(MODEL_NAME, artifact_location=location))
+
+    def _is_registered(self) -> bool:
+        return bool(self.client.search_registered_models(f"name = '{MODEL_NAME}'"))
+
+    def _run_of(self, version: str) -> str:
+        try:
+            return str(self.client.get_model_version(MODEL_NAME, version).run_id)
+        except MlflowException as fault:
+            known = sorted(str(found.version) for found in self.client.search_model_versions(f"name = '{MODEL_NAME}'"))
+            message = f'"{MODEL_NAME}" has no version {version} in {self.uri}; registered are {", ".join(known) or "none"}'
+            raise ModelRefused(message) from fault
+
+
+def _move_whole(source: Path, target: Path) -> None:
+    """Of several processes that fetch the same version the first one's copy stays."""
+    try:
+        source.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+
+
+def _log(record: RunRecord) -> None:
+    mlflow.log_params(dict(record.parameters))
+    mlflow.log_metrics(dict(record.metrics))
+    for name, figure in record.figures.items():
+        mlflow.log_figure(figure, name)
+    for name, text in record.texts.items():
+        mlflow.log_text(text, name)
+    data: Any = mlflow.data.from_pandas(record.data.profile, source=record.data.source, name=record.data.name)  # type: ignore[attr-defined]  # MLflow makes it at run time
+    mlflow.log_input(data, context="training")
+
+
+def _signature(engine: Engine) -> ModelSignature:
+    """One row for each member; `events` is a JSON list of {type, timestamp, value}."""
+    inputs = [ColSpec(DataType.string, name) for name in ("member_id", "as_of", "joined", "events")]
+    outputs = [ColSpec(DataType.string, "member_id"), ColSpec(DataType.string, "status")]
+    outputs += [ColSpec(DataType.double, f"churn_probability_{days}d") for days in engine.churn.horizons_days]
+    return ModelSignature(Schema(inputs), Schema(outputs))
+
+
+def _example(engine: Engine) -> pd.DataFrame:
+    """A member who does not exist, with one event."""
+    at = engine.provenance.trained_through
+    event = {"type": engine.community.signals[0].event_types[0], "timestamp": (at - timedelta(days=3)).isoformat(), "value": None}
+    joined = (at - timedelta(days=90)).isoformat()
+    return pd.DataFrame({"member_id": ["example"], "as_of": [at.isoformat()], "joined": [joined], "events": [json.dumps([event])]})
