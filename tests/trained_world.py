@@ -1,0 +1,71 @@
+"""A small simulated community, an engine trained on its log, and the truth behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from models.community import Community
+from models.events import EventArrays, EventLog, event_arrays
+from models.simulation import SimulationConfig, World, simulate
+from models.snapshots import Snapshots
+from models.training import Trained, default_test_as_of, train
+from tests.planted import community, intervention, signal
+
+TRAINED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+DECLARED = community(
+    intervention("coupon", cost=2, channels=["wecom", "email"], starting_uplift=0.03, cooldown_days=14),
+    intervention("call", cost=15, channels=["phone"], starting_uplift=0.06, eligibility={"min_churn_probability": 0.2}),
+    signals=[
+        *(signal(name) for name in ("post", "comment", "reaction")),
+        signal("purchase", value="money"),
+        *(signal(name, qualifying=False) for name in ("read", "service")),
+    ],
+    churn={"horizons_days": [7, 30, 60], "horizon_days": 30},
+    value={"source": "purchases", "value_days": 30, "margin": 0.5},
+)
+
+
+@dataclass(frozen=True)
+class TrainedWorld:
+    """`world` holds the truth; `log` and `events` are what the engine learned from."""
+
+    declared: Community
+    world: World
+    log: EventLog
+    events: EventArrays
+    test_as_of: datetime
+    trained: Trained
+
+    @cached_property
+    def test_as_of_us(self) -> int:
+        return int(self.test_as_of.timestamp()) * 1_000_000
+
+    @cached_property
+    def everyone(self) -> Snapshots:
+        """Every member of the log at the test's `as_of`."""
+        return Snapshots.at(self.events, self.test_as_of_us)
+
+
+def canonical_log(world: World) -> EventLog:
+    """The simulated log as ingestion would write it."""
+    codes = world.members.select("member_id").with_row_index("member")
+    joined = pl.col("joined").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    rows = (frame.join(codes, on="member_id").drop("member_id").sort("member", "timestamp") for frame in (world.events, world.touches))
+    return EventLog(next(rows).cast({"type": pl.Categorical}), world.members.select("member_id", joined), next(rows))
+
+
+def learn(events: EventArrays, declared: Community, test_as_of: datetime, seed: int = 1) -> Trained:
+    return train(events, declared, test_as_of=test_as_of, trained_at=TRAINED_AT, rng=np.random.default_rng(seed))
+
+
+def train_on_world(members: int = 1500, days: int = 240, seed: int = 3) -> TrainedWorld:
+    world = simulate(SimulationConfig(members=members, days=days, start=date(2025, 1, 1)), np.random.default_rng(seed))
+    log = canonical_log(world)
+    events = event_arrays(log, DECLARED)
+    test_as_of = default_test_as_of(events, DECLARED)
+    return TrainedWorld(DECLARED, world, log, events, test_as_of, learn(events, DECLARED, test_as_of))
