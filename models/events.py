@@ -74,6 +74,34 @@ class EventLog:
         )
 
 
+def with_events(log: EventLog, posted: pl.DataFrame | None) -> EventLog:
+    """The log and events that came another way: event_id, member_id, timestamp, type, value, channel.
+
+    Members who were unknown join with their first event; an event whose id the log has already is left out.
+    """
+    if posted is None or posted.is_empty():
+        return log
+    fresh = posted.join(log.events.select("event_id").drop_nulls(), on="event_id", how="anti")
+    joined = fresh.group_by("member_id").agg(pl.col("timestamp").min().alias("joined"))
+    unknown = joined.join(log.members, on="member_id", how="anti").select("member_id", pl.col("joined").cast(log.members["joined"].dtype))
+    members = pl.concat([log.members, unknown], how="diagonal").sort("member_id")
+    codes = members.select("member_id", member=pl.int_range(pl.len(), dtype=pl.UInt32))
+    moved = codes.join(log.members.with_row_index("old"), on="member_id").select("old", "member")
+    events = pl.concat([_recoded(log.events, moved), fresh.join(codes, on="member_id").select(_as_events(log.events))], how="diagonal")
+    touches = None if log.touches is None else _recoded(log.touches, moved).sort("member", "timestamp", maintain_order=True)
+    return EventLog(events.sort("member", "timestamp", maintain_order=True), members, touches)
+
+
+def _recoded(rows: pl.DataFrame, moved: pl.DataFrame) -> pl.DataFrame:
+    """`member` replaced: `moved` tells for each `old` code the new one."""
+    joined = rows.join(moved.rename({"member": "new"}), left_on="member", right_on="old", how="left", maintain_order="left")
+    return joined.with_columns(member=pl.col("new")).drop("new")
+
+
+def _as_events(events: pl.DataFrame) -> list[pl.Expr]:
+    return [pl.col(name).cast(events[name].dtype) for name in events.columns]
+
+
 @dataclass(frozen=True)
 class EventArrays:
     """Flat arrays grouped by member, time rising within each.

@@ -219,7 +219,7 @@ def _with_attributes(community: Community, intake: Intake, root: Path) -> _Attri
     ]
     texts = [f'"{name}"' for name in columns if name not in leaking and name not in plain]
     if texts:
-        notes.append(f"members: left out, as they hold one value or free text: {', '.join(texts)}")
+        notes.append(f"members: left out, as they hold one value, dates or free text: {', '.join(texts)}")
     return _Attributed(chosen, tuple(notes))
 
 

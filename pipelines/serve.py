@@ -1,21 +1,105 @@
-"""Starts the service; it finds its workspace through the environment and knows nothing of the pipelines."""
+"""Puts the log into the store and starts the service, which finds its workspace through the environment."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import socket
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import uvicorn
+import typer
+from uvicorn import Config, Server
+from uvicorn.supervisors import Multiprocess
+
+from models.api_keys import ensure_first_key
+from models.declaration import load_community
+from models.errors import InputError
+from models.events import EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE
+from models.store import Loaded, Store
+from pipelines.ingest import canonical_log
+from pipelines.loading import moment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.community import Community
+    from models.events import EventLog
     from pipelines.workspace import Workspace
 
 APP = "serving.app:create_app"
 
 
-def serve(workspace: Workspace, host: str, port: int, workers: int) -> None:
-    """Returns when the service is stopped. KEEPWELL_HOME tells the workers where the declaration is."""
-    os.environ["KEEPWELL_HOME"] = str(workspace.declaration)
-    os.environ["KEEPWELL_STORE_URL"] = workspace.store_url
-    os.environ["KEEPWELL_MLFLOW_URI"] = workspace.mlflow_uri
-    uvicorn.run(APP, factory=True, host=host, port=port, workers=workers, server_header=False)
+@dataclass(frozen=True)
+class Prepared:
+    """What is new in the store; the secret of the key that was made because there was none; what to know of the log."""
+
+    loaded: Loaded
+    first_key: str | None
+    hint: str | None
+
+
+def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: str | None = None) -> None:
+    """Returns when the service is stopped. `as_of` stops its clock there.
+
+    Raises InputError for a log that cannot be used or an address that cannot be listened on.
+    """
+    with _listener(host, port) as listener:
+        prepared = prepare(workspace, now=datetime.now(UTC))
+        if prepared.first_key is not None:
+            typer.echo(f"API key, shown this once: {prepared.first_key}")
+        if prepared.hint is not None and as_of is None:
+            typer.echo(prepared.hint, err=True)
+        os.environ["KEEPWELL_HOME"] = str(workspace.declaration)
+        if as_of is not None:
+            os.environ["KEEPWELL_AS_OF"] = moment(as_of, load_community(workspace.declaration)).isoformat()
+        config = Config(APP, factory=True, host=host, port=port, workers=workers, server_header=False)
+        with suppress(KeyboardInterrupt):
+            if workers > 1:
+                Multiprocess(config, sockets=[listener]).run()
+            else:
+                Server(config).run(sockets=[listener])
+
+
+def prepare(workspace: Workspace, *, now: datetime) -> Prepared:
+    """The declared log in the store, and at least one API key. A log that was loaded before costs the time of reading it."""
+    community = load_community(workspace.declaration)
+    log = canonical_log(workspace, community, now=now)
+    with closing(Store.open(workspace.store_url)) as store:
+        return Prepared(store.load_log(log, _fingerprint(workspace.log)), ensure_first_key(store, now=now), _hint(log, community, now))
+
+
+def _hint(log: EventLog, community: Community, now: datetime) -> str | None:
+    days = (now - log.last).days
+    if days <= community.churn.active_days:
+        return None
+    after = (log.last.astimezone(community.zone) + timedelta(days=1)).date()
+    return (
+        f"the log ended {days:,} days ago, so today every member counts as gone; "
+        f"to score as it was then, start with: keepwell serve --as-of {after}"
+    )
+
+
+def _fingerprint(folder: Path) -> str:
+    """Of the canonical log's files."""
+    digest = hashlib.sha256()
+    for name in (EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE):
+        file = folder / name
+        if file.exists():
+            with file.open("rb") as content:
+                digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Says that it is TCP, which uvicorn's own for several workers does not: without it asyncio leaves Nagle's delay of 40 ms on."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise InputError(f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --host and --port") from None
+    return listener

@@ -54,6 +54,12 @@ class Workspace:
         return os.environ.get("KEEPWELL_STORE_URL") or f"sqlite:///{self.state / 'keepwell.db'}"
 
     @property
+    def store_file(self) -> Path | None:
+        """Where the store is one file; None for a database server."""
+        kind, _, path = self.store_url.partition(":///")
+        return self.root / path if kind.startswith("sqlite") else None
+
+    @property
     def mlflow_uri(self) -> str:
         return os.environ.get("KEEPWELL_MLFLOW_URI") or f"sqlite:///{self.state / 'mlflow.db'}"
 

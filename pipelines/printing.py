@@ -1,0 +1,90 @@
+"""What a person reads after a verb has run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from models.comparison import Compared
+    from models.evaluation import ChurnMetrics
+    from models.intervals import Estimate
+    from pipelines.decide import Decided
+    from pipelines.evaluate import Evaluated
+    from pipelines.train import TrainingSummary
+
+SHOWN = {
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "brier": "Brier",
+    "log_loss": "log loss",
+    "ece": "ECE",
+    "lift_at_10": "lift at 10 %",
+}
+GRADES = {
+    "A": "clearly better than the best plain rule",
+    "B": "better than the best plain rule",
+    "C": "not better than a plain rule, which is used",
+}
+
+
+def print_training(summary: TrainingSummary, console: Console) -> None:
+    trained = summary.trained
+    metrics = trained.churn.metrics
+    console.print(
+        f"version {summary.registered.version}: learned from {trained.snapshots:,} snapshots at {trained.cuts} dates; "
+        f"tested on {metrics.n:,} members at {trained.test_as_of:%Y-%m-%d}, of whom {metrics.base_rate:.1%} went silent "
+        f"for {trained.engine.churn.main} days",
+        highlight=False,
+    )
+    print_comparison(trained.churn.compared, trained.churn.in_use, console)
+    for warning in trained.warnings:
+        console.print(f"warning: {warning}", style="yellow", highlight=False)
+    console.print("registered as challenger; put it in force with: keepwell promote", highlight=False)
+
+
+def print_evaluation(evaluated: Evaluated, console: Console) -> None:
+    console.print(
+        f"version {evaluated.version} at {evaluated.as_of:%Y-%m-%d}: {evaluated.compared.metrics.n:,} members, "
+        f"{evaluated.compared.metrics.base_rate:.1%} silent for {evaluated.horizon_days} days",
+        highlight=False,
+    )
+    print_comparison(evaluated.compared, evaluated.in_use, console)
+    if not evaluated.out_of_time:
+        console.print("warning: the model learned from outcomes after this date; the figures flatter it", style="yellow", highlight=False)
+
+
+def print_comparison(compared: Compared, in_use: str, console: Console) -> None:
+    table = Table("", "model", *(name.replace("_", " ") for name in compared.baselines))
+    columns: Mapping[str, ChurnMetrics] = {"model": compared.metrics, **compared.baselines}
+    for name, label in SHOWN.items():
+        table.add_row(label, *(_estimate(getattr(metrics, name)) for metrics in columns.values()))
+    console.print(table, highlight=False)
+    gain = _estimate(compared.gain)
+    console.print(
+        f"grade {compared.grade}: {GRADES[compared.grade]} (AUC gain {gain}); in use: {in_use.replace('_', ' ')}", highlight=False
+    )
+
+
+def print_decisions(decided: Decided, output: Path, console: Console) -> None:
+    table = decided.table
+    counts = table["chosen"].value_counts(sort=True)
+    console.print(
+        f"{table.height:,} members decided on at {decided.as_of.isoformat()} by version {decided.version}, in {output}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    shown = Table("action", "members")
+    for name, members in counts.iter_rows():
+        shown.add_row(str(name), f"{members:,}")
+    console.print(shown, highlight=False)
+
+
+def _estimate(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ({estimate.lower:.3f} to {estimate.upper:.3f})"

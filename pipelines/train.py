@@ -1,0 +1,159 @@
+"""Trains on the log, tests on later outcomes, and registers the engine as challenger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from models.explanation import shap_summary
+from models.figures import calibration_figure, lift_figure
+from models.model_card import model_card
+from models.registry import DataDescription, RunRecord
+from models.training import default_test_as_of, train
+from pipelines.loading import load, moment, registry
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from matplotlib.figure import Figure
+
+    from models.evaluation import ChurnMetrics
+    from models.registry import Registered
+    from models.training import Progress, Trained
+    from pipelines.loading import Loaded
+    from pipelines.workspace import Workspace
+
+SHAP_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    registered: Registered
+    trained: Trained
+    loaded: Loaded
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `keepwell train --json` prints: `churn` is what is in use; `churn.blend` the fitted model, also where it lost."""
+        trained, compared = self.trained, self.trained.churn.compared
+        return {
+            "version": self.registered.version,
+            "run_id": self.registered.run_id,
+            "test_as_of": trained.test_as_of.isoformat(),
+            "horizon_days": trained.engine.churn.main,
+            "members": trained.members,
+            "members_in_log": self.loaded.log.members.height,
+            "snapshots": trained.snapshots,
+            "cuts": trained.cuts,
+            "events": self.loaded.log.events.height,
+            "events_rejected": self.loaded.rejected,
+            "churn": {
+                **trained.churn.metrics.to_dict(),
+                "grade": compared.grade,
+                "in_use": trained.churn.in_use,
+                "auc_gain": compared.gain.value,
+                "auc_gain_interval": compared.gain.interval,
+                "baselines": {name: metrics.to_dict() for name, metrics in compared.baselines.items()},
+                "blend": compared.metrics.to_dict(),
+            },
+            "value": {"source": trained.value.source, "expected": trained.value.expected, "actual": trained.value.actual},
+            "warnings": list(trained.warnings),
+        }
+
+
+def train_challenger(workspace: Workspace, *, test_as_of: str | None, seed: int, now: datetime, progress: Progress) -> TrainingSummary:
+    """Raises InputError and NotEnoughData."""
+    progress("log")
+    loaded = load(workspace, now=now)
+    community = loaded.community
+    at = default_test_as_of(loaded.arrays, community) if test_as_of is None else moment(test_as_of, community)
+    rng = np.random.default_rng(seed)
+    trained = train(loaded.arrays, community, test_as_of=at, trained_at=now, rng=rng, progress=progress)
+    progress("registration")
+    registered = registry(workspace).register(trained.engine, trained.golden, _record(trained, loaded, workspace, seed))
+    progress("done")
+    return TrainingSummary(registered, trained, loaded)
+
+
+def _record(trained: Trained, loaded: Loaded, workspace: Workspace, seed: int) -> RunRecord:
+    return RunRecord(
+        parameters=_parameters(trained, seed),
+        metrics=_metrics(trained),
+        figures=_figures(trained),
+        texts={"model_card.md": model_card(trained), "declaration.yaml": workspace.declaration.read_text(encoding="utf-8")},
+        data=_data(loaded, workspace),
+    )
+
+
+def _parameters(trained: Trained, seed: int) -> dict[str, str | int | float]:
+    churn = trained.engine.community.churn
+    parameters: dict[str, str | int | float] = {
+        "seed": seed,
+        "test_as_of": trained.test_as_of.isoformat(),
+        "horizon_days": churn.horizon_days,
+        "active_days": churn.active_days,
+        "cuts": trained.cuts,
+        "snapshots": trained.snapshots,
+        "features_kept": len(trained.preparation.kept),
+        "in_use": trained.churn.in_use,
+        "grade": trained.churn.compared.grade,
+        "feature_fingerprint": trained.engine.spec.fingerprint,
+    }
+    for fitted in trained.horizons:
+        chosen, days = fitted.validation, fitted.model.horizon_days
+        parameters[f"validation_{days}d"] = chosen.scheme
+        parameters[f"weights_{days}d"] = json.dumps(chosen.weights)
+        parameters[f"trees_{days}d"] = chosen.trees
+        parameters[f"penalty_{days}d"] = chosen.penalty
+        parameters[f"calibration_{days}d"] = chosen.calibration
+    return parameters
+
+
+def _metrics(trained: Trained) -> dict[str, float]:
+    compared = trained.churn.compared
+    told = _flat("", trained.churn.metrics) | _flat("blend_", compared.metrics)
+    for name, metrics in compared.baselines.items():
+        told |= _flat(f"{name}_", metrics)
+    told |= {"auc_gain": compared.gain.value, "auc_gain_lower": compared.gain.lower, "auc_gain_upper": compared.gain.upper}
+    return told | {"value_expected": trained.value.expected}
+
+
+def _flat(prefix: str, metrics: ChurnMetrics) -> dict[str, float]:
+    """An interval becomes two metrics, `_lower` and `_upper`."""
+    flat: dict[str, float] = {}
+    for name, value in metrics.to_dict().items():
+        if isinstance(value, list):
+            stem = f"{prefix}{name.removesuffix('_interval')}"
+            flat |= {f"{stem}_lower": value[0], f"{stem}_upper": value[1]}
+        else:
+            flat[f"{prefix}{name}"] = float(value)
+    return flat
+
+
+def _figures(trained: Trained) -> dict[str, Figure]:
+    churn, features = trained.churn, trained.test_features[:SHAP_ROWS]
+    contributions = trained.engine.churn.contributions(features)
+    return {
+        "calibration.png": calibration_figure(churn.churned, churn.probability),
+        "lift.png": lift_figure(churn.churned, {churn.in_use: churn.probability, **_baseline_risks(trained)}),
+        "shap.png": shap_summary(contributions, features, trained.engine.spec.names),
+    }
+
+
+def _baseline_risks(trained: Trained) -> dict[str, np.ndarray]:
+    return {name: model.probability(trained.test_features) for name, model in trained.engine.baselines.items()}
+
+
+def _data(loaded: Loaded, workspace: Workspace) -> DataDescription:
+    """Counts by event type: what was learned from can be recognised, and no member can."""
+    profile = loaded.log.events.group_by(pl.col("type").cast(pl.String)).agg(
+        pl.len().alias("events"),
+        pl.col("timestamp").min().dt.to_string().alias("first"),
+        pl.col("timestamp").max().dt.to_string().alias("last"),
+    )
+    source = str((workspace.root / loaded.community.log.path).resolve())
+    return DataDescription(loaded.community.name, source, pd.DataFrame(profile.sort("type").to_dicts()))
