@@ -14,7 +14,6 @@ from models.community import DAY_US
 from models.errors import NotEnoughData
 from models.margins import (
     BlendedMargin,
-    BoosterMargin,
     BoosterSettings,
     LinearMargin,
     Margin,
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from models.features import FeatureSpec
 
-PENALTIES = (1e-4, 1e-3, 1e-2)
+PENALTIES = (1e-2, 1e-3, 1e-4)
 STAGES = (50, 100, 150, 200, 300)
 WEIGHT_STEPS = 4
 PART_NAMES = ("booster", "linear", "rfm_logistic")
@@ -36,7 +35,7 @@ FEWEST_ROWS = 200
 FEWEST_OF_A_CLASS = 20
 FEWEST_BY_TIME = 500
 FOLDS = 4
-LINEAR_ROWS = 100_000
+LINEAR_ROWS = 50_000
 UNPENALISED = 1e-8
 
 
@@ -188,13 +187,13 @@ def _held_out(
 ) -> Held:
     train, test = rows[fit], rows.features[check]
     booster = fit_booster(train.features, train.churned, columns.kept, settings)
-    linear = [_fit_linear(train, columns.kept, columns, penalty, rng) for penalty in PENALTIES]
+    few = _at_most(train, LINEAR_ROWS, rng)
     return Held(
         rows=check,
         booster=staged_margins(booster, test, STAGES),
-        linear=np.stack([part(test) for part in linear], axis=1),
-        rfm_logistic=_fit_linear(train, columns.rfm, columns, UNPENALISED, rng)(test),
-        recency=_fit_linear(train, columns.recency, columns, UNPENALISED, rng)(test),
+        linear=np.stack([part(test) for part in _fit_linear(few, columns.kept, columns, PENALTIES)], axis=1),
+        rfm_logistic=_fit_plain(few, columns.rfm, columns)(test),
+        recency=_fit_plain(few, columns.recency, columns)(test),
     )
 
 
@@ -203,21 +202,27 @@ def _join(parts: list[Held]) -> Held:
     return Held(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def _fit_linear(rows: TrainingRows, positions: np.ndarray, columns: Columns, penalty: float, rng: np.random.Generator) -> LinearMargin:
-    if len(rows) > LINEAR_ROWS:
-        rows = rows[np.sort(rng.choice(len(rows), LINEAR_ROWS, replace=False))]
-    return fit_linear(rows.features, rows.churned, positions, columns.missing[positions], penalty=penalty)
+def _at_most(rows: TrainingRows, most: int, rng: np.random.Generator) -> TrainingRows:
+    return rows if len(rows) <= most else rows[np.sort(rng.choice(len(rows), most, replace=False))]
+
+
+def _fit_linear(rows: TrainingRows, positions: np.ndarray, columns: Columns, penalties: tuple[float, ...]) -> list[LinearMargin]:
+    return fit_linear(rows.features, rows.churned, positions, columns.missing[positions], penalties=penalties)
+
+
+def _fit_plain(rows: TrainingRows, positions: np.ndarray, columns: Columns) -> LinearMargin:
+    return _fit_linear(rows, positions, columns, (UNPENALISED,))[0]
 
 
 def _fit_parts(
     rows: TrainingRows, columns: Columns, settings: BoosterSettings, penalty: float, rng: np.random.Generator
 ) -> dict[str, Margin]:
-    booster: BoosterMargin = fit_booster(rows.features, rows.churned, columns.kept, settings)
+    few = _at_most(rows, LINEAR_ROWS, rng)
     return {
-        "booster": booster,
-        "linear": _fit_linear(rows, columns.kept, columns, penalty, rng),
-        "rfm_logistic": _fit_linear(rows, columns.rfm, columns, UNPENALISED, rng),
-        "recency": _fit_linear(rows, columns.recency, columns, UNPENALISED, rng),
+        "booster": fit_booster(rows.features, rows.churned, columns.kept, settings),
+        "linear": _fit_linear(few, columns.kept, columns, (penalty,))[0],
+        "rfm_logistic": _fit_plain(few, columns.rfm, columns),
+        "recency": _fit_plain(few, columns.recency, columns),
     }
 
 
