@@ -57,12 +57,15 @@ class Store:
         with self._reading() as connection:
             connection.execute(select(literal(1)))
 
-    def load_log(self, log: EventLog) -> Loaded:
+    def load_log(self, log: EventLog, fingerprint: str | None = None) -> Loaded:
         """Adds what is not there yet: a second load of one log changes nothing. Assignments of `none` are no touches.
 
-        Rows without an id of their own get one from their content and their count among equal rows.
+        Rows without an id of their own get one from their content and their count among equal rows. A log whose `fingerprint` was
+        loaded before is not looked at.
         """
         with self._writing() as connection:
+            if fingerprint is not None and not statements.is_new_load(connection, fingerprint):
+                return Loaded(0, 0, 0)
             return Loaded(
                 members=statements.load_members(connection, log),
                 events=statements.load_events(connection, log),

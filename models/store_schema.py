@@ -91,6 +91,8 @@ requests = Table(
     Column("answer", Text, comment="null while the first attempt is under way"),
 )
 
+loads = Table("loads", metadata, Column("fingerprint", Text, primary_key=True))
+
 api_keys = Table(
     "api_keys",
     metadata,

@@ -22,6 +22,12 @@ CHUNK = 50_000
 _CONTACTS = ("reserved", "delivered")
 
 
+def is_new_load(connection: Connection, fingerprint: str) -> bool:
+    """Notes it down as loaded."""
+    noted = schema.insert_new(connection, schema.loads).on_conflict_do_nothing().values(fingerprint=fingerprint)
+    return connection.scalar(noted.returning(schema.loads.c.fingerprint)) is not None
+
+
 def load_members(connection: Connection, log: EventLog) -> int:
     """The log is the authority on when a member joined; returns the number of members who are new."""
     before = connection.scalar(select(func.count()).select_from(schema.members))

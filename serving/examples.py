@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 Extra = dict[str, Any]
-Responses = dict[int | str, dict[str, Any]]
 
 _EVENT: Extra = {"event_id": "e-1", "type": "comment", "timestamp": "2026-11-20T09:00:00+08:00"}
 
@@ -101,31 +101,34 @@ _UNKNOWN_MEMBER: Extra = {
 }
 
 
-def _request(example: Extra) -> Extra:
-    return {"requestBody": {"content": {"application/json": {"example": example}}}}
+@dataclass(frozen=True)
+class Example:
+    """Of one operation: a request, and the answer to it."""
+
+    path: str
+    request: Extra
+    answer: Extra
 
 
-def _answer(example: Extra) -> Responses:
-    return {200: {"content": {"application/json": {"example": example}}}}
-
-
-SCORE_REQUEST = _request(_REQUEST)
-BATCH_REQUEST = _request({"requests": [{"member_id": "m-123", "mode": "score_only"}, {"member_id": "m-9"}]})
-EVENTS_REQUEST = _request({"events": [{"member_id": "m-123", **_EVENT}, {"member_id": "m-123", **_EVENT, "type": "pst"}]})
-
-
-def score_examples() -> Responses:
-    return _answer(_ANSWER)
-
-
-def batch_examples() -> Responses:
-    rows = [
-        {"index": 0, "status": 200, "answer": _ANSWER, "problem": None},
-        {"index": 1, "status": 404, "answer": None, "problem": _UNKNOWN_MEMBER},
-    ]
-    return _answer({"results": rows})
-
-
-def events_examples() -> Responses:
-    detail = 'no signal names the type "pst"; known are comment, post'
-    return _answer({"accepted": 1, "duplicate": 0, "rejected": [{"index": 1, "code": "unknown_event_type", "detail": detail}]})
+EXAMPLES = (
+    Example("/v1/score", _REQUEST, _ANSWER),
+    Example(
+        "/v1/score/batch",
+        {"requests": [_REQUEST, {"member_id": "m-9"}]},
+        {
+            "results": [
+                {"index": 0, "status": 200, "answer": _ANSWER, "problem": None},
+                {"index": 1, "status": 404, "answer": None, "problem": _UNKNOWN_MEMBER},
+            ]
+        },
+    ),
+    Example(
+        "/v1/events",
+        {"events": [{"member_id": "m-123", **_EVENT}, {"member_id": "m-123", "type": "pst", "timestamp": "2026-11-20T09:05:00+08:00"}]},
+        {
+            "accepted": 1,
+            "duplicate": 0,
+            "rejected": [{"index": 1, "code": "unknown_event_type", "detail": 'no signal names the type "pst"; known are comment, post'}],
+        },
+    ),
+)

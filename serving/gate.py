@@ -6,6 +6,7 @@ import re
 import secrets
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.problems import TOO_LARGE, UNSUPPORTED, Refusal
@@ -21,7 +22,7 @@ DEFAULT_HEADERS = {
 
 
 class Gate:
-    """ASGI middleware. A body without a declared length is counted as it comes."""
+    """ASGI middleware. A body without a declared length is counted as it comes; FastAPI lets no other exception than its own through."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self.app = app
@@ -52,7 +53,7 @@ class Gate:
     def _refusal(self, headers: Headers) -> Refusal | None:
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > self.max_body_bytes:
-            return self._too_large()
+            return Refusal(TOO_LARGE, self._limit)
         has_body = length != "0" or "transfer-encoding" in headers
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if has_body and media_type not in JSON_TYPES:
@@ -60,8 +61,9 @@ class Gate:
             return Refusal(UNSUPPORTED, f"{given} was given; send application/json", headers={"Accept": ", ".join(JSON_TYPES)})
         return None
 
-    def _too_large(self) -> Refusal:
-        return Refusal(TOO_LARGE, f"at most {self.max_body_bytes:,} bytes are read; send fewer rows at a time")
+    @property
+    def _limit(self) -> str:
+        return f"at most {self.max_body_bytes:,} bytes are read; send fewer rows at a time"
 
     def _counted(self, receive: Receive) -> Receive:
         read = 0
@@ -71,7 +73,7 @@ class Gate:
             message = await receive()
             read += len(message.get("body", b""))
             if read > self.max_body_bytes:
-                raise self._too_large()
+                raise HTTPException(TOO_LARGE.status, self._limit)
             return message
 
         return counted

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Lock, Thread
 
 from models.engine import Engine
@@ -13,43 +12,23 @@ from models.errors import KeepwellError, NoChampion
 LOGGER = logging.getLogger("uvicorn.error")
 
 
-@dataclass(frozen=True)
-class Registry:
-    """version: that of the champion, raises NoChampion; load: the champion itself, raises NoChampion or ModelRefused."""
-
-    version: Callable[[], str]
-    load: Callable[[], Engine]
-
-
-def champion_of(mlflow_uri: str) -> Registry:
-    """MLflow takes seconds to import; the thread that looks for the model does it, and the process answers meanwhile."""
-
-    def version() -> str:
-        from models.registry import champion_version  # noqa: PLC0415 - as above
-
-        return champion_version(mlflow_uri)
-
-    def load() -> Engine:
-        from models.registry import load_champion  # noqa: PLC0415 - as above
-
-        return load_champion(mlflow_uri)
-
-    return Registry(version, load)
-
-
 class ModelSource:
-    """Keeps the last good model: a newer champion that cannot be loaded is reported and changes nothing."""
+    """Keeps the last good model: a newer champion that cannot be loaded stands in `error` and changes nothing."""
 
-    def __init__(self, registry: Registry, every_seconds: float) -> None:
-        self._registry = registry
+    def __init__(self, mlflow_uri: str, cache: Path, every_seconds: float) -> None:
+        self._mlflow_uri = mlflow_uri
+        self._cache = cache
         self._every_seconds = every_seconds
         self._engine: Engine | None = None
         self._lock = Lock()
+        self._looked_up = Event()
         self._stopped = Event()
         self.error: str | None = "the champion has not been looked up yet"
 
-    def start(self) -> None:
+    def start(self, wait_seconds: float) -> None:
+        """Returns after the first look-up, be it good or bad, and in any case after `wait_seconds`."""
         Thread(target=self._watch, name="champion", daemon=True).start()
+        self._looked_up.wait(wait_seconds)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -61,16 +40,30 @@ class ModelSource:
         return self._engine
 
     def refresh(self) -> None:
-        """Takes the champion over if it is another; what went wrong stands in `error`."""
+        """Takes the champion over if it is another than the model in force."""
         with self._lock:
             try:
-                if self._engine is None or self._registry.version() != self._engine.version:
-                    self._engine = self._registry.load()
-                    LOGGER.info("model version %s is in force", self._engine.version)
+                self._engine = self._champion()
             except KeepwellError as error:
                 self.error = str(error)
+            except Exception:  # the thread has to outlive a registry that is down, in whatever way it is
+                LOGGER.exception("the champion could not be looked up")
+                self.error = "the registry did not answer; the log of the service tells why"
             else:
                 self.error = None
+            finally:
+                self._looked_up.set()
+
+    def _champion(self) -> Engine:
+        from models.registry import CHAMPION, Registry  # noqa: PLC0415 - MLflow takes seconds to import; the process answers meanwhile
+
+        registry = Registry(self._mlflow_uri)
+        version = registry.version_of(CHAMPION)
+        if self._engine is not None and self._engine.version == version:
+            return self._engine
+        engine = registry.load(version, self._cache)
+        LOGGER.info("model version %s is in force", version)
+        return engine
 
     def _watch(self) -> None:
         while not self._stopped.is_set():

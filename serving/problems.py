@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -16,16 +17,21 @@ from models.errors import InputError, KeepwellError, ModelRefused, NoChampion, N
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
+LOGGER = logging.getLogger("uvicorn.error")
 
 
 @dataclass(frozen=True)
 class ProblemType:
-    """`name` is the last part of the type's URI reference; `retry` tells that the same request may succeed later."""
+    """`name` is the last part of the type's URI reference; `retry` tells that the same request may succeed later.
+
+    `advice` is said in place of an exception's own text, which may tell of paths and hosts.
+    """
 
     name: str
     status: int
     title: str
     retry: bool = False
+    advice: str | None = None
 
 
 MALFORMED = ProblemType("malformed-json", 400, "The body is not JSON")
@@ -43,9 +49,9 @@ INVALID = ProblemType("invalid-request", 422, "The request breaks the contract")
 REUSED = ProblemType("request-id-reused", 422, "The request id was used with another body")
 REPEATED_MEMBER = ProblemType("repeated-member", 422, "The member occurs earlier in this batch")
 REFUSED_INPUT = ProblemType("refused-input", 422, "The input cannot be used")
-INTERNAL = ProblemType("internal-error", 500, "Something went wrong here")
-NO_MODEL = ProblemType("no-model", 503, "No model is in force", retry=True)
-STORE_DOWN = ProblemType("store-unavailable", 503, "The store does not answer", retry=True)
+INTERNAL = ProblemType("internal-error", 500, "Something went wrong here", advice="the log of the service tells why, under this request id")
+NO_MODEL = ProblemType("no-model", 503, "No model is in force", retry=True, advice="`keepwell promote` puts one in force")
+STORE_DOWN = ProblemType("store-unavailable", 503, "The store does not answer", retry=True, advice="nothing was written; try again")
 BUSY = ProblemType("busy", 503, "Too many decide on this member at once", retry=True)
 
 PROBLEM_TYPES = (
@@ -95,7 +101,8 @@ class Refusal(Exception):  # noqa: N818 - a refused request is an answer and no 
 
     @classmethod
     def of(cls, error: KeepwellError) -> Refusal:
-        return cls(_OF_EXCEPTION.get(type(error), INTERNAL), str(error))
+        kind = _OF_EXCEPTION.get(type(error), INTERNAL)
+        return cls(kind, kind.advice or str(error))
 
     def problem(self, request_id: str) -> Problem:
         return Problem(
@@ -146,7 +153,10 @@ def install(app: FastAPI) -> None:
 
 
 def _answer(request: Request, error: Exception) -> Response:
-    return _refusal(error).response(request_id_of(request))
+    refusal, request_id = _refusal(error), request_id_of(request)
+    if refusal.kind.advice is not None:
+        LOGGER.error("request %s: %s: %s", request_id, type(error).__name__, error)
+    return refusal.response(request_id)
 
 
 def _refusal(error: Exception) -> Refusal:
@@ -161,7 +171,7 @@ def _refusal(error: Exception) -> Refusal:
             kind = _OF_STATUS.get(error.status_code, ProblemType("http-error", error.status_code, "The request was refused"))
             return Refusal(kind, str(error.detail), headers=error.headers or {})
         case _:
-            return Refusal(INTERNAL, "The request was not carried out; the log of the service tells why, under this request id.")
+            return Refusal(INTERNAL, str(INTERNAL.advice))
 
 
 def _invalid(error: RequestValidationError) -> Refusal:

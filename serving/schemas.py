@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
@@ -76,12 +75,15 @@ class ScoreRequest(Received):
         return self.model_dump_json(exclude={"request_id", "include"}) + ",".join(sorted(self.include))
 
 
-@dataclass(frozen=True)
 class Row(Generic[Model]):
-    """One row of a list: its content, or what is wrong with it; a bad row does not fail the rest."""
+    """One row of a list: its content, or what is wrong with it; a bad row does not fail the rest.
 
-    content: Model | None
-    faults: tuple[Fault, ...] = ()
+    No dataclass, for pydantic would read the fields of one from the request.
+    """
+
+    def __init__(self, content: Model | None, faults: tuple[Fault, ...] = ()) -> None:
+        self.content = content
+        self.faults = faults
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - pydantic's own signature

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Annotated, cast
@@ -11,7 +10,6 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from models.community import Community
-from models.declaration import load_community
 from models.engine import Engine
 from models.store import LoggedEvent, Store
 from serving.model_source import ModelSource
@@ -20,32 +18,34 @@ from serving.schemas import microseconds
 from serving.settings import Clock, Settings
 
 
-def _new_id() -> str:
-    return secrets.token_hex(16)
-
-
 class Service:
-    """One for each process. The store is opened when it is first asked for, and again after a failure."""
+    """One for each process. The store is opened when it is first asked for, and again after a failure.
 
-    def __init__(self, settings: Settings, models: ModelSource, clock: Clock, new_id: Callable[[], str] = _new_id) -> None:
+    `community` is what is declared now; a model decides by the declaration that it was trained with.
+    """
+
+    def __init__(self, settings: Settings, community: Community, models: ModelSource, clock: Clock) -> None:
         self.settings = settings
+        self.community = community
         self.models = models
         self.clock = clock
-        self.new_id = new_id
 
     @cached_property
     def store(self) -> Store:
         return Store.open(self.settings.store_url, wait_seconds=self.settings.store_seconds)
 
-    @cached_property
-    def community(self) -> Community:
-        """As declared now; a model decides by the declaration that it was trained with."""
-        return load_community(self.settings.declaration)
+    def ping(self) -> None:
+        """Raises StoreUnavailable."""
+        self.store.ping()
 
     @cached_property
     def event_types(self) -> frozenset[str]:
         ending = self.community.churn.contract_event
         return frozenset(self.community.signal_of_type) | ({ending} if ending else frozenset())
+
+    def new_id(self) -> str:
+        """Of a decision. Nobody can foresee it, for the draw follows from it."""
+        return secrets.token_hex(16)
 
     def engine(self) -> Engine:
         """Raises NoChampion."""

@@ -20,16 +20,18 @@ class Settings:
     """`as_of` stops the clock of the service at one moment, so that a log which ended long ago can be scored.
 
     `future_seconds` is how far an event may lie ahead of that clock; `store_seconds` how long a lock of the store is waited for;
-    `model_seconds` how often the champion is looked up.
+    `model_seconds` how often the champion is looked up, and `first_model_seconds` how long a process waits for it before it listens.
     """
 
     declaration: Path
     store_url: str
     mlflow_uri: str
+    model_cache: Path
     as_of: datetime | None = None
     future_seconds: float = 300
     store_seconds: float = 5
     model_seconds: float = 5
+    first_model_seconds: float = 30
     max_body_bytes: int = 4 << 20
 
     @classmethod
@@ -45,6 +47,7 @@ class Settings:
             declaration,
             environment.get("KEEPWELL_STORE_URL") or f"sqlite:///{state / 'keepwell.db'}",
             environment.get("KEEPWELL_MLFLOW_URI") or f"sqlite:///{state / 'mlflow.db'}",
+            state / "model-cache",
             _moment(environment.get("KEEPWELL_AS_OF")),
         )
 

@@ -96,6 +96,12 @@ def test_a_second_load_of_the_same_log_changes_nothing(store, ids):
     assert (second.events, second.members, second.touches) == (0, 0, 0)
 
 
+def test_a_log_that_was_loaded_before_is_known_by_its_fingerprint(store):
+    assert store.load_log(log_of(ROWS), "one").events == 7
+    assert store.load_log(log_of([*ROWS, ("dora", 1, "post", None)]), "one").events == 0
+    assert store.load_log(log_of([*ROWS, ("dora", 1, "post", None)]), "two").events == 1
+
+
 def test_the_history_of_the_store_equals_the_arrays_of_the_log(store):
     log, declared = log_of(ROWS), community()
     store.load_log(log)

@@ -7,14 +7,13 @@ from fastapi import APIRouter
 from models.store import LoggedEvent
 from serving.answers import EventsAnswer, RejectedEvent
 from serving.auth import Ingesting
-from serving.examples import EVENTS_REQUEST, events_examples
 from serving.schemas import EventsRequest, MemberBehaviour, Row
 from serving.service import CurrentService
 
 router = APIRouter(tags=["events"])
 
 
-@router.post("/v1/events", responses=events_examples(), openapi_extra=EVENTS_REQUEST)
+@router.post("/v1/events")
 def add_events(service: CurrentService, _holder: Ingesting, request: EventsRequest) -> EventsAnswer:
     """Scope `ingest`. Accepted events are durable when the answer is sent; sending them again counts them as duplicates."""
     now = service.clock()

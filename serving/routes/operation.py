@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import APIRouter, Response
 
 from models.deciding import catalogue_fingerprint
@@ -9,7 +11,7 @@ from models.engine import Engine
 from models.errors import KeepwellError
 from serving.answers import CatalogueAnswer, ModelInForce, Readiness
 from serving.auth import Administering, Reading
-from serving.problems import RETRY_SECONDS
+from serving.problems import RETRY_SECONDS, Refusal
 from serving.service import CurrentService
 
 router = APIRouter(tags=["operation"])
@@ -24,20 +26,21 @@ def livez() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready"}})
 def readyz(service: CurrentService, response: Response) -> Readiness:
     """No key. 503 while the store does not answer or no model is in force."""
-    store, model = "answers", ""
-    try:
-        service.store.ping()
-    except KeepwellError as error:
-        store = str(error)
-    try:
-        model = f"version {service.engine().version}"
-    except KeepwellError as error:
-        model = str(error)
-    ready = store == "answers" and model.startswith("version")
+    faults = [_fault_of(service.ping), _fault_of(service.engine)]
+    ready = not any(faults)
     if not ready:
         response.status_code = 503
         response.headers["Retry-After"] = str(RETRY_SECONDS)
-    return Readiness(ready=ready, store=store, model=model)
+    return Readiness(ready=ready, store=faults[0] or "ok", model=faults[1] or "ok")
+
+
+def _fault_of(check: Callable[[], object]) -> str | None:
+    """What a client may be told of why a check failed."""
+    try:
+        check()
+    except KeepwellError as error:
+        return Refusal.of(error).detail
+    return None
 
 
 @router.get("/v1/interventions")

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Header, Response
 
 from serving.answers import BatchAnswer, BatchRow, ScoreAnswer
 from serving.auth import Scoring
-from serving.examples import BATCH_REQUEST, SCORE_REQUEST, batch_examples, score_examples
 from serving.problems import INVALID, CurrentRequestId, Refusal
 from serving.schemas import BatchRequest, Row, ScoreRequest, Text
 from serving.scoring import Outcome, answer_requests
@@ -19,8 +18,8 @@ router = APIRouter(tags=["score"])
 IdempotencyKey = Annotated[Text | None, Header(description="the same as `request_id`; in a batch it names each row by its place")]
 
 
-@router.post("/v1/score", response_model=ScoreAnswer, responses=score_examples(), openapi_extra=SCORE_REQUEST)
-@router.post("/score", response_model=ScoreAnswer, responses=score_examples(), openapi_extra=SCORE_REQUEST, include_in_schema=False)
+@router.post("/v1/score", response_model=ScoreAnswer)
+@router.post("/score", response_model=ScoreAnswer, include_in_schema=False)
 def score(service: CurrentService, holder: Scoring, request: ScoreRequest, idempotency_key: IdempotencyKey = None) -> Response:
     """Scope `score`. In mode `decide` the answer is sent once the decision is durable."""
     named = _named(request, idempotency_key)
@@ -30,7 +29,7 @@ def score(service: CurrentService, holder: Scoring, request: ScoreRequest, idemp
     return Response(outcome, media_type="application/json")
 
 
-@router.post("/v1/score/batch", response_model=BatchAnswer, responses=batch_examples(), openapi_extra=BATCH_REQUEST)
+@router.post("/v1/score/batch", response_model=BatchAnswer)
 def score_batch(
     service: CurrentService, holder: Scoring, request_id: CurrentRequestId, batch: BatchRequest, idempotency_key: IdempotencyKey = None
 ) -> Response:

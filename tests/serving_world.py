@@ -1,0 +1,186 @@
+"""A service over a simulated community: its store, a model trained on its log, and a server on a free port."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from threading import Thread
+
+import httpx2
+import numpy as np
+import pandas as pd
+import polars as pl
+import uvicorn
+import yaml
+
+from models.api_keys import SCOPES, create_key
+from models.community import Community
+from models.engine import Engine
+from models.events import EventLog, event_arrays
+from models.registry import DataDescription, Registry, RunRecord
+from models.simulation import SimulationConfig, simulate
+from models.simulation import World as Simulated
+from models.store import Store
+from models.training import default_test_as_of, train
+from serving.app import create_app
+from serving.settings import Settings
+from tests.planted import community, intervention, signal
+
+CONFIG = SimulationConfig(members=260, days=200, start=date(2025, 1, 1))
+NOW = datetime(2025, 7, 20, 12, tzinfo=UTC)
+DECLARED = community(
+    intervention("coupon", cost=0.01, channels=["wecom", "email"], starting_uplift=0.05, cooldown_days=0),
+    intervention("call", cost=500, channels=["phone"], starting_uplift=0.06, eligibility={"min_churn_probability": 0.2}),
+    signals=[
+        *(signal(name) for name in ("post", "comment", "reaction")),
+        signal("purchase", value="money"),
+        *(signal(name, qualifying=False) for name in ("read", "service")),
+    ],
+    log={
+        "path": "events.parquet",
+        "member": "member_id",
+        "time": "timestamp",
+        "type": "type",
+        "value": "value",
+        "event_id": "event_id",
+        "channel": "channel",
+    },
+    members={"path": "members.parquet", "member": "member_id", "joined": "joined"},
+    touches={"path": "touches.parquet", "member": "member_id", "time": "timestamp", "channel": "channel", "delivered": "delivered"},
+    churn={"horizons_days": [14, 30], "horizon_days": 30},
+    contact_policy={"caps": [{"name": "weekly", "max_contacts": 2, "days": 7}], "quiet_hours": {"start": "22:00", "end": "08:00"}},
+    lifecycle={"service_signals": ["service"]},
+    policy={"exploration": 0, "control_share": 0.1},
+)
+
+
+@dataclass(frozen=True)
+class World:
+    log: EventLog
+    engine: Engine
+    mlflow_uri: str
+
+
+@cache
+def world() -> World:
+    """Simulated, trained, registered and promoted once for each process of the tests."""
+    log = _log()
+    events = event_arrays(log, DECLARED)
+    as_of = default_test_as_of(events, DECLARED)
+    trained = train(events, DECLARED, test_as_of=as_of, trained_at=NOW, rng=np.random.default_rng(1))
+    folder = Path(tempfile.mkdtemp(prefix="keepwell-"))
+    registry = Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
+    record = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [log.events.height]})))
+    registry.register(trained.engine, trained.golden, record)
+    version = registry.promote(None, folder / "cache")
+    return World(log, registry.load(version, folder / "cache"), registry.uri)
+
+
+@cache
+def simulated_world() -> Simulated:
+    return simulate(CONFIG, np.random.default_rng(3))
+
+
+def _log() -> EventLog:
+    simulated = simulated_world()
+    codes = simulated.members.select("member_id").with_row_index("member")
+    joined = pl.col("joined").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    tables = (simulated.events, simulated.touches)
+    events, touches = (table.join(codes, on="member_id").drop("member_id").sort("member", "timestamp") for table in tables)
+    return EventLog(events.cast({"type": pl.Categorical}), simulated.members.select("member_id", joined), touches)
+
+
+class Clock:
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_(self, **time_: float) -> None:
+        self.now += timedelta(**time_)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server under way, and a client with a key of every scope."""
+
+    client: httpx2.Client
+    store: Store
+    clock: Clock
+    settings: Settings
+
+    def score(self, member_id: str, **request: object) -> httpx2.Response:
+        return self.client.post("/v1/score", json={"member_id": member_id, **request})
+
+    def without_key(self) -> httpx2.Client:
+        return httpx2.Client(base_url=self.client.base_url, timeout=30)
+
+
+def write_home(folder: Path, declared: Community = DECLARED) -> Path:
+    """A folder with keepwell.yaml and the place of its state."""
+    (folder / ".keepwell").mkdir(parents=True)
+    content = declared.model_dump(mode="json", exclude_defaults=True)
+    (folder / "keepwell.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    return folder
+
+
+def write_logs(folder: Path) -> None:
+    """The tables that the declaration names."""
+    for name in ("events", "members", "touches"):
+        getattr(simulated_world(), name).write_parquet(folder / f"{name}.parquet")
+
+
+def settings_of(home: Path, **changes: object) -> Settings:
+    return replace(Settings.from_environment({"KEEPWELL_HOME": str(home)}), **changes)
+
+
+@contextmanager
+def serving(home: Path, log: EventLog | None = None, **settings: object) -> Iterator[Running]:
+    """A real server in a thread with the world's model, unless told otherwise; the store holds the log."""
+    chosen, clock = settings_of(home, **{"mlflow_uri": world().mlflow_uri, **settings}), Clock()
+    store = Store.open(chosen.store_url)
+    if log is not None:
+        store.load_log(log)
+    key = create_key(store, "tests", SCOPES, now=NOW)
+    with listening(create_app(chosen, clock=clock)) as url, client_of(url, key) as client:
+        wait_until(lambda: client.get("/readyz").status_code == 200 or chosen.mlflow_uri != world().mlflow_uri)
+        yield Running(client, store, clock, chosen)
+    store.close()
+
+
+def client_of(url: str, key: str) -> httpx2.Client:
+    return httpx2.Client(base_url=url, timeout=30, headers={"Authorization": f"Bearer {key}"})
+
+
+@contextmanager
+def listening(app: object) -> Iterator[str]:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so that asyncio switches the delay off
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
+    thread = Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+    listener.close()
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """A server that does not listen yet counts as not holding."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if holds():
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.05)
+    raise TimeoutError(f"not within {seconds} seconds")

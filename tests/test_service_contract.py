@@ -1,0 +1,350 @@
+"""The contract at the edge: keys, problems, limits, the description of the service."""
+
+import json
+from datetime import timedelta
+
+import httpx2
+import pytest
+from jsonschema import Draft202012Validator
+
+from models.api_keys import create_key, ensure_first_key, holder_of
+from models.errors import InputError
+from models.store import KeyRow, Store
+from serving.app import create_app
+from serving.negotiation import best_media_type
+from serving.problems import PROBLEM_TYPES
+from serving.settings import Settings
+from tests.serving_world import NOW, client_of, listening, serving, settings_of, wait_until, world, write_home
+
+GOOD_EVENT = {"event_id": "a", "member_id": "m0000001", "type": "post", "timestamp": "2025-07-20T09:00:00+00:00"}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with serving(write_home(tmp_path_factory.mktemp("service") / "home"), world().log, max_body_bytes=50_000) as running:
+        yield running
+
+
+def problem(answer, status, name):
+    """The answer is a problem of this type, and complete."""
+    told = answer.json()
+    assert (answer.status_code, told["status"], told["type"]) == (status, status, f"/docs#{name}"), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert told["request_id"] == answer.headers["x-request-id"]
+    assert told["title"]
+    assert told["detail"]
+    return told
+
+
+def post(running, events):
+    answer = running.client.post("/v1/events", json={"events": events})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_without_a_key_nothing_is_answered(running):
+    with running.without_key() as client:
+        answer = client.post("/v1/score", json={"member_id": "m0000001"})
+        problem(answer, 401, "unauthenticated")
+        assert answer.headers["www-authenticate"] == "Bearer"
+        for path in ("/v1/decisions/x", "/v1/members/m0000001/explanation", "/v1/interventions", "/v1/models"):
+            problem(client.get(path), 401, "unauthenticated")
+        problem(client.post("/v1/events", json={"events": []}), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("wrong", ["kw", "kw_abc", "kw__", "kw_ffffffffffff_x", "Bearer", "密钥".encode().decode("latin-1")])
+def test_a_wrong_key_is_refused(running, wrong):
+    with running.without_key() as client:
+        answer = client.get("/v1/models", headers={"Authorization": f"Bearer {wrong}".encode("latin-1")})
+        problem(answer, 401, "unauthenticated")
+
+
+def test_a_key_with_its_last_sign_changed_is_refused(running):
+    secret = running.client.headers["authorization"].removeprefix("Bearer ")
+    other = secret[:-1] + ("A" if secret[-1] != "A" else "B")
+    assert holder_of(running.store, secret) is not None
+    assert holder_of(running.store, other) is None
+
+
+def test_a_key_may_do_what_its_scopes_say(running):
+    allowed = {"score": "/v1/score", "ingest": "/v1/events", "admin": "/v1/models/reload"}
+    bodies = {"score": {"member_id": "m0000001", "mode": "score_only"}, "ingest": {"events": []}, "admin": None}
+    for scope, path in allowed.items():
+        secret = create_key(running.store, f"only {scope}", [scope], now=NOW)
+        with client_of(str(running.client.base_url), secret) as client:
+            assert client.post(path, json=bodies[scope]).status_code == 200
+            if scope != "admin":
+                problem(client.post("/v1/models/reload"), 403, "forbidden")
+                problem(client.get("/v1/models"), 403, "forbidden")
+
+
+def test_the_store_keeps_no_secret(running, tmp_path):
+    secret = create_key(running.store, "quiet", ["read"], now=NOW)
+    token = secret.split("_", 2)[2]
+    row = running.store.key(secret.split("_")[1])
+    assert token not in f"{row}"
+    with pytest.raises(InputError, match="nothing"):
+        create_key(running.store, "odd", ["nothing"], now=NOW)
+    with pytest.raises(InputError, match="no scope"):
+        create_key(running.store, "odd", [], now=NOW)
+
+
+def test_the_first_key_is_made_once(tmp_path):
+    store = Store.open(f"sqlite:///{tmp_path}/keepwell.db")
+    secret = ensure_first_key(store, now=NOW)
+    assert holder_of(store, secret).may("admin")
+    assert ensure_first_key(store, now=NOW) is None
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        ({}, "/member_id", "missing"),
+        ({"member_id": ""}, "/member_id", "string_too_short"),
+        ({"member_id": "m" * 257}, "/member_id", "string_too_long"),
+        ({"member_id": "m\x00"}, "/member_id", "string_pattern_mismatch"),
+        ({"member_id": "m\ud800"}, "/member_id", "string_unicode"),
+        ({"member_id": 5}, "/member_id", "string_type"),
+        ({"member_id": "m", "max_action": 3}, "/max_action", "extra_forbidden"),
+        ({"member_id": "m", "mode": "dream"}, "/mode", "literal_error"),
+        ({"member_id": "m", "max_actions": -1}, "/max_actions", "greater_than_equal"),
+        ({"member_id": "m", "events": [{"type": "post", "timestamp": "2025-07-20T09:00:00"}]}, "/events/0/timestamp", "timezone_aware"),
+        ({"member_id": "m", "context": {"a/b~c": 1}}, "/context/a~1b~0c", "extra_forbidden"),
+    ],
+)
+def test_a_request_that_breaks_the_contract_is_told_where(running, body, pointer, code):
+    content = json.dumps(body)
+    answer = running.client.post("/v1/score", content=content, headers={"Content-Type": "application/json"})
+    told = problem(answer, 422, "invalid-request")
+    assert [(fault["pointer"], fault["code"]) for fault in told["errors"]] == [(pointer, code)]
+
+
+def test_a_number_that_is_none_is_refused(running):
+    content = b'{"member_id": "m", "events": [{"type": "post", "timestamp": "2025-07-20T09:00:00Z", "value": NaN}]}'
+    answer = running.client.post("/v1/score", content=content, headers={"Content-Type": "application/json"})
+    assert problem(answer, 422, "invalid-request")["errors"][0]["pointer"] == "/events/0/value"
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe", b"[" * 40_000])
+def test_a_body_that_is_no_json_is_a_problem_of_the_sender(running, content):
+    answer = running.client.post("/v1/score", content=content, headers={"Content-Type": "application/json"})
+    assert 400 <= answer.status_code < 500
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_another_media_type_is_not_read(running):
+    problem(running.client.post("/v1/score", content=b"member_id=m", headers={"Content-Type": "text/plain"}), 415, "unsupported-media-type")
+    problem(running.client.post("/v1/score", content=b'{"member_id": "m"}'), 415, "unsupported-media-type")
+
+
+def test_a_body_above_the_limit_is_not_read(running):
+    long = {"member_id": "m" * 60_000}
+    problem(running.client.post("/v1/score", json=long), 413, "body-too-large")
+    with running.without_key() as client:
+        problem(client.post("/v1/score", json=long), 413, "body-too-large")
+
+
+def test_a_body_without_a_length_is_counted_as_it_comes(running):
+    answer = running.client.post("/v1/score", content=(b"x" * 1_000 for _ in range(60)), headers={"Content-Type": "application/json"})
+    problem(answer, 413, "body-too-large")
+
+
+def test_too_many_rows_are_refused(running):
+    rows = [{"member_id": f"{i}"} for i in range(1_001)]
+    assert (
+        problem(running.client.post("/v1/score/batch", json={"requests": rows}), 422, "invalid-request")["errors"][0]["code"] == "too_long"
+    )
+    assert (
+        problem(running.client.post("/v1/score/batch", json={"requests": []}), 422, "invalid-request")["errors"][0]["code"] == "too_short"
+    )
+
+
+def test_what_is_not_there_is_a_problem(running):
+    problem(running.client.get("/v1/nowhere"), 404, "not-found")
+    answer = running.client.get("/v1/score")
+    problem(answer, 405, "method-not-allowed")
+    assert answer.headers["allow"] == "POST"
+    problem(running.client.get("/v1/decisions/none"), 404, "unknown-decision")
+    problem(running.score("M0000001"), 404, "unknown-member")
+    told = problem(running.client.get("/v1/members/m0000001/explanation", params={"lang": "fr"}), 422, "invalid-request")
+    assert told["errors"][0]["parameter"] == "query.lang"
+
+
+def test_the_request_id_of_the_client_comes_back(running):
+    assert running.client.get("/livez", headers={"X-Request-ID": "trace-1"}).headers["x-request-id"] == "trace-1"
+    assert running.client.get("/livez", headers={"X-Request-ID": "a b" * 100}).headers["x-request-id"] != "a b" * 100
+
+
+def test_what_goes_wrong_inside_stays_inside(running):
+    running.store.add_key(KeyRow("broken", "broken", "read", "no hexadecimal salt", "digest", 0))
+    with client_of(str(running.client.base_url), "kw_broken_token") as client:
+        answer = client.get("/v1/models")
+    told = problem(answer, 500, "internal-error")
+    assert "hex" not in answer.text
+    assert told["detail"] == "the log of the service tells why, under this request id"
+
+
+def test_events_are_accepted_once(running):
+    assert post(running, [GOOD_EVENT, {**GOOD_EVENT, "event_id": "b"}]) == {"accepted": 2, "duplicate": 0, "rejected": []}
+    assert post(running, [GOOD_EVENT, {**GOOD_EVENT, "event_id": "c"}, GOOD_EVENT]) == {"accepted": 1, "duplicate": 2, "rejected": []}
+    nameless = {key: value for key, value in GOOD_EVENT.items() if key != "event_id"}
+    assert post(running, [nameless])["accepted"] == 1
+    assert post(running, [{**nameless, "timestamp": "2025-07-20T17:00:00+08:00"}])["duplicate"] == 1
+
+
+def test_a_row_that_cannot_be_used_is_refused_and_the_rest_accepted(running):
+    rows = [
+        {**GOOD_EVENT, "event_id": "r0"},
+        {**GOOD_EVENT, "event_id": "r1", "type": "pst"},
+        {**GOOD_EVENT, "event_id": "r2", "timestamp": (NOW + timedelta(seconds=301)).isoformat()},
+        {**GOOD_EVENT, "event_id": "r3", "timestamp": (NOW + timedelta(seconds=299)).isoformat()},
+        {**GOOD_EVENT, "event_id": "r4", "timestamp": "2025-07-20 09:00"},
+        {**GOOD_EVENT, "event_id": "r5", "value": "much"},
+        {"event_id": "r6"},
+        None,
+    ]
+    answer = post(running, rows)
+    assert (answer["accepted"], answer["duplicate"]) == (2, 0)
+    assert [(one["index"], one["code"]) for one in answer["rejected"]] == [
+        (1, "unknown_event_type"),
+        (2, "future_timestamp"),
+        *((index, "invalid_event") for index in (4, 5, 6, 7)),
+    ]
+    assert '"pst"' in answer["rejected"][0]["detail"]
+    assert "/timestamp" in answer["rejected"][2]["detail"]
+
+
+def test_a_new_member_can_be_scored_after_the_first_event(running):
+    assert running.score("小明-1").status_code == 404
+    post(running, [{**GOOD_EVENT, "event_id": "xm", "member_id": "小明-1"}])
+    answer = running.score("小明-1").json()
+    assert answer["member_id"] == "小明-1"
+    assert answer["member"]["stage"] == "new"
+    assert running.client.get("/v1/members/小明-1/explanation", headers={"Accept": "text/html"}).status_code == 200
+
+
+def test_the_description_is_openapi_3_1_and_its_examples_are_true(running):
+    described = running.client.get("/openapi.json").json()
+    assert described["openapi"].startswith("3.1")
+    checked = 0
+    for path in described["paths"].values():
+        for operation in path.values():
+            for body in (operation.get("requestBody", {}), *operation["responses"].values()):
+                for content in body.get("content", {}).values():
+                    schema = {**content["schema"], "components": described["components"]}
+                    Draft202012Validator.check_schema(schema)
+                    if "example" in content and "requests" not in content["example"] and "events" not in content["schema"]:
+                        Draft202012Validator(schema).validate(content["example"])
+                        checked += 1
+    assert checked >= 4
+
+
+def test_every_endpoint_of_the_contract_is_described_with_its_problems(running):
+    described = running.client.get("/openapi.json").json()
+    paths = {f"{method.upper()} {path}" for path, item in described["paths"].items() for method in item}
+    assert paths >= {
+        *("POST /v1/score", "POST /v1/score/batch", "POST /v1/events", "GET /v1/decisions/{decision_id}"),
+        *("GET /v1/members/{member_id}/explanation", "GET /livez", "GET /readyz"),
+        *("GET /v1/interventions", "GET /v1/models", "POST /v1/models/reload"),
+    }
+    assert {kind["name"] for kind in described["x-problem-types"]} == {kind.name for kind in PROBLEM_TYPES}
+    assert all("default" in operation["responses"] for item in described["paths"].values() for operation in item.values())
+
+
+def test_the_answers_are_as_described(running):
+    described = running.client.get("/openapi.json").json()
+
+    def check(name, answer):
+        schema = {"$ref": f"#/components/schemas/{name}", "components": described["components"]}
+        Draft202012Validator(schema).validate(answer.json())
+
+    member_id = world().log.members["member_id"][3]
+    scored = running.score(member_id, include=["reasons", "candidates"])
+    check("ScoreAnswer", scored)
+    check("DecisionTrace", running.client.get(f"/v1/decisions/{scored.json()['decision_id']}"))
+    check("BatchAnswer", running.client.post("/v1/score/batch", json={"requests": [{"member_id": member_id}, {"member_id": "nobody"}]}))
+    check("EventsAnswer", running.client.post("/v1/events", json={"events": [None]}))
+    check("Problem", running.score("nobody"))
+    check("CatalogueAnswer", running.client.get("/v1/interventions"))
+    check("Readiness", running.client.get("/readyz"))
+
+
+def test_the_documentation_asks_for_nothing_from_elsewhere(running):
+    page = running.client.get("/docs")
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    for asset in ("/docs/docs.js", "/docs/docs.css"):
+        assert asset in page.text
+        text = running.client.get(asset).text
+        assert "http://" not in text
+        assert "https://" not in text
+
+
+def test_without_a_model_events_are_taken_and_scores_asked_for_later(tmp_path):
+    home = write_home(tmp_path / "home")
+    with serving(home, world().log, mlflow_uri=f"sqlite:///{tmp_path}/mlflow.db") as running:
+        answer = running.score("m0000001")
+        problem(answer, 503, "no-model")
+        assert int(answer.headers["retry-after"]) > 0
+        ready = running.client.get("/readyz")
+        assert (ready.status_code, ready.json()["ready"], ready.json()["store"]) == (503, False, "ok")
+        assert running.client.get("/livez").status_code == 200
+        assert post(running, [GOOD_EVENT])["accepted"] == 1
+        assert str(tmp_path) not in answer.text + ready.text
+
+
+def test_a_store_that_does_not_answer_is_a_problem_that_passes(tmp_path):
+    with serving(write_home(tmp_path / "home"), world().log, store_seconds=0.2) as running:
+        lock = running.store.engine.raw_connection()
+        lock.driver_connection.execute("BEGIN IMMEDIATE")
+        refused = [running.score("m0000003"), running.client.post("/v1/events", json={"events": [GOOD_EVENT]})]
+        lock.driver_connection.execute("ROLLBACK")
+        lock.close()
+        for answer in refused:
+            problem(answer, 503, "store-unavailable")
+            assert int(answer.headers["retry-after"]) > 0
+        assert post(running, [GOOD_EVENT])["accepted"] == 1
+        assert running.score("m0000003").status_code == 200
+
+
+def test_a_store_that_cannot_be_opened_does_not_stop_the_process(tmp_path):
+    home = write_home(tmp_path / "home")
+    with serving(home, world().log) as running:
+        key = running.client.headers["authorization"]
+    (home / ".keepwell").rename(home / "gone")
+    app = create_app(settings_of(home, mlflow_uri=world().mlflow_uri, model_cache=home / "gone/model-cache"))
+    with listening(app) as url, httpx2.Client(base_url=url, headers={"Authorization": key}) as client:
+        wait_until(lambda: client.get("/readyz").json()["model"] == "ok")
+        problem(client.get("/v1/models"), 503, "store-unavailable")
+        (home / "gone").rename(home / ".keepwell")
+        assert client.get("/v1/models").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("accept", "best"),
+    [
+        ("*/*", "application/json"),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "text/html"),
+        ("text/*", "text/html"),
+        ("application/json;q=0.5, text/html;q=0.4", "application/json"),
+        ("application/json;q=0, */*", "text/html"),
+        ("TEXT/HTML", "text/html"),
+        ("", "application/json"),
+        ("image/png", None),
+        ("text/html;q=x", None),
+    ],
+)
+def test_the_best_offered_media_type_is_chosen(accept, best):
+    assert best_media_type(accept, ["application/json", "text/html"]) == best
+
+
+def test_the_environment_says_where_things_are_and_what_time_it_is(tmp_path):
+    given = Settings.from_environment({"KEEPWELL_HOME": str(tmp_path), "KEEPWELL_AS_OF": "2018-03-01"})
+    assert given.declaration == tmp_path / "keepwell.yaml"
+    assert given.store_url == f"sqlite:///{tmp_path}/.keepwell/keepwell.db"
+    assert given.clock().isoformat() == "2018-03-01T00:00:00+00:00"
+    moved = Settings.from_environment({"KEEPWELL_STORE_URL": "postgresql://db/keepwell", "KEEPWELL_MLFLOW_URI": "http://mlflow"})
+    assert (moved.store_url, moved.mlflow_uri) == ("postgresql://db/keepwell", "http://mlflow")
+    with pytest.raises(InputError, match="yesterday"):
+        Settings.from_environment({"KEEPWELL_AS_OF": "yesterday"})
