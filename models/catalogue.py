@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from models.community import Cap, ContactPolicy, Eligibility, Intervention, Label, Lifecycle, QuietHours, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+Category = Literal["incentive", "content", "social", "recognition", "service"]
+Lever = Literal["reciprocity", "loss_aversion", "scarcity", "curiosity", "competence", "belonging", "status", "care"]
 USUAL_HORIZON_DAYS = 30
 TIER_LABELS = {
     "base": Label(en="base members", zh="基础成员"),
@@ -48,115 +51,144 @@ class Pace:
         return max(self.silent_days + 1, self.horizon_days)
 
 
+@dataclass(frozen=True)
+class Offer:
+    """An intervention before it is paced.
+
+    `uplift` is a belief, a few percentage points at most, worth as much as a trial on `evidence` members. `cooldowns` counts usual
+    cooldowns, 14 days where 30 days of silence are a loss; None is a year.
+    """
+
+    id: str
+    label: Label
+    category: Category
+    lever: Lever
+    channels: tuple[str, ...]
+    cost: float
+    uplift: float
+    evidence: float
+    cooldowns: int | None
+    eligibility: Callable[[Pace], Eligibility]
+
+    def at(self, pace: Pace) -> Intervention:
+        cooldown_days = 365 if self.cooldowns is None else self.cooldowns * pace.days(14, 7, 90)
+        return Intervention(
+            id=self.id,
+            label=self.label,
+            category=self.category,
+            lever=self.lever,
+            channels=self.channels,
+            cost=self.cost,
+            starting_uplift=self.uplift,
+            starting_evidence=self.evidence,
+            cooldown_days=cooldown_days,
+            valid_days=pace.days(7, 2, 30),
+            eligibility=self.eligibility(pace),
+        )
+
+
+OFFERS = (
+    Offer(
+        "welcome_gift",
+        Label(en="Welcome gift", zh="新人礼"),
+        "incentive",
+        "reciprocity",
+        channels=("app_push", "sms"),
+        cost=3.0,
+        uplift=0.02,
+        evidence=500,
+        cooldowns=None,
+        eligibility=lambda pace: Eligibility(max_tenure_days=pace.new_days),
+    ),
+    Offer(
+        "silence_benefit",
+        Label(en="Benefit for quiet members", zh="沉默关怀福利"),
+        "incentive",
+        "loss_aversion",
+        channels=("app_push", "sms"),
+        cost=2.0,
+        uplift=0.015,
+        evidence=800,
+        cooldowns=2,
+        eligibility=lambda pace: Eligibility(stages=("silent", "lost"), min_days_silent=pace.silent_days),
+    ),
+    Offer(
+        "comeback_offer",
+        Label(en="Come-back offer", zh="回归礼遇"),
+        "incentive",
+        "scarcity",
+        channels=("email", "sms"),
+        cost=4.0,
+        uplift=0.02,
+        evidence=500,
+        cooldowns=3,
+        eligibility=lambda pace: Eligibility(tags=("win_back_candidate",), min_days_silent=2 * pace.silent_days),
+    ),
+    Offer(
+        "content_digest",
+        Label(en="Digest of the best content", zh="精选内容周报"),
+        "content",
+        "curiosity",
+        channels=("email", "app_push"),
+        cost=0.05,
+        uplift=0.008,
+        evidence=1500,
+        cooldowns=1,
+        eligibility=lambda pace: Eligibility(min_tenure_days=min(7, pace.new_days)),
+    ),
+    Offer(
+        "question",
+        Label(en="Question to the member", zh="向成员提问"),
+        "social",
+        "competence",
+        channels=("app_push", "group_chat"),
+        cost=0.1,
+        uplift=0.01,
+        evidence=1000,
+        cooldowns=1,
+        eligibility=lambda _: Eligibility(stages=("new", "growing", "active", "stable", "silent")),
+    ),
+    Offer(
+        "group_invitation",
+        Label(en="Invitation to a group event", zh="社群活动邀请"),
+        "social",
+        "belonging",
+        channels=("group_chat", "app_push"),
+        cost=0.5,
+        uplift=0.012,
+        evidence=800,
+        cooldowns=1,
+        eligibility=lambda pace: Eligibility(max_days_silent=pace.lost_days),
+    ),
+    Offer(
+        "recognition_badge",
+        Label(en="Recognition badge", zh="荣誉徽章"),
+        "recognition",
+        "status",
+        channels=("app_push",),
+        cost=0.1,
+        uplift=0.008,
+        evidence=1000,
+        cooldowns=3,
+        eligibility=lambda _: Eligibility(stages=("growing", "active", "stable"), tiers=("active", "KOC", "KOL")),
+    ),
+    Offer(
+        "personal_call",
+        Label(en="Personal call", zh="专人回访"),
+        "service",
+        "care",
+        channels=("phone",),
+        cost=8.0,
+        uplift=0.03,
+        evidence=300,
+        cooldowns=6,
+        eligibility=lambda _: Eligibility(tiers=("KOC", "KOL"), min_churn_probability=0.2),
+    ),
+)
+
+
 def default_interventions(pace: Pace) -> tuple[Intervention, ...]:
-    """Starting uplifts are beliefs, a few percentage points at most, worth as much as a trial on `starting_evidence` members."""
-    cooldown, valid = pace.days(14, 7, 90), pace.days(7, 2, 30)
-    return (
-        Intervention(
-            id="welcome_gift",
-            label=Label(en="Welcome gift", zh="新人礼"),
-            category="incentive",
-            lever="reciprocity",
-            channels=("app_push", "sms"),
-            cost=3.0,
-            starting_uplift=0.02,
-            starting_evidence=500,
-            cooldown_days=365,
-            valid_days=valid,
-            eligibility=Eligibility(max_tenure_days=pace.new_days),
-        ),
-        Intervention(
-            id="silence_benefit",
-            label=Label(en="Benefit for quiet members", zh="沉默关怀福利"),
-            category="incentive",
-            lever="loss_aversion",
-            channels=("app_push", "sms"),
-            cost=2.0,
-            starting_uplift=0.015,
-            starting_evidence=800,
-            cooldown_days=2 * cooldown,
-            valid_days=valid,
-            eligibility=Eligibility(stages=("silent", "lost"), min_days_silent=pace.silent_days),
-        ),
-        Intervention(
-            id="comeback_offer",
-            label=Label(en="Come-back offer", zh="回归礼遇"),
-            category="incentive",
-            lever="scarcity",
-            channels=("email", "sms"),
-            cost=4.0,
-            starting_uplift=0.02,
-            starting_evidence=500,
-            cooldown_days=3 * cooldown,
-            valid_days=valid,
-            eligibility=Eligibility(tags=("win_back_candidate",), min_days_silent=2 * pace.silent_days),
-        ),
-        Intervention(
-            id="content_digest",
-            label=Label(en="Digest of the best content", zh="精选内容周报"),
-            category="content",
-            lever="curiosity",
-            channels=("email", "app_push"),
-            cost=0.05,
-            starting_uplift=0.008,
-            starting_evidence=1500,
-            cooldown_days=cooldown,
-            valid_days=valid,
-            eligibility=Eligibility(min_tenure_days=min(7, pace.new_days)),
-        ),
-        Intervention(
-            id="question",
-            label=Label(en="Question to the member", zh="向成员提问"),
-            category="social",
-            lever="competence",
-            channels=("app_push", "group_chat"),
-            cost=0.1,
-            starting_uplift=0.01,
-            starting_evidence=1000,
-            cooldown_days=cooldown,
-            valid_days=valid,
-            eligibility=Eligibility(stages=("new", "growing", "active", "stable", "silent")),
-        ),
-        Intervention(
-            id="group_invitation",
-            label=Label(en="Invitation to a group event", zh="社群活动邀请"),
-            category="social",
-            lever="belonging",
-            channels=("group_chat", "app_push"),
-            cost=0.5,
-            starting_uplift=0.012,
-            starting_evidence=800,
-            cooldown_days=cooldown,
-            valid_days=valid,
-            eligibility=Eligibility(max_days_silent=pace.lost_days),
-        ),
-        Intervention(
-            id="recognition_badge",
-            label=Label(en="Recognition badge", zh="荣誉徽章"),
-            category="recognition",
-            lever="status",
-            channels=("app_push",),
-            cost=0.1,
-            starting_uplift=0.008,
-            starting_evidence=1000,
-            cooldown_days=3 * cooldown,
-            valid_days=valid,
-            eligibility=Eligibility(stages=("growing", "active", "stable"), tiers=("active", "KOC", "KOL")),
-        ),
-        Intervention(
-            id="personal_call",
-            label=Label(en="Personal call", zh="专人回访"),
-            category="service",
-            lever="care",
-            channels=("phone",),
-            cost=8.0,
-            starting_uplift=0.03,
-            starting_evidence=300,
-            cooldown_days=6 * cooldown,
-            valid_days=valid,
-            eligibility=Eligibility(tiers=("KOC", "KOL"), min_churn_probability=0.2),
-        ),
-    )
+    return tuple(offer.at(pace) for offer in OFFERS)
 
 
 def default_contact_policy() -> ContactPolicy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
@@ -49,7 +50,8 @@ def parse_declaration(text: str, name: str) -> Declaration:
         raise InputError(f"{name} line {text.count(NEWLINE, 0, tab.start()) + 1}: indented with a tab; YAML is indented with spaces")
     node = _compose(text, name)
     lines = dict(_key_lines(node, (), name))
-    content = _content_of(node)
+    with _faults_of_yaml(name):
+        content = _content_of(node)
     try:
         return Declaration(Community.model_validate(content), MappingProxyType(lines))
     except ValidationError as fault:
@@ -92,21 +94,27 @@ def _read(path: Path) -> str:
 
 
 def _compose(text: str, name: str) -> yaml.Node:
-    try:
+    with _faults_of_yaml(name):
         node = yaml.compose(text, Loader=_PlainLoader)
+    if node is None:
+        raise InputError(f"{name} is empty; `keepwell init LOG --member COL --time COL` writes a complete one")
+    if not isinstance(node, yaml.MappingNode):
+        first = text.strip().splitlines()[0][:40]
+        raise InputError(f"{name} line {node.start_mark.line + 1}: must hold keys such as `name:` and `log:`, not {first!r}")
+    return node
+
+
+@contextmanager
+def _faults_of_yaml(name: str) -> Iterator[None]:
+    """PyYAML's errors as one sentence with the line."""
+    try:
+        yield
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
         where = "" if mark is None else f" line {mark.line + 1}"
         raise InputError(f"{name}{where}: not YAML, {fault.problem or fault.context}") from None
     except yaml.YAMLError as fault:
         raise InputError(f"{name}: not YAML, {str(fault).splitlines()[0]}") from None
-    if node is None:
-        raise InputError(f"{name} is empty; `keepwell init LOG --member COL --time COL` writes a complete one")
-    if not isinstance(node, yaml.MappingNode):
-        raise InputError(
-            f"{name} line {node.start_mark.line + 1}: must hold keys such as `name:` and `log:`, not {text.strip().splitlines()[0][:40]!r}"
-        )
-    return node
 
 
 def _key_lines(node: yaml.Node, key: Key, name: str) -> Iterator[tuple[Key, int]]:
@@ -126,11 +134,19 @@ def _key_lines(node: yaml.Node, key: Key, name: str) -> Iterator[tuple[Key, int]
 
 
 def _sentence(fault: ValidationError, content: object, lines: Mapping[Key, int], name: str) -> str:
-    """The fault that stands first in the file, and how many more there are."""
-    faults = sorted(((_line(error, lines), error) for error in fault.errors()), key=lambda pair: pair[0])
-    line, error = faults[0]
+    """An unknown key explains what is missing, so it goes first; then the fault that stands first in the file; and how many more there are.
+
+    A list whose entries are at fault is also called too short: that is left out.
+    """
+    errors = fault.errors()
+    inner = [error for error in errors if not any(_is_above(error["loc"], other["loc"]) for other in errors)]
+    faults = sorted(inner, key=lambda error: (error["type"] != "extra_forbidden", _line(error, lines)))
     more = f" ({len(faults) - 1} more after it)" if len(faults) > 1 else ""
-    return f"{name} line {line}: {_complaint(error, content)}{more}"
+    return f"{name} line {_line(faults[0], lines)}: {_complaint(faults[0], content)}{more}"
+
+
+def _is_above(key: Key, other: Key) -> bool:
+    return len(key) < len(other) and other[: len(key)] == key
 
 
 def _line(error: ErrorDetails, lines: Mapping[Key, int]) -> int:

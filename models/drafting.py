@@ -13,6 +13,7 @@ from models.catalogue import TIER_VALUES, default_tiers
 from models.community import Churn, Label, Signal
 from models.errors import InputError
 from models.event_kinds import Kind, kind_of, signal_names
+from models.log_findings import days_held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ class TypeSeen:
 
 @dataclass(frozen=True)
 class Profile:
-    """What a log holds, types by their frequency; `days` from the first event to the last."""
+    """What a log holds, types by their frequency."""
 
     events: int
     members: int
@@ -52,7 +53,7 @@ class Profile:
 
     @property
     def days(self) -> int:
-        return (self.last - self.first).days
+        return days_held(self.first, self.last)
 
     @classmethod
     def of(cls, rows: pl.DataFrame) -> Self:

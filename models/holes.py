@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from models.events import EventLog
 
 NEIGHBOURS = 8
-LEAST_SPREADS, MOST_SHARE = 5.0, 0.3
+LEAST_SPREADS, MOST_SHARE = 4.5, 0.3
 BUSY_DAY = 5.0
 
 
@@ -31,8 +31,9 @@ def holes(log: EventLog, timezone: str) -> tuple[Hole, ...]:
     """Periods are days, or weeks where a usual day has fewer than 5 events; the first and the last day are not whole and left out.
 
     A period is compared with the 8 before and the 8 after it that are not empty, a day with those of the same day of the week. It is a
-    hole where its 2 sqrt(n + 3/8), whose spread is 1 for Poisson counts (Anscombe 1948), lies 5 robust spreads (1.4826 MAD, at least 1)
-    below their median and n is under 30 % of it. Neighbouring holes are one.
+    hole where n is under 30 % of their median and its 2 sqrt(n + 3/8), whose spread is 1 for Poisson counts (Anscombe 1948), lies 4.5
+    robust spreads below it. That spread is 1.4826 times the median step between neighbours over sqrt 2, at least 1, so that growth and
+    decline do not widen it. Neighbouring holes are one.
     """
     daily = _daily(log, timezone)
     counts = daily["events"].to_numpy().astype(np.float64)[1:-1]
@@ -78,7 +79,7 @@ def _usual(counts: np.ndarray, season: int) -> _Usual:
             near = np.concatenate([filled[max(0, at - NEIGHBOURS) : at], filled[at + (position in filled[at : at + 1]) :][:NEIGHBOURS]])
             if len(near) >= 3:
                 median[position] = np.median(root[near])
-                spread[position] = max(1.0, 1.4826 * np.median(np.abs(root[near] - median[position])))
+                spread[position] = max(1.0, 1.4826 * np.median(np.abs(np.diff(root[near]))) / np.sqrt(2))
     return _Usual((median / 2) ** 2 - 0.375, (median - root) / spread)
 
 

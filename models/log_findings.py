@@ -14,6 +14,7 @@ from models.snapshots import label_churn, last_usable_cut, population
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from models.community import Community, Signal
     from models.events import EventLog
@@ -73,9 +74,14 @@ def _at(line: int | None) -> str:
     return "" if line is None else f" (line {line})"
 
 
+def days_held(first: datetime, last: datetime) -> int:
+    """Days in UTC with the first and the last event among them, both counted."""
+    return (last.date() - first.date()).days + 1
+
+
 def _history(log: EventLog, community: Community, lines: Lines) -> list[Finding]:
     """A horizon needs the log to be three times as long: to look back on, to learn from and to be tested on."""
-    have = (log.last - log.first).days
+    have = days_held(log.first, log.last)
     line = line_of(lines, ("churn", "horizons_days"))
     findings = []
     for days in community.churn.horizons_days:

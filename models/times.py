@@ -16,6 +16,9 @@ EPOCH_UNITS = ((1e8, 1e11, 1e6), (1e11, 1e14, 1e3), (1e14, 1e17, 1.0), (1e17, 1e
 """Bounds of a number of seconds, milli-, micro- and nanoseconds since 1970, and microseconds in each; below 1973 it is no time."""
 
 
+STRAY_SHARE = 0.05
+"""So few times of an order that must be guessed are left unread; more of them stop the reading."""
+
 Clock = Literal["offset", "utc", "community"]
 
 
@@ -71,7 +74,7 @@ class _Part:
 
 
 def _parts(pending: pl.DataFrame, zone: str, name: str) -> list[_Part]:
-    parts = []
+    parts, rows = [], len(pending)
     numbers = pending["text"].str.contains(NUMBER)
     if numbers.any():
         parts += _numbers(pending.filter(numbers), zone)
@@ -82,7 +85,7 @@ def _parts(pending: pl.DataFrame, zone: str, name: str) -> list[_Part]:
         read = _read(pending["text"], form, zone)
         parts.append(_Part(pending.select("row", timestamp=read).drop_nulls(), form.clock == "community"))
         pending = pending.filter(read.is_null()) if read.null_count() else pending.clear()
-    return parts + _day_and_month(pending, zone, name)
+    return parts + _day_and_month(pending, zone, name) if len(pending) > STRAY_SHARE * rows else parts
 
 
 def _joined(parts: list[_Part], height: int) -> Times:

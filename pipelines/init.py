@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import available_timezones
 
 from models.catalogue import Pace, default_contact_policy, default_interventions, default_lifecycle
 from models.community import Community, Language, LogSource, MembersSource, TouchesSource, Value
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from models.drafting import ChurnDraft
 
 MOST_CATEGORIES = 50
+MOST_DAYS = 1825
 SHOWN_TYPES = 40
 
 
@@ -62,6 +65,13 @@ class InitOptions:
             raise InputError("give either --type COL, the column with the event type, or --type-is NAME, the one type of all events")
         if (self.members is None) != (self.joined is None):
             raise InputError("--members FILE and --joined COL go together: the table of members and its column with the date of joining")
+        if self.timezone not in available_timezones():
+            raise InputError(f'--timezone: unknown time zone "{self.timezone}"; use an IANA name such as "Asia/Shanghai" or "UTC"')
+        if not re.fullmatch("[A-Z]{3}", self.currency):
+            raise InputError(f'--currency: "{self.currency}" is no code of three capital letters such as CNY or USD')
+        for option, days in (("--churn-days", self.churn_days), ("--active-days", self.active_days)):
+            if days is not None and not 1 <= days <= MOST_DAYS:
+                raise InputError(f"{option}: {days} must be whole days from 1 to {MOST_DAYS:,}")
 
 
 def initialise(options: InitOptions, console: Console, *, now: datetime) -> Path:

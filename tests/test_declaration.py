@@ -1,0 +1,150 @@
+"""A declaration is read as it is meant, and a fault in it is one sentence with its key, the value, what is allowed and the line."""
+
+from datetime import time
+
+import pytest
+import yaml
+
+from models.declaration import load_community, load_declaration
+from models.errors import InputError
+
+TEXT = """\
+name: readers
+timezone: Asia/Shanghai
+log:
+  path: events.csv
+  member: member
+  time: time
+  type: type
+signals:
+  - name: posts
+    event_types: [post, "on", no]
+    label: {en: posts, zh: 发帖}
+churn:
+  horizons_days: [7, 30]
+  horizon_days: 30
+lifecycle:
+  tiers:
+    - name: base
+      min_contributions: 0
+      value: 1
+      label: {en: base, zh: 基础}
+interventions:
+  - id: question
+    label: {en: Question, zh: 提问}
+    category: social
+    lever: care
+    channels: [push]
+    cost: 1
+    starting_uplift: 0.01
+    starting_evidence: 1000
+contact_policy:
+  quiet_hours: {start: 21:30, end: 08:00}
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def from_text(content):
+        path = tmp_path / "keepwell.yaml"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return load_declaration(path)
+
+    return from_text
+
+
+def changed(old, new):
+    assert old in TEXT
+    return TEXT.replace(old, new, 1)
+
+
+def test_words_and_hours_are_text_as_people_mean_them(load):
+    community = load(TEXT).community
+    assert community.signals[0].event_types == ("post", "on", "no")
+    assert community.contact_policy.quiet_hours.start == time(21, 30)
+    assert community.contact_policy.quiet_hours.end == time(8, 0)
+
+
+def test_every_key_knows_its_line(load):
+    lines = load(TEXT).lines
+    assert lines["log", "time"] == 6
+    assert lines["signals", 0, "event_types", 1] == 10
+    assert lines["interventions", 0, "cost"] == 27
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("horizon_days: 30", "horizon_days: 31", "line 14: churn: horizon_days 31 must be one of horizons_days [7, 30]"),
+        (
+            "horizons_days: [7, 30]",
+            "horizons_days: [30, 7]",
+            "line 13: churn.horizons_days: [30, 7] must be rising whole days without repeats",
+        ),
+        ("  time: time", "  tiem: time", "line 6: log.tiem: unknown key; did you mean time? (1 more after it)"),
+        ("lever: care", "lever: charm", "line 25: interventions.question.lever: \"charm\" is refused: input should be 'reciprocity', "),
+        ("cost: 1", "cost: -1", "line 27: interventions.question.cost: -1 is refused: input should be greater than or equal to 0"),
+        ("cost: 1", "costs: 1", "line 27: interventions.question.costs: unknown key; did you mean cost? (1 more after it)"),
+        (
+            "    category: social",
+            "    category: social\n    colour: red",
+            "line 25: interventions.question.colour: unknown key; allowed are id, label",
+        ),
+        ("name: readers", "name: readers\nlangauge: en", "line 2: langauge: unknown key; did you mean language?"),
+        ("Asia/Shanghai", "Asia/Shangai", 'line 2: timezone: unknown time zone "Asia/Shangai"; use an IANA name'),
+        ('"on", no]', "1]", 'line 10: signals.posts.event_types.2: 1 must be text; write it in quotes, "1"'),
+        ("  type: type", "  type: type\n  type_is: post", "line 3: log: give exactly one of `type`"),
+        ("name: posts", "name: posts\n    name: again", 'line 10: "name" is given again; it stands in line 9 already'),
+        ("  path: events.csv", "\tpath: events.csv", "line 4: indented with a tab; YAML is indented with spaces"),
+        ("label: {en: posts", "label: {en: posts: x", "line 11: not YAML, "),
+        ("    cost: 1\n", "", "line 22: interventions.question.cost is missing"),
+        ("signals:\n", "signals: none\nsingals:\n", "line 9: singals: unknown key; did you mean signals? (1 more after it)"),
+    ],
+)
+def test_a_fault_is_named_with_its_key_and_its_line(load, old, new, sentence):
+    with pytest.raises(InputError) as fault:
+        load(changed(old, new))
+    assert str(fault.value).startswith(f"keepwell.yaml {sentence}")
+    assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "keepwell.yaml is empty; `keepwell init"),
+        ("# only a comment\n", "keepwell.yaml is empty"),
+        ("- a\n- list\n", "keepwell.yaml line 1: must hold keys such as `name:` and `log:`, not '- a'"),
+        ("just words", "keepwell.yaml line 1: must hold keys such as `name:` and `log:`, not 'just words'"),
+        ("name: 中".encode("gb18030"), "keepwell.yaml is not UTF-8 (byte 6); save it as UTF-8"),
+        ("name: !!python/object:os.system x", "keepwell.yaml line 1: not YAML, could not determine a constructor"),
+        ("name: *nothing", "keepwell.yaml line 1: not YAML, found undefined alias"),
+        ("name: \x00", "keepwell.yaml: not YAML, "),
+        ("1: x", "keepwell.yaml line 1: "),
+        ("name: a\n---\nname: b\n", "keepwell.yaml line 2: not YAML, "),
+    ],
+)
+def test_what_is_no_declaration_is_one_clear_sentence(load, content, sentence):
+    with pytest.raises(InputError) as fault:
+        load(content)
+    assert str(fault.value).startswith(sentence)
+    assert "\n" not in str(fault.value)
+
+
+def test_a_missing_file_says_which_command_writes_one(tmp_path):
+    with pytest.raises(InputError, match=r"keepwell.yaml does not exist; `keepwell init"):
+        load_community(tmp_path / "keepwell.yaml")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="folder cannot be read"):
+        load_community(tmp_path / "folder")
+
+
+def test_a_byte_order_mark_makes_no_difference(load):
+    assert load(TEXT.encode("utf-8-sig")).community == load(TEXT).community
+
+
+def test_anchors_may_be_used(load):
+    shared = yaml.safe_load(TEXT)
+    text = TEXT.replace("label: {en: posts, zh: 发帖}", "label: &text {en: posts, zh: 发帖}").replace(
+        "label: {en: base, zh: 基础}", "label: *text"
+    )
+    assert load(text).community.lifecycle.tiers[0].label.en == shared["signals"][0]["label"]["en"]

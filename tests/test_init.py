@@ -1,0 +1,248 @@
+"""`keepwell init` drafts a declaration that loads, fits the log and tells what was seen."""
+
+import io
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from written_logs import NOW, written
+
+from models.catalogue import Pace, default_contact_policy, default_interventions, default_lifecycle, default_tiers
+from models.declaration import load_community, parse_declaration
+from models.declaration_text import declaration_text
+from models.errors import InputError
+from models.event_kinds import kind_of, signal_names
+from pipelines.check import check
+from pipelines.ingest import canonical_log
+from pipelines.init import InitOptions, initialise
+from pipelines.workspace import Workspace
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def init(tmp_path):
+    def drafted(log, member="member", time="time", **options):
+        said = io.StringIO()
+        path = initialise(
+            InitOptions(log, member, time, output=tmp_path / "keepwell.yaml", **options), Console(file=said, width=200), now=NOW
+        )
+        return load_community(path), path.read_text(encoding="utf-8"), said.getvalue()
+
+    return drafted
+
+
+def log_with(folder, kinds, days=300, members=20, value=None):
+    """Every member does each kind of thing every fifth day."""
+    rows = [
+        (f"m{member}", (START + timedelta(days=day, hours=member)).isoformat(), kind, value if kind == "purchase" else None)
+        for kind in kinds
+        for member in range(members)
+        for day in range(0, days, 5)
+    ]
+    path = folder / "events.csv"
+    pl.DataFrame(rows, schema=["member", "time", "type", "amount"], orient="row", infer_schema_length=None).write_csv(path)
+    return path
+
+
+def test_types_become_signals_by_what_their_names_mean(tmp_path, init):
+    log = log_with(tmp_path, ["post", "read", "purchase", "service_contact", "发帖", "any"], value=9.5)
+    community, text, _ = init(log, type="type", value="amount", language="zh")
+    seen = {signal.name: (signal.qualifying, signal.value, signal.label.zh) for signal in community.signals}
+    assert seen == {
+        "post": (True, "none", "post"),
+        "发帖": (True, "none", "发帖"),
+        "read": (False, "none", "阅读"),
+        "purchase": (True, "money", "购买"),
+        "service_contact": (False, "none", "客服联系"),
+        "any_2": (True, "none", "any"),
+    }
+    assert community.value.source == "purchases"
+    assert community.lifecycle.service_signals == ("service_contact",)
+    assert "# In the log: any 1,200, post 1,200, purchase 1,200, read 1,200, service_contact 1,200, 发帖 1,200" in text
+
+
+def test_where_members_only_read_reading_keeps_them(tmp_path, init):
+    community, _, _ = init(log_with(tmp_path, ["read", "page_view"]), type="type")
+    assert [signal.qualifying for signal in community.signals] == [True, True]
+
+
+def test_the_rarest_of_too_many_types_share_a_signal(tmp_path, init):
+    kinds = [f"act{number:02d}" for number in range(40)]
+    community, _, _ = init(log_with(tmp_path, kinds, days=20, members=2), type="type")
+    assert len(community.signals) == 32
+    assert community.signals[-1].name == "other"
+    assert {kind for signal in community.signals for kind in signal.event_types} == set(kinds)
+
+
+def test_a_column_of_free_text_is_no_event_type(tmp_path, init):
+    lines = "".join(f"ann,2025-01-01,words {number}\n" for number in range(1001))
+    with pytest.raises(InputError, match="the type column holds 1,001 different values"):
+        init(written(tmp_path, f"member,time,type\n{lines}"), type="type")
+
+
+def test_horizons_that_the_log_is_too_short_for_are_left_out_and_said(tmp_path, init):
+    community, text, said = init(log_with(tmp_path, ["post"], days=121), type_is="post")
+    assert (community.churn.horizons_days, community.churn.horizon_days) == ((7, 30), 30)
+    assert "horizons of 90 days are left out" in text
+    assert "horizons of 90 days are left out" in said
+
+
+@pytest.mark.parametrize(("days", "horizons"), [(300, (7, 30, 90)), (40, (7,)), (11, (3,))])
+def test_a_log_holds_each_of_its_horizons_three_times(tmp_path, init, days, horizons):
+    community, _, _ = init(log_with(tmp_path, ["post"], days=days), type_is="post")
+    assert community.churn.horizons_days == horizons
+
+
+def test_a_long_horizon_lengthens_windows_lookback_and_pace(tmp_path, init):
+    community, _, _ = init(log_with(tmp_path, ["post"], days=545), type_is="post", churn_days=180, active_days=180)
+    assert community.churn.horizons_days == (180,)
+    assert community.windows_days == (1, 3, 7, 14, 30, 60, 90, 180, 365)
+    assert community.lookback_days == 365
+    assert (community.lifecycle.silent_days, community.lifecycle.lost_days) == (42, 180)
+    assert community.intervention("question").cooldown_days == 84
+
+
+def test_the_end_of_a_contract_is_churn_and_no_signal(tmp_path, init):
+    log = log_with(tmp_path, ["visit", "quit"])
+    community, _, _ = init(log, type="type", contract_event="quit")
+    assert community.churn.contract_event == "quit"
+    assert [signal.name for signal in community.signals] == ["visit"]
+    with pytest.raises(InputError, match='--contract-event: unknown event type "stop"; the log has "quit", "visit"'):
+        init(log, type="type", contract_event="stop", force=True)
+
+
+def test_paths_start_at_the_folder_of_the_declaration(tmp_path, init):
+    (tmp_path / "logs").mkdir()
+    community, _, _ = init(log_with(tmp_path / "logs", ["post"]), type_is="post")
+    assert community.log.path == "logs/events.csv"
+    elsewhere = tmp_path / "a" / "b" / "keepwell.yaml"
+    options = InitOptions(tmp_path / "logs" / "events.csv", "member", "time", type_is="post", output=elsewhere)
+    initialise(options, Console(file=io.StringIO()), now=NOW)
+    assert load_community(elsewhere).log.path == "../../logs/events.csv"
+    assert canonical_log(Workspace.find(elsewhere), load_community(elsewhere), now=NOW).members.height == 20
+
+
+def test_a_declaration_is_not_written_over_unless_forced(tmp_path, init):
+    log = log_with(tmp_path, ["post"])
+    init(log, type_is="post")
+    with pytest.raises(InputError, match="exists; give --force"):
+        init(log, type_is="post")
+    init(log, type_is="post", force=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({}, "give either --type COL"),
+        ({"type": "type", "type_is": "post"}, "give either --type COL"),
+        ({"type_is": "post", "joined": "joined"}, "--members FILE and --joined COL go together"),
+        ({"type_is": "post", "timezone": "Mars"}, '--timezone: unknown time zone "Mars"'),
+        ({"type_is": "post", "churn_days": 0}, "--churn-days: 0 must be whole days from 1"),
+        ({"type_is": "post", "currency": "yuan"}, '--currency: "yuan" is no code'),
+        ({"type_is": "post", "value": "price"}, 'log.value: no column "price"'),
+    ],
+)
+def test_options_that_cannot_be_used_are_one_clear_sentence(tmp_path, init, options, sentence):
+    with pytest.raises(InputError, match=sentence) as fault:
+        init(log_with(tmp_path, ["post"]), **options)
+    assert "\n" not in str(fault.value)
+    assert not (tmp_path / "keepwell.yaml").exists()
+
+
+@pytest.mark.parametrize("content", ["member,time\nann,2025-03-01\n", "会员,时间\n张三,2025-03-01\n"])
+def test_a_log_of_one_event_is_drafted(tmp_path, init, content):
+    member, time = content.splitlines()[0].split(",")
+    community, _, _ = init(written(tmp_path, content), member, time, type_is="post")
+    assert community.churn.horizons_days == (1,)
+
+
+def test_members_and_touches_are_declared_with_the_columns_they_have(tmp_path, init):
+    log = log_with(tmp_path, ["post"])
+    ids = [f"m{number}" for number in range(20)]
+    joined = [START.isoformat()] * 20
+    pl.DataFrame({"member": ids, "joined": joined, "city": ["Bern", "Rom"] * 10, "fixed": ["x"] * 20}).write_csv(tmp_path / "members.csv")
+    written(tmp_path, "member,timestamp,intervention,delivered,propensity_none\nm1,2025-02-01,none,no,1\n", "touches.csv")
+    community, text, _ = init(log, type_is="post", members=tmp_path / "members.csv", joined="joined", touches=tmp_path / "touches.csv")
+    assert community.members.attributes == ("city",)
+    assert 'left out, as they hold one value, dates or free text: "fixed"' in text
+    assert (community.touches.time, community.touches.delivered, community.touches.propensity_prefix) == (
+        "timestamp",
+        "delivered",
+        "propensity_",
+    )
+
+
+def test_the_draft_of_the_purchases_of_cdnow_fits_them(shared_data, init):
+    log = shared_data / "cdnow" / "cdnow_master.csv.gz"
+    community, text, _ = init(log, "customer_id", "date", type_is="purchase", value="amount", churn_days=180, active_days=180)
+    assert "Seen: 69,659 events of 23,570 members, 1997-01-01 to 1998-06-30; 0 rows that cannot be used" in text
+    assert (community.signals[0].value, community.value.source, community.value.value_days) == ("money", "purchases", 180)
+
+
+def test_the_draft_for_the_spanish_newcomers_leaves_out_what_was_measured_at_the_end(shared_data, init, tmp_path):
+    folder = shared_data / "wikipedia_newcomers_es"
+    options = {"members": folder / "members_es.csv.gz", "joined": "registered", "churn_days": 28, "active_days": 28}
+    community, text, said = init(folder / "edits_es.csv.gz", "member_id", "time", type_is="edit", **options)
+    assert community.members.attributes == ()
+    assert 'column "edit_count_at_query" was measured at the end' in text
+    assert 'column "edit_count_at_query" was measured at the end' in said
+    assert check(Workspace.find(tmp_path), Console(file=io.StringIO()), now=NOW) == 0
+
+
+@given(st.integers(1, 3650))
+def test_the_catalogue_fits_every_pace(horizon):
+    pace = Pace(horizon)
+    assert len(default_interventions(pace)) >= 8
+    lifecycle = default_lifecycle(pace, default_tiers([1, 1, 50]))
+    assert lifecycle.silent_days < lifecycle.lost_days
+    assert [tier.min_contributions for tier in lifecycle.tiers] == [0, 1, 2, 50]
+
+
+def test_starting_uplifts_are_modest_and_cover_every_category_and_the_levers_named():
+    catalogue = default_interventions(Pace(30))
+    assert all(0.005 <= intervention.starting_uplift <= 0.03 for intervention in catalogue)
+    assert {intervention.category for intervention in catalogue} == {"incentive", "content", "social", "recognition", "service"}
+    assert len({intervention.lever for intervention in catalogue}) == 8
+    assert {cap.channel for cap in default_contact_policy().caps} <= {"any", *(name for one in catalogue for name in one.channels)}
+
+
+def test_a_declaration_written_as_text_is_read_back_the_same(tmp_path, init):
+    community, text, _ = init(log_with(tmp_path, ["post", "no", "on", "1"]), type="type")
+    assert parse_declaration(text, "keepwell.yaml").community == community
+    assert parse_declaration(declaration_text(community, {}), "again").community == community
+    assert all(len(line) <= 160 for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("thread_reply", "act"),
+        ("readArticle", "passive"),
+        ("thread", "act"),
+        ("PageView", "passive"),
+        ("order_paid", "purchase"),
+        ("refund", "service"),
+        ("cancel_subscription", "leaving"),
+        ("浏览商品", "passive"),
+        ("product_rating", "rating"),
+        ("quack", "act"),
+    ],
+)
+def test_names_of_types_are_understood_by_their_words(name, role):
+    assert kind_of(name).role == role
+
+
+def test_signal_names_can_begin_the_name_of_a_feature():
+    assert signal_names(["any", "touch", "a b", "a:b", "", "点赞", "x" * 100]) == [
+        "any_2",
+        "touch_2",
+        "a_b",
+        "a_b_2",
+        "event",
+        "点赞",
+        "x" * 40,
+    ]

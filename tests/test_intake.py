@@ -1,0 +1,273 @@
+"""Every row of a log is accepted, or kept whole with its line and the reason; a log that cannot be read is one clear sentence."""
+
+import gzip
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from written_logs import NOW, declared, read, written
+
+from models.errors import InputError
+from models.events import event_arrays
+from models.intake import read_log
+
+DAY = datetime(2025, 3, 1, tzinfo=UTC)
+TYPED = {"log": {"type": "type", "value": "value", "event_id": "id"}}
+PLAIN = "member,time\nann,2025-03-01\nbob,2025-03-02\n"
+
+
+def members(intake):
+    return intake.log.members["member_id"].to_list()
+
+
+def rows(intake):
+    ids = intake.log.members["member_id"]
+    return [(ids[member], at) for member, at in intake.log.events.select("member", "timestamp").iter_rows()]
+
+
+def reasons(intake):
+    return dict(intake.rejected.select("line", "reason").iter_rows())
+
+
+def test_events_are_sorted_by_member_and_then_by_time(tmp_path):
+    found = rows(read(tmp_path, "member,time\nbob,2025-03-02\nann,2025-03-03\nbob,2025-03-01\n"))
+    assert found == [("ann", DAY.replace(day=3)), ("bob", DAY), ("bob", DAY.replace(day=2))]
+
+
+def test_rows_that_cannot_be_used_are_kept_whole_with_their_line_and_reason(tmp_path):
+    text = (
+        "id,member,time,type,value,note\n"
+        "1,ann,2025-03-01,post,,fine\n"
+        "2,,2025-03-01,post,,lost\n"
+        "3,bob,yesterday,post,,\n"
+        "4,bob,,post,,\n"
+        "5,bob,2027-01-01,post,,\n"
+        "6,bob,2025-03-01,,,\n"
+        "7,bob,2025-03-01,post,ten,\n"
+        "1,bob,2025-03-01,post,10,again\n"
+        "8,bob,2025-03-01,post,12.50,fine\n"
+    )
+    intake = read(tmp_path, text, **TYPED)
+    assert reasons(intake) == {
+        3: "no member",
+        4: 'time "yesterday" cannot be read',
+        5: "no time",
+        6: 'time "2027-01-01" is in the future',
+        7: "no event type",
+        8: 'value "ten" is not a number',
+        9: 'event id "1" was given before',
+    }
+    assert intake.rejected.row(0)[2:] == ("2", None, "2025-03-01", "post", None, "lost")
+    assert intake.log.events["value"].to_list() == [None, 12.5]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["ann", "bob", "", "NULL"]), st.sampled_from(["2025-03-01", "1740787200", "?", "2031-01-01", ""])),
+        max_size=30,
+    )
+)
+def test_accepted_and_rejected_rows_are_all_rows(tmp_path_factory, lines):
+    folder = tmp_path_factory.mktemp("log")
+    text = "member,time\nann,2025-01-01\n" + "".join(f"{member},{time}\n" for member, time in lines)
+    intake = read(folder, text)
+    assert intake.log.events.height + intake.rejected.height == 1 + len(lines)
+    assert len({*intake.rejected["line"]}) == intake.rejected.height
+
+
+def test_a_row_with_too_many_fields_is_rejected_whole_and_one_with_too_few_lacks_the_last(tmp_path):
+    intake = read(tmp_path, "member,time,note\nann,2025-03-01\nbob,2025-03-02,a,b,c\ncid,2025-03-03,x\n")
+    assert members(intake) == ["ann", "cid"]
+    assert intake.rejected.row(0) == (3, "the row has more fields than the header", "bob", "2025-03-02", "a", "b,c")
+
+
+def test_lines_are_those_of_the_file_also_after_quoted_line_ends_and_blank_lines(tmp_path):
+    intake = read(tmp_path, 'member,time,note\nann,2025-03-01,"two\nlines"\n\nbob,never,\ncid,2025-03-03,\n')
+    assert reasons(intake) == {5: 'time "never" cannot be read'}
+    assert members(intake) == ["ann", "cid"]
+
+
+def test_columns_of_the_log_may_be_called_line_and_reason(tmp_path):
+    intake = read(tmp_path, "member,time,line,reason\nann,2025-03-01,1,x\nbob,never,2,y\n")
+    assert intake.rejected.to_dicts() == [
+        {"line_": 3, "reason_": 'time "never" cannot be read', "member": "bob", "time": "never", "line": "2", "reason": "y"}
+    ]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_other_separators_are_recognised(tmp_path, separator):
+    assert members(read(tmp_path, PLAIN.replace(",", separator))) == ["ann", "bob"]
+
+
+def test_a_semicolon_file_may_write_decimal_commas(tmp_path):
+    intake = read(tmp_path, "member;time;value\nann;2025-03-01;12,50\n", log={"value": "value"})
+    assert intake.log.events["value"].to_list() == [12.5]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PLAIN.encode("utf-8-sig"),
+        PLAIN.encode("utf-16"),
+        PLAIN.replace("\n", "\r\n").encode(),
+        PLAIN.replace("\n", "\r").encode(),
+        PLAIN.rstrip().encode(),
+        (PLAIN + "\n\n").encode(),
+        PLAIN.replace("member,time", " member , time").encode(),
+    ],
+    ids=["byte order mark", "utf-16", "crlf", "cr", "no last line end", "blank lines at the end", "spaces in the header"],
+)
+def test_the_ways_in_which_programs_write_csv_make_no_difference(tmp_path, content):
+    assert members(read(tmp_path, content)) == ["ann", "bob"]
+
+
+def test_what_a_file_holds_decides_and_not_its_name(tmp_path):
+    assert members(read(tmp_path, gzip.compress(PLAIN.encode()), "packed.csv")) == ["ann", "bob"]
+    assert members(read(tmp_path, PLAIN, "plain.csv.gz")) == ["ann", "bob"]
+    two_parts = gzip.compress(PLAIN.encode()) + gzip.compress(b"cid,2025-03-03\n")
+    assert members(read(tmp_path, two_parts, "parts.csv.gz")) == ["ann", "bob", "cid"]
+
+
+def test_parquet_and_a_folder_of_parquet_give_the_same_log(tmp_path):
+    table = pl.DataFrame({"member": ["bob", "ann", "ann"], "time": [datetime(2025, 3, day, tzinfo=UTC) for day in (3, 2, 1)]})
+    table.write_parquet(tmp_path / "one.parquet")
+    (tmp_path / "parts" / "day=1").mkdir(parents=True)
+    table[:1].with_columns(pl.col("time").dt.cast_time_unit("ms")).write_parquet(tmp_path / "parts" / "day=1" / "a.parquet")
+    table[1:].write_parquet(tmp_path / "parts" / "b.parquet")
+    one, parts = (read_log(declared(name), tmp_path, now=NOW).log for name in ("one.parquet", "parts"))
+    assert one.events.equals(parts.events)
+    assert one.members.equals(parts.members)
+
+
+def test_a_row_of_parquet_is_rejected_under_its_number(tmp_path):
+    table = pl.DataFrame({"member": ["ann", None, "bob"], "time": [DAY, DAY, None], "tags": [["a"], ["b"], ["c"]]})
+    table.write_parquet(tmp_path / "events.parquet")
+    assert reasons(read_log(declared("events.parquet"), tmp_path, now=NOW)) == {2: "no member", 3: "no time"}
+
+
+def test_member_ids_are_text_with_their_leading_zeros(tmp_path):
+    assert members(read(tmp_path, "member,time\n007,2025-03-01\n7,2025-03-01\n")) == ["007", "7"]
+    pl.DataFrame({"member": [7.0, 12.0], "time": [DAY, DAY]}).write_parquet(tmp_path / "numbers.parquet")
+    assert members(read_log(declared("numbers.parquet"), tmp_path, now=NOW)) == ["12", "7"]
+
+
+def test_chinese_columns_names_and_types_work(tmp_path):
+    intake = read(
+        tmp_path,
+        "会员,时间,行为,金额\n张三,2025年3月1日 08:00,购买,12.5\n李四,2025-03-02,发帖,\n",
+        "日志.csv",
+        log={"member": "会员", "time": "时间", "type": "行为", "value": "金额"},
+        timezone="Asia/Shanghai",
+        signals=[{"name": "购买", "event_types": ["购买"], "value": "money", "label": {"en": "purchases", "zh": "购买"}}],
+    )
+    assert rows(intake) == [("张三", DAY), ("李四", datetime(2025, 3, 1, 16, tzinfo=UTC))]
+    assert intake.log.events["type"].cast(pl.String).to_list() == ["购买", "发帖"]
+
+
+def test_a_log_of_one_event_is_read(tmp_path):
+    intake = read(tmp_path, "member,time\nann,2025-03-01\n")
+    assert event_arrays(intake.log, declared("events.csv")).n_members == 1
+
+
+def test_a_member_with_a_hundred_thousand_events_is_one_member(tmp_path):
+    lines = "".join(f"ann,{1_740_000_000 + 60 * minute}\n" for minute in range(100_000))
+    intake = read(tmp_path, f"member,time\n{lines}bob,1740000000\n")
+    assert intake.log.events.height == 100_001
+    assert event_arrays(intake.log, declared("events.csv")).offsets.tolist() == [0, 100_000, 100_001]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty; it needs a header and at least one row"),
+        (b"\n\n", "is empty"),
+        (b"member,time\n", "has a header but no rows"),
+        (b"member,when\nann,2025-03-01\n", 'log.time: no column "time" in events.csv; it has "member", "when"'),
+        (b"member,time,time\nann,2025-03-01,x\n", 'the header names column "time" more than once'),
+        ("member,time\n张三,2025-03-01\n".encode("gb18030"), "is not UTF-8; save it as UTF-8"),
+        (gzip.compress(PLAIN.encode())[:-10], "is damaged gzip"),
+        (gzip.compress(PLAIN.encode()) + b"cid,2025-03-03\n", "is damaged gzip"),
+        (b"PAR1 and then nothing", "cannot be read as Parquet"),
+        (b'member,time\nann,2025-03-01\n"bob,2025-03-02\ncid,2025-03-03\n', "line 3: a quotation mark opens here and is never closed"),
+        (
+            b"member,time\nann,soon\nbob,later\n",
+            r'none of its 2 rows can be used; 2 of 2 rows rejected: time "soon" cannot be read \(line 2\)',
+        ),
+        (b"member,time\nann,03.04.2025\n", "may be day-month-year or month-day-year"),
+        (b"just some words\nand more of them\n", 'log.member: no column "member"'),
+    ],
+)
+def test_a_log_that_cannot_be_read_is_one_clear_sentence(tmp_path, content, sentence):
+    with pytest.raises(InputError, match=sentence) as fault:
+        read(tmp_path, content)
+    assert "\n" not in str(fault.value)
+
+
+def test_a_path_that_leads_nowhere_or_to_an_empty_folder_says_so(tmp_path):
+    with pytest.raises(InputError, match=r"missing.csv does not exist"):
+        read_log(declared("missing.csv"), tmp_path, now=NOW)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"holds no .parquet file"):
+        read_log(declared("empty"), tmp_path, now=NOW)
+
+
+MEMBERS = {"path": "members.csv", "member": "member", "joined": "joined", "attributes": ["city"]}
+
+
+def test_a_member_joins_when_the_table_says_so_and_else_at_the_first_event(tmp_path):
+    written(tmp_path, "member,joined,city\nann,2025-01-05,Bern\nidle,2025-01-06,Rom\nann,2024-01-01,Ulm\nnobody,,\n", "members.csv")
+    intake = read(tmp_path, PLAIN, members=MEMBERS)
+    assert intake.log.members.rows() == [
+        ("ann", datetime(2025, 1, 5, tzinfo=UTC), "Bern"),
+        ("bob", DAY.replace(day=2), None),
+        ("idle", datetime(2025, 1, 6, tzinfo=UTC), "Rom"),
+    ]
+    assert intake.rejected_members["reason"].to_list() == ['member "ann" has a row already', "neither a join time nor an event"]
+
+
+def test_an_unreadable_join_time_falls_back_on_the_first_event_and_keeps_the_row(tmp_path):
+    written(tmp_path, "member,joined,city\nann,long ago,Bern\nbob,2031-01-01,Rom\n", "members.csv")
+    with pytest.raises(InputError, match=r'none of its 2 rows can be used; .* join time "long ago" cannot be read'):
+        read(tmp_path, PLAIN, members=MEMBERS)
+    written(tmp_path, "member,joined,city\nann,long ago,Bern\nbob,2025-01-01,Rom\n", "members.csv")
+    intake = read(tmp_path, PLAIN, members=MEMBERS)
+    assert intake.log.members["joined"].to_list() == [DAY, datetime(2025, 1, 1, tzinfo=UTC)]
+    assert intake.rejected_members.row(0) == (2, 'join time "long ago" cannot be read', "ann", "long ago", "Bern")
+
+
+TOUCHES = {"path": "touches.csv", "member": "member", "time": "time", "delivered": "delivered", "propensity_prefix": "p_"}
+
+
+def test_touches_are_read_with_their_propensities(tmp_path):
+    text = (
+        "member,time,intervention,delivered,p_none,p_question\n"
+        "bob,2025-03-05,question,yes,0.4,0.6\n"
+        "ann,2025-03-04,none,no,0.5,0.5\n"
+        "eve,2025-03-04,none,no,0.5,0.5\n"
+        "bob,2025-03-06,question,maybe,0.4,0.6\n"
+        "bob,2025-03-06,question,1,40,60\n"
+        "bob,2025-03-06,,1,0.4,0.6\n"
+    )
+    written(tmp_path, text, "touches.csv")
+    intake = read(tmp_path, PLAIN, touches=TOUCHES)
+    assert intake.log.touches.columns == [
+        "member",
+        "timestamp",
+        "intervention",
+        "channel",
+        "delivered",
+        "propensity_none",
+        "propensity_question",
+    ]
+    assert [(row[0], *row[2:]) for row in intake.log.touches.iter_rows()] == [
+        (0, "none", None, False, 0.5, 0.5),
+        (1, "question", None, True, 0.4, 0.6),
+    ]
+    assert intake.rejected_touches["reason"].to_list() == [
+        'member "eve" is neither in the log nor among the members',
+        'delivered "maybe" is neither yes nor no',
+        'propensity "40" is no probability',
+        "no intervention",
+    ]

@@ -1,0 +1,174 @@
+"""What a log lacks is said with what there is and what is needed: types, history, outcomes, repeats, holes."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from written_logs import NOW, read, written
+
+from models.declaration import load_declaration
+from models.events import EventLog
+from models.holes import holes
+from models.intake import read_log
+
+START = datetime(2025, 1, 6, tzinfo=UTC)
+
+
+def found(intake, word):
+    return [finding for finding in intake.findings if word in finding.message]
+
+
+def weekly(members, weeks, leavers=()):
+    """Everybody posts once a week; leavers only in the first half."""
+    lines = [
+        f"{member},{(START + timedelta(days=7 * week, hours=number)).isoformat()}\n"
+        for number, member in enumerate(members)
+        for week in range(weeks if member not in leavers else weeks // 2)
+    ]
+    return "member,time\n" + "".join(lines)
+
+
+def log_of(counts, zone="UTC"):
+    """A log with so many events on each day."""
+    at = [START + timedelta(days=day, minutes=minute) for day, count in enumerate(counts) for minute in range(int(count))]
+    events = pl.DataFrame({"member": np.zeros(len(at), np.uint32), "timestamp": pl.Series(at).cast(pl.Datetime("us", "UTC"))})
+    return EventLog(events, pl.DataFrame({"member_id": ["ann"]}))
+
+
+def test_a_misspelt_event_type_is_named_with_what_the_log_has_and_the_line(tmp_path):
+    written(tmp_path, "member,time,type\nann,2025-03-01,post\nann,2025-03-02,comment\nann,2025-03-02,post\n")
+    text = """\
+name: test
+log: {path: events.csv, member: member, time: time, type: type}
+signals:
+  - name: posts
+    label: {en: posts, zh: 发帖}
+    event_types:
+      - pst
+lifecycle: {tiers: [{name: base, min_contributions: 0, value: 1, label: {en: base, zh: 基础}}]}
+interventions:
+  - {id: q, label: {en: q, zh: 问}, category: social, lever: care, channels: [push], cost: 1, starting_uplift: 0, starting_evidence: 9}
+"""
+    path = written(tmp_path, text, "keepwell.yaml")
+    declaration = load_declaration(path)
+    intake = read_log(declaration.community, tmp_path, now=NOW, lines=declaration.lines)
+    (finding,) = found(intake, "pst")
+    assert finding.message == 'signals.posts: unknown event type "pst"; the log has "post", "comment" (line 7)'
+    assert (finding.level, finding.line) == ("error", 7)
+    assert found(intake, "no signal counts the event types")[0].message.endswith('"post" (2), "comment" (1)')
+
+
+def test_one_of_several_names_that_does_not_occur_is_a_warning(tmp_path):
+    signals = [{"name": "posts", "event_types": ["post", "topic"], "label": {"en": "posts", "zh": "发帖"}}]
+    (finding,) = found(read(tmp_path, weekly("ab", 30), signals=signals), "topic")
+    assert finding.level == "warning"
+
+
+def test_a_history_too_short_for_a_horizon_says_what_there_is_and_what_is_needed(tmp_path):
+    intake = read(tmp_path, weekly("abc", 12))
+    messages = {finding.message: finding.level for finding in found(intake, "history")}
+    assert messages == {
+        "too short a history for a horizon of 30 days: have 78 days, need 90": "warning",
+        "too short a history for a horizon of 90 days: have 78 days, need 270": "warning",
+    }
+    assert found(read(tmp_path, weekly("abc", 8)), "30 days: have 50 days, need 90")[0].level == "error"
+
+
+def test_too_few_churned_or_retained_members_are_counted_at_the_last_usable_day(tmp_path):
+    stayers, leavers = [f"s{k}" for k in range(40)], [f"l{k}" for k in range(15)]
+    intake = read(tmp_path, weekly(stayers, 30), churn={"horizons_days": [30], "active_days": 60})
+    assert [finding.level for finding in found(intake, "too few churned members: have 0 of 40 active at 2025-06-")] == ["error"]
+    churn = {"horizons_days": [30], "active_days": 150}
+    (finding,) = found(read(tmp_path, weekly(stayers + leavers, 30, leavers), churn=churn, lookback_days=365), "too few")
+    assert finding.message.startswith("too few churned members: have 15 of 55 active at")
+    assert finding.level == "warning"
+
+
+def test_enough_of_both_outcomes_is_no_finding(tmp_path):
+    stayers, leavers = [f"s{k}" for k in range(110)], [f"l{k}" for k in range(110)]
+    churn = {"horizons_days": [30], "active_days": 150}
+    assert not found(read(tmp_path, weekly(stayers + leavers, 30, leavers), churn=churn), "too few")
+
+
+def test_repeated_events_are_kept_and_told(tmp_path):
+    dates = read(tmp_path, "member,time,value\n" + "ann,2025-03-01,5\n" * 3 + "ann,2025-03-01,6\n", log={"value": "value"})
+    (finding,) = found(dates, "equal another one")
+    assert (finding.level, finding.message[:15]) == ("advice", "2 of 4 events e")
+    assert dates.log.events.height == 4
+    assert found(read(tmp_path, "member,time\n" + "ann,2025-03-01 18:30:05\n" * 2), "equal another one")[0].level == "warning"
+
+
+def test_rejected_rows_are_an_error_where_they_are_many(tmp_path):
+    few = read(tmp_path, weekly("abcd", 30) + "eve,soon\n")
+    assert [(finding.level, finding.line) for finding in found(few, "rejected")] == [("warning", 122)]
+    many = read(tmp_path, weekly("ab", 5) + "eve,soon\n" * 2)
+    assert [(finding.level, finding.line) for finding in found(many, "rejected")] == [("error", 12)]
+
+
+def test_times_with_and_without_offset_in_one_column_are_told(tmp_path):
+    intake = read(tmp_path, "member,time\nann,2025-03-01T10:00:00Z\nann,2025-03-01 18:30\n", timezone="Asia/Shanghai")
+    (finding,) = found(intake, "1 of 2 times have no offset")
+    assert (finding.line, finding.what_to_do[:49]) == (3, "those without are read by the clock of Asia/Shang")
+    assert intake.log.events["timestamp"].to_list()[1] == datetime(2025, 3, 1, 10, 30, tzinfo=UTC)
+
+
+def test_columns_that_are_not_read_and_old_times_are_told(tmp_path):
+    intake = read(tmp_path, "member,time,colour\nann,1970-01-01,red\nann,2025-03-01,blue\n")
+    assert found(intake, 'columns that are not read: "colour"')
+    assert found(intake, "1 events lie before 1990, the first at 1970-01-01")
+
+
+def test_members_and_events_that_do_not_meet_are_told(tmp_path):
+    written(tmp_path, "member,joined\nann,2025-03-05\nidle,2025-01-01\n", "members.csv")
+    source = {"path": "members.csv", "member": "member", "joined": "joined"}
+    intake = read(tmp_path, "member,time\nann,2025-03-01\nbob,2025-03-01\n", members=source)
+    assert found(intake, "1 of 2 members have no event")
+    assert found(intake, "1 of 2 members with events are not in members.csv")
+    assert found(intake, 'events before they joined, such as "ann": 2025-03-01 00:00, joined 2025-03-05 00:00 UTC')
+
+
+def test_an_intervention_of_the_touches_that_is_not_declared_is_told(tmp_path):
+    written(tmp_path, "member,time,intervention\nann,2025-03-02,gift\nann,2025-03-02,none\n", "touches.csv")
+    intake = read(tmp_path, "member,time\nann,2025-03-01\n", touches={"path": "touches.csv", "member": "member", "time": "time"})
+    assert found(intake, '1 interventions are not in the catalogue: "gift"')
+
+
+@pytest.fixture
+def busy(rng):
+    """Two hundred days with twice as many events at weekends and a slow decline."""
+    day = np.arange(200)
+    return rng.poisson(np.where(day % 7 >= 5, 80, 40) * np.exp(-day / 150))
+
+
+def test_a_log_without_holes_has_none_whatever_its_weeks_and_its_decline(busy):
+    assert holes(log_of(busy), "UTC") == ()
+
+
+@pytest.mark.parametrize(("first", "days", "left"), [(100, 1, 0), (100, 1, 2), (60, 5, 0), (40, 70, 0), (150, 3, 0)])
+def test_a_planted_hole_is_found_with_its_days(busy, first, days, left):
+    busy[first : first + days] = left
+    (hole,) = holes(log_of(busy), "UTC")
+    assert (hole.first, hole.last) == (date(2025, 1, 6) + timedelta(days=first), date(2025, 1, 6) + timedelta(days=first + days - 1))
+    assert hole.found == left * days
+
+
+def test_holes_of_sparse_logs_are_sought_by_the_week(rng):
+    counts = rng.poisson(3, 300)
+    assert holes(log_of(counts), "UTC") == ()
+    counts[99:120] = 0
+    (hole,) = holes(log_of(counts), "UTC")
+    assert hole.first <= date(2025, 1, 6) + timedelta(days=103)
+    assert hole.last >= date(2025, 1, 6) + timedelta(days=115)
+
+
+@pytest.mark.parametrize("counts", [[1], [5, 5], [100, 0, 100], [1, *[0] * 400, 1]])
+def test_a_log_too_short_or_too_empty_to_tell_has_no_holes(counts):
+    assert holes(log_of(counts), "UTC") == ()
+
+
+def test_a_hole_is_a_warning_with_its_span(tmp_path):
+    posts = [START + timedelta(hours=hour) for hour in range(24 * 90) if not 30 <= hour // 24 < 34]
+    intake = read(tmp_path, "member,time\n" + "".join(f"ann,{at.isoformat()}\n" for at in posts))
+    (finding,) = found(intake, "a hole")
+    assert finding.message == "a hole from 2025-02-05 to 2025-02-08: 0 events where about 96 are usual"
