@@ -1,9 +1,9 @@
-"""Risk of going silent, for each horizon: additive margins, a monotone calibration, and horizons that agree with one another."""
+"""Risk of leaving, for each horizon: additive margins, a monotone calibration, and horizons that agree with one another."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from models.margins import Contributions, Margin, margin_from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Outcome = Literal["silence", "contract_end"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class ChurnModel:
 
     models: tuple[HorizonModel, ...]
     main: int
+    outcome: Outcome = "silence"
 
     @property
     def horizons_days(self) -> tuple[int, ...]:
@@ -53,11 +56,15 @@ class ChurnModel:
         return float(self.main_model.calibration(np.array([base]))[0])
 
     def probability(self, features: np.ndarray) -> np.ndarray:
-        """Shape (n, n_horizons). Silence over a longer time is rarer: the main horizon keeps its value, the others are held to its side."""
+        """Shape (n, n_horizons). The main horizon keeps its value, the others are held to its side.
+
+        Silence over a longer time is rarer, the end of a contract within a longer time likelier.
+        """
         raw = np.stack([model.probability(features) for model in self.models], axis=1)
         at = self.horizons_days.index(self.main)
-        raw[:, at:] = np.minimum.accumulate(raw[:, at:], axis=1)
-        raw[:, : at + 1] = np.maximum.accumulate(raw[:, at::-1], axis=1)[:, ::-1]
+        longer, shorter = (np.minimum, np.maximum) if self.outcome == "silence" else (np.maximum, np.minimum)
+        raw[:, at:] = longer.accumulate(raw[:, at:], axis=1)
+        raw[:, : at + 1] = shorter.accumulate(raw[:, at::-1], axis=1)[:, ::-1]
         return raw
 
     def contributions(self, features: np.ndarray) -> Contributions:
@@ -65,8 +72,8 @@ class ChurnModel:
         return self.main_model.margin.contributions(features)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"main": self.main, "models": [model.to_dict() for model in self.models]}
+        return {"main": self.main, "outcome": self.outcome, "models": [model.to_dict() for model in self.models]}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        return cls(tuple(HorizonModel.from_dict(model) for model in stored["models"]), stored["main"])
+        return cls(tuple(HorizonModel.from_dict(model) for model in stored["models"]), stored["main"], stored["outcome"])

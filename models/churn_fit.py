@@ -23,16 +23,16 @@ from models.margins import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from models.features import FeatureSpec
 
 PENALTIES = (1e-2, 1e-3, 1e-4)
 STAGES = (50, 100, 150, 200, 300)
 WEIGHT_STEPS = 4
 PART_NAMES = ("booster", "linear", "rfm_logistic")
+EVEN_WEIGHTS = (0.5, 0.5, 0.0)
 FEWEST_ROWS = 200
 FEWEST_OF_A_CLASS = 20
+FEWEST_IN_A_FOLD = 5
 FEWEST_BY_TIME = 500
 FOLDS = 4
 LINEAR_ROWS = 50_000
@@ -123,13 +123,13 @@ def fit_horizon(rows: TrainingRows, horizon_days: int, spec: FeatureSpec, kept: 
     seeds, folds, shuffles = rng.spawn(3)
     settings = BoosterSettings(trees=max(STAGES), seed=int(seeds.integers(1 << 30)))
     by_time = _split_by_time(rows, horizon_days)
-    pairs = [by_time] if by_time else list(_split_by_member(rows, folds))
+    pairs = [by_time] if by_time else _split_by_member(rows, horizon_days, folds)
     held = _join([_held_out(rows, fit, check, columns, settings, shuffles) for fit, check in pairs])
     truth = rows[held.rows]
     stage = int(np.argmin([_log_loss(held.booster[:, i], truth.churned) for i in range(len(STAGES))]))
     strength = int(np.argmin([_log_loss(held.linear[:, i], truth.churned) for i in range(len(PENALTIES))]))
     margins = {"booster": held.booster[:, stage], "linear": held.linear[:, strength], "rfm_logistic": held.rfm_logistic}
-    weights = _blend_weights(margins, truth.churned)
+    weights = _blend_weights(margins, truth)
     blended = np.sum([weights[name] * margins[name] for name in PART_NAMES], axis=0)
     settings = replace(settings, trees=STAGES[stage])
     parts = _fit_parts(rows, columns, settings, PENALTIES[strength], shuffles)
@@ -172,14 +172,24 @@ def _split_by_time(rows: TrainingRows, horizon_days: int) -> tuple[np.ndarray, n
     return None
 
 
-def _split_by_member(rows: TrainingRows, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Four folds of members; the left-out members are checked on the last third of the cuts, the others fitted on the cuts before."""
+def _split_by_member(rows: TrainingRows, horizon_days: int, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Four folds of members; the left-out members are checked on the last third of the cuts, the others fitted on the cuts before.
+
+    Where the cuts before hold too few of one outcome, they are fitted on all cuts.
+    """
     fold = assign_folds(np.unique(rows.member, return_inverse=True)[1], rng=rng, n_folds=FOLDS)
     cuts = np.unique(rows.as_of_us)
-    first = cuts[-max(1, len(cuts) // 3)]
-    early = rows.as_of_us < first if len(cuts) > 1 else np.ones(len(rows), dtype=bool)
-    for number in range(FOLDS):
-        yield np.flatnonzero((fold != number) & early), np.flatnonzero((fold == number) & (rows.as_of_us >= first))
+    late = rows.as_of_us >= cuts[-max(1, len(cuts) // 3)]
+    for usable in (~late, np.ones_like(late)):
+        pairs = [(np.flatnonzero((fold != number) & usable), np.flatnonzero((fold == number) & late)) for number in range(FOLDS)]
+        pairs = [(fit, check) for fit, check in pairs if len(check)]
+        if all(rows[fit].smaller_class >= FEWEST_IN_A_FOLD for fit, _ in pairs):
+            return pairs
+    message = (
+        f"the {horizon_days}-day risk cannot be checked on members left out: those of the rarer outcome are too few members. "
+        "Bring a longer log, or another churn horizon"
+    )
+    raise NotEnoughData(message)
 
 
 def _held_out(
@@ -226,13 +236,24 @@ def _fit_parts(
     }
 
 
-def _blend_weights(margins: dict[str, np.ndarray], churned: np.ndarray) -> dict[str, float]:
-    """Weights in quarters that sum to one, of least log loss."""
-    grid = [steps for steps in product(range(WEIGHT_STEPS + 1), repeat=len(PART_NAMES)) if sum(steps) == WEIGHT_STEPS]
-    stacked = np.stack([margins[name] for name in PART_NAMES], axis=1)
-    losses = [_log_loss(stacked @ np.array(steps) / WEIGHT_STEPS, churned) for steps in grid]
-    best = grid[int(np.argmin(losses))]
-    return {name: step / WEIGHT_STEPS for name, step in zip(PART_NAMES, best, strict=True)}
+def _blend_weights(margins: dict[str, np.ndarray], truth: TrainingRows) -> dict[str, float]:
+    """Weights in quarters that sum to one: of those within one standard error of the least log loss the nearest to EVEN_WEIGHTS.
+
+    The standard error is that of the paired difference to the best over members; so a short log, which cannot tell the blends apart,
+    gets the even one, and a long log the best.
+    """
+    grid = (
+        np.array([steps for steps in product(range(WEIGHT_STEPS + 1), repeat=len(PART_NAMES)) if sum(steps) == WEIGHT_STEPS]) / WEIGHT_STEPS
+    )
+    blended = np.stack([margins[name] for name in PART_NAMES], axis=1) @ grid.T
+    losses = np.logaddexp(0, np.where(truth.churned[:, None], -blended, blended))
+    excess = losses - losses[:, [int(losses.mean(axis=0).argmin())]]
+    code = np.unique(truth.member, return_inverse=True)[1]
+    by_member = np.stack([np.bincount(code, weights=column) for column in excess.T], axis=1)
+    error = np.sqrt(((by_member - by_member.mean(axis=0)) ** 2).sum(axis=0)) / len(truth)
+    distance = ((grid - np.array(EVEN_WEIGHTS)) ** 2).sum(axis=1)
+    chosen = grid[int(np.where(excess.mean(axis=0) <= error, distance, np.inf).argmin())]
+    return dict(zip(PART_NAMES, chosen.tolist(), strict=True))
 
 
 def _log_loss(margin: np.ndarray, churned: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -67,7 +68,7 @@ class Golden:
 
 
 def save_engine(engine: Engine, golden: Golden, folder: Path) -> None:
-    """Writes the folder's files; `folder` is made and must hold no other engine."""
+    """Writes the folder's files; `folder` is made and must hold no other engine. `engine.json` names the others with their SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {
         "format": FORMAT,
@@ -84,27 +85,45 @@ def save_engine(engine: Engine, golden: Golden, folder: Path) -> None:
             "trained_through": engine.provenance.trained_through.isoformat(),
         },
     }
-    (folder / ENGINE_FILE).write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
     np.savez_compressed(folder / REFERENCE_FILE, probabilities=engine.reference.probabilities, values=engine.reference.values)
-    arrays = {f"events_{name}": getattr(golden.events, name) for name in EVENT_FIELDS}
-    arrays |= {f"snapshots_{name}": getattr(golden.snapshots, name) for name in SNAPSHOT_FIELDS}
-    np.savez_compressed(
-        folder / GOLDEN_FILE, **arrays, features=golden.features, probability=golden.probability, value=golden.value, allow_pickle=False
-    )
+    _write_golden(golden, folder)
+    content["files"] = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != ENGINE_FILE}
+    (folder / ENGINE_FILE).write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def load_engine(folder: Path, version: str = "unregistered") -> Engine:
-    """Raises ModelRefused where the files are of another format, the feature definitions have changed or the golden members disagree."""
+    """Raises ModelRefused where a file or a definition of a feature has changed, the format is another or the golden members disagree."""
     content = json.loads((folder / ENGINE_FILE).read_text(encoding="utf-8"))
     if content["format"] != FORMAT:
         message = f"engine of format {content['format']}; this release reads format {FORMAT}; train again"
         raise ModelRefused(message)
+    _check_files(content["files"], folder)
     engine = _engine_of(content, folder, version)
     if engine.spec.fingerprint != content["fingerprint"] or engine.spec != feature_spec(engine.community):
         message = "the feature definitions differ from those that the model was trained on; train again with this release"
         raise ModelRefused(message)
     read_golden(folder).verify(engine)
     return engine
+
+
+def _write_golden(golden: Golden, folder: Path) -> None:
+    arrays = {f"events_{name}": getattr(golden.events, name) for name in EVENT_FIELDS}
+    arrays |= {f"snapshots_{name}": getattr(golden.snapshots, name) for name in SNAPSHOT_FIELDS}
+    arrays |= {name: getattr(golden, name) for name in ("features", "probability", "value")}
+    np.savez_compressed(folder / GOLDEN_FILE, **arrays, allow_pickle=False)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check_files(stored: Mapping[str, str], folder: Path) -> None:
+    """Before any of them is parsed: LightGBM does not survive every damaged text."""
+    for name, digest in stored.items():
+        path = folder / name
+        if not path.is_file() or _digest(path) != digest:
+            message = f'engine file "{name}" {"has changed since it was saved" if path.is_file() else "is missing"}; fetch the model again'
+            raise ModelRefused(message)
 
 
 def read_golden(folder: Path) -> Golden:

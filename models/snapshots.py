@@ -58,7 +58,8 @@ class Activity:
 
     def count_between(self, member: np.ndarray, from_us: np.ndarray, to_us: np.ndarray) -> np.ndarray:
         """Qualifying events in `[from, to)` for each row, shape (n,)."""
-        return self.first_from(member, to_us) - self.first_from(member, from_us)
+        count: np.ndarray = self.first_from(member, to_us) - self.first_from(member, from_us)
+        return count
 
     def active(self, snapshots: Snapshots, churn: Churn) -> np.ndarray:
         """True where a qualifying event lies in `[as_of - active_days, as_of)`."""

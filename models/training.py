@@ -23,6 +23,7 @@ from models.value import TierValue, fit_purchase_value, spent_after
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats
+    from models.churn import Outcome
     from models.community import Community
     from models.comparison import Compared
     from models.evaluation import ChurnMetrics
@@ -271,7 +272,8 @@ def _value(data: _Data, preparation: Preparation, rng: np.random.Generator) -> t
 def _engine(data: _Data, horizons: tuple[FittedHorizon, ...], tested: TestedChurn, value: ValueModel, trained_at: datetime) -> Engine:
     """The declaration in the engine names the horizons that could be fitted."""
     used: list[HorizonModel] = [fitted.model if tested.in_use == BLEND else fitted.baselines[tested.in_use] for fitted in horizons]
-    churn = ChurnModel(tuple(used), data.community.churn.horizon_days)
+    outcome: Outcome = "silence" if data.community.churn.contract_event is None else "contract_end"
+    churn = ChurnModel(tuple(used), data.community.churn.horizon_days, outcome)
     declared = data.community.churn.model_copy(update={"horizons_days": churn.horizons_days})
     base = churn.contributions(data.test_features[:1]).base
     reference = Reference.of(data.test_features, tested.probability, churn.typical_probability(base))
