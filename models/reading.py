@@ -73,7 +73,7 @@ def located(root: Path, path: str) -> Path:
 
 def numbers(column: pl.Series, *, comma: bool = False) -> pl.Series:
     """Float64; null where there is nothing or no finite number. With `comma`, `12,50` is 12.5 unless some value has a point."""
-    if not column.dtype.is_numeric():
+    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
         column = cell_texts(column).str.strip_chars()
         if comma and not column.str.contains(".", literal=True).any():
             column = column.str.replace(",", ".", literal=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SERIOUS_SHARE = 0.05
+SHOWN_CHARACTERS = 60
 MISFIT = "the row has more fields than the header"
 
 
@@ -75,7 +76,8 @@ def _rejected(table: Table, faults: Sequence[Fault], code: np.ndarray) -> pl.Dat
 def _reason(fault: Fault) -> pl.Expr:
     if "{}" not in fault.reason:
         return pl.lit(fault.reason)
-    return pl.format(fault.reason, pl.col(fault.column).cast(pl.String).fill_null(""))
+    value = pl.col(fault.column).cast(pl.String, strict=False).fill_null("").str.replace_all(r"\s+", " ").str.slice(0, SHOWN_CHARACTERS)
+    return pl.format(fault.reason, value)
 
 
 def _findings(table: Table, faults: Sequence[Fault], code: np.ndarray, rejected: pl.DataFrame) -> tuple[Finding, ...]:

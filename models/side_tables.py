@@ -25,7 +25,7 @@ def read_members(source: MembersSource, place: Place, first_events: pl.DataFrame
     """
     attributes = {f"attributes.{position}": name for position, name in enumerate(source.attributes)}
     table = place.open(source.path, "members", {"member": source.member, "joined": source.joined} | attributes)
-    raw = table.read(table.columns)
+    raw = _without_nested(table.read(table.columns), source)
     member, joined = cell_texts(raw[source.member]), read_times(raw[source.joined], place.timezone)
     unread = joined.timestamp.is_null() & cell_texts(raw[source.joined]).is_not_null()
     active = member.is_in(first_events["member_id"].implode()).fill_null(value=False)
@@ -47,7 +47,7 @@ def read_members(source: MembersSource, place: Place, first_events: pl.DataFrame
         Fault(joined.timestamp.is_null() & ~active, source.joined, "neither a join time nor an event", "give the join time"),
     ]
     screened = Screened.of(table, faults)
-    further = [typed(raw[name]) for name in table.columns if name not in {source.member, source.joined}]
+    further = [typed(raw[name]) for name in raw.columns if name not in {source.member, source.joined}]
     rows = pl.DataFrame([member.alias("member_id"), joined.timestamp.alias("joined")]).hstack(_renamed(further)).filter(screened.accepted)
     return Read(rows, screened.rejected, (*screened.findings, *_member_findings(rows, first_events, source)))
 
@@ -91,6 +91,12 @@ def typed(column: pl.Series) -> pl.Series:
     """Numbers where every cell that holds anything is one, else text."""
     number = numbers(column)
     return number if number.count() and not not_a_number(column, number).any() else cell_texts(column)
+
+
+def _without_nested(raw: pl.DataFrame, source: MembersSource) -> pl.DataFrame:
+    """Lists and records that nobody asked for are no attributes."""
+    named = {source.member, source.joined, *source.attributes}
+    return raw.select(name for name, kind in raw.schema.items() if name in named or not kind.is_nested())
 
 
 def _renamed(columns: list[pl.Series]) -> list[pl.Series]:

@@ -108,7 +108,7 @@ def _csv(path: Path) -> Table:
     rows = _scan(content, header.separator, header.columns)
     if _in_step(content, header, rows):
         return Table(path, header.columns, rows, 2, semicolons=header.separator == ";")
-    return _row_by_row(content, header, path)
+    return _row_by_row(content, header, path) if b'"' in content else _line_by_line(content, header, path)
 
 
 @dataclass(frozen=True)
@@ -170,13 +170,29 @@ def _in_step(content: bytes, header: _Header, rows: pl.LazyFrame) -> bool:
     return bool(found[ROW][0] == content.count(b"\n"))
 
 
+def _line_by_line(content: bytes, header: _Header, path: Path) -> Table:
+    """Without quotation marks a line is a row: blank ones are none, and separators tell which have too many fields."""
+    width = len(header.columns)
+    text = pl.Series("text", content.decode().split("\n")[1:]).str.strip_chars_end("\r")
+    fields = text.str.count_matches(header.separator, literal=True) + 1
+    fits, filled = fields <= width, text.str.len_bytes() > 0
+    names = (*header.columns, free_name("surplus", header.columns))
+    over = text.filter(~fits).str.splitn(header.separator, width + 1).struct.rename_fields(list(names)).struct.unnest()
+    kept = "\n".join([content.split(b"\n", 1)[0].decode(), *text.filter(fits & filled)]).encode()
+    number = np.arange(2, len(text) + 2)
+    lines = number[(fits & filled).to_numpy()]
+    rows = _scan(kept, header.separator, header.columns)
+    return Table(path, header.columns, rows, 2, lines, over, tuple(number[~fits.to_numpy()].tolist()), header.separator == ";")
+
+
 def _row_by_row(content: bytes, header: _Header, path: Path) -> Table:
     """Slower but exact: quoted line ends, blank lines and rows with too many fields, each with its line."""
     width, separator = len(header.columns), header.separator
-    fitting, lines = io.StringIO(newline=""), array("q")
+    fitting, lines = io.BytesIO(), array("q")
     misfits: list[tuple[str, ...]] = []
     misfit_lines: list[int] = []
-    writer = csv.writer(fitting, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    text = io.TextIOWrapper(fitting, encoding="utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(header.columns)
     for line, fields in _records(content, separator, path):
         if len(fields) > width:
@@ -186,13 +202,14 @@ def _row_by_row(content: bytes, header: _Header, path: Path) -> Table:
             writer.writerow(fields + [""] * (width - len(fields)))
             lines.append(line)
     odd = pl.DataFrame(misfits, dict.fromkeys((*header.columns, free_name("surplus", header.columns)), pl.String), orient="row")
-    rows = _scan(fitting.getvalue().encode(), ",", header.columns)
+    text.flush()
+    rows = _scan(fitting.getvalue(), ",", header.columns)
     return Table(path, header.columns, rows, 2, np.array(lines), odd, tuple(misfit_lines), separator == ";")
 
 
 def _records(content: bytes, separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     """The fields of each record below the header, with the line at which it begins."""
-    reader = csv.reader(io.StringIO(content.decode(), newline=""), delimiter=separator)
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""), delimiter=separator)
     next(reader)
     line, start = 0, reader.line_num + 1
     try:
@@ -213,12 +230,17 @@ def free_name(name: str, taken: Sequence[str]) -> str:
 
 
 def cell_texts(column: pl.Series) -> pl.Series:
-    """Text of any column, null where a word for "nothing" stands; numbers without a fraction lose their `.0`."""
+    """Text of any column, null where a word for "nothing" stands; numbers without a fraction lose their `.0`.
+
+    Raises InputError for a column of lists or records.
+    """
+    if column.dtype.is_nested():
+        raise InputError(f'column "{column.name}" holds lists or records; name a column of plain values')
     if column.dtype.is_float():
         whole = column.is_finite() & (column == column.floor())
         column = pl.select(
             pl.when(whole).then(column.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(column.cast(pl.String))
         ).to_series()
-    text = column.cast(pl.String)
+    text = column.cast(pl.String, strict=False)
     blank = text.str.strip_chars().is_in(MISSING)
     return text.set(blank.fill_null(value=False), None) if blank.any() else text

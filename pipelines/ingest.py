@@ -50,8 +50,8 @@ def ingest(workspace: Workspace, community: Community, *, now: datetime) -> Inge
     Raises InputError.
     """
     fingerprint = _fingerprint(workspace.root, community)
-    record = _Record.read(workspace.log)
-    if record is not None and record.serves(fingerprint, now):
+    record = _Record.read(workspace.log, fingerprint)
+    if record is not None and record.serves(now):
         return Ingested(EventLog.read(workspace.log), record.findings, record.rejected, record.rejected_files)
     lines = load_declaration(workspace.declaration).lines if workspace.declaration.is_file() else NO_LINES
     intake = read_log(community, workspace.root, now=now, lines=lines)
@@ -78,17 +78,18 @@ class _Record:
     findings: tuple[Finding, ...]
     rejected_files: tuple[Path, ...]
 
-    def serves(self, fingerprint: str, now: datetime) -> bool:
+    def serves(self, now: datetime) -> bool:
         """A row rejected as future may have come to pass, so that such a record holds for its day; and no event may lie after `now`."""
         future = any("in the future" in finding.message for finding in self.findings)
-        return self.fingerprint == fingerprint and self.last <= now and not (future and self.read_at.date() != now.date())
+        return self.last <= now and not (future and self.read_at.date() != now.date())
 
     @classmethod
-    def read(cls, folder: Path) -> Self | None:
+    def read(cls, folder: Path, fingerprint: str) -> Self | None:
+        """None where nothing was kept, or it was read from other tables, by another declaration or by another version."""
         file = folder / RECORD_FILE
-        if not file.is_file():
+        content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if content.get("fingerprint") != fingerprint:
             return None
-        content = json.loads(file.read_text(encoding="utf-8"))
         return cls(
             content["fingerprint"],
             datetime.fromisoformat(content["read_at"]),

@@ -147,6 +147,20 @@ def test_a_row_of_parquet_is_rejected_under_its_number(tmp_path):
     assert reasons(read_log(declared("events.parquet"), tmp_path, now=NOW)) == {2: "no member", 3: "no time"}
 
 
+def test_a_column_of_lists_is_no_member_and_does_no_harm_elsewhere(tmp_path):
+    pl.DataFrame({"member": [["ann"]], "time": [DAY]}).write_parquet(tmp_path / "events.parquet")
+    with pytest.raises(InputError, match='column "member" holds lists or records'):
+        read_log(declared("events.parquet"), tmp_path, now=NOW)
+    pl.DataFrame({"member": ["ann"], "joined": [DAY], "tags": [["a"]]}).write_parquet(tmp_path / "members.parquet")
+    source = {"path": "members.parquet", "member": "member", "joined": "joined"}
+    assert members(read(tmp_path, PLAIN, members=source)) == ["ann", "bob"]
+
+
+def test_a_reason_shows_the_beginning_of_a_long_value_on_one_line(tmp_path):
+    intake = read(tmp_path, 'member,time\nann,2025-03-01\nbob,"' + "very\nlong " * 50 + '"\n')
+    assert reasons(intake) == {3: f'time "{("very long " * 6)}" cannot be read'}
+
+
 def test_member_ids_are_text_with_their_leading_zeros(tmp_path):
     assert members(read(tmp_path, "member,time\n007,2025-03-01\n7,2025-03-01\n")) == ["007", "7"]
     pl.DataFrame({"member": [7.0, 12.0], "time": [DAY, DAY]}).write_parquet(tmp_path / "numbers.parquet")
