@@ -91,10 +91,12 @@ class BoosterMargin:
 
     def contributions(self, features: np.ndarray) -> Contributions:
         """Exact TreeSHAP (Lundberg et al. 2020), path dependent."""
-        shap = np.asarray(self.booster.predict(features[:, self.columns], pred_contrib=True, num_threads=_threads(len(features))))
         values = np.zeros(features.shape)
+        if len(features) == 0:
+            return Contributions(0.0, values)
+        shap = np.asarray(self.booster.predict(features[:, self.columns], pred_contrib=True, num_threads=_threads(len(features))))
         values[:, self.columns] = shap[:, :-1]
-        return Contributions(float(shap[0, -1]) if len(shap) else 0.0, values)
+        return Contributions(float(shap[0, -1]), values)
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": "booster", "columns": self.columns.tolist(), "model_text": self.model_text}
