@@ -122,8 +122,8 @@ def fit_horizon(rows: TrainingRows, horizon_days: int, spec: FeatureSpec, kept: 
     columns = Columns.of(spec, kept)
     seeds, folds, shuffles = rng.spawn(3)
     settings = BoosterSettings(trees=max(STAGES), seed=int(seeds.integers(1 << 30)))
-    by_time = _split_by_time(rows, horizon_days)
-    pairs = [by_time] if by_time else _split_by_member(rows, horizon_days, folds)
+    by_time = split_by_time(rows, horizon_days)
+    pairs = [by_time] if by_time else split_by_member(rows, horizon_days, folds)
     held = _join([_held_out(rows, fit, check, columns, settings, shuffles) for fit, check in pairs])
     truth = rows[held.rows]
     stage = int(np.argmin([_log_loss(held.booster[:, i], truth.churned) for i in range(len(STAGES))]))
@@ -161,7 +161,7 @@ def _require_enough(rows: TrainingRows, horizon_days: int) -> None:
         raise NotEnoughData(message)
 
 
-def _split_by_time(rows: TrainingRows, horizon_days: int) -> tuple[np.ndarray, np.ndarray] | None:
+def split_by_time(rows: TrainingRows, horizon_days: int) -> tuple[np.ndarray, np.ndarray] | None:
     """(rows to fit, later rows to check), a gap of one horizon between them; the checked cuts are of the last third."""
     cuts = np.unique(rows.as_of_us)
     for first in cuts[-max(1, len(cuts) // 3) :]:
@@ -172,7 +172,7 @@ def _split_by_time(rows: TrainingRows, horizon_days: int) -> tuple[np.ndarray, n
     return None
 
 
-def _split_by_member(rows: TrainingRows, horizon_days: int, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+def split_by_member(rows: TrainingRows, horizon_days: int, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
     """Four folds of members; the left-out members are checked on the last third of the cuts, the others fitted on the cuts before.
 
     Where the cuts before hold too few of one outcome, they are fitted on all cuts.

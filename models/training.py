@@ -190,7 +190,8 @@ def _cuts(log_start_us: int, test_as_of_us: int, community: Community) -> list[i
     churn = community.churn
     step = int(np.clip(churn.horizon_days // 4, 3, 30))
     latest = test_as_of_us - churn.horizon_days * DAY_US
-    earliest = log_start_us + min(churn.active_days * DAY_US // 2, max(latest - log_start_us, 0))
+    needed = max(churn.active_days, churn.horizon_days) * DAY_US // 2
+    earliest = log_start_us + min(needed, max(latest - log_start_us, 0))
     cuts = cuts_back_from(latest, earliest, step, MOST_CUTS)
     if not cuts:
         message = (
