@@ -29,7 +29,7 @@ WRITES = "keepwell_writes"
 
 _RUNNING_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 BACKENDS = ("sqlite", "postgresql")
-_SQLITE_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -32000")
+_SQLITE_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "cache_size = -32000")
 
 metadata = MetaData()
 

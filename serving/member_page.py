@@ -12,10 +12,11 @@ from models.engine import Engine, explain
 from models.member_report import Provenance, render_member_report, weekly_activity
 from models.snapshots import Snapshots
 from models.store import Past
-from serving.answers import ScoreAnswer, score_answer
+from serving.answers import ScoreAnswer
 from serving.schemas import ScoreRequest, microseconds
 from serving.scoring import age_of_model
 from serving.service import Service
+from serving.telling import score_answer
 
 
 @dataclass(frozen=True)

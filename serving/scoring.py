@@ -16,10 +16,10 @@ from models.engine import Engine, explain
 from models.snapshots import Snapshots
 from models.store import Answer, DecisionRow, LoggedEvent, Past
 from models.weighing import Context
-from serving.answers import score_answer, trace_of
 from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal
 from serving.schemas import ScoreRequest, microseconds
 from serving.service import Service
+from serving.telling import score_answer, trace_of
 
 MAX_ATTEMPTS = 50
 STALE_AFTER = timedelta(days=90)

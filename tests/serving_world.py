@@ -173,7 +173,7 @@ def listening(app: object) -> Iterator[str]:
     listener.close()
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
     """A server that does not listen yet counts as not holding."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

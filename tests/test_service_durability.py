@@ -2,16 +2,18 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx2
 import pytest
 
-from models.api_keys import create_key
 from models.errors import InputError
 from models.events import event_arrays
 from models.store import Loaded, Store
@@ -32,6 +34,12 @@ def home(tmp_path):
     return folder
 
 
+def _free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 @contextmanager
 def started(home, port, workers):
     """The process and what it wrote before the server came up; killed with all its children in the end."""
@@ -42,6 +50,7 @@ def started(home, port, workers):
         process = subprocess.Popen(command, env=environment, stdout=written, stderr=written, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     try:
+        wait_until(lambda: output.read_text().count("Application startup complete") == workers)
         wait_until(lambda: httpx2.get(f"{url}/readyz").status_code == 200)
         yield url, output.read_text()
     finally:
@@ -49,35 +58,49 @@ def started(home, port, workers):
         process.wait()
 
 
-def test_a_killed_service_has_lost_nothing_that_it_answered(home, free_port):
-    with started(home, free_port, 2) as (url, output):
+@dataclass(frozen=True)
+class Life:
+    """What a service of two processes answered before it was killed."""
+
+    home: Path
+    key: str
+    answer: httpx2.Response
+    events: httpx2.Response
+    contacted: list[bool]
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    home = write_home(tmp_path_factory.mktemp("killed") / "home")
+    write_logs(home)
+    with started(home, _free_port(), 2) as (url, output):
         key = next(word for word in output.split() if word.startswith("kw_"))
-        with client_of(url, key) as client:
-            answer = client.post("/v1/score", json={"member_id": "m0000003", "request_id": "once"})
-            accepted = client.post("/v1/events", json={"events": [EVENT]}).json()
-    assert answer.status_code == 200
-    assert accepted["accepted"] == 1
-    with started(home, free_port, 1) as (url, output), client_of(url, key) as client:
-        assert "kw_" not in output
-        decision = client.get(f"/v1/decisions/{answer.json()['decision_id']}")
-        assert decision.status_code == 200
-        assert decision.json()["member_id"] == "m0000003"
-        assert client.post("/v1/score", json={"member_id": "m0000003", "request_id": "once"}).content == answer.content
-        assert client.post("/v1/events", json={"events": [EVENT]}).json()["duplicate"] == 1
-
-
-def test_two_processes_keep_to_one_cap(home, free_port):
-    prepare(Workspace(home), now=datetime.now(UTC))
-    with closing(Store.open(Workspace(home).store_url)) as store:
-        key = create_key(store, "crm", ["score"], now=NOW)
-    with started(home, free_port, 2) as (url, _):
 
         def contacted(_):
             with client_of(url, key) as client:
                 return bool(client.post("/v1/score", json={"member_id": "m0000003"}).json()["actions"])
 
-        with ThreadPoolExecutor(10) as pool:
-            assert sum(pool.map(contacted, range(20))) == 2
+        with ThreadPoolExecutor(10) as pool, client_of(url, key) as client:
+            contacts = list(pool.map(contacted, range(20)))
+            answer = client.post("/v1/score", json={"member_id": "m0000007", "request_id": "once"})
+            events = client.post("/v1/events", json={"events": [EVENT]})
+    return Life(home, key, answer, events, contacts)
+
+
+def test_two_processes_keep_to_one_cap(killed):
+    assert sum(killed.contacted) == 2
+
+
+def test_a_killed_service_has_lost_nothing_that_it_answered(killed):
+    assert killed.answer.status_code == 200
+    assert killed.events.json()["accepted"] == 1
+    with started(killed.home, _free_port(), 1) as (url, output), client_of(url, killed.key) as client:
+        assert "kw_" not in output
+        decision = client.get(f"/v1/decisions/{killed.answer.json()['decision_id']}")
+        assert decision.status_code == 200
+        assert decision.json()["member_id"] == "m0000007"
+        assert client.post("/v1/score", json={"member_id": "m0000007", "request_id": "once"}).content == killed.answer.content
+        assert client.post("/v1/events", json={"events": [EVENT]}).json()["duplicate"] == 1
 
 
 def test_the_store_is_prepared_once_and_holds_the_log(home):

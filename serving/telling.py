@@ -1,0 +1,128 @@
+"""Answers made from a decision, in the language of whoever reads them."""
+
+from __future__ import annotations
+
+from models.community import NO_ACTION, Community, Language
+from models.decision import Candidate, Decision
+from models.texts import named
+from models.wording import Standing, removal_sentence, status_sentence, uplift_sentence
+from serving.answers import (
+    ActionAnswer,
+    ActionReason,
+    CandidateAnswer,
+    ChurnAnswer,
+    DataAnswer,
+    DecisionTrace,
+    ExperimentAnswer,
+    HorizonRisk,
+    MemberAnswer,
+    ModelAnswer,
+    ReasonAnswer,
+    ScoreAnswer,
+    Suppressed,
+)
+from serving.problems import Fault
+from serving.schemas import ScoreRequest
+
+
+def trace_of(decision: Decision, community: Community, language: Language) -> DecisionTrace:
+    told = {
+        name: getattr(decision, name) for name in DecisionTrace.model_fields if name not in {"churn", "member", "reasons", "candidates"}
+    }
+    return DecisionTrace(
+        **told,
+        churn=_churn(decision, community, language),
+        member=MemberAnswer.model_validate(decision.member),
+        reasons=_reasons(decision),
+        candidates=_candidates(decision),
+    )
+
+
+def score_answer(decision: Decision, request: ScoreRequest, community: Community, language: Language, warnings: list[Fault]) -> ScoreAnswer:
+    acts = request.mode != "score_only"
+    reason = decision.no_action_reason if acts else None
+    return ScoreAnswer(
+        decision_id=decision.decision_id if request.mode == "decide" else None,
+        request_id=request.request_id,
+        member_id=decision.member_id,
+        created_at=decision.as_of,
+        churn=_churn(decision, community, language),
+        member=MemberAnswer.model_validate(decision.member),
+        reasons=_reasons(decision) if "reasons" in request.include else [],
+        actions=_actions(decision, community, language)[: request.max_actions] if acts else [],
+        no_action_reason=reason,
+        no_action_text=None if reason is None else named(language, "no_action", reason),
+        suppressed=_suppressed(decision, community, language) if acts else [],
+        candidates=_candidates(decision) if "candidates" in request.include else None,
+        experiment=ExperimentAnswer(id=community.policy.control_salt, arm=decision.arm),
+        model=ModelAnswer(version=decision.model_version, grade=decision.grade),
+        data=DataAnswer(features_as_of=decision.features_as_of, last_event_at=decision.last_event_at),
+        warnings=warnings,
+    )
+
+
+def _churn(decision: Decision, community: Community, language: Language) -> ChurnAnswer:
+    churn = decision.churn
+    return ChurnAnswer(
+        status=churn.status,
+        horizon_days=churn.horizon_days,
+        probability=churn.probability,
+        typical_probability=churn.typical_probability,
+        percentile=churn.percentile,
+        risk_band=churn.risk_band,
+        horizons=[HorizonRisk(days=days, probability=probability) for days, probability in churn.horizons],
+        text=None if churn.status == "scored" else status_sentence(language, churn, community),
+    )
+
+
+def _reasons(decision: Decision) -> list[ReasonAnswer]:
+    return [ReasonAnswer.model_validate(reason) for reason in decision.reasons]
+
+
+def _candidates(decision: Decision) -> list[CandidateAnswer]:
+    return [CandidateAnswer.model_validate(candidate) for candidate in decision.candidates]
+
+
+def _actions(decision: Decision, community: Community, language: Language) -> list[ActionAnswer]:
+    """What was chosen, then what else could have been; nothing where doing nothing was chosen."""
+    if decision.chosen == NO_ACTION:
+        return []
+    possible = [candidate for candidate in decision.candidates if candidate.intervention_id != NO_ACTION and candidate.probability > 0]
+    ranked = sorted(possible, key=lambda candidate: (candidate.intervention_id != decision.chosen, -candidate.priority))
+    return [_action(rank, candidate, decision, community, language) for rank, candidate in enumerate(ranked, start=1)]
+
+
+def _action(rank: int, candidate: Candidate, decision: Decision, community: Community, language: Language) -> ActionAnswer:
+    effect = uplift_sentence(language, candidate.uplift, candidate.uplift_interval)
+    source = named(language, "uplift_source", candidate.uplift_source)
+    return ActionAnswer(
+        rank=rank,
+        intervention_id=candidate.intervention_id,
+        label=community.intervention(candidate.intervention_id).label.of(language),
+        channel=candidate.channel,
+        uplift=candidate.uplift,
+        uplift_interval=candidate.uplift_interval,
+        uplift_source=candidate.uplift_source,
+        expected_net_value=candidate.expected_net_value,
+        cost=candidate.cost,
+        priority=candidate.priority,
+        assignment_probability=candidate.probability,
+        exploration=rank == 1 and decision.exploration,
+        reasons=[ActionReason(code="uplift", text=effect), ActionReason(code="uplift_source", text=source)],
+        send_not_before=candidate.send_not_before,
+        valid_until=candidate.valid_until,
+    )
+
+
+def _suppressed(decision: Decision, community: Community, language: Language) -> list[Suppressed]:
+    standing = Standing(decision.member, decision.churn.probability)
+    return [
+        Suppressed(
+            intervention_id=candidate.intervention_id,
+            stage=candidate.removed_at,
+            rule=candidate.rule or candidate.removed_at,
+            text=removal_sentence(language, candidate, standing, community),
+        )
+        for candidate in decision.candidates
+        if candidate.removed_at is not None
+    ]
