@@ -29,7 +29,9 @@ class Compared:
     baselines: dict[str, ChurnMetrics]
 
 
-def compare(churned: Flags, probability: Floats, baselines: Mapping[str, Floats], member: Integers, *, rng: np.random.Generator) -> Compared:
+def compare(
+    churned: Flags, probability: Floats, baselines: Mapping[str, Floats], member: Integers, *, rng: np.random.Generator
+) -> Compared:
     """All arrays have shape (n,), rows of one member share its code. Raises NotEnoughData where all churned or none did."""
     if churned.all() or not churned.any():
         what = "churned" if churned.all() else "stayed"

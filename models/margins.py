@@ -195,8 +195,8 @@ def fit_booster(features: np.ndarray, churned: np.ndarray, columns: np.ndarray, 
 def staged_margins(part: BoosterMargin, features: np.ndarray, stages: tuple[int, ...]) -> np.ndarray:
     """Margins after the first so many trees, rising, shape (n, n_stages). Each tree is asked once."""
     chosen = features[:, part.columns]
-    steps = [
-        part.booster.predict(chosen, raw_score=True, start_iteration=start, num_iteration=end - start)
+    steps: list[np.ndarray] = [
+        np.asarray(part.booster.predict(chosen, raw_score=True, start_iteration=start, num_iteration=end - start))
         for start, end in pairwise((0, *stages))
     ]
     return np.cumsum(np.stack(steps, axis=1), axis=1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from models.engine_files import load_engine
 from models.errors import InputError
@@ -20,7 +20,7 @@ from models.store_rows import grouped_arrays, signal_rows
 from models.weighing import microseconds
 
 if TYPE_CHECKING:
-    from mlflow.pyfunc import PythonModelContext
+    from mlflow.pyfunc.model import PythonModelContext
 
     from models.engine import Engine
 

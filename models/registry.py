@@ -17,7 +17,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types.schema import ColSpec, DataType, Schema
+from mlflow.types.schema import ColSpec, DataType, Schema, TensorSpec
 
 from models.engine_files import load_engine, save_engine
 from models.errors import ModelRefused, NoChampion
@@ -185,8 +185,8 @@ def _log(record: RunRecord) -> None:
 
 def _signature(engine: Engine) -> ModelSignature:
     """One row for each member; `events` is a JSON list of {type, timestamp, value}."""
-    inputs = [ColSpec(DataType.string, name) for name in ("member_id", "as_of", "joined", "events")]
-    outputs = [ColSpec(DataType.string, "member_id"), ColSpec(DataType.string, "status")]
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, name) for name in ("member_id", "as_of", "joined", "events")]
+    outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "member_id"), ColSpec(DataType.string, "status")]
     outputs += [ColSpec(DataType.double, f"churn_probability_{days}d") for days in engine.churn.horizons_days]
     return ModelSignature(Schema(inputs), Schema(outputs))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +22,6 @@ from pipelines.loading import engine_of, load, moment
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from models.community import Language
     from models.engine import Engine
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from pipelines.loading import Loaded
     from pipelines.workspace import Workspace
 
-WRITERS = {".parquet": pl.DataFrame.write_parquet, ".csv": pl.DataFrame.write_csv}
+WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
+    ".parquet": lambda table, file: table.write_parquet(file),
+    ".csv": lambda table, file: table.write_csv(file),
+}
 REASONS_KEPT = 5
 BATCH = 20_000
 DECISIONS = uuid.UUID("6b0f6b3e-7c1d-4c56-9c0e-3f1d0a5b7e21")
