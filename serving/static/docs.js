@@ -9,6 +9,11 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
+function prose(text) {
+  const parts = (text ?? "").split("`");
+  return element("span", {}, ...parts.map((part, position) => (position % 2 ? element("code", {}, part) : part)));
+}
+
 function resolved(schema, api) {
   const path = schema?.$ref?.replace("#/", "").split("/");
   return path ? path.reduce((at, key) => at[key], api) : schema;
@@ -22,7 +27,7 @@ function typeOf(schema) {
   const several = schema.anyOf ?? schema.oneOf;
   if (several) return several.map(typeOf).join(" | ");
   if (schema.prefixItems) return `[${schema.prefixItems.map(typeOf).join(", ")}]`;
-  if (schema.type === "array") return `${typeOf(schema.items)}[]`;
+  if (schema.type === "array") return `list of ${typeOf(schema.items)}`;
   return schema.format ? `${schema.type} (${schema.format})` : schema.type ?? "any";
 }
 
@@ -36,7 +41,7 @@ function fields(schema, api) {
   const shown = resolved(schema, api);
   const required = new Set(shown?.required ?? []);
   const rows = Object.entries(shown?.properties ?? {}).map(([name, property]) => [
-    element("code", {}, name), element("code", {}, typeOf(property)), required.has(name) ? "yes" : "", property.description ?? "",
+    element("code", {}, name), element("code", {}, typeOf(property)), required.has(name) ? "yes" : "", prose(property.description),
   ]);
   return rows.length ? table(["field", "type", "required", "meaning"], rows) : "";
 }
@@ -53,9 +58,9 @@ function content(title, body, api) {
 function operation(method, path, described, api) {
   const section = element("section", { id: described.operationId });
   section.append(element("h2", {}, element("span", { class: "method" }, method.toUpperCase()), " ", element("code", {}, path)));
-  section.append(element("p", {}, described.description ?? described.summary ?? ""));
+  section.append(element("p", {}, prose(described.description ?? described.summary)));
   const parameters = (described.parameters ?? []).map((parameter) => [
-    element("code", {}, parameter.name), parameter.in, element("code", {}, typeOf(parameter.schema)), parameter.description ?? "",
+    element("code", {}, parameter.name), parameter.in, element("code", {}, typeOf(parameter.schema)), prose(parameter.description),
   ]);
   if (parameters.length) section.append(element("h3", {}, "Parameters"), table(["name", "in", "type", "meaning"], parameters));
   section.append(...content("Body", described.requestBody, api), ...content("Answer", described.responses["200"], api));
@@ -66,7 +71,7 @@ function types(api) {
   const rows = Object.entries(api.components.schemas).map(([name, schema]) => [name, schema]);
   return rows.map(([name, schema]) => {
     const section = element("section", { id: `schema-${name}` }, element("h2", {}, element("code", {}, name)));
-    section.append(element("p", {}, schema.description ?? ""), fields(schema, api));
+    section.append(element("p", {}, prose(schema.description)), fields(schema, api));
     return section;
   });
 }
