@@ -1,0 +1,135 @@
+"""What a member is worth: learned from planted spending, or declared for a tier."""
+
+import json
+
+import numpy as np
+import pytest
+
+from models.community import DAY_US
+from models.errors import NotEnoughData
+from models.features import compute_features, feature_spec
+from models.snapshots import Snapshots
+from models.value import TierValue, fit_purchase_value, spent_after, value_from_dict
+from tests.planted import AS_OF_US, Member, arrays, community, signal, tier
+from tests.trained_world import learn
+
+SIGNALS = [signal("post"), signal("buy", value="money"), signal("rate", qualifying=False, value="quantity")]
+DECLARED = community(signals=SIGNALS, value={"source": "purchases", "value_days": 30, "margin": 0.5})
+MONEY = np.array([False, True, False, False])
+MICROSECOND = 1 / DAY_US
+
+
+def spent(*payments: tuple[float, float], rated: float | None = None) -> float:
+    """Of one member in the 30 days from AS_OF; payments as (days before AS_OF, amount)."""
+    member = Member(
+        events={"post": [3.0], "buy": [days for days, _ in payments], "rate": [] if rated is None else [-1.0]},
+        values={"buy": [amount for _, amount in payments], "rate": [] if rated is None else [rated]},
+    )
+    events = arrays([member, Member(events={"buy": [-1.0]}, values={"buy": [1000.0]})], DECLARED)
+    return float(spent_after(events, Snapshots.at(events, AS_OF_US), MONEY, 30)[0])
+
+
+def test_spending_counts_from_the_moment_of_the_cut_to_that_before_the_end():
+    assert spent((0, 1.0), (-30 + MICROSECOND, 2.0), (-30, 4.0), (MICROSECOND, 8.0)) == pytest.approx(3)
+
+
+def test_a_missing_amount_counts_as_nothing():
+    assert spent((-1, np.nan), (-2, 5.0)) == pytest.approx(5)
+
+
+def test_what_was_paid_back_is_taken_off_but_nobody_spends_less_than_nothing():
+    assert spent((-1, 50.0), (-2, -20.0)) == pytest.approx(30)
+    assert spent((-1, 50.0), (-2, -80.0)) == 0
+
+
+def test_a_rating_is_no_money():
+    assert spent((-1, 7.0), rated=5.0) == pytest.approx(7)
+
+
+def test_a_member_without_events_spends_nothing():
+    assert spent() == 0
+
+
+@pytest.mark.parametrize(("posts", "worth"), [(0, 1.0), (2, 1.0), (3, 10.0), (9, 10.0), (10, 100.0)])
+def test_a_tier_is_worth_its_declared_value_from_its_floor_on(posts, worth):
+    declared = community(lifecycle={"tiers": [tier("base", 0, 1), tier("active", 3, 10), tier("koc", 10, 100)]})
+    spec = feature_spec(declared)
+    events = arrays([Member(events={"post": [float(day) for day in range(1, posts + 1)], "read": [1.0] * 20})], declared)
+    value = TierValue.of(declared, spec)
+    assert value(compute_features(events, Snapshots.at(events, AS_OF_US), spec)).tolist() == [worth]
+    assert value_from_dict(json.loads(json.dumps(value.to_dict()))) == value
+
+
+def shoppers(n: int, seed: int, *, before: int = 90, after: int = 30) -> list[Member]:
+    """Each pays at a pace and of a size of their own (a third never); a twentieth of the amounts is missing, some are paid back."""
+    rng = np.random.default_rng(seed)
+    pace, size = rng.gamma(1.2, 0.05, n) * (rng.random(n) < 0.67), np.exp(rng.normal(3, 0.8, n))
+    members = []
+    for own_pace, own_size in zip(pace, size, strict=True):
+        days = rng.uniform(-after, before, rng.poisson(own_pace * (before + after)))
+        amounts = own_size * np.exp(rng.normal(0, 0.3, len(days))) * np.where(rng.random(len(days)) < 0.05, -1, 1)
+        amounts[rng.random(len(days)) < 0.05] = np.nan
+        members.append(Member(events={"post": [5.0], "buy": days.tolist()}, values={"buy": amounts.tolist()}))
+    return members
+
+
+def matrix(members: list[Member]) -> tuple[np.ndarray, np.ndarray]:
+    """Features at AS_OF and spending in the 30 days from it."""
+    events = arrays(members, DECLARED)
+    snapshots = Snapshots.at(events, AS_OF_US)
+    return compute_features(events, snapshots, feature_spec(DECLARED)), spent_after(events, snapshots, MONEY, 30)
+
+
+@pytest.fixture(scope="module")
+def learned():
+    features, paid = matrix(shoppers(4000, seed=1))
+    return fit_purchase_value(features, paid, np.arange(features.shape[1]), 0.5, seed=2)
+
+
+def test_learned_values_follow_the_spending_of_other_members_and_add_up_to_it(learned):
+    features, paid = matrix(shoppers(4000, seed=2))
+    expected = learned(features)
+    assert expected.min() >= 0
+    assert np.corrcoef(expected, paid)[0, 1] > 0.6
+    assert expected.sum() == pytest.approx(0.5 * paid.sum(), rel=0.15)
+
+
+def test_who_never_paid_is_worth_little(learned):
+    features, _ = matrix(shoppers(4000, seed=2))
+    never = features[:, feature_spec(DECLARED).position("buy_count_365d")] == 0
+    assert learned(features)[never].mean() < 0.2 * learned(features)[~never].mean()
+
+
+def test_a_learned_value_survives_json_to_the_last_bit(learned):
+    features, _ = matrix(shoppers(200, seed=3))
+    again = value_from_dict(json.loads(json.dumps(learned.to_dict())))
+    np.testing.assert_array_equal(again(features), learned(features))
+    assert learned(features[:0]).shape == (0,)
+
+
+def test_too_few_buyers_are_refused_and_counted():
+    features, paid = matrix(shoppers(300, seed=4))
+    paid[np.flatnonzero(paid > 0)[49:]] = 0
+    with pytest.raises(NotEnoughData, match="only 49 snapshots"):
+        fit_purchase_value(features, paid, np.arange(features.shape[1]), 1.0, seed=0)
+
+
+def test_an_unknown_kind_of_value_is_an_error():
+    with pytest.raises(KeyError, match="oracle"):
+        value_from_dict({"kind": "oracle"})
+
+
+def test_values_of_a_trained_engine_are_the_margin_of_what_members_then_spend(trained_world):
+    """Simulated purchases have a long tail and few buyers: 916 members, so a fifth of tolerance."""
+    told = trained_world.trained.value
+    assert told.source == "purchases"
+    assert told.expected == pytest.approx(told.actual, rel=0.2)
+
+
+def test_a_log_with_hardly_any_purchase_falls_back_to_the_tiers_and_says_so(trained_world):
+    few = trained_world.declared.model_copy(update={"value": trained_world.declared.value.model_copy(update={"value_days": 200})})
+    trained = learn(trained_world.events, few, trained_world.test_as_of)
+    assert trained.value.source == "tiers"
+    assert trained.value.actual is None
+    assert any("values of tiers are used: only 0 snapshots" in warning for warning in trained.warnings)
+    assert isinstance(trained.engine.value, TierValue)
