@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 import polars as pl
@@ -16,6 +17,7 @@ EPOCH_UNITS = ((1e8, 1e11, 1e6), (1e11, 1e14, 1e3), (1e14, 1e17, 1.0), (1e17, 1e
 """Bounds of a number of seconds, milli-, micro- and nanoseconds since 1970, and microseconds in each; below 1973 it is no time."""
 
 
+FIRST_TIME = datetime(1900, 1, 1, tzinfo=UTC)
 STRAY_SHARE = 0.05
 """So few times of an order that must be guessed are left unread; more of them stop the reading."""
 
@@ -55,7 +57,12 @@ class Times:
 
 
 def read_times(column: pl.Series, zone: str) -> Times:
-    """Raises InputError where the day and the month cannot be told apart."""
+    """A year before 1900 is no time. Raises InputError where the day and the month cannot be told apart."""
+    times = _read_any(column, zone)
+    return Times(times.timestamp.set((times.timestamp < FIRST_TIME).fill_null(value=False), None), times.local)
+
+
+def _read_any(column: pl.Series, zone: str) -> Times:
     kind = column.dtype
     if kind == pl.Date or (isinstance(kind, pl.Datetime) and kind.time_zone is None):
         return Times(_by_clock(column.cast(pl.Datetime("us")), zone), pl.repeat(value=True, n=len(column), eager=True))

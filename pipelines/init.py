@@ -80,12 +80,19 @@ def initialise(options: InitOptions, console: Console, *, now: datetime) -> Path
     draft = _draft(options, now)
     text = declaration_text(draft.community, draft.notes)
     parse_declaration(text, options.output.name)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text, encoding="utf-8")
+    _write(options.output, text)
     for line in (*draft.notes["log"], *draft.notes["churn"]):
         console.print(line, highlight=False)
     console.print(f"Wrote {options.output}. Read it, correct it, then run: keepwell check", highlight=False)
     return options.output
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as fault:
+        raise InputError(f"{path} cannot be written: {fault.strerror}") from None
 
 
 @dataclass(frozen=True)
