@@ -106,7 +106,7 @@ def _compose(text: str, name: str) -> yaml.Node:
 
 @contextmanager
 def _faults_of_yaml(name: str) -> Iterator[None]:
-    """PyYAML's errors as one sentence with the line; a value that is not of its explicit tag raises a bare ValueError or IndexError there."""
+    """PyYAML's errors as one sentence with the line; a value that does not fit its tag is a bare ValueError or IndexError there."""
     try:
         yield
     except yaml.MarkedYAMLError as fault:
