@@ -255,5 +255,5 @@ def _seen(profile: Profile, rejected: int) -> str:
 def _churn_notes(draft: ChurnDraft, profile: Profile) -> tuple[str, ...]:
     if not draft.dropped:
         return ()
-    days = " and ".join(str(horizon) for horizon in draft.dropped)
+    days = ", ".join(str(horizon) for horizon in draft.dropped)
     return (f"The log holds {profile.days} days; horizons of {days} days are left out, since each needs three times as many.",)
