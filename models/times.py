@@ -18,6 +18,7 @@ EPOCH_UNITS = ((1e8, 1e11, 1e6), (1e11, 1e14, 1e3), (1e14, 1e17, 1.0), (1e17, 1e
 
 
 FIRST_TIME = datetime(1900, 1, 1, tzinfo=UTC)
+YEARS = range(FIRST_TIME.year, 2101)
 STRAY_SHARE = 0.05
 """So few times of an order that must be guessed are left unread; more of them stop the reading."""
 
@@ -132,7 +133,7 @@ def _numbers(rows: pl.DataFrame, zone: str) -> list[_Part]:
     day = rows["text"].str.strptime(pl.Datetime("us"), "%Y%m%d", strict=False).set(rows["text"].str.len_bytes() != 8, None)
     hour = rows["text"].str.strptime(pl.Datetime("us"), "%Y%m%d%H%M%S", strict=False).set(rows["text"].str.len_bytes() != 14, None)
     written = day.zip_with(day.is_not_null(), hour)
-    written = written.set(~written.dt.year().is_between(1900, 2100), None)
+    written = written.set(~written.dt.year().is_between(YEARS[0], YEARS[-1]), None)
     counted = rows.select("row", timestamp=_since_1970(rows["text"].cast(pl.Float64)).set(written.is_not_null(), None)).drop_nulls()
     return [_Part(rows.select("row", timestamp=_by_clock(written, zone)).drop_nulls(), local=True), _Part(counted, local=False)]
 

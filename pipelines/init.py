@@ -61,6 +61,8 @@ class InitOptions:
         """Raises InputError for options that contradict each other."""
         if self.output.exists() and not self.force:
             raise InputError(f"{self.output} exists; give --force to write over it, or another name with -o")
+        if self.member == self.time:
+            raise InputError(f'--member and --time both name the column "{self.member}"; name the two columns of the log')
         if (self.type is None) == (self.type_is is None):
             raise InputError("give either --type COL, the column with the event type, or --type-is NAME, the one type of all events")
         if (self.members is None) != (self.joined is None):
