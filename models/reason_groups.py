@@ -120,8 +120,9 @@ class _Kind:
     near: Literal["horizon", "lookback"] = "horizon"
 
 
+_SILENCE = _Told("silent_share_of_tenure", "silence", "share", 1, np.inf)
 _SIGNAL: dict[Family, _Kind] = {
-    "recency": _Kind("days_since_{signal}", (_Told("days_since_{signal}", "recency", "days", 1, np.inf),)),
+    "recency": _Kind("days_since_{signal}", (_Told("days_since_{signal}", "recency", "days", 1, np.inf), _SILENCE)),
     "volume": _Kind(
         "{signal}_activity",
         (
@@ -160,7 +161,7 @@ _ANY_ACTIVITY = _Kind(
     ),
 )
 _ANY: dict[Family, _Kind] = {
-    "recency": _Kind("days_since_any", (_Told("days_since_any", "recency_any", "days", 1, np.inf),)),
+    "recency": _Kind("days_since_any", (_Told("days_since_any", "recency_any", "days", 1, np.inf), _SILENCE)),
     "volume": _ANY_ACTIVITY,
     "variety": _ANY_ACTIVITY,
     "rhythm": _Kind(
@@ -234,7 +235,7 @@ def _group(community: Community, spec: FeatureSpec, kind: _Kind, signal: str, co
         at
         for told in kind.told
         for days in (sorted(spec.windows, key=lambda days: abs(days - near)) if "{days}" in told.name else [None])
-        if (at := _shown(spec, replace(told, reading=0) if unread else told, signal, days)) is not None
+        if (at := _shown(spec, replace(told, reading=0) if unread else told, signal, days)) is not None and at.column in columns
     )
     label = next((declared.label for declared in community.signals if declared.name == signal), None)
     return ReasonGroup(kind.code.format(signal=signal), columns, shown, label)

@@ -279,6 +279,13 @@ def test_no_sentence_shows_the_name_of_a_feature(rng):
             "62% of the activity is in the evening (usual: 41%)",
             "晚间的活动占62%（通常为41%）",
         ),
+        (
+            "silent_share_of_tenure",
+            0.6,
+            0.12,
+            "Quiet for the last 60% of the time as a member (usual: 12%)",
+            "最近没有活跃的时间占入会以来的60%（通常为12%）",
+        ),
         ("weekend_share", 0, 0.3, "No activity at weekends (usual: 30%)", "周末没有活动（通常为30%）"),
         (
             "gap_mean",
