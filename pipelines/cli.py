@@ -47,7 +47,7 @@ Lang = Annotated[str | None, typer.Option("--lang", help="en or zh; by default t
 def main() -> None:
     """Exit code 0, 1 where `check` found errors, 2 where the input or an option cannot be used; then one sentence says why."""
     try:
-        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
+        code = app(args=sys.argv[1:] or ["--help"], prog_name="keepwell", standalone_mode=False)
     except TyperException as error:
         code = _refuse(f"{error.format_message().rstrip('.')}; --help tells what can be given")
     except KeepwellError as error:
@@ -223,7 +223,9 @@ def simulate(
 
     files = simulate_to(output, members, days, seed, start=_day(start), overwrite=force)
     OUT.print(
-        f"{files.event_rows:,} events and {files.touch_rows:,} touches of {members:,} members, seed {seed}, in {output}", highlight=False
+        f"{files.event_rows:,} events and {files.touch_rows:,} touches of {members:,} members, seed {seed}, in {output}",
+        highlight=False,
+        soft_wrap=True,
     )
     OUT.print(
         f"next: keepwell init {files.events} --member member_id --time timestamp --type type --value value "

@@ -92,7 +92,7 @@ def initialise(options: InitOptions, console: Console, *, now: datetime) -> Path
         console.print(f'No type was named: every row counts as "{UNTOLD_TYPE}". With --type COL different behaviour is told apart.')
     for line in (*draft.notes["log"], *draft.notes["churn"]):
         console.print(line, highlight=False)
-    console.print(f"Wrote {options.output}. Read it, correct it, then run: keepwell check", highlight=False)
+    console.print(f"Wrote {options.output}. Read it, correct it, then run: keepwell check", highlight=False, soft_wrap=True)
     return options.output
 
 

@@ -44,8 +44,9 @@ class Prepared:
 def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: str | None = None) -> None:
     """Returns when the service is stopped. `as_of` stops its clock there.
 
-    Raises InputError for a log that cannot be used or an address that cannot be listened on.
+    Raises InputError for a log or a time that cannot be used or an address that cannot be listened on.
     """
+    stopped_at = None if as_of is None else moment(as_of, load_community(workspace.declaration)).isoformat()
     with _listener(host, port) as listener:
         prepared = prepare(workspace, now=datetime.now(UTC))
         if prepared.first_key is not None:
@@ -53,8 +54,8 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
         if prepared.hint is not None and as_of is None:
             typer.echo(prepared.hint, err=True)
         os.environ["KEEPWELL_HOME"] = str(workspace.declaration)
-        if as_of is not None:
-            os.environ["KEEPWELL_AS_OF"] = moment(as_of, load_community(workspace.declaration)).isoformat()
+        if stopped_at is not None:
+            os.environ["KEEPWELL_AS_OF"] = stopped_at
         config = Config(APP, factory=True, host=host, port=port, workers=workers, server_header=False)
         with suppress(KeyboardInterrupt):
             if workers > 1:
