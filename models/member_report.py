@@ -13,8 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from models.report_choice import choice_of, options_of
 from models.report_figures import Dots, Step, Week, activity_of, dots_of, waterfall
-from models.texts import duration, listed, moment, money, named, share, text, window
-from models.wording import risk_sentence, status_sentence, tier_name
+from models.texts import duration, listed, moment, money, named, share, share_in_words, text, window
+from models.wording import opening, risk_sentence, status_sentence, tier_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +113,7 @@ class Badge:
 def _badges(decision: Decision, community: Community, language: Language) -> list[Badge]:
     member, band = decision.member, decision.churn.risk_band
     risk = [] if band is None else [Badge(BAND_SIGNS[band], text(language, f"band.{band}"), f"band-{band}")]
-    plain = [named(language, "stage", member.stage), tier_name(language, member.tier, community)]
+    plain = [named(language, "stage", member.stage), opening(tier_name(language, member.tier, community))]
     tags = [Badge("#", named(language, "tag", tag), "tag") for tag in member.tags]
     return [*risk, *(Badge("", label, "plain") for label in plain), *tags]
 
@@ -162,7 +162,7 @@ def _risk(decision: Decision, community: Community, language: Language) -> Risk:
         return Risk(status_sentence(language, churn, community), "", None, (), (), flat=False)
     return Risk(
         sentence=risk_sentence(language, probability, typical, churn.horizon_days, community),
-        rank="" if churn.percentile is None else text(language, "risk.rank", share=share(churn.percentile)),
+        rank="" if churn.percentile is None else text(language, "risk.rank", share=share_in_words(language, churn.percentile)),
         dots=dots_of(language, probability, typical),
         horizons=tuple(
             Horizon(text(language, "report.next", window=window(language, days)), share(at), 100 * at, days == churn.horizon_days)

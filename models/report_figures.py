@@ -57,9 +57,13 @@ def dots_of(language: Language, probability: float, typical: float) -> Dots:
 
 @dataclass(frozen=True)
 class Step:
-    """One line of the waterfall: the bar from `x` over `width`, and where the running risk stood before and stands after."""
+    """One line of the waterfall: the bar from `x` over `width`, and where the running risk stood before and stands after.
+
+    `aside` is the end of the text in brackets, which tells what is usual.
+    """
 
     text: str
+    aside: str
     change: str
     after: str
     direction: str
@@ -79,7 +83,8 @@ def waterfall(language: Language, probability: float, typical: float, reasons: S
     first = _total(text(language, "report.usual_risk"), typical, scale)
     steps = [
         Step(
-            text=reason.text,
+            text=statement,
+            aside=aside,
             change=points(language, change / 10),
             after=_percent(after / 10),
             direction=reason.direction,
@@ -89,13 +94,20 @@ def waterfall(language: Language, probability: float, typical: float, reasons: S
             after_x=end * scale,
         )
         for reason, change, after, start, end in zip(reasons, changes, written[1:], exact[:-1], exact[1:], strict=True)
+        for statement, aside in [_apart(reason.text)]
     ]
     return (first, *steps, _total(text(language, "report.this_member"), probability, scale))
 
 
+def _apart(sentence: str) -> tuple[str, str]:
+    """A sentence without, and with, its last bracket; one that does not end in a bracket has none."""
+    at = max(sentence.rfind("("), sentence.rfind("（"))
+    return (sentence[:at], sentence[at:]) if at > 0 and sentence.endswith((")", "）")) else (sentence, "")
+
+
 def _total(label: str, risk: float, scale: float) -> Step:
     at = risk * scale
-    return Step(label, _percent(round(1000 * risk) / 10), _percent(round(1000 * risk) / 10), "total", 0.0, at, at, at)
+    return Step(label, "", _percent(round(1000 * risk) / 10), _percent(round(1000 * risk) / 10), "total", 0.0, at, at, at)
 
 
 def _percent(value: float) -> str:

@@ -77,6 +77,13 @@ def share(value: float) -> str:
     return ">99%" if 0.995 < value < 1 else f"{decimal(value * 100, 0)}%"
 
 
+def share_in_words(language: Language, value: float) -> str:
+    """As it stands within a sentence: below 1 or above 99 per cent is said."""
+    shown = share(value)
+    key = {"<": "unit.below", ">": "unit.above"}.get(shown[0])
+    return shown if key is None else text(language, key, share=shown[1:])
+
+
 def points(language: Language, value: float) -> str:
     """A difference of shares, in percentage points with its sign."""
     return text(language, "unit.points", n=decimal(value, 1, signed=True))
@@ -112,4 +119,5 @@ def moment(language: Language, at: datetime) -> str:
 
 
 def listed(language: Language, items: list[str]) -> str:
-    return text(language, "unit.list").join(items)
+    """None of them is said too."""
+    return text(language, "unit.list").join(items) or text(language, "unit.none")

@@ -38,7 +38,7 @@ def reason_sentence(group: ReasonGroup, told: Told, currency: str, language: Lan
     shown, usual = (amount(language, at, unit, currency) for at in (told.value, told.typical))
     same = shown == usual
     statement = _statement(group, told, _variant(unit, told.value, told.typical, same=same), language, shown)
-    key = "usual.same" if same else "usual.is" if told.drives else "usual.finer"
+    key = "usual.same" if same else "usual.finer" if not told.drives else "usual.is" if told.typical else "usual.none"
     return text(language, key, statement=statement, typical=usual)
 
 
@@ -72,7 +72,7 @@ def _variant(unit: Unit, value: float | None, typical: float | None, *, same: bo
 
 
 def amount(language: Language, value: float | None, unit: Unit, currency: str) -> str:
-    if value is None or (value == 0 and unit in {"active_days", "weeks"}):
+    if value is None:
         return text(language, "unit.none")
     return money(language, value, currency) if unit == "money" else _WRITERS[unit](language, value)
 
@@ -80,7 +80,7 @@ def amount(language: Language, value: float | None, unit: Unit, currency: str) -
 _WRITERS: dict[Unit, Callable[[Language, float], str]] = {
     "days": duration,
     "count": lambda language, value: plural(language, "unit.count", value),
-    "active_days": lambda language, value: plural(language, "unit.days", value),
+    "active_days": lambda language, value: plural(language, "unit.on_days", value),
     "weeks": lambda language, value: plural(language, "unit.weeks", value),
     "quantity": number,
     "share": lambda _, value: share(value),

@@ -231,7 +231,7 @@ def test_no_sentence_shows_the_name_of_a_feature(rng):
         ("days_since_comment", 21.4, 4.2, "No comments for 21 days (usual: 4 days)", "已有21天没有评论（通常为4天）"),
         ("days_since_comment", 1.2, 4.2, "Most recent comments: 1 day ago (usual: 4 days)", "最近一次评论在1天前（通常为4天）"),
         ("days_since_purchase", np.nan, 30, "No purchases in the last 365 days (usual: 30 days)", "最近365天没有购买（通常为30天）"),
-        ("days_since_purchase", 12, np.nan, "No purchases for 12 days (usual: none)", "已有12天没有购买（通常为无）"),
+        ("days_since_purchase", 12, np.nan, "No purchases for 12 days (usual: none)", "已有12天没有购买（通常没有）"),
         ("comment_count_30d", 2, 6, "Comments: only 2 in the last 30 days (usual: 6)", "最近30天评论只有2次（通常为6次）"),
         ("comment_count_30d", 0, 6, "No comments in the last 30 days (usual: 6)", "最近30天没有评论（通常为6次）"),
         ("post_count_30d", 9, 6, "Posts: 9 in the last 30 days (usual: 6)", "最近30天发帖有9次（通常为6次）"),
@@ -301,10 +301,10 @@ def test_no_sentence_shows_the_name_of_a_feature(rng):
             "comment_active_days_14d",
             1,
             5,
-            "Comments on only 1 day in the last 14 days (usual: 5 days)",
+            "Comments only on 1 day in the last 14 days (usual: on 5 days)",
             "最近14天内只有1天有评论（通常为5天）",
         ),
-        ("any_active_days_14d", 5, 0, "Active on 5 days in the last 14 days (usual: none)", "最近14天内有5天活跃（通常为无）"),
+        ("any_active_days_14d", 5, 0, "Active on 5 days in the last 14 days (usual: none)", "最近14天内有5天活跃（通常没有）"),
         ("purchase_value_mean", 20, 31.5, "Purchases: only CN¥20 on average (usual: CN¥31.50)", "平均每次购买只有¥20（通常为¥31.50）"),
         ("rating_value_last", 2, 4, "Ratings: only 2 the last time (usual: 4)", "最近一次评分只有2（通常为4）"),
         ("tenure_days", 20, 400, "Joined recently, 20 days ago (usual: 400 days)", "加入不久，才20天（通常为400天）"),
@@ -379,7 +379,7 @@ def test_service_contacts_may_raise_the_risk_and_may_lower_it():
     texts = [
         reasons(row(read_count_7d=c), row(read_count_7d=3), float(expit(BASE + c)), typical_of(), groups, "en")[0].text for c in (-0.4, 0.4)
     ]
-    assert set(texts) == {"Reads: 3 in the last 7 days (usual: 0)"}
+    assert set(texts) == {"Reads: 3 in the last 7 days (usual: none)"}
 
 
 @pytest.mark.parametrize(

@@ -111,11 +111,11 @@ def test_rounding_keeps_the_sum_and_moves_nothing_further_than_it_must(values):
 
 
 def test_the_table_says_what_the_waterfall_shows():
-    texts = page(at_risk()).texts
+    found = page(at_risk())
     for step in waterfall("en", 0.43, 0.18, at_risk().reasons)[1:-1]:
-        assert texts.count(step.text) == 2
-        assert texts.count(step.change) == 2
-        assert step.after in texts
+        assert found.text.count(step.text + step.aside) == 2
+        assert found.texts.count(step.change) == 2
+        assert step.after in found.texts
 
 
 @pytest.mark.parametrize(("probability", "filled"), [(0.0, 0), (0.43, 43), (1.0, 100)])
@@ -169,6 +169,22 @@ def test_the_draw_tells_which_channel_of_an_intervention_was_chosen():
     assert chosen_candidate(replace(at_risk(), candidates=both, draw=0.39)).channel == "wecom"
     assert chosen_candidate(replace(at_risk(), candidates=both, draw=0.41)).channel == "sms"
     assert chosen_candidate(best_left_alone()) is None
+
+
+def test_what_is_usual_stands_apart_from_what_is_told():
+    english, chinese = (waterfall(language, 0.43, 0.18, at_risk(language).reasons)[1:-1] for language in ("en", "zh"))
+    assert (english[0].text, english[0].aside) == ("No comments for 21 days ", "(usual: 4 days)")
+    assert (chinese[0].text, chinese[0].aside) == ("已有21天没有评论", "（通常为4天）")
+    assert english[-1].aside == ""
+
+
+@pytest.mark.parametrize(
+    ("percentile", "english", "chinese"), [(0.998, "more than 99%", "99%以上"), (0.41, "41%", "41%"), (0.001, "less than 1%", "不到1%")]
+)
+def test_a_rank_is_told_in_words(percentile, english, chinese):
+    highest, zh = (replace(at_risk(language), churn=replace(at_risk(language).churn, percentile=percentile)) for language in ("en", "zh"))
+    assert f"The risk is higher than that of {english} of the members." in page(highest).text
+    assert f"风险高于{chinese}的成员。" in page(zh, "zh").text
 
 
 def test_a_member_best_left_alone_is_told_why():

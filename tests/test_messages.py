@@ -13,7 +13,7 @@ from models.interventions import COOLDOWN, ELIGIBILITY_RULES, OPTED_OUT
 from models.policy import GLOBAL_CONTROL
 from models.reason_groups import reason_groups
 from models.report_choice import State
-from models.texts import LANGUAGES, calendar_day, duration, messages, money, named, number, plural, points, share, text, window
+from models.texts import LANGUAGES, calendar_day, duration, listed, messages, money, named, number, plural, points, share, text, window
 from models.wording import Standing, inside, natural_frequency, removal_sentence, risk_sentence, status_sentence, uplift_sentence
 from tests.told_community import told_community
 
@@ -175,6 +175,11 @@ def test_small_words_follow_the_number():
     assert [share(value) for value in (0, 0.001, 0.414, 0.999, 1)] == ["0%", "<1%", "41%", ">99%", "100%"]
     assert calendar_day("en", date(2026, 11, 2)) == "2 Nov 2026"
     assert calendar_day("zh", date(2026, 11, 2)) == "2026年11月2日"
+
+
+def test_a_list_of_nothing_says_so():
+    assert listed("en", []) == "none"
+    assert listed("zh", ["评论", "发帖"]) == "评论、发帖"
 
 
 def test_a_name_that_only_the_community_knows_is_shown_as_declared():
