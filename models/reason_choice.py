@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from models.reason_groups import ReasonGroups, ShownArrays, Unit
 
 
+LEAST = 1e-9
+
+
 class Speaking(NamedTuple):
     """Position in `ReasonGroups.shown` of the feature that speaks for each group, and whether it drives the group; shapes (n, n_groups)."""
 
@@ -25,7 +28,7 @@ def speaking(contributions: Floats, by_group: Floats, features: Floats, typical:
 
     It can be told where its value, as it is written, differs from the typical one, and in the direction in which a person reads it: few
     comments for a raised risk, many for a lowered one. Features pushing the other way are in the sum all the same; where none can be
-    told, the first of the group is shown and does not count as driving it.
+    told, the first of the group is shown and does not count as driving it. What is harder to grasp is told where nothing else can be.
 
     Shapes: contributions and features (n, k), by_group (n, n_groups), typical (k,).
     """
@@ -34,6 +37,7 @@ def speaking(contributions: Floats, by_group: Floats, features: Floats, typical:
     difference = _difference(features, typical, shown)
     told = (difference * shown.reading == direction) | (np.isnan(difference) | (difference != 0) & (shown.reading == 0))
     push = np.where(told, np.maximum(contributions[:, shown.columns] * direction, 0), 0)
+    push[:, shown.second] *= LEAST
     best = np.maximum.reduceat(push, shown.first, axis=1)
     candidates = np.where(push == best[:, shown.group], np.arange(len(shown.columns)), len(shown.columns))
     return Speaking(np.minimum.reduceat(candidates, shown.first, axis=1), best > 0)

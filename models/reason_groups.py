@@ -14,7 +14,7 @@ from models.features import ANY, TOUCH
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from models.arrays import Floats, Integers
+    from models.arrays import Flags, Floats, Integers
     from models.community import Community, Label
     from models.features import Family, Feature, FeatureSpec
 
@@ -29,8 +29,8 @@ class Shown:
     """A feature that can be told: its column, and the text that speaks of it (`reason.<wording>`).
 
     `reading`: what a person takes more of it for: 1 more risk, -1 less, 0 neither. `missing` is what NaN is read as; NaN itself where
-    nothing can be said of it. `window_days` is the time that the text speaks of. `counts` are the columns of a trend's counts: over the
-    window, and over twice the window.
+    nothing can be said of it. `second`: told only where no feature that is easier to grasp can be. `window_days` is the time that the
+    text speaks of. `counts` are the columns of a trend's counts: over the window, and over twice the window.
     """
 
     column: int
@@ -39,6 +39,7 @@ class Shown:
     unit: Unit
     reading: Reading
     missing: float
+    second: bool
     window_days: int
     counts: tuple[int, int] | None = None
 
@@ -60,6 +61,7 @@ class ShownArrays:
     columns: Integers
     reading: Integers
     missing: Floats
+    second: Flags
     group: Integers
     first: Integers
     of_unit: tuple[tuple[Unit, Integers], ...]
@@ -94,6 +96,7 @@ class ReasonGroups:
             columns=np.array([shown.column for shown in self.shown]),
             reading=np.array([shown.reading for shown in self.shown]),
             missing=np.array([shown.missing for shown in self.shown]),
+            second=np.array([shown.second for shown in self.shown]),
             group=np.repeat(np.arange(len(sizes)), sizes),
             first=np.array([0, *accumulate(sizes[:-1])]),
             of_unit=tuple((unit, np.flatnonzero([other == unit for other in units])) for unit in dict.fromkeys(units)),
@@ -109,6 +112,7 @@ class _Told:
     unit: Unit
     reading: Reading = 0
     missing: float = 0.0
+    second: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class _Kind:
     near: Literal["horizon", "lookback"] = "horizon"
 
 
-_SILENCE = _Told("silent_share_of_tenure", "silence", "share", 1, np.inf)
+_SILENCE = _Told("silent_share_of_tenure", "silence", "share", 1, np.inf, second=True)
 _SIGNAL: dict[Family, _Kind] = {
     "recency": _Kind("days_since_{signal}", (_Told("days_since_{signal}", "recency", "days", 1, np.inf), _SILENCE)),
     "volume": _Kind(
@@ -178,7 +182,7 @@ _ANY: dict[Family, _Kind] = {
         "timing",
         tuple(_Told(f"{part}_share", part, "share") for part in ("evening", "night", "morning", "afternoon", "weekend")),
     ),
-    "tenure": _Kind("tenure", (_Told("tenure_days", "tenure", "days"),)),
+    "tenure": _Kind("tenure", (_Told("tenure_days", "tenure", "days"), _Told("first_seen_days", "first_seen", "days", second=True))),
 }
 _TOUCH_ACTIVITY = _Kind("touch_activity", (_Told("touch_count_{days}d", "touch_activity", "times"),))
 _TOUCH: dict[Family, _Kind] = {
@@ -250,4 +254,14 @@ def _shown(spec: FeatureSpec, told: _Told, signal: str, days: int | None) -> Sho
     counts = None
     if told.unit == "trend" and days is not None:
         counts = spec.position(f"{signal}_count_{days}d"), spec.position(f"{signal}_count_{2 * days}d")
-    return Shown(column, spec.features[column], told.wording, told.unit, told.reading, told.missing, days or spec.lookback_days, counts)
+    return Shown(
+        column=column,
+        feature=spec.features[column],
+        wording=told.wording,
+        unit=told.unit,
+        reading=told.reading,
+        missing=told.missing,
+        second=told.second,
+        window_days=days or spec.lookback_days,
+        counts=counts,
+    )

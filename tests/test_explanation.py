@@ -361,6 +361,13 @@ def test_many_events_are_not_told_for_a_raised_risk_while_something_else_can_be(
     assert (only.direction, only.feature) == ("raises", "comment_count_7d")
 
 
+def test_the_share_of_the_membership_is_told_only_where_the_days_cannot_be():
+    c = {"days_since_any": 0.1, "silent_share_of_tenure": 0.4}
+    usual = typical_of(days_since_any=4, silent_share_of_tenure=0.1)
+    texts = [told(c, row(days_since_any=days, silent_share_of_tenure=0.6), usual)[0].text for days in (9, 3)]
+    assert texts == ["Not active for 9 days (usual: 4 days)", "Quiet for the last 60% of the time as a member (usual: 10%)"]
+
+
 def test_where_nothing_can_be_told_the_window_of_the_horizon_is_shown_and_said_not_to_be_the_cause():
     (only,) = told({"comment_count_90d": 0.5}, row(**COMMENTS), typical_of(**USUAL_COMMENTS))
     assert only.feature == "comment_count_30d"
