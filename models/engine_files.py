@@ -123,6 +123,12 @@ def _write_golden(golden: Golden, folder: Path) -> None:
     np.savez_compressed(folder / GOLDEN_FILE, **arrays, allow_pickle=False)
 
 
+def seal_of(folder: Path) -> str:
+    """SHA-256 of `engine.json`, which names those of all other files; empty where there is none."""
+    path = folder / ENGINE_FILE
+    return _digest(path) if path.is_file() else ""
+
+
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 

@@ -20,13 +20,14 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import ColSpec, DataType, Schema, TensorSpec
 
-from models.engine_files import load_engine, save_engine
+from models.engine_files import load_engine, save_engine, seal_of
 from models.errors import ModelRefused, NoChampion, RegistryUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from matplotlib.figure import Figure
+    from mlflow.entities.model_registry import ModelVersion
 
     from models.engine import Engine
     from models.engine_files import Golden
@@ -35,8 +36,10 @@ MODEL_NAME = "keepwell"
 CHAMPION, CHALLENGER = "champion", "challenger"
 ENGINE_ARTIFACT = "engine"
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
+SEAL = "engine_sha256"
+"""Tag of a version: what is in its folder of files, kept apart from them."""
 PYFUNC_CODE = Path(__file__).with_name("pyfunc_engine.py")
-REQUIREMENTS = ("keepwell", "lightgbm", "mlflow", "numpy", "pandas", "polars", "scikit-learn")
+REQUIREMENTS = ("lightgbm", "mlflow", "numpy", "pandas", "polars", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -98,16 +101,18 @@ class Registry:
             _log(record)
             folder = Path(scratch) / ENGINE_ARTIFACT
             save_engine(engine, golden, folder)
+            seal = seal_of(folder)
             logged = mlflow.pyfunc.log_model(
                 name=MODEL_NAME,
                 python_model=str(PYFUNC_CODE),
                 artifacts={ENGINE_ARTIFACT: str(folder)},
                 signature=_signature(engine),
                 input_example=_example(engine),
-                pip_requirements=list(REQUIREMENTS[1:]),
+                pip_requirements=list(REQUIREMENTS),
                 registered_model_name=MODEL_NAME,
             )
         version = str(logged.registered_model_version)
+        self.client.set_model_version_tag(MODEL_NAME, version, SEAL, seal)
         self.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
         return Registered(version, run.info.run_id)
 
@@ -117,7 +122,7 @@ class Registry:
 
         Raises NoChampion where nothing is registered, ModelRefused where the version does not exist or its golden members disagree.
         """
-        chosen = version or self.version_of(CHALLENGER)
+        chosen = self.version_of(CHALLENGER) if version is None else version
         self.load(chosen, cache)
         self.client.set_registered_model_alias(MODEL_NAME, CHAMPION, chosen)
         return chosen
@@ -146,19 +151,23 @@ class Registry:
 
     @_quietly()
     def load(self, version: str, cache: Path) -> Engine:
-        """The engine of a version, from a copy kept under `cache`; raises ModelRefused."""
-        folder = cache / self._run_of(version)
+        """The engine of a version, from a copy kept under `cache`; raises ModelRefused, also where it is not what was registered."""
+        found = self._version(version)
+        folder = cache / str(found.run_id)
         if not (folder / ENGINE_ARTIFACT).exists():
             folder.mkdir(parents=True, exist_ok=True)
             mlflow.set_registry_uri(self.uri)
             mlflow.set_tracking_uri(self.uri)
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 uri = f"models:/{MODEL_NAME}/{version}"
-                found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch))
-                if not (found / "artifacts" / ENGINE_ARTIFACT).is_dir():
+                fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch))
+                if not (fetched / "artifacts" / ENGINE_ARTIFACT).is_dir():
                     kept = self.client.get_model_version_download_uri(MODEL_NAME, version)
                     raise ModelRefused(f'the files of version "{version}" are no longer in {kept}; train again')
-                _move_whole(found / "artifacts" / ENGINE_ARTIFACT, folder / ENGINE_ARTIFACT)
+                _move_whole(fetched / "artifacts" / ENGINE_ARTIFACT, folder / ENGINE_ARTIFACT)
+        if seal_of(folder / ENGINE_ARTIFACT) != found.tags.get(SEAL):
+            message = f'version "{version}" is not what was registered; delete {folder} to have it fetched again, or train again'
+            raise ModelRefused(message)
         return load_engine(folder / ENGINE_ARTIFACT, version)
 
     def champion(self, cache: Path) -> Engine:
@@ -172,13 +181,13 @@ class Registry:
         location = None if self.artifacts is None else self.artifacts.resolve().as_uri()
         return str(self.client.create_experiment(MODEL_NAME, artifact_location=location))
 
-    def _run_of(self, version: str) -> str:
+    def _version(self, version: str) -> ModelVersion:
         self.aliases()
-        runs = {str(found.version): str(found.run_id) for found in self.client.search_model_versions(f"name = '{MODEL_NAME}'")}
-        if version not in runs:
-            known = ", ".join(sorted(runs, key=int)) or "none"
+        versions = {str(found.version): found for found in self.client.search_model_versions(f"name = '{MODEL_NAME}'")}
+        if version not in versions:
+            known = ", ".join(sorted(versions, key=int)) or "none"
             raise ModelRefused(f'"{MODEL_NAME}" has no version "{version}" in {self.shown_uri}; registered are {known}')
-        return runs[version]
+        return versions[version]
 
     def _unavailable(self, fault: Exception) -> RegistryUnavailable:
         why = _without_password(str(fault)).strip().splitlines()[0].split(". ")[0]

@@ -77,12 +77,12 @@ def train_challenger(workspace: Workspace, *, test_as_of: str | None, seed: int,
     rng = np.random.default_rng(seed)
     trained = train(loaded.arrays, community, test_as_of=at, trained_at=now, rng=rng, progress=progress)
     progress("registration")
-    registered = models.register(trained.engine, trained.golden, _record(trained, loaded, workspace, seed))
+    registered = models.register(trained.engine, trained.golden, run_record(trained, loaded, workspace, seed))
     progress("done")
     return TrainingSummary(registered, trained, loaded)
 
 
-def _record(trained: Trained, loaded: Loaded, workspace: Workspace, seed: int) -> RunRecord:
+def run_record(trained: Trained, loaded: Loaded, workspace: Workspace, seed: int) -> RunRecord:
     return RunRecord(
         parameters=_parameters(trained, seed),
         metrics=_metrics(trained),

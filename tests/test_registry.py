@@ -1,0 +1,237 @@
+"""Versions and roles of engines in a real MLflow: registered, promoted, rolled back, refused."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pytest
+import yaml
+
+import models
+from models.errors import ModelRefused, NoChampion, RegistryUnavailable
+from models.registry import CHALLENGER, CHAMPION, MODEL_NAME, Registry
+from pipelines.loading import Loaded
+from pipelines.loading import registry as registry_of
+from pipelines.train import run_record
+from pipelines.workspace import Workspace
+
+SEED = 3
+FIGURES = {"calibration.png", "lift.png", "shap.png"}
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A registry, and where copies of its engines are kept."""
+
+    registry: Registry
+    cache: Path
+
+    def promote(self, version: str | None = None) -> str:
+        return self.registry.promote(version, self.cache)
+
+    def champion(self):
+        return self.registry.champion(self.cache)
+
+
+def shelf_in(folder: Path) -> Shelf:
+    return Shelf(Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts"), folder / "cache")
+
+
+@pytest.fixture(scope="module")
+def record(trained_world, tmp_path_factory):
+    root = tmp_path_factory.mktemp("declared")
+    content = trained_world.declared.model_dump(mode="json", exclude_none=True)
+    (root / "keepwell.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    loaded = Loaded(trained_world.declared, trained_world.log, trained_world.events, 0, ())
+    return lambda: run_record(trained_world.trained, loaded, Workspace.find(root), SEED)
+
+
+@pytest.fixture(scope="module")
+def registered_once(trained_world, record, tmp_path_factory):
+    """The folder of an MLflow with two versions, none of which is in force; nobody may change it."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    trained, registry = trained_world.trained, shelf_in(folder).registry
+    versions = [registry.register(trained.engine, trained.golden, record()) for _ in range(2)]
+    return folder, versions
+
+
+@pytest.fixture
+def shelf(registered_once, tmp_path):
+    """The same two versions, for one test to promote as it likes."""
+    folder, _ = registered_once
+    shutil.copy(folder / "mlflow.db", tmp_path)
+    return shelf_in(tmp_path)
+
+
+@pytest.fixture
+def run(registered_once, shelf):
+    _, versions = registered_once
+    return shelf.registry.client.get_run(versions[0].run_id)
+
+
+@pytest.fixture
+def left_beside(run):
+    """The folder of what the run left beside the model."""
+    return Path(unquote(urlsplit(run.info.artifact_uri).path))
+
+
+def test_versions_are_counted_and_the_newest_is_the_challenger(registered_once, shelf):
+    _, versions = registered_once
+    assert [registered.version for registered in versions] == ["1", "2"]
+    assert versions[0].run_id != versions[1].run_id
+    assert shelf.registry.version_of(CHALLENGER) == "2"
+
+
+def test_nothing_is_in_force_before_it_is_promoted(shelf):
+    with pytest.raises(NoChampion, match="`keepwell promote` makes one"):
+        shelf.champion()
+
+
+def test_an_empty_registry_asks_for_a_training(tmp_path):
+    empty = shelf_in(tmp_path)
+    with pytest.raises(NoChampion, match="`keepwell train` makes one"):
+        empty.promote()
+    with pytest.raises(ModelRefused, match=r'no version "1" in .* registered are none'):
+        empty.promote("1")
+
+
+def test_the_challenger_is_promoted_where_no_version_is_named(shelf):
+    assert shelf.promote() == "2"
+    assert shelf.registry.version_of(CHAMPION) == "2"
+    assert shelf.champion().version == "2"
+
+
+def test_an_earlier_version_comes_back_into_force_by_its_number(shelf):
+    shelf.promote()
+    assert shelf.promote("1") == "1"
+    assert shelf.champion().version == "1"
+    assert shelf.registry.version_of(CHALLENGER) == "2"
+
+
+@pytest.mark.parametrize("version", ["3", "0", "-1", "latest", "", "1; drop table runs"])
+def test_a_version_that_was_never_registered_is_refused_and_the_champion_stays(shelf, version):
+    shelf.promote("1")
+    with pytest.raises(ModelRefused, match="registered are 1, 2"):
+        shelf.promote(version)
+    assert shelf.champion().version == "1"
+
+
+def test_what_comes_out_of_the_registry_scores_as_what_went_in(shelf, trained_world):
+    engine = trained_world.trained.engine
+    shelf.promote("1")
+    before, after = (one.score(trained_world.events, trained_world.everyone) for one in (engine, shelf.champion()))
+    np.testing.assert_array_equal(before.features, after.features)
+    np.testing.assert_allclose(before.probability, after.probability, atol=1e-12)
+    np.testing.assert_allclose(before.value, after.value, rtol=1e-9)
+
+
+@pytest.fixture
+def engine_folder(shelf):
+    """The registered files of version 2, put back when the test has done its worst."""
+    uri = shelf.registry.client.get_model_version_download_uri(MODEL_NAME, "2")
+    folder = Path(unquote(urlsplit(uri).path)) / "artifacts" / "engine"
+    kept = {path: path.read_bytes() for path in folder.iterdir()}
+    yield folder
+    folder.mkdir(exist_ok=True)
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("pattern", ["engine.json", "golden.npz", "reference.npz", "churn*.lgb.txt", "value.lgb.txt"])
+def test_a_version_with_a_changed_file_is_refused_and_the_champion_stays(shelf, engine_folder, pattern):
+    shelf.promote("1")
+    file = next(engine_folder.glob(pattern))
+    file.write_bytes(file.read_bytes()[:-9] + b"tampered!")
+    with pytest.raises(ModelRefused):
+        shelf.promote("2")
+    assert shelf.champion().version == "1"
+
+
+def test_a_coupon_made_cheaper_in_the_registered_files_is_noticed(shelf, engine_folder):
+    """The golden members do not pay for it."""
+    content = json.loads((engine_folder / "engine.json").read_text(encoding="utf-8"))
+    content["community"]["interventions"][0]["cost"] /= 2
+    (engine_folder / "engine.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ModelRefused, match='version "2" is not what was registered'):
+        shelf.promote("2")
+
+
+def test_a_copy_that_was_changed_later_is_refused(shelf):
+    shelf.promote("1")
+    (file,) = shelf.cache.glob("*/engine/golden.npz")
+    file.unlink()
+    with pytest.raises(ModelRefused, match=r'engine file "golden.npz" is missing; delete .* to have the model fetched again'):
+        shelf.champion()
+
+
+def test_files_that_are_gone_are_named(shelf, engine_folder):
+    shutil.rmtree(engine_folder)
+    with pytest.raises(ModelRefused, match=r'the files of version "2" are no longer in file://.*; train again'):
+        shelf.promote("2")
+
+
+def test_nothing_registered_can_run_code_when_it_is_loaded(registered_once):
+    folder, _ = registered_once
+    suffixes = {path.suffix for path in folder.glob("artifacts/**/*") if path.is_file()}
+    assert suffixes <= {".json", ".npz", ".txt", ".yaml", ".md", ".png", ".py", ""}
+    for path in folder.glob("artifacts/**/*.npz"):
+        with np.load(path, allow_pickle=False) as stored:
+            assert all(stored[name].dtype != object for name in stored)
+    (code,) = {path.read_text(encoding="utf-8") for path in folder.glob("artifacts/**/*.py")}
+    assert code == (Path(models.__file__).parent / "pyfunc_engine.py").read_text(encoding="utf-8")
+
+
+def test_the_run_tells_what_was_chosen(run, trained_world):
+    told = run.data.params
+    churn = trained_world.trained.engine.community.churn
+    assert (told["seed"], told["horizon_days"], told["in_use"]) == (str(SEED), str(churn.horizon_days), trained_world.trained.churn.in_use)
+    assert told["test_as_of"] == trained_world.test_as_of.isoformat()
+    assert told["snapshots"] == str(trained_world.trained.snapshots)
+    assert json.loads(told[f"weights_{churn.horizon_days}d"])
+
+
+def test_the_run_tells_every_metric_with_its_interval_for_the_model_and_both_baselines(run, trained_world):
+    told, metrics = run.data.metrics, trained_world.trained.churn.metrics
+    for prefix in ("", "recency_", "rfm_logistic_"):
+        for name in ("auc", "average_precision", "brier", "log_loss", "ece", "lift_at_10"):
+            assert told[f"{prefix}{name}_lower"] <= told[f"{prefix}{name}_upper"]
+            assert f"{prefix}{name}" in told
+    assert (told["auc"], told["auc_lower"], told["auc_upper"]) == (metrics.auc.value, metrics.auc.lower, metrics.auc.upper)
+
+
+def test_the_run_shows_calibration_lift_and_what_drives_the_risk(left_beside):
+    for name in FIGURES:
+        assert (left_beside / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_run_holds_the_model_card_and_the_declaration(left_beside, trained_world):
+    card = (left_beside / "model_card.md").read_text(encoding="utf-8")
+    assert f"{trained_world.trained.churn.metrics.auc.value:.3f}" in card
+    assert yaml.safe_load((left_beside / "declaration.yaml").read_text(encoding="utf-8"))["signals"]
+
+
+def test_the_run_names_its_data_by_counts_and_holds_no_member(run, trained_world, registered_once):
+    (used,) = run.inputs.dataset_inputs
+    assert used.dataset.name == trained_world.declared.name
+    events = trained_world.log.events
+    assert json.loads(used.dataset.profile)["num_rows"] == events["type"].n_unique()
+    assert trained_world.log.members["member_id"][0] not in str(used.dataset.to_dictionary())
+
+
+def test_a_registry_that_cannot_be_asked_is_named_without_its_password(tmp_path):
+    closed = Registry("gopher://ann:secret@host/base", tmp_path)
+    with pytest.raises(RegistryUnavailable, match="the registry gopher://host/base cannot be asked") as refused:
+        closed.version_of(CHAMPION)
+    assert "secret" not in str(refused.value)
+
+
+def test_the_environment_moves_the_registry(registered_once, tmp_path, monkeypatch):
+    folder, _ = registered_once
+    workspace = Workspace(tmp_path)
+    assert registry_of(workspace).uri == f"sqlite:///{tmp_path}/.keepwell/mlflow.db"
+    monkeypatch.setenv("KEEPWELL_MLFLOW_URI", f"sqlite:///{folder}/mlflow.db")
+    assert registry_of(workspace).version_of(CHALLENGER) == "2"
+    assert not (tmp_path / ".keepwell" / "mlflow.db").exists()
