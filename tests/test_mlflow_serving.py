@@ -1,0 +1,90 @@
+"""MLflow's own server, in a process of its own, answers with the engine's probabilities."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.registry import MODEL_NAME, DataDescription, Registry, RunRecord
+from models.snapshots import Snapshots
+from tests.serving_world import wait_until
+
+ROOT = Path(__file__).parents[1]
+PATIENCE_SECONDS = 120
+
+
+def iso(at_us) -> str:
+    return datetime.fromtimestamp(int(at_us) / 1e6, tz=UTC).isoformat()
+
+
+def row_of(world, code):
+    """A member as the model's signature wants it, without the touches, which it does not take."""
+    start, stop = world.events.offsets[code : code + 2]
+    signals = world.declared.signals
+    events = [
+        {"type": signals[signal].event_types[0], "timestamp": iso(at), "value": None if np.isnan(value) else value}
+        for at, signal, value in zip(
+            world.events.timestamp_us[start:stop], world.events.signal[start:stop], world.events.value[start:stop], strict=True
+        )
+        if signal < len(signals)
+    ]
+    member_id = world.log.members["member_id"][code]
+    return [member_id, world.test_as_of.isoformat(), iso(world.events.joined_us[code]), json.dumps(events)]
+
+
+@contextmanager
+def model_server(uri, port, log):
+    environment = os.environ | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri, "OMP_NUM_THREADS": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    serve = [Path(sys.executable).with_name("mlflow"), "models", "serve", "-m", f"models:/{MODEL_NAME}/1", "--env-manager", "local"]
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [*serve, "--port", str(port), "--workers", "1"], cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True
+        )
+        try:
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                wait_until(lambda: process.poll() is not None or client.get("/ping").status_code == 200, PATIENCE_SECONDS)
+                assert process.poll() is None, log.read_text()
+                yield client
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def mlflow_uri(trained_world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mlflow")
+    registry = Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
+    record = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
+    registry.register(trained_world.trained.engine, trained_world.trained.golden, record)
+    return registry.uri
+
+
+def test_the_model_server_of_mlflow_scores_as_the_engine_does(trained_world, mlflow_uri, free_port, tmp_path):
+    members = np.arange(0, 40)
+    alone = trained_world.events.of_members(members)
+    scores = trained_world.trained.engine.score(alone, Snapshots.at(alone, trained_world.test_as_of_us))
+    columns = ["member_id", "as_of", "joined", "events"]
+    body = {"dataframe_split": {"columns": columns, "data": [row_of(trained_world, code) for code in members.tolist()]}}
+    with model_server(mlflow_uri, free_port, tmp_path / "said.txt") as client:
+        answer = client.post("/invocations", json=body)
+        refused = client.post("/invocations", json={"dataframe_split": {"columns": columns[:2], "data": [["ann", "2025-07-01"]]}})
+    told = pd.DataFrame(answer.json()["predictions"])
+    assert told["member_id"].tolist() == trained_world.log.members["member_id"].gather(members).to_list()
+    assert told["status"].tolist() == scores.status.tolist()
+    scored = scores.status == "scored"
+    assert 0 < scored.sum() < len(members)
+    for position, days in enumerate(trained_world.trained.engine.churn.horizons_days):
+        column = pd.to_numeric(told[f"churn_probability_{days}d"])
+        np.testing.assert_allclose(column[scored], scores.probability[scored, position], atol=1e-9)
+        assert column[~scored].isna().all()
+    assert refused.status_code == 400
