@@ -149,10 +149,14 @@ def draft_churn(days: int, churn_days: int | None, active_days: int | None, cont
 
 
 def draft_windows(days: int, churn: Churn) -> tuple[int, ...]:
-    """With longer ones where the horizon or active_days is longer than the usual; none longer than the log, but for one day."""
+    """With longer ones where the horizon or active_days is longer than the usual; none longer than the log, but for one day.
+
+    Nor any below a thirtieth of the shortest horizon: three days tell nothing of the next half-year, and the model pays for the noise.
+    """
     reach = max(churn.active_days, churn.horizon_days)
     long = [window for window in LONG_WINDOWS if window < 4 * reach and reach > USUAL_WINDOWS[-1]]
-    return tuple(window for window in (*USUAL_WINDOWS, *long) if window <= max(days, 1))
+    least = churn.horizons_days[0] / 30
+    return tuple(window for window in (*USUAL_WINDOWS, *long) if least <= window <= max(days, 1)) or (1,)
 
 
 def draft_tiers(rows: pl.DataFrame, profile: Profile, signals: Sequence[Signal], window_days: int, value_days: int) -> tuple[Tier, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Protocol, Self
@@ -154,6 +154,12 @@ def fit_linear(
         regression.set_params(C=1 / (penalty * len(z))).fit(z, churned)
         fits.append(LinearMargin(columns, fill, mean, scale, regression.coef_[0].copy(), float(regression.intercept_[0])))
     return fits
+
+
+def mean_of(fits: Sequence[LinearMargin]) -> LinearMargin:
+    """The margin that is the mean of others with the same columns and standardisation."""
+    coefficient = np.mean([fit.coefficient for fit in fits], axis=0)
+    return replace(fits[0], coefficient=coefficient, intercept=float(np.mean([fit.intercept for fit in fits])))
 
 
 @dataclass(frozen=True)

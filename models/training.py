@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from models.churn import ChurnModel, HorizonModel
 from models.churn_fit import FittedHorizon, TrainingRows, fit_horizon
@@ -229,7 +230,7 @@ def _fit_horizons(
             return f"no {horizon_days}-day risk: {shortage}"
 
     progress(f"risk over {', '.join(map(str, churn.horizons_days))} days")
-    with ThreadPoolExecutor(THREADS) as pool:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
         results = list(pool.map(fit, churn.horizons_days, rng.spawn(len(churn.horizons_days))))
     fitted = tuple(result for result in results if not isinstance(result, str))
     return fitted, [result for result in results if isinstance(result, str)]

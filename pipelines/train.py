@@ -111,7 +111,6 @@ def _parameters(trained: Trained, seed: int) -> dict[str, str | int | float]:
         parameters[f"validation_{days}d"] = chosen.scheme
         parameters[f"weights_{days}d"] = json.dumps(chosen.weights)
         parameters[f"trees_{days}d"] = chosen.trees
-        parameters[f"penalty_{days}d"] = chosen.penalty
         parameters[f"calibration_{days}d"] = chosen.calibration
     return parameters
 

@@ -100,7 +100,7 @@ def test_a_log_holds_each_of_its_horizons_three_times(tmp_path, init, days, hori
 def test_a_long_horizon_lengthens_windows_lookback_and_pace(tmp_path, init):
     community, _, _ = init(log_with(tmp_path, ["post"], days=545), type_is="post", churn_days=180, active_days=180)
     assert community.churn.horizons_days == (180,)
-    assert community.windows_days == (1, 3, 7, 14, 30, 60, 90, 180, 365)
+    assert community.windows_days == (7, 14, 30, 60, 90, 180, 365)
     assert community.lookback_days == 365
     assert (community.lifecycle.silent_days, community.lifecycle.lost_days) == (42, 180)
     assert community.intervention("question").cooldown_days == 84

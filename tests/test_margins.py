@@ -18,6 +18,7 @@ from models.margins import (
     fit_booster,
     fit_linear,
     margin_from_dict,
+    mean_of,
     staged_margins,
 )
 
@@ -168,3 +169,8 @@ def test_any_blend_adds_up_for_any_member(weights, values):
 def test_a_stored_booster_needs_nothing_but_its_text():
     again = BoosterMargin(COLUMNS, str(BOOSTER.model_text))
     np.testing.assert_array_equal(again(OTHERS), BOOSTER(OTHERS))
+
+
+def test_the_mean_of_linear_margins_says_the_mean_of_what_they_say():
+    fits = fit_linear(FEATURES, CHURNED, COLUMNS, NO_FILL, penalties=(1.0, 0.1, 1e-3))
+    np.testing.assert_allclose(mean_of(fits)(OTHERS), np.mean([fit(OTHERS) for fit in fits], axis=0), atol=1e-12)
