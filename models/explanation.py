@@ -10,7 +10,7 @@ import numpy as np
 from models.decision import Reason
 from models.reason_groups import OTHER
 from models.texts import text
-from models.wording import reason_sentence
+from models.wording import attribute_sentence, reason_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from models.arrays import Floats, Integers
+    from models.attributes import Attribute
     from models.community import Language
     from models.margins import Contributions
-    from models.reason_groups import ReasonGroups
+    from models.reason_groups import ReasonGroup, ReasonGroups
 
 TINY_MARGIN = 1e-6
 STEEPEST = 1.0
@@ -130,7 +131,10 @@ def reasons(
 
 @dataclass(frozen=True)
 class _Teller:
-    """What each row shows for each group: `wording` per column, `column`, `value` and `typical` of shape (n, n_groups)."""
+    """What each row shows for each group: `wording` per column, `column`, `value` and `typical` of shape (n, n_groups).
+
+    `features` (n, k) and `usual` (k,) hold the levels of attributes.
+    """
 
     groups: ReasonGroups
     language: Language
@@ -138,6 +142,8 @@ class _Teller:
     column: Integers
     value: Floats
     typical: Floats
+    features: Floats
+    usual: Floats
 
     @classmethod
     def of(cls, features: Floats, typical: Typical, groups: ReasonGroups, language: Language) -> Self:
@@ -146,14 +152,27 @@ class _Teller:
             if len(group.shown) > 1:
                 column[:, position] = _most(features, [shown.column for shown in group.shown])
         wording = {shown.column: shown.wording for group in groups.groups for shown in group.shown}
-        return cls(groups, language, wording, column, np.take_along_axis(features, column, axis=1), typical.values[column])
+        value = np.take_along_axis(features, column, axis=1)
+        return cls(groups, language, wording, column, value, typical.values[column], features, typical.values)
 
     def reason(self, row: int, position: int, contribution: float, contribution_pp: float) -> Reason:
         group = self.groups.groups[position]
+        direction: Literal["raises", "lowers"] = "raises" if contribution > 0 else "lowers"
+        if group.attribute is not None:
+            return self._of_attribute(row, group, group.attribute, direction, contribution_pp)
         value, usual = _known(self.value[row, position]), _known(self.typical[row, position])
         wording = self.wording[int(self.column[row, position])]
         sentence = reason_sentence(group, wording, value, usual, self.groups.currency, self.language)
-        return Reason(group.code, "raises" if contribution > 0 else "lowers", float(contribution_pp), value, usual, sentence)
+        return Reason(group.code, direction, float(contribution_pp), value, usual, sentence)
+
+    def _of_attribute(
+        self, row: int, group: ReasonGroup, attribute: Attribute, direction: Literal["raises", "lowers"], contribution_pp: float
+    ) -> Reason:
+        columns = list(group.columns)
+        told, usual = attribute.told(self.features[row, columns]), attribute.told(self.usual[columns])
+        value, typical = (None if isinstance(one, str) or one is None else round(one, 4) for one in (told, usual))
+        sentence = attribute_sentence(attribute.name, told, usual, self.language)
+        return Reason(group.code, direction, float(contribution_pp), value, typical, sentence)
 
     def other(self, contribution_pp: float) -> tuple[Reason, ...]:
         """Nothing where nothing is left over."""

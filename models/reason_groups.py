@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from models.arrays import Floats
+    from models.attributes import Attribute, AttributeEncoding
     from models.community import Community, Label
     from models.features import Family, Feature, FeatureSpec
 
@@ -32,7 +33,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class ReasonGroup:
-    """Features of one signal and family. Of several `shown` the one with the greatest value speaks; `columns` are all that count."""
+    """Features of one signal and family. Of several `shown` the one with the greatest value speaks; `columns` are all that count.
+
+    An `attribute` is told by its level or its number, and shows all its columns.
+    """
 
     code: str
     unit: Unit
@@ -40,6 +44,7 @@ class ReasonGroup:
     shown: tuple[Shown, ...]
     label: Label | None = None
     window_days: int = 0
+    attribute: Attribute | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,18 @@ def reason_groups(community: Community, spec: FeatureSpec) -> ReasonGroups:
         kinds.setdefault(code, (kind, signal))
     built = tuple(_group(community, spec, *kinds[code], tuple(columns)) for code, columns in members.items())
     return ReasonGroups(built, len(spec.features), community.currency)
+
+
+def with_attributes(groups: ReasonGroups, encoding: AttributeEncoding) -> ReasonGroups:
+    """One more group for each attribute, with the columns that follow those of behaviour."""
+    n = groups.n_features + len(encoding.names)
+    added = [_attribute_group(attribute, range(groups.n_features, n)[place]) for attribute, place in encoding.places]
+    return replace(groups, groups=(*groups.groups, *added), n_features=n)
+
+
+def _attribute_group(attribute: Attribute, columns: range) -> ReasonGroup:
+    shown = tuple(Shown(column, "attribute") for column in columns)
+    return ReasonGroup(f"attribute_{attribute.name}", "quantity", tuple(columns), shown, attribute=attribute)
 
 
 def _kind_of(community: Community) -> Callable[[Feature], tuple[_Kind, str]]:

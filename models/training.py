@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.attribute_fit import fit_attributes
+from models.attributes import AttributeEncoding, feature_matrix
 from models.churn import ChurnModel, HorizonModel
 from models.churn_fit import FittedHorizon, TrainingRows, fit_horizon
 from models.community import DAY_US
@@ -16,7 +18,7 @@ from models.comparison import compare
 from models.engine import Engine, Provenance, Reference
 from models.engine_files import Golden
 from models.errors import InputError, NotEnoughData
-from models.features import compute_features, feature_spec
+from models.features import feature_spec
 from models.preparation import fit_preparation
 from models.snapshots import Activity, cuts_back_from, label_churn, last_usable_cut, pool, population
 from models.value import TierValue, fit_purchase_value, spent_after
@@ -94,6 +96,7 @@ class _Data:
 
     community: Community
     spec: FeatureSpec
+    attributes: AttributeEncoding
     events: EventArrays
     activity: Activity
     log_end_us: int
@@ -128,7 +131,7 @@ def train(
     progress("features of the snapshots")
     data = _gather(events, community, int(test_as_of.timestamp()) * 1_000_000, sampling)
     progress("choice of features")
-    preparation = fit_preparation(data.features, data.spec.names, data.rows.as_of_us, rng=preparing)
+    preparation = fit_preparation(data.features, (*data.spec.names, *data.attributes.names), data.rows.as_of_us, rng=preparing)
     horizons, warnings = _fit_horizons(data, preparation, fitting, progress)
     progress("test on later outcomes")
     tested = _test_churn(data, _main(horizons, community), testing)
@@ -166,9 +169,9 @@ def _gather(events: EventArrays, community: Community, test_as_of_us: int, rng: 
     cuts = _cuts(int(events.timestamp_us.min()), test_as_of_us, community)
     rows = _capped(pool([population(activity, cut, community.churn) for cut in cuts]), rng)
     test = population(activity, test_as_of_us, community.churn)
-    features = compute_features(events, rows, spec, threads=THREADS)
-    test_features = compute_features(events, test, spec, threads=THREADS)
-    return _Data(community, spec, events, activity, log_end, test_as_of_us, rows, features, test, test_features)
+    attributes = fit_attributes(events.attributes, rows.member)
+    features, test_features = (feature_matrix(events, asked, spec, attributes, threads=THREADS) for asked in (rows, test))
+    return _Data(community, spec, attributes, events, activity, log_end, test_as_of_us, rows, features, test, test_features)
 
 
 def _check_test_date(test_as_of_us: int, log_end_us: int, community: Community) -> None:
@@ -277,7 +280,7 @@ def _engine(data: _Data, horizons: tuple[FittedHorizon, ...], tested: TestedChur
     churn = ChurnModel(tuple(used), data.community.churn.horizon_days, outcome)
     declared = data.community.churn.model_copy(update={"horizons_days": churn.horizons_days})
     base = churn.contributions(data.test_features[:1]).base
-    reference = Reference.of(data.test_features, tested.probability, churn.typical_probability(base))
+    reference = Reference.of(data.test_features, tested.probability, churn.typical_probability(base), data.attributes)
     through = datetime.fromtimestamp(data.test_as_of_us / 1e6, tz=UTC)
     return Engine(
         community=data.community.model_copy(update={"churn": declared}),
@@ -287,4 +290,5 @@ def _engine(data: _Data, horizons: tuple[FittedHorizon, ...], tested: TestedChur
         reference=reference,
         provenance=Provenance(trained_at, through, tested.compared.grade, tested.in_use),
         baselines=_main(horizons, data.community).baselines,
+        attributes=data.attributes,
     )
