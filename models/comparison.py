@@ -33,6 +33,9 @@ def compare(
     churned: Flags, probability: Floats, baselines: Mapping[str, Floats], member: Integers, *, rng: np.random.Generator
 ) -> Compared:
     """All arrays have shape (n,), rows of one member share its code. Raises NotEnoughData where all churned or none did."""
+    if len(churned) == 0:
+        message = "no member was active before the test date: there is nobody to test on; choose another date"
+        raise NotEnoughData(message)
     if churned.all() or not churned.any():
         what = "churned" if churned.all() else "stayed"
         message = f"all {len(churned)} members of the test date {what}: there is nothing to tell apart; choose another date or horizon"

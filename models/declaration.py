@@ -106,14 +106,14 @@ def _compose(text: str, name: str) -> yaml.Node:
 
 @contextmanager
 def _faults_of_yaml(name: str) -> Iterator[None]:
-    """PyYAML's errors as one sentence with the line."""
+    """PyYAML's errors as one sentence with the line; a value that does not fit its tag is a bare ValueError or IndexError there."""
     try:
         yield
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
         where = "" if mark is None else f" line {mark.line + 1}"
         raise InputError(f"{name}{where}: not YAML, {fault.problem or fault.context}") from None
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, ValueError, IndexError) as fault:
         raise InputError(f"{name}: not YAML, {str(fault).splitlines()[0]}") from None
 
 
@@ -122,6 +122,8 @@ def _key_lines(node: yaml.Node, key: Key, name: str) -> Iterator[tuple[Key, int]
         seen: dict[str, int] = {}
         for part, value in node.value:
             line = part.start_mark.line + 1
+            if not isinstance(part, yaml.ScalarNode):
+                raise InputError(f"{name} line {line}: a key must be a word, not a list or a mapping")
             if part.value in seen:
                 raise InputError(f'{name} line {line}: "{part.value}" is given again; it stands in line {seen[part.value]} already')
             seen[part.value] = line

@@ -70,7 +70,7 @@ class LinearMargin:
         return {"kind": "linear", "intercept": self.intercept, **arrays}
 
     def _standard(self, features: np.ndarray) -> np.ndarray:
-        z = (_signed_log(features[:, self.columns], self.fill) - self.mean) / self.scale
+        z = (_signed_log(features.take(self.columns, axis=1), self.fill) - self.mean) / self.scale
         held: np.ndarray = np.clip(z, -LARGEST_STANDARD_SCORE, LARGEST_STANDARD_SCORE)
         return held
 

@@ -148,7 +148,9 @@ def _header(content: bytes, path: Path) -> _Header:
     counts = {separator: len(next(csv.reader(io.StringIO(head, newline=""), delimiter=separator))) for separator in SEPARATORS}
     separator = max(counts, key=lambda candidate: counts[candidate])
     reader = csv.reader(io.StringIO(head, newline=""), delimiter=separator)
-    columns = tuple(name.strip() for name in next(reader))
+    columns = tuple(" ".join(name.split()) for name in next(reader))
+    if not any(columns):
+        raise InputError(f"{path}: the first line is blank; it must hold the names of the columns")
     repeated = sorted({name for name in columns if columns.count(name) > 1})
     if repeated:
         raise InputError(f'{path}: the header names column "{repeated[0]}" more than once; give each column its own name')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 import polars as pl
@@ -16,6 +17,8 @@ EPOCH_UNITS = ((1e8, 1e11, 1e6), (1e11, 1e14, 1e3), (1e14, 1e17, 1.0), (1e17, 1e
 """Bounds of a number of seconds, milli-, micro- and nanoseconds since 1970, and microseconds in each; below 1973 it is no time."""
 
 
+FIRST_TIME = datetime(1900, 1, 1, tzinfo=UTC)
+YEARS = range(FIRST_TIME.year, 2101)
 STRAY_SHARE = 0.05
 """So few times of an order that must be guessed are left unread; more of them stop the reading."""
 
@@ -55,7 +58,12 @@ class Times:
 
 
 def read_times(column: pl.Series, zone: str) -> Times:
-    """Raises InputError where the day and the month cannot be told apart."""
+    """A year before 1900 is no time. Raises InputError where the day and the month cannot be told apart."""
+    times = _read_any(column, zone)
+    return Times(times.timestamp.set((times.timestamp < FIRST_TIME).fill_null(value=False), None), times.local)
+
+
+def _read_any(column: pl.Series, zone: str) -> Times:
     kind = column.dtype
     if kind == pl.Date or (isinstance(kind, pl.Datetime) and kind.time_zone is None):
         return Times(_by_clock(column.cast(pl.Datetime("us")), zone), pl.repeat(value=True, n=len(column), eager=True))
@@ -125,7 +133,7 @@ def _numbers(rows: pl.DataFrame, zone: str) -> list[_Part]:
     day = rows["text"].str.strptime(pl.Datetime("us"), "%Y%m%d", strict=False).set(rows["text"].str.len_bytes() != 8, None)
     hour = rows["text"].str.strptime(pl.Datetime("us"), "%Y%m%d%H%M%S", strict=False).set(rows["text"].str.len_bytes() != 14, None)
     written = day.zip_with(day.is_not_null(), hour)
-    written = written.set(~written.dt.year().is_between(1900, 2100), None)
+    written = written.set(~written.dt.year().is_between(YEARS[0], YEARS[-1]), None)
     counted = rows.select("row", timestamp=_since_1970(rows["text"].cast(pl.Float64)).set(written.is_not_null(), None)).drop_nulls()
     return [_Part(rows.select("row", timestamp=_by_clock(written, zone)).drop_nulls(), local=True), _Part(counted, local=False)]
 

@@ -7,16 +7,18 @@ import logging
 import os
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.exceptions import TyperException
 
 from models.community import Language
-from models.errors import KeepwellError
+from models.errors import InputError, KeepwellError
+from models.times import YEARS
 from pipelines.workspace import Workspace
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -37,17 +39,24 @@ Home = Annotated[Path | None, typer.Option("--config", "-c", help="keepwell.yaml
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="A date or time: what was known just before it is used, nothing after.")]
 Version = Annotated[str | None, typer.Option("--version", help="A registered version.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of all random draws.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of all random draws.")]
 Lang = Annotated[str | None, typer.Option("--lang", help="en or zh; by default the community's language.")]
 
 
 def main() -> None:
-    """Exit code 0, 1 where `check` found errors, 2 where the input cannot be used."""
+    """Exit code 0, 1 where `check` found errors, 2 where the input or an option cannot be used; then one sentence says why."""
     try:
-        app()
+        code = app(args=sys.argv[1:] or ["--help"], standalone_mode=False)
+    except TyperException as error:
+        code = _refuse(f"{error.format_message().rstrip('.')}; --help tells what can be given")
     except KeepwellError as error:
-        ERR.print(f"keepwell: {escape(str(error))}", style="red", highlight=False, soft_wrap=True)
-        sys.exit(UNUSABLE)
+        code = _refuse(str(error))
+    sys.exit(code)
+
+
+def _refuse(why: str) -> int:
+    ERR.print(f"keepwell: {escape(' '.join(why.split()))}", style="red", highlight=False, soft_wrap=True)
+    return UNUSABLE
 
 
 @app.command()
@@ -189,7 +198,7 @@ def report(
 def serve(
     config: Home = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
     as_of: Annotated[str | None, typer.Option("--as-of", help="Stop the service's clock here, to score a log that ended long ago.")] = None,
 ) -> None:
@@ -203,7 +212,7 @@ def serve(
 def simulate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write the tables into.")],
     members: Annotated[int, typer.Option("--members", min=1, help="How many.")] = 5000,
-    days: Annotated[int, typer.Option("--days", min=1, help="Length of the log.")] = 365,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Length of the log.")] = 365,
     seed: Seed = 1,
     start: Annotated[str, typer.Option("--start", help="First day of the log.")] = "2025-01-01",
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
@@ -211,7 +220,7 @@ def simulate(
     """Simulate a community whose risks and effects are known: events, members, touches with propensities, truth."""
     from pipelines.simulate import simulate_to
 
-    files = simulate_to(output, members, days, seed, start=datetime.fromisoformat(start).date(), overwrite=force)
+    files = simulate_to(output, members, days, seed, start=_day(start), overwrite=force)
     OUT.print(
         f"{files.event_rows:,} events and {files.touch_rows:,} touches of {members:,} members, seed {seed}, in {output}", highlight=False
     )
@@ -251,6 +260,16 @@ class _Steps:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f'"{text}" is no day; write it as 2025-01-01') from None
+    if day.year not in YEARS:
+        raise InputError(f"{day}: a year from {YEARS[0]} to {YEARS[-1]} is needed")
+    return day
 
 
 def _language(text: str | None) -> Language | None:

@@ -17,7 +17,8 @@ from models.errors import InputError
 from models.interventions import ContactHistory
 from models.snapshots import Snapshots
 from models.weighing import microseconds
-from pipelines.loading import engine_of, load, moment
+from pipelines.loading import decision_time, engine_of, load
+from pipelines.output import check_writable, writing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,16 +51,17 @@ def decide_all(
     """By default at the first midnight after the log's last event, or now where that is earlier.
 
     Decision ids follow from model version, date and member, so that a second run writes the same table. Raises InputError for another
-    suffix than .parquet or .csv, NoChampion, ModelRefused.
+    suffix than .parquet or .csv or a place that cannot be written to, NoChampion, ModelRefused.
     """
     write = WRITERS.get(output.suffix)
     if write is None:
         message = f'"{output.name}": the table is written as {" or ".join(WRITERS)}; give the file one of these endings'
         raise InputError(message)
+    check_writable(output)
     progress("log")
     loaded = load(workspace, now=now)
     engine = engine_of(workspace, None)
-    at = min(loaded.end, now) if as_of is None else moment(as_of, loaded.community)
+    at = decision_time(loaded, as_of, now=now)
     progress("decisions")
     known = np.flatnonzero(loaded.arrays.joined_us <= microseconds(at))
     parts = [_decide(engine, loaded, known[i : i + BATCH], at, language or engine.community.language) for i in range(0, len(known), BATCH)]
@@ -67,8 +69,8 @@ def decide_all(
         message = f"no member had joined by {at.isoformat()}; the log begins {loaded.log.first.date()}"
         raise InputError(message)
     table = pl.concat(parts)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    write(table, output)
+    with writing(output):
+        write(table, output)
     return Decided(table, at, engine.version)
 
 

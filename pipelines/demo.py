@@ -112,6 +112,9 @@ def _clear(folder: Path) -> None:
     """Only a folder that an earlier demo made is emptied."""
     if not folder.exists():
         return
+    if not folder.is_dir():
+        message = f"{folder} is a file; name a folder with --folder"
+        raise KeepwellError(message)
     if any(folder.iterdir()) and not (folder / "log" / MARKER).exists():
         message = f"{folder} is not empty and no earlier demo; name another with --folder"
         raise KeepwellError(message)

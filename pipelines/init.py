@@ -61,6 +61,8 @@ class InitOptions:
         """Raises InputError for options that contradict each other."""
         if self.output.exists() and not self.force:
             raise InputError(f"{self.output} exists; give --force to write over it, or another name with -o")
+        if self.member == self.time:
+            raise InputError(f'--member and --time both name the column "{self.member}"; name the two columns of the log')
         if (self.type is None) == (self.type_is is None):
             raise InputError("give either --type COL, the column with the event type, or --type-is NAME, the one type of all events")
         if (self.members is None) != (self.joined is None):
@@ -80,12 +82,19 @@ def initialise(options: InitOptions, console: Console, *, now: datetime) -> Path
     draft = _draft(options, now)
     text = declaration_text(draft.community, draft.notes)
     parse_declaration(text, options.output.name)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text, encoding="utf-8")
+    _write(options.output, text)
     for line in (*draft.notes["log"], *draft.notes["churn"]):
         console.print(line, highlight=False)
     console.print(f"Wrote {options.output}. Read it, correct it, then run: keepwell check", highlight=False)
     return options.output
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as fault:
+        raise InputError(f"{path} cannot be written: {fault.strerror}") from None
 
 
 @dataclass(frozen=True)
@@ -248,5 +257,5 @@ def _seen(profile: Profile, rejected: int) -> str:
 def _churn_notes(draft: ChurnDraft, profile: Profile) -> tuple[str, ...]:
     if not draft.dropped:
         return ()
-    days = " and ".join(str(horizon) for horizon in draft.dropped)
+    days = ", ".join(str(horizon) for horizon in draft.dropped)
     return (f"The log holds {profile.days} days; horizons of {days} days are left out, since each needs three times as many.",)

@@ -14,6 +14,7 @@ from models.errors import InputError
 from models.events import event_arrays, with_events
 from models.registry import Registry
 from models.store import Store
+from models.times import YEARS
 from pipelines.ingest import ingest
 
 if TYPE_CHECKING:
@@ -66,13 +67,25 @@ def midnight(day: date, community: Community) -> datetime:
 
 
 def moment(text: str, community: Community) -> datetime:
-    """A date (midnight by the community's clock) or a time, as ISO 8601; raises InputError."""
+    """A date (midnight by the community's clock) or a time, as ISO 8601, within `YEARS`; raises InputError."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         message = f'"{text}" is no date; write it as 2026-01-31 or 2026-01-31T09:00:00+08:00'
         raise InputError(message) from None
+    if at.year not in YEARS:
+        message = f'"{text}": a year from {YEARS[0]} to {YEARS[-1]} is needed'
+        raise InputError(message)
     return at if at.tzinfo else at.replace(tzinfo=community.zone)
+
+
+def decision_time(loaded: Loaded, as_of: str | None, *, now: datetime) -> datetime:
+    """By default the first midnight after the log's last event, or `now` where that is earlier; raises InputError for a future time."""
+    at = min(loaded.end, now) if as_of is None else moment(as_of, loaded.community)
+    if at > now:
+        message = f"{as_of} is in the future, of which the log knows nothing; choose a date up to {now:%Y-%m-%d}"
+        raise InputError(message)
+    return at
 
 
 def _posted(workspace: Workspace) -> pl.DataFrame | None:

@@ -9,11 +9,13 @@ import numpy as np
 
 from models.deciding import decide
 from models.engine import explain
+from models.errors import InputError
 from models.interventions import ContactHistory
 from models.member_report import Provenance, render_member_report, weekly_activity
 from models.snapshots import Snapshots
 from models.weighing import microseconds
-from pipelines.loading import engine_of, load, moment
+from pipelines.loading import decision_time, engine_of, load
+from pipelines.output import check_writable, writing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from models.decision import Decision
     from pipelines.workspace import Workspace
 
+PAGES = (".html", ".htm")
+
 
 def report_member(
     workspace: Workspace, member_id: str, output: Path, *, as_of: str | None, language: Language | None, now: datetime
@@ -31,12 +35,20 @@ def report_member(
 
     Raises UnknownMember, InputError, NoChampion, ModelRefused.
     """
+    if output.suffix not in PAGES:
+        message = f'"{output.name}": the report is a page; give the file the ending {PAGES[0]}'
+        raise InputError(message)
+    check_writable(output)
     loaded = load(workspace, now=now)
     engine = engine_of(workspace, None)
     told_in = language or engine.community.language
-    at = min(loaded.end, now) if as_of is None else moment(as_of, loaded.community)
+    at = decision_time(loaded, as_of, now=now)
     code = loaded.log.code_of(member_id)
     events = loaded.arrays.of_members([code])
+    joined = loaded.log.members["joined"][code]
+    if at < joined:
+        message = f'member "{member_id}" joined {joined:%Y-%m-%d}, after {at:%Y-%m-%d}; choose a later date'
+        raise InputError(message)
     touches = loaded.log.touches
     contacts = ContactHistory.empty() if touches is None else ContactHistory.of_touches(touches, np.array([code]))
     (decision,) = decide(
@@ -58,6 +70,6 @@ def report_member(
         language=told_in,
         provenance=Provenance(engine.provenance.trained_through),
     )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(page, encoding="utf-8")
+    with writing(output):
+        output.write_text(page, encoding="utf-8")
     return decision

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from models.errors import InputError
 from models.simulation import SimulationConfig, World, simulate_blocks
+from pipelines.output import writing
 
 START = date(2025, 1, 1)
 
@@ -42,9 +43,10 @@ def simulate_to(directory: Path, members: int, days: int, seed: int, *, start: d
 
 def write_simulation(directory: Path, config: SimulationConfig, seed: int, *, overwrite: bool = False) -> SimulatedFiles:
     """As `simulate_to`, for any configuration. One block of members is in memory at a time, each a row group or more of every file."""
-    if not overwrite and directory.exists() and any(directory.iterdir()):
-        raise InputError(f"{directory}: the folder is not empty; choose another one, or say that it may be overwritten")
-    directory.mkdir(parents=True, exist_ok=True)
+    with writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        if not overwrite and any(directory.iterdir()):
+            raise InputError(f"{directory}: the folder is not empty; choose another one, or give --force to write into it")
     names = [part.name for part in fields(World)]
     paths = {name: directory / f"{name}.parquet" for name in names}
     rows = dict.fromkeys(names, 0)

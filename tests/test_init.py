@@ -134,6 +134,13 @@ def test_a_declaration_is_not_written_over_unless_forced(tmp_path, init):
     init(log, type_is="post", force=True)
 
 
+def test_a_place_that_cannot_be_written_is_said(tmp_path):
+    log = log_with(tmp_path, ["post"])
+    options = InitOptions(log, "member", "time", type_is="post", output=log / "keepwell.yaml")
+    with pytest.raises(InputError, match="cannot be written"):
+        initialise(options, Console(file=io.StringIO()), now=NOW)
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

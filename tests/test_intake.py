@@ -198,6 +198,7 @@ def test_a_member_with_a_hundred_thousand_events_is_one_member(tmp_path):
         (b"", "is empty; it needs a header and at least one row"),
         (b"\n\n", "is empty"),
         (b"member,time\n", "has a header but no rows"),
+        (b"\nmember,time\nann,2025-03-01\n", "the first line is blank; it must hold the names of the columns"),
         (b"member,when\nann,2025-03-01\n", 'log.time: no column "time" in events.csv; it has "member", "when"'),
         (b"member,time,time\nann,2025-03-01,x\n", 'the header names column "time" more than once'),
         ("member,time\n张三,2025-03-01\n".encode("gb18030"), "is not UTF-8; save it as UTF-8"),

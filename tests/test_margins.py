@@ -70,6 +70,14 @@ def test_one_member_alone_has_the_margin_of_the_batch(margin: Margin):
     np.testing.assert_array_equal(alone, margin(OTHERS))
 
 
+def test_one_member_alone_has_the_margin_of_the_batch_to_the_last_bit_with_many_columns():
+    rng = np.random.default_rng(3)
+    features, many = rng.normal(size=(300, 180)).astype(np.float32), np.arange(1, 180)
+    margin = fit_linear(features, features[:, 5] > 0, many, np.full(179, np.nan), penalties=(1.0,))[0]
+    alone = np.concatenate([margin(features[row : row + 1]) for row in range(len(features))])
+    np.testing.assert_array_equal(alone, margin(features))
+
+
 @MARGINS
 def test_nobody_has_no_margin(margin: Margin):
     assert margin(OTHERS[:0]).shape == (0,)

@@ -58,7 +58,9 @@ def test_whole_columns_of_numbers_count_from_1970():
     assert read_times(pl.Series([20240131]), "UTC").timestamp.to_list() == [datetime(2024, 1, 31, tzinfo=UTC)]
 
 
-@pytest.mark.parametrize("text", ["soon", "2024-13-01", "2024-02-30", "0", "45321", "-1706697000", "12:30", "2024"])
+@pytest.mark.parametrize(
+    "text", ["soon", "2024-13-01", "2024-02-30", "0", "45321", "-1706697000", "12:30", "2024", "0001-01-01", "-2025-03-01"]
+)
 def test_what_is_no_time_is_left_unread(text):
     assert in_shanghai(text, "2024-01-31 18:30") == [None, HALF_PAST_SIX]
 

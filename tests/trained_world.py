@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 
 from models.community import Community
+from models.engine import Scores
 from models.events import EventArrays, EventLog, event_arrays
 from models.simulation import SimulationConfig, World, simulate
 from models.snapshots import Snapshots
@@ -50,6 +51,21 @@ class TrainedWorld:
         """Every member of the log at the test's `as_of`."""
         return Snapshots.at(self.events, self.test_as_of_us)
 
+    @cached_property
+    def scores(self) -> Scores:
+        """Of everyone; rows follow the members of the log."""
+        return self.trained.engine.score(self.events, self.everyone)
+
+    @cached_property
+    def scored(self) -> np.ndarray:
+        """Rows of the members who have a risk: those of the test."""
+        return np.flatnonzero(self.scores.status == "scored")
+
+    def true_risk(self, horizon_days: int) -> np.ndarray:
+        """Of every member of the log at the test's `as_of`, NaN for those who joined later, shape (n_members,)."""
+        known = self.world.truth.filter((pl.col("as_of") == self.test_as_of) & (pl.col("horizon_days") == horizon_days))
+        return self.log.members.join(known, on="member_id", how="left", maintain_order="left")["true_risk"].to_numpy()
+
 
 def canonical_log(world: World) -> EventLog:
     """The simulated log as ingestion would write it."""
@@ -64,7 +80,17 @@ def learn(events: EventArrays, declared: Community, test_as_of: datetime, seed: 
 
 
 def train_on_world(members: int = 1500, days: int = 240, seed: int = 3) -> TrainedWorld:
-    world = simulate(SimulationConfig(members=members, days=days, start=date(2025, 1, 1)), np.random.default_rng(seed))
+    """The truth stands on the midnight of the test."""
+    start, horizon = date(2025, 1, 1), DECLARED.churn.horizon_days
+    config = SimulationConfig(
+        members=members,
+        days=days,
+        start=start,
+        truth_as_of=(start + timedelta(days=days - horizon - 1),),
+        horizons_days=DECLARED.churn.horizons_days,
+        truth_paths=64,
+    )
+    world = simulate(config, np.random.default_rng(seed))
     log = canonical_log(world)
     events = event_arrays(log, DECLARED)
     test_as_of = default_test_as_of(events, DECLARED)

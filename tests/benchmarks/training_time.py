@@ -1,0 +1,93 @@
+"""A full training on the log of a simulated community: seconds of each stage, the share spent inside LightGBM, peak memory."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+from unittest.mock import patch
+
+import lightgbm as lgb
+import numpy as np
+
+from models.evaluation import Estimate
+from models.events import EventArrays, event_arrays
+from models.simulation import SimulationConfig, simulate
+from models.training import default_test_as_of, train
+from tests.trained_world import DECLARED, TRAINED_AT, canonical_log
+
+CONFIG = SimulationConfig(members=10_000, days=365, start=date(2025, 1, 1), actions_per_visit=3.2)
+INSIDE = {(lgb.Dataset, "construct"): "binning", (lgb.Booster, "update"): "boosting", (lgb.Booster, "predict"): "predicting"}
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by stage, as the progress of a training names them, and by what LightGBM does."""
+
+    stages: Counter[str] = field(default_factory=Counter)
+    lightgbm: Counter[str] = field(default_factory=Counter)
+    running: str = "start"
+    since: float = field(default_factory=time.perf_counter)
+
+    def begin(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.stages[self.running] += now - self.since
+        self.running, self.since = stage, now
+
+    def watch(self, owner: type, method: str, what: str) -> AbstractContextManager[Any]:
+        """Counts the outermost of nested calls alone."""
+        original: Callable[..., Any] = getattr(owner, method)
+        depth = 0
+
+        def timed(*args: Any, **given: Any) -> Any:
+            nonlocal depth
+            begin, depth = time.perf_counter(), depth + 1
+            try:
+                return original(*args, **given)
+            finally:
+                depth -= 1
+                if depth == 0:
+                    self.lightgbm[what] += time.perf_counter() - begin
+
+        return patch.object(owner, method, timed)
+
+
+def simulated_events() -> EventArrays:
+    return event_arrays(canonical_log(simulate(CONFIG, np.random.default_rng(1))), DECLARED)
+
+
+def told(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} [{estimate.lower:.3f}, {estimate.upper:.3f}]"
+
+
+def peak_mb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def main() -> None:
+    events = simulated_events()
+    before, watch = peak_mb(), Stopwatch()
+    with ExitStack() as timing:
+        for (owner, method), what in INSIDE.items():
+            timing.enter_context(watch.watch(owner, method, what))
+        test_as_of = default_test_as_of(events, DECLARED)
+        watch.begin("start")
+        trained = train(events, DECLARED, test_as_of=test_as_of, trained_at=TRAINED_AT, rng=np.random.default_rng(2), progress=watch.begin)
+        watch.begin("end")
+    whole = sum(watch.stages.values())
+    print(f"{len(events.timestamp_us):,} events of {events.n_members:,} members; {trained.snapshots:,} snapshots of {trained.cuts} cuts")
+    for stage, seconds in watch.stages.items():
+        print(f"    {stage:28s}{seconds:8.2f} s")
+    print(f"    {'in all':28s}{whole:8.2f} s, of which in LightGBM {sum(watch.lightgbm.values()) / whole:.0%}")
+    for what, seconds in watch.lightgbm.items():
+        print(f"        {what:24s}{seconds:8.2f} s")
+    print(f"peak memory {peak_mb():,} MB ({before:,} MB before training)")
+    compared = trained.churn.compared
+    print(
+        f"grade {compared.grade}, AUC {told(compared.metrics.auc)}, gain {told(compared.gain)}, log loss {told(compared.metrics.log_loss)}"
+    )
