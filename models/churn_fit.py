@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Literal
@@ -35,6 +36,7 @@ FEWEST_OF_A_CLASS = 20
 FEWEST_IN_A_FOLD = 5
 FEWEST_BY_TIME = 500
 FOLDS = 4
+THREADS = 2
 LINEAR_ROWS = 50_000
 UNPENALISED = 1e-8
 
@@ -125,7 +127,9 @@ def fit_horizon(rows: TrainingRows, horizon_days: int, spec: FeatureSpec, kept: 
     settings = BoosterSettings(trees=max(STAGES), seed=int(seeds.integers(1 << 30)))
     by_time = split_by_time(rows, horizon_days)
     pairs = [by_time] if by_time else split_by_member(rows, horizon_days, folds)
-    held = _join([_held_out(rows, fit, check, columns, settings, shuffles) for fit, check in pairs])
+    last, *others = shuffles.spawn(1 + len(pairs))
+    with ThreadPoolExecutor(THREADS) as pool:
+        held = _join(list(pool.map(lambda pair, child: _held_out(rows, *pair, columns, settings, child), pairs, others)))
     truth = rows[held.rows]
     stage = int(np.argmin([_log_loss(held.booster[:, i], truth.churned) for i in range(len(STAGES))]))
     strength = int(np.argmin([_log_loss(held.linear[:, i], truth.churned) for i in range(len(PENALTIES))]))
@@ -133,7 +137,7 @@ def fit_horizon(rows: TrainingRows, horizon_days: int, spec: FeatureSpec, kept: 
     weights = _blend_weights(margins, truth)
     blended = np.sum([weights[name] * margins[name] for name in PART_NAMES], axis=0)
     settings = replace(settings, trees=STAGES[stage])
-    parts = _fit_parts(rows, columns, settings, PENALTIES[strength], shuffles)
+    parts = _fit_parts(rows, columns, settings, PENALTIES[strength], last)
     calibrations = {
         name: fit_calibration(margin, truth.churned, truth.member, rng=folds)
         for name, margin in (("blend", blended), ("rfm_logistic", held.rfm_logistic), ("recency", held.recency))

@@ -53,7 +53,11 @@ class MemberState:
 
 @dataclass(frozen=True)
 class Reason:
-    """One group of features: `contribution_pp` percentage points of risk against the usual member; the groups add up exactly."""
+    """One group of features: `contribution_pp` percentage points of risk against the usual member; the groups add up exactly.
+
+    `value`, `typical` and `text` are those of one feature of the group, `feature`, over `window_days` where it has a window. A trend is a
+    logarithm: log((1 + recent) / (1 + before)).
+    """
 
     code: str
     direction: Literal["raises", "lowers"]
@@ -61,6 +65,8 @@ class Reason:
     value: float | None
     typical: float | None
     text: str
+    feature: str | None = None
+    window_days: int | None = None
 
 
 @dataclass(frozen=True)

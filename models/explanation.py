@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from models.decision import Reason
+from models.reason_choice import speaking
 from models.reason_groups import OTHER
 from models.texts import text
-from models.wording import attribute_sentence, reason_sentence
+from models.wording import Told, attribute_sentence, reason_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from matplotlib.figure import Figure
 
-    from models.arrays import Floats, Integers
+    from models.arrays import Floats
     from models.attributes import Attribute
     from models.community import Language
     from models.margins import Contributions
-    from models.reason_groups import ReasonGroup, ReasonGroups
+    from models.reason_choice import Speaking
+    from models.reason_groups import ReasonGroup, ReasonGroups, Shown
 
 TINY_MARGIN = 1e-6
 STEEPEST = 1.0
@@ -46,16 +48,23 @@ def shap_summary(contributions: Contributions, X: Floats, names: Sequence[str], 
 
 @dataclass(frozen=True)
 class Typical:
-    """The usual member: risk at the base, d risk / d margin there, and the median of each feature, NaN for never, shape (k,)."""
+    """The usual member: its risk, d risk / d margin there, and the median of each feature, NaN for never, shape (k,).
+
+    `contributions` (k,) are what its features contribute against the model's own base; reasons tell what differs from them.
+    """
 
     probability: float
     slope: float
     values: Floats
+    contributions: Floats
 
     @classmethod
-    def of(cls, calibrate: Callable[[Floats], Floats], base: float, values: Floats) -> Self:
-        low, at, high = calibrate(np.array([base - SLOPE_STEP, base, base + SLOPE_STEP]))
-        return cls(float(at), float(high - low) / (2 * SLOPE_STEP), values)
+    def of(cls, calibrate: Callable[[Floats], Floats], base: float, values: Floats, contributions: Floats | None = None) -> Self:
+        """Without `contributions` the usual member stands at the base itself."""
+        own = np.zeros(len(values)) if contributions is None else contributions
+        margin = base + float(own.sum())
+        low, at, high = calibrate(np.array([margin - SLOPE_STEP, margin, margin + SLOPE_STEP]))
+        return cls(float(at), float(high - low) / (2 * SLOPE_STEP), values, own)
 
 
 @dataclass(frozen=True)
@@ -98,12 +107,15 @@ def reasons_of(
 ) -> list[tuple[Reason, ...]]:
     """The reasons of every row, strongest first, ties in the order of `groups`; each row adds up to 100 (p - p_typical).
 
-    `contributions` (n, k) are log-odds, `features` (n, k), `probability` (n,). Beyond `max_reasons` the weaker ones are told
-    together, under the code `other`, last. Groups that contribute nothing are left out.
+    `contributions` (n, k) are log-odds, `features` (n, k), `probability` (n,). The points of a reason are those of its whole group: a sum
+    of Shapley values is faithful where one feature out of many that overlap is not. Its sentence, value and typical value are of the one
+    feature that `speaking` picks. Beyond `max_reasons` the weaker ones are told together, under the code `other`, last. Groups that
+    contribute nothing are left out.
     """
-    by_group = contributions.astype(np.float64) @ groups.membership
+    against_usual = contributions.astype(np.float64) - typical.contributions
+    by_group = against_usual @ groups.membership
     points = percentage_points(by_group, probability, typical)
-    teller = _Teller.of(features, typical, groups, language)
+    teller = _Teller(groups, language, features, typical.values, speaking(against_usual, by_group, features, typical.values, groups))
     order = np.argsort(-np.abs(by_group), axis=1, kind="stable")
     count = order.shape[1] if max_reasons is None else max_reasons
     rows = []
@@ -131,48 +143,50 @@ def reasons(
 
 @dataclass(frozen=True)
 class _Teller:
-    """What each row shows for each group: `wording` per column, `column`, `value` and `typical` of shape (n, n_groups).
-
-    `features` (n, k) and `usual` (k,) hold the levels of attributes.
-    """
-
     groups: ReasonGroups
     language: Language
-    wording: dict[int, str]
-    column: Integers
-    value: Floats
-    typical: Floats
     features: Floats
-    usual: Floats
-
-    @classmethod
-    def of(cls, features: Floats, typical: Typical, groups: ReasonGroups, language: Language) -> Self:
-        column = np.tile([group.shown[0].column for group in groups.groups], (len(features), 1))
-        for position, group in enumerate(groups.groups):
-            if len(group.shown) > 1:
-                column[:, position] = _most(features, [shown.column for shown in group.shown])
-        wording = {shown.column: shown.wording for group in groups.groups for shown in group.shown}
-        value = np.take_along_axis(features, column, axis=1)
-        return cls(groups, language, wording, column, value, typical.values[column], features, typical.values)
+    typical: Floats
+    speaking: Speaking
 
     def reason(self, row: int, position: int, contribution: float, contribution_pp: float) -> Reason:
         group = self.groups.groups[position]
-        direction: Literal["raises", "lowers"] = "raises" if contribution > 0 else "lowers"
         if group.attribute is not None:
-            return self._of_attribute(row, group, group.attribute, direction, contribution_pp)
-        value, usual = _known(self.value[row, position]), _known(self.typical[row, position])
-        wording = self.wording[int(self.column[row, position])]
-        sentence = reason_sentence(group, wording, value, usual, self.groups.currency, self.language)
-        return Reason(group.code, direction, float(contribution_pp), value, usual, sentence)
+            return self._of_attribute(row, group, group.attribute, contribution, contribution_pp)
+        shown = self.groups.shown[self.speaking.position[row, position]]
+        value, usual = _known(self.features[row, shown.column]), _known(self.typical[shown.column])
+        told = Told(shown, value, usual, self._counts(row, shown), drives=bool(self.speaking.drives[row, position]))
+        return Reason(
+            code=group.code,
+            direction="raises" if contribution > 0 else "lowers",
+            contribution_pp=float(contribution_pp),
+            value=value,
+            typical=usual,
+            text=reason_sentence(group, told, self.groups.currency, self.language),
+            feature=shown.feature.name,
+            window_days=shown.feature.window_days,
+        )
 
-    def _of_attribute(
-        self, row: int, group: ReasonGroup, attribute: Attribute, direction: Literal["raises", "lowers"], contribution_pp: float
-    ) -> Reason:
+    def _of_attribute(self, row: int, group: ReasonGroup, attribute: Attribute, contribution: float, contribution_pp: float) -> Reason:
         columns = list(group.columns)
-        told, usual = attribute.told(self.features[row, columns]), attribute.told(self.usual[columns])
-        value, typical = (None if isinstance(one, str) or one is None else round(one, 4) for one in (told, usual))
-        sentence = attribute_sentence(attribute.name, told, usual, self.language)
-        return Reason(group.code, direction, float(contribution_pp), value, typical, sentence)
+        told, usual = attribute.told(self.features[row, columns]), attribute.told(self.typical[columns])
+        value, typical = (round(one, 4) if isinstance(one, float) else None for one in (told, usual))
+        return Reason(
+            code=group.code,
+            direction="raises" if contribution > 0 else "lowers",
+            contribution_pp=float(contribution_pp),
+            value=value,
+            typical=typical,
+            text=attribute_sentence(attribute.name, told, usual, self.language),
+            feature=attribute.name,
+        )
+
+    def _counts(self, row: int, shown: Shown) -> tuple[float, float]:
+        """Of a trend: events in the window, and in the one before it."""
+        if shown.counts is None:
+            return 0.0, 0.0
+        recent, both = (float(self.features[row, column]) for column in shown.counts)
+        return recent, both - recent
 
     def other(self, contribution_pp: float) -> tuple[Reason, ...]:
         """Nothing where nothing is left over."""
@@ -180,13 +194,6 @@ class _Teller:
             return ()
         direction: Literal["raises", "lowers"] = "raises" if contribution_pp > 0 else "lowers"
         return (Reason(OTHER, direction, contribution_pp, None, None, text(self.language, "reason.together")),)
-
-
-def _most(features: Floats, columns: list[int]) -> Integers:
-    """The column with the greatest value of each row, the first of equals; NaN counts as least."""
-    part = features[:, columns]
-    most: Integers = np.asarray(columns)[np.argmax(np.where(np.isnan(part), -np.inf, part), axis=1)]
-    return most
 
 
 def _known(value: float) -> float | None:

@@ -171,6 +171,10 @@ class BoosterSettings:
 
 
 def fit_booster(features: np.ndarray, churned: np.ndarray, columns: np.ndarray, settings: BoosterSettings) -> BoosterMargin:
+    """On one thread: small trees leave others little to do, and where a core is busy elsewhere they wait for one another at every node.
+
+    Whoever has several models to fit fits them side by side; LightGBM lets go of the interpreter meanwhile.
+    """
     parameters = {
         "objective": "binary",
         "num_leaves": settings.num_leaves,
@@ -186,6 +190,7 @@ def fit_booster(features: np.ndarray, churned: np.ndarray, columns: np.ndarray, 
         "deterministic": True,
         "force_col_wise": True,
         "seed": settings.seed,
+        "num_threads": 1,
         "verbose": -1,
     }
     data = lgb.Dataset(features[:, columns], churned.astype(np.float32), free_raw_data=True)

@@ -1,50 +1,73 @@
-"""Which features speak as one reason, and which of them a person is shown for it."""
+"""Which features speak as one reason, and which of them can be shown to a person for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from models.features import ANY, TOUCH
+from models.features import ANY, TOUCH, Feature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from models.arrays import Floats
+    from models.arrays import Floats, Integers
     from models.attributes import Attribute, AttributeEncoding
     from models.community import Community, Label
-    from models.features import Family, Feature, FeatureSpec
+    from models.features import Family, FeatureSpec
 
-Unit = Literal["days", "count", "times", "kinds", "money", "quantity", "ratio", "share"]
+Unit = Literal["days", "active_days", "weeks", "count", "times", "kinds", "money", "quantity", "ratio", "share", "trend"]
+Reading = Literal[-1, 0, 1]
 
 OTHER = "other"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A feature that may be shown for its group: its column, and the text that speaks of it (`reason.<wording>`)."""
+    """A feature that can be told: its column, and the text that speaks of it (`reason.<wording>`).
+
+    `reading`: what a person takes more of it for: 1 more risk, -1 less, 0 neither. `missing` is what NaN is read as; NaN itself where
+    nothing can be said of it. `window_days` is the time that the text speaks of. `counts` are the columns of a trend's counts: over the
+    window, and over twice the window.
+    """
 
     column: int
+    feature: Feature
     wording: str
+    unit: Unit
+    reading: Reading
+    missing: float
+    window_days: int
+    counts: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
 class ReasonGroup:
-    """Features of one signal and family. Of several `shown` the one with the greatest value speaks; `columns` are all that count.
+    """Features of one signal and family: `columns` are all that count, `shown` those that can be told, the one to fall back on first.
 
-    An `attribute` is told by its level or its number, and shows all its columns.
+    An `attribute` is told by its level or its number.
     """
 
     code: str
-    unit: Unit
     columns: tuple[int, ...]
     shown: tuple[Shown, ...]
     label: Label | None = None
-    window_days: int = 0
     attribute: Attribute | None = None
+
+
+@dataclass(frozen=True)
+class ShownArrays:
+    """The fields of each `Shown`, its group, and where each group begins; `of_unit`: which of them have a unit."""
+
+    columns: Integers
+    reading: Integers
+    missing: Floats
+    group: Integers
+    first: Integers
+    of_unit: tuple[tuple[Unit, Integers], ...]
 
 
 @dataclass(frozen=True)
@@ -63,45 +86,117 @@ class ReasonGroups:
             matrix[list(group.columns), position] = 1
         return matrix
 
+    @cached_property
+    def shown(self) -> tuple[Shown, ...]:
+        """Of all groups, one group after the other."""
+        return tuple(shown for group in self.groups for shown in group.shown)
+
+    @cached_property
+    def arrays(self) -> ShownArrays:
+        sizes = [len(group.shown) for group in self.groups]
+        units = [shown.unit for shown in self.shown]
+        return ShownArrays(
+            columns=np.array([shown.column for shown in self.shown]),
+            reading=np.array([shown.reading for shown in self.shown]),
+            missing=np.array([shown.missing for shown in self.shown]),
+            group=np.repeat(np.arange(len(sizes)), sizes),
+            first=np.array([0, *accumulate(sizes[:-1])]),
+            of_unit=tuple((unit, np.flatnonzero([other == unit for other in units])) for unit in dict.fromkeys(units)),
+        )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """How a feature is told; its name may hold {signal} and {days}, one of the windows."""
+
+    name: str
+    wording: str
+    unit: Unit
+    reading: Reading = 0
+    missing: float = 0.0
+
 
 @dataclass(frozen=True)
 class _Kind:
-    """How one family of features is told: `code` and `feature` (the one shown) may hold {signal} and {window}."""
+    """One family of features: what is told, the first to fall back on; of its windows that nearest to `near`."""
 
     code: str
-    unit: Unit
-    wording: str
-    feature: str
+    told: tuple[_Told, ...]
+    near: Literal["horizon", "lookback"] = "horizon"
 
 
 _SIGNAL: dict[Family, _Kind] = {
-    "recency": _Kind("days_since_{signal}", "days", "recency", "days_since_{signal}"),
-    "volume": _Kind("{signal}_activity", "count", "activity", "{signal}_count_{window}d"),
-    "variety": _Kind("{signal}_share", "share", "share", "{signal}_share"),
+    "recency": _Kind("days_since_{signal}", (_Told("days_since_{signal}", "recency", "days", 1, np.inf),)),
+    "volume": _Kind(
+        "{signal}_activity",
+        (
+            _Told("{signal}_count_{days}d", "activity", "count", -1),
+            _Told("{signal}_active_days_{days}d", "active_days", "active_days", -1),
+            _Told("{signal}_trend_{days}d", "trend", "trend", -1),
+        ),
+    ),
+    "variety": _Kind("{signal}_share", (_Told("{signal}_share", "share", "share"),)),
 }
-_MONEY = _Kind("{signal}_value", "money", "money", "{signal}_sum_{lookback}d")
-_QUANTITY = _Kind("{signal}_value", "quantity", "quantity", "{signal}_sum_{lookback}d")
+_MONEY = _Kind(
+    "{signal}_value",
+    (
+        _Told("{signal}_sum_{days}d", "money", "money", -1),
+        _Told("{signal}_value_mean", "value_mean", "money", -1),
+        _Told("{signal}_value_last", "value_last", "money", -1),
+    ),
+    "lookback",
+)
+_QUANTITY = _Kind(
+    "{signal}_value",
+    (
+        _Told("{signal}_sum_{days}d", "quantity", "quantity", -1),
+        _Told("{signal}_value_mean", "value_mean", "quantity"),
+        _Told("{signal}_value_last", "value_last", "quantity"),
+    ),
+    "lookback",
+)
+_ANY_ACTIVITY = _Kind(
+    "activity",
+    (
+        _Told("any_count_{days}d", "activity_any", "count", -1),
+        _Told("any_active_days_{days}d", "active_days_any", "active_days", -1),
+        _Told("any_trend_{days}d", "trend_any", "trend", -1),
+        _Told("signals_used_{days}d", "variety", "kinds", -1),
+    ),
+)
 _ANY: dict[Family, _Kind] = {
-    "recency": _Kind("days_since_any", "days", "recency_any", "days_since_any"),
-    "volume": _Kind("activity", "count", "activity_any", "any_count_{window}d"),
-    "rhythm": _Kind("rhythm", "ratio", "rhythm", "gap_now_to_usual"),
-    "timing": _Kind("timing", "share", "", ""),
-    "tenure": _Kind("tenure", "days", "tenure", "tenure_days"),
-    "variety": _Kind("variety", "kinds", "variety", "signals_used_{window}d"),
+    "recency": _Kind("days_since_any", (_Told("days_since_any", "recency_any", "days", 1, np.inf),)),
+    "volume": _ANY_ACTIVITY,
+    "variety": _ANY_ACTIVITY,
+    "rhythm": _Kind(
+        "rhythm",
+        (
+            _Told("gap_now_to_usual", "rhythm", "ratio", 1, np.nan),
+            _Told("gap_mean", "gap_mean", "days", 1, np.nan),
+            _Told("gap_max", "gap_max", "days", 1, np.nan),
+            _Told("active_weeks", "active_weeks", "weeks", -1),
+            _Told("week_streak", "week_streak", "weeks", -1),
+        ),
+    ),
+    "timing": _Kind(
+        "timing",
+        tuple(_Told(f"{part}_share", part, "share") for part in ("evening", "night", "morning", "afternoon", "weekend")),
+    ),
+    "tenure": _Kind("tenure", (_Told("tenure_days", "tenure", "days"),)),
 }
+_TOUCH_ACTIVITY = _Kind("touch_activity", (_Told("touch_count_{days}d", "touch_activity", "times"),))
 _TOUCH: dict[Family, _Kind] = {
-    "recency": _Kind("days_since_touch", "days", "touch_recency", "days_since_touch"),
-    "volume": _Kind("touch_activity", "times", "touch_activity", "touch_count_{window}d"),
-    "variety": _Kind("touch_activity", "times", "touch_activity", "touch_count_{window}d"),
-    "response": _Kind("touch_response", "share", "response", "touches_answered_share"),
+    "recency": _Kind("days_since_touch", (_Told("days_since_touch", "touch_recency", "days", 0, np.inf),)),
+    "volume": _TOUCH_ACTIVITY,
+    "variety": _TOUCH_ACTIVITY,
+    "response": _Kind("touch_response", (_Told("touches_answered_share", "response", "share", -1),)),
 }
-_QUARTERS = ("night", "morning", "afternoon", "evening")
 
 
 def reason_groups(community: Community, spec: FeatureSpec) -> ReasonGroups:
     """In the order in which their first features are declared.
 
-    Counts are shown over the window nearest to the horizon that decides, sums over the whole lookback. Where one signal alone
+    How many kinds of activity there are counts with the activity of all kinds, which it follows from. Where one signal alone
     qualifies, what is said of `any` activity is said of that signal.
     """
     members: dict[str, list[int]] = {}
@@ -124,8 +219,9 @@ def with_attributes(groups: ReasonGroups, encoding: AttributeEncoding) -> Reason
 
 
 def _attribute_group(attribute: Attribute, columns: range) -> ReasonGroup:
-    shown = tuple(Shown(column, "attribute") for column in columns)
-    return ReasonGroup(f"attribute_{attribute.name}", "quantity", tuple(columns), shown, attribute=attribute)
+    feature = Feature(attribute.name, "attribute", attribute.name)
+    shown = Shown(columns[0], feature, "attribute", "quantity", 0, np.nan, 0)
+    return ReasonGroup(f"attribute_{attribute.name}", tuple(columns), (shown,), attribute=attribute)
 
 
 def _kind_of(community: Community) -> Callable[[Feature], tuple[_Kind, str]]:
@@ -136,8 +232,8 @@ def _kind_of(community: Community) -> Callable[[Feature], tuple[_Kind, str]]:
 
     def kind_of(feature: Feature) -> tuple[_Kind, str]:
         signal, family = feature.signal, feature.family
-        if signal == ANY and only is not None and family in {"recency", "volume"}:
-            signal = only
+        if signal == ANY and only is not None and family in {"recency", "volume", "variety"}:
+            return _SIGNAL["recency" if family == "recency" else "volume"], only
         if signal == ANY:
             return _ANY[family], signal
         if signal == TOUCH and touches:
@@ -150,12 +246,25 @@ def _kind_of(community: Community) -> Callable[[Feature], tuple[_Kind, str]]:
 
 
 def _group(community: Community, spec: FeatureSpec, kind: _Kind, signal: str, columns: tuple[int, ...]) -> ReasonGroup:
-    window = min(spec.windows_days, key=lambda days: abs(days - community.churn.horizon_days))
-    names = {"signal": signal, "window": window, "lookback": spec.lookback_days}
-    if kind.code == "timing":
-        shown = tuple(Shown(spec.position(f"{quarter}_share"), quarter) for quarter in _QUARTERS)
-    else:
-        shown = (Shown(spec.position(kind.feature.format(**names)), kind.wording),)
+    near = spec.lookback_days if kind.near == "lookback" else community.churn.horizon_days
+    unread = signal in community.lifecycle.service_signals
+    shown = tuple(
+        at
+        for told in kind.told
+        for days in (sorted(spec.windows, key=lambda days: abs(days - near)) if "{days}" in told.name else [None])
+        if (at := _shown(spec, replace(told, reading=0) if unread else told, signal, days)) is not None
+    )
     label = next((declared.label for declared in community.signals if declared.name == signal), None)
-    windowed = "{window}" in kind.feature
-    return ReasonGroup(kind.code.format(signal=signal), kind.unit, columns, shown, label, window if windowed else spec.lookback_days)
+    return ReasonGroup(kind.code.format(signal=signal), columns, shown, label)
+
+
+def _shown(spec: FeatureSpec, told: _Told, signal: str, days: int | None) -> Shown | None:
+    """None where there is no such feature, and for the active days of a single day, which its count tells already."""
+    name = told.name.format(signal=signal, days=days)
+    if name not in spec.names or (told.unit == "active_days" and days == 1):
+        return None
+    column = spec.position(name)
+    counts = None
+    if told.unit == "trend" and days is not None:
+        counts = spec.position(f"{signal}_count_{days}d"), spec.position(f"{signal}_count_{2 * days}d")
+    return Shown(column, spec.features[column], told.wording, told.unit, told.reading, told.missing, days or spec.lookback_days, counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -218,18 +219,22 @@ def _capped(rows: Snapshots, rng: np.random.Generator) -> Snapshots:
 def _fit_horizons(
     data: _Data, preparation: Preparation, rng: np.random.Generator, progress: Progress
 ) -> tuple[tuple[FittedHorizon, ...], list[str]]:
-    fitted: list[FittedHorizon] = []
-    warnings: list[str] = []
+    """Horizons side by side; one that cannot be fitted is left out with a warning, unless decisions are made on it."""
     churn = data.community.churn
-    for horizon_days, child in zip(churn.horizons_days, rng.spawn(len(churn.horizons_days)), strict=True):
-        progress(f"risk over {horizon_days} days")
+
+    def fit(horizon_days: int, child: np.random.Generator) -> FittedHorizon | str:
         try:
-            fitted.append(fit_horizon(_labelled(data, horizon_days), horizon_days, data.spec, preparation.kept, rng=child))
+            return fit_horizon(_labelled(data, horizon_days), horizon_days, data.spec, preparation.kept, rng=child)
         except NotEnoughData as shortage:
             if horizon_days == churn.horizon_days:
                 raise
-            warnings.append(f"no {horizon_days}-day risk: {shortage}")
-    return tuple(fitted), warnings
+            return f"no {horizon_days}-day risk: {shortage}"
+
+    progress(f"risk over {', '.join(map(str, churn.horizons_days))} days")
+    with ThreadPoolExecutor(THREADS) as pool:
+        results = list(pool.map(fit, churn.horizons_days, rng.spawn(len(churn.horizons_days))))
+    fitted = tuple(result for result in results if not isinstance(result, str))
+    return fitted, [result for result in results if isinstance(result, str)]
 
 
 def _labelled(data: _Data, horizon_days: int) -> TrainingRows:

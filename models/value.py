@@ -117,6 +117,7 @@ def fit_purchase_value(features: Floats, spent: Floats, kept: Integers, margin: 
         "feature_fraction": 0.5,
         "deterministic": True,
         "force_col_wise": True,
+        "num_threads": 1,
         "seed": seed,
         "verbose": -1,
     }

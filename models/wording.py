@@ -13,23 +13,57 @@ from models.texts import duration, listed, money, named, number, plural, share, 
 if TYPE_CHECKING:
     from models.community import Cap, Community, Eligibility, Label, Language
     from models.decision import Candidate, ChurnScore, MemberState
-    from models.reason_groups import ReasonGroup, Unit
+    from models.reason_groups import ReasonGroup, Shown, Unit
 
 
-def reason_sentence(group: ReasonGroup, wording: str, value: float | None, typical: float | None, currency: str, language: Language) -> str:
-    """The member's value against the usual one; None is read as never having happened."""
-    shown, usual = (amount(language, at, group.unit, currency) for at in (value, typical))
+@dataclass(frozen=True)
+class Told:
+    """A feature of one member: its value and the usual one, None for missing, and of a trend the events in the window and before it.
+
+    `drives`: it is what moves its group; otherwise other features of the group do.
+    """
+
+    shown: Shown
+    value: float | None
+    typical: float | None
+    counts: tuple[float, float] = (0.0, 0.0)
+    drives: bool = True
+
+
+def reason_sentence(group: ReasonGroup, told: Told, currency: str, language: Language) -> str:
+    """The member's value against the usual one; None is read as never having happened. A trend is told against the time before it."""
+    unit, (recent, before) = told.shown.unit, told.counts
+    if unit == "trend":
+        variant = _trend_variant(recent, before)
+        return _statement(group, told, variant, language, _events(language, recent), before=_events(language, before))
+    shown, usual = (amount(language, at, unit, currency) for at in (told.value, told.typical))
+    same = shown == usual
+    statement = _statement(group, told, _variant(unit, told.value, told.typical, same=same), language, shown)
+    key = "usual.same" if same else "usual.is" if told.drives else "usual.finer"
+    return text(language, key, statement=statement, typical=usual)
+
+
+def _statement(group: ReasonGroup, told: Told, variant: str, language: Language, value: str, **more: str) -> str:
     label = group.label.of(language) if group.label is not None else ""
-    statement = text(
+    return text(
         language,
-        f"reason.{wording}.{_variant(group.unit, value, typical, same=shown == usual)}",
-        value=shown,
-        window=window(language, group.window_days),
+        f"reason.{told.shown.wording}.{variant}",
+        value=value,
+        window=window(language, told.shown.window_days),
         signal=inside(label),
         signal_first=opening(label),
+        **more,
     )
-    key = "usual.same" if shown == usual else "usual.is"
-    return text(language, key, statement=statement, typical=usual)
+
+
+def _trend_variant(recent: float, before: float) -> str:
+    if recent == 0:
+        return "none"
+    return "low" if recent < before else "high"
+
+
+def _events(language: Language, count: float) -> str:
+    return text(language, "unit.no_event") if count == 0 else plural(language, "unit.count", count)
 
 
 def attribute_sentence(name: str, value: float | str | None, typical: float | str | None, language: Language) -> str:
@@ -55,7 +89,7 @@ def _variant(unit: Unit, value: float | None, typical: float | None, *, same: bo
 
 
 def amount(language: Language, value: float | None, unit: Unit, currency: str) -> str:
-    if value is None:
+    if value is None or (value == 0 and unit in {"active_days", "weeks"}):
         return text(language, "unit.none")
     return money(language, value, currency) if unit == "money" else _WRITERS[unit](language, value)
 
@@ -63,6 +97,8 @@ def amount(language: Language, value: float | None, unit: Unit, currency: str) -
 _WRITERS: dict[Unit, Callable[[Language, float], str]] = {
     "days": duration,
     "count": lambda language, value: plural(language, "unit.count", value),
+    "active_days": lambda language, value: plural(language, "unit.days", value),
+    "weeks": lambda language, value: plural(language, "unit.weeks", value),
     "quantity": number,
     "share": lambda _, value: share(value),
     "ratio": lambda language, value: text(language, "unit.ratio", n=number(language, value)),

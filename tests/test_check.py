@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 from rich.console import Console
-from written_logs import NOW, declared, written
 
 from models.errors import InputError
 from pipelines.check import check
 from pipelines.workspace import Workspace
+from tests.written_logs import NOW, declared, written
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 SOUND = "member,time\n" + "".join(

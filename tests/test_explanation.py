@@ -15,13 +15,16 @@ from models.calibration import Identity, Isotonic, Platt
 from models.explanation import Typical, percentage_points, reasons, reasons_of, shap_summary
 from models.features import feature_spec
 from models.margins import BoosterMargin
+from models.reason_choice import as_written
 from models.reason_groups import OTHER, reason_groups
+from models.wording import amount
 from tests.told_community import SIGNALS, told_community
 
 COMMUNITY = told_community()
 SPEC = feature_spec(COMMUNITY)
 GROUPS = reason_groups(COMMUNITY, SPEC)
 K = len(SPEC.features)
+COUNTS = np.array(["_count_" in name for name in SPEC.names])
 BASE = -1.5
 CALIBRATIONS = (Identity(), Platt(1.3, 0.2), Isotonic((-3.0, 0.0, 1.0, 3.0), (-2.5, -1.0, 0.5, 1.5), 0.7))
 
@@ -46,8 +49,11 @@ def told(contributions, features, typical, language="en", **more):
 
 
 def said(name, value, usual, language="en"):
-    """The sentence of the one reason of a member in whom only `name` differs."""
-    return told({name: 0.5}, row(**{name: value}), typical_of(**{name: usual}), language)[0].text
+    """The sentence of the one reason of a member in whom only `name` differs, and in the direction in which its difference reads."""
+    (shown,) = (shown for shown in GROUPS.shown if shown.feature.name == name)
+    more = np.nan_to_num(value, nan=shown.missing) > np.nan_to_num(usual, nan=shown.missing)
+    contribution = 0.5 if more == (shown.reading == 1) else -0.5
+    return told({name: contribution}, row(**{name: value}), typical_of(**{name: usual}), language)[0].text
 
 
 @pytest.fixture
@@ -163,12 +169,13 @@ def test_where_one_signal_qualifies_any_activity_is_said_of_it():
     codes = {group.code: group for group in reason_groups(community, spec).groups}
     assert not {"days_since_any", "activity"} & set(codes)
     assert spec.position("days_since_any") in codes["days_since_purchase"].columns
-    assert spec.position("any_count_30d") in codes["purchase_activity"].columns
+    assert {spec.position("any_count_30d"), spec.position("signals_used_30d")} <= set(codes["purchase_activity"].columns)
+    assert all(shown.feature.signal == "purchase" for shown in codes["purchase_activity"].shown)
 
 
 def random_rows(rng, n):
     features = rng.gamma(1.0, 10.0, size=(n, K)).astype(np.float32)
-    features[rng.random(features.shape) < 0.1] = np.nan
+    features[(rng.random(features.shape) < 0.1) & ~COUNTS] = np.nan
     contributions = rng.normal(size=(n, K)) * (rng.random((n, K)) < 0.3) * 0.2
     return contributions, features, expit(BASE + contributions.sum(axis=1))
 
@@ -269,9 +276,30 @@ def test_no_sentence_shows_the_name_of_a_feature(rng):
             "evening_share",
             0.62,
             0.41,
-            "Most active in the evening, with 62% of the activity (usual: 41%)",
-            "多在晚间活跃，占全部活动的62%（通常为41%）",
+            "62% of the activity is in the evening (usual: 41%)",
+            "晚间的活动占62%（通常为41%）",
         ),
+        ("weekend_share", 0, 0.3, "No activity at weekends (usual: 30%)", "周末没有活动（通常为30%）"),
+        (
+            "gap_mean",
+            17.2,
+            9,
+            "From one active day to the next on average 17 days (usual: 9 days)",
+            "平均每17天才活跃一次（通常为9天）",
+        ),
+        ("gap_max", 90, 33, "Longest pause in the last 365 days: 90 days (usual: 33 days)", "最近365天内最长的间隔为90天（通常为33天）"),
+        ("active_weeks", 1, 7, "Active in only 1 week of the last 365 days (usual: 7 weeks)", "最近365天内只有1周活跃（通常为7周）"),
+        ("week_streak", 0, 2, "Not active in the last 7 days (usual: 2 weeks)", "最近7天没有活跃（通常为2周）"),
+        (
+            "comment_active_days_14d",
+            1,
+            5,
+            "Comments on only 1 day in the last 14 days (usual: 5 days)",
+            "最近14天内只有1天有评论（通常为5天）",
+        ),
+        ("any_active_days_14d", 5, 0, "Active on 5 days in the last 14 days (usual: none)", "最近14天内有5天活跃（通常为无）"),
+        ("purchase_value_mean", 20, 31.5, "Purchases: only CN¥20 on average (usual: CN¥31.50)", "平均每次购买只有¥20（通常为¥31.50）"),
+        ("rating_value_last", 2, 4, "Ratings: only 2 the last time (usual: 4)", "最近一次评分只有2（通常为4）"),
         ("tenure_days", 20, 400, "Joined recently, 20 days ago (usual: 400 days)", "加入不久，才20天（通常为400天）"),
         (
             "signals_used_30d",
@@ -297,10 +325,127 @@ def test_a_reason_tells_the_members_value_and_the_usual_one(name, value, usual, 
     assert said(name, value, usual, "zh") == chinese
 
 
-def test_the_time_of_day_told_is_the_one_most_used():
-    features = row(night_share=0.1, morning_share=0.7, evening_share=0.2)
-    (only,) = told({"night_share": 0.4, "weekend_share": 0.1}, features, typical_of(morning_share=0.3))
-    assert only.text == "Most active in the morning, with 70% of the activity (usual: 30%)"
+COMMENTS = {"comment_count_7d": 0, "comment_count_30d": 7, "comment_count_90d": 30}
+USUAL_COMMENTS = {"comment_count_7d": 2, "comment_count_30d": 6, "comment_count_90d": 12}
+
+
+def test_the_feature_that_drives_its_group_is_the_one_that_is_told():
+    c = {"comment_count_7d": 0.4, "comment_count_30d": 0.1, "comment_count_90d": -0.2}
+    (only,) = told(c, row(**COMMENTS), typical_of(**USUAL_COMMENTS))
+    assert only.text == "No comments in the last 7 days (usual: 2)"
+    assert (only.feature, only.window_days, only.value, only.typical) == ("comment_count_7d", 7, 0, 2)
+
+
+def test_the_points_are_those_of_the_whole_group_whichever_feature_is_told():
+    c = {"comment_count_7d": 0.4, "comment_count_30d": 0.1, "comment_count_90d": -0.2}
+    (only,) = told(c, row(**COMMENTS), typical_of(**USUAL_COMMENTS))
+    assert only.contribution_pp == pytest.approx(100 * (expit(BASE + 0.3) - expit(BASE)))
+
+
+def test_a_group_that_lowers_the_risk_is_told_by_what_lowers_it():
+    c = {"comment_count_7d": 0.2, "comment_count_90d": -0.5}
+    (only,) = told(c, row(**COMMENTS), typical_of(**USUAL_COMMENTS))
+    assert only.text == "Comments: 30 in the last 90 days (usual: 12)"
+
+
+def test_many_events_are_not_told_for_a_raised_risk_while_something_else_can_be():
+    c = {"comment_count_90d": 0.5, "comment_count_7d": 0.1}
+    (only,) = told(c, row(**COMMENTS), typical_of(**USUAL_COMMENTS))
+    assert (only.direction, only.feature) == ("raises", "comment_count_7d")
+
+
+def test_where_nothing_can_be_told_the_window_of_the_horizon_is_shown_and_said_not_to_be_the_cause():
+    (only,) = told({"comment_count_90d": 0.5}, row(**COMMENTS), typical_of(**USUAL_COMMENTS))
+    assert only.feature == "comment_count_30d"
+    assert only.text == "Comments: 7 in the last 30 days (usual: 6; finer differences weigh more here)"
+
+
+def test_a_value_that_is_written_as_the_usual_one_is_told_as_usual():
+    (only,) = told({"comment_count_30d": 0.5}, row(comment_count_30d=6), typical_of(comment_count_30d=6))
+    assert only.text == "Comments: 6 in the last 30 days (as usual; finer differences count here)"
+
+
+def test_service_contacts_may_raise_the_risk_and_may_lower_it():
+    lifecycle = COMMUNITY.lifecycle.model_copy(update={"service_signals": ("read",)})
+    community = COMMUNITY.model_copy(update={"lifecycle": lifecycle})
+    groups = reason_groups(community, SPEC)
+    texts = [
+        reasons(row(read_count_7d=c), row(read_count_7d=3), float(expit(BASE + c)), typical_of(), groups, "en")[0].text for c in (-0.4, 0.4)
+    ]
+    assert set(texts) == {"Reads: 3 in the last 7 days (usual: 0)"}
+
+
+@pytest.mark.parametrize(
+    ("recent", "both", "english", "chinese"),
+    [
+        (2, 8, "Comments: only 2 in the last 30 days, after 6 in the 30 days before", "最近30天评论只有2次，此前30天6次"),
+        (0, 3, "No comments in the last 30 days, after 3 in the 30 days before", "最近30天没有评论，此前30天3次"),
+        (4, 4, "Comments: 4 in the last 30 days, after none in the 30 days before", "最近30天评论有4次，此前30天没有"),
+    ],
+)
+def test_a_trend_is_told_by_the_events_of_both_times(recent, both, english, chinese):
+    trend = np.log((1 + recent) / (1 + both - recent))
+    features = row(comment_trend_30d=trend, comment_count_30d=recent, comment_count_60d=both)
+    c = {"comment_trend_30d": -0.4 * np.sign(trend)}
+    assert told(c, features, typical_of())[0].text == english
+    assert told(c, features, typical_of(), "zh")[0].text == chinese
+
+
+def test_a_fall_that_is_smaller_than_the_usual_one_is_not_told():
+    features = row(comment_trend_30d=-0.3, comment_count_30d=2, comment_count_60d=5)
+    (only,) = told({"comment_trend_30d": -0.4}, features, typical_of(comment_trend_30d=-0.9))
+    assert only.feature == "comment_count_30d"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_is_told_pushes_in_the_direction_of_its_reason_and_reads_so(rng, language):
+    contributions, features, probability = random_rows(rng, 200)
+    usual = Typical.of(expit, BASE, rng.gamma(1.0, 10.0, size=K))
+    shown = {shown.feature.name: shown for shown in GROUPS.shown}
+    seen = 0
+    for c, row_reasons in zip(contributions, reasons_of(contributions, features, probability, usual, GROUPS, language), strict=True):
+        for reason in row_reasons:
+            if reason.code == OTHER or "finer" in reason.text or "更细" in reason.text:
+                continue
+            one, sign = shown[reason.feature], 1 if reason.direction == "raises" else -1
+            assert c[one.column] * sign > 0
+            value, typical = (one.missing if at is None else at for at in (reason.value, reason.typical))
+            assert not np.sign(value - typical) * one.reading * sign < 0
+            seen += 1
+    assert seen > 1000
+
+
+def test_both_languages_tell_the_same_features(rng):
+    contributions, features, probability = random_rows(rng, 30)
+    english, chinese = (
+        [
+            [(reason.code, reason.feature) for reason in row_reasons]
+            for row_reasons in reasons_of(contributions, features, probability, typical_of(), GROUPS, language)
+        ]
+        for language in ("en", "zh")
+    )
+    assert english == chinese
+
+
+@given(
+    st.sampled_from(sorted({shown.unit for shown in GROUPS.shown} - {"trend"})),
+    st.floats(0, 3000, width=32),
+    st.floats(0, 3000, width=32),
+)
+def test_values_count_as_equal_where_they_are_written_alike(unit, one, other):
+    written = as_written(np.array([one, other]), unit)
+    alike = amount("en", one, unit, "CNY") == amount("en", other, unit, "CNY")
+    assert alike or written[0] != written[1]
+
+
+def test_reasons_are_told_against_the_usual_member_and_not_against_the_models_base():
+    usual = row(comment_count_30d=-0.6, tenure_days=0.2).astype(float)
+    typical = Typical.of(expit, BASE, np.zeros(K), usual)
+    assert typical.probability == pytest.approx(expit(BASE - 0.4))
+    c = row(comment_count_30d=-0.6, tenure_days=0.9)
+    (only,) = reasons(c, row(tenure_days=20), float(expit(BASE + 0.3)), typical, GROUPS, "en")
+    assert only.code == "tenure"
+    assert only.contribution_pp == pytest.approx(100 * (expit(BASE + 0.3) - expit(BASE - 0.4)), abs=1e-5)
 
 
 def test_a_value_that_is_missing_has_no_number():

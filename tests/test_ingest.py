@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 import yaml
-from written_logs import NOW, declared, written
 
 from models.declaration import load_community
 from models.errors import InputError
 from pipelines.ingest import canonical_log, ingest, rejected_path
 from pipelines.workspace import Workspace
+from tests.written_logs import NOW, declared, written
 
 LOG = "member,time,note\nann,2025-03-01,fine\nbob,soon,\n"
 

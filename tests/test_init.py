@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from written_logs import NOW, written
 
 from models.catalogue import Pace, default_contact_policy, default_interventions, default_lifecycle, default_tiers
 from models.declaration import load_community, parse_declaration
@@ -19,6 +18,7 @@ from pipelines.check import check
 from pipelines.ingest import canonical_log
 from pipelines.init import InitOptions, initialise
 from pipelines.workspace import Workspace
+from tests.written_logs import NOW, written
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 

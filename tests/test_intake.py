@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from written_logs import NOW, declared, read, written
 
 from models.errors import InputError
 from models.events import event_arrays
 from models.intake import read_log
+from tests.written_logs import NOW, declared, read, written
 
 DAY = datetime(2025, 3, 1, tzinfo=UTC)
 TYPED = {"log": {"type": "type", "value": "value", "event_id": "id"}}

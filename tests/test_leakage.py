@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 import pytest
-from written_logs import NOW, declared
 
 from models.intake import read_log
+from tests.written_logs import NOW, declared
 
 DAY = 86_400
 START = int(datetime(2025, 1, 1, tzinfo=UTC).timestamp())

@@ -5,12 +5,12 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from written_logs import NOW, read, written
 
 from models.declaration import load_declaration
 from models.events import EventLog
 from models.holes import holes
 from models.intake import read_log
+from tests.written_logs import NOW, read, written
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
 
