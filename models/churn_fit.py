@@ -129,7 +129,7 @@ def fit_horizon(rows: TrainingRows, horizon_days: int, spec: FeatureSpec, kept: 
     pairs = [by_time] if by_time else split_by_member(rows, horizon_days, folds)
     last, *others = shuffles.spawn(1 + len(pairs))
     with ThreadPoolExecutor(THREADS) as pool:
-        held = _join(list(pool.map(lambda pair, child: _held_out(rows, *pair, columns, settings, child), pairs, others)))
+        held = _join(list(pool.map(lambda pair, child: _held_out(rows, pair[0], pair[1], columns, settings, child), pairs, others)))
     truth = rows[held.rows]
     stage = int(np.argmin([_log_loss(held.booster[:, i], truth.churned) for i in range(len(STAGES))]))
     strength = int(np.argmin([_log_loss(held.linear[:, i], truth.churned) for i in range(len(PENALTIES))]))

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.attributes import NO_ATTRIBUTES, AttributeEncoding, feature_matrix
 from models.explanation import Typical, reasons_of
+from models.margins import Contributions
 from models.reason_groups import ReasonGroups, reason_groups, with_attributes
 from models.snapshots import Activity, Snapshots
 from models.uplift import PriorUplift
@@ -46,22 +47,31 @@ class Reference:
     """The members that a risk is compared with: the population at the test's `as_of`.
 
     `probabilities` of the main horizon, sorted; `band_edges` between low, medium and high; `values`: the median of each feature,
-    shape (n_features,), NaN where most have none, and of an attribute that is a label the columns of the commonest.
+    shape (n_features,), NaN where most have none, and of an attribute that is a label the columns of the commonest; `centre`: the mean
+    contribution of each feature to their log-odds, shape (n_features,).
     """
 
     typical_probability: float
     probabilities: Floats
     band_edges: tuple[float, float]
     values: Floats
+    centre: Floats
 
     @classmethod
-    def of(cls, features: Floats, probability: Floats, typical_probability: float, attributes: AttributeEncoding) -> Reference:
+    def of(
+        cls,
+        features: Floats,
+        probability: Floats,
+        typical_probability: float,
+        centre: Floats,
+        attributes: AttributeEncoding = NO_ATTRIBUTES,
+    ) -> Reference:
         """High is the tenth of the members with the highest risk, medium the next three tenths."""
         low, high = np.quantile(probability, [0.6, 0.9])
         behaviour, declared = np.split(features, [features.shape[1] - len(attributes.names)], axis=1)
         medians = np.median(np.nan_to_num(behaviour, nan=np.inf), axis=0)
         values = np.concatenate([np.where(np.isinf(medians), np.nan, medians), attributes.usual(declared)])
-        return cls(typical_probability, np.sort(probability), (float(low), float(high)), values)
+        return cls(typical_probability, np.sort(probability), (float(low), float(high)), values, centre)
 
 
 @dataclass(frozen=True)
@@ -140,9 +150,17 @@ class Engine:
         names = ["already_churned", "insufficient_history", "already_churned"]
         return np.select([ended, ~ever | ~activity.known(snapshots, churn), ~active], names, "scored")
 
+    def contributions(self, features: Floats) -> Contributions:
+        """In log-odds against the reference members: base and values are moved by `centre`, so that their sum stays the margin.
+
+        The members that a model learned from may be of another time; a reason compares with the members of now.
+        """
+        learned, centre = self.churn.contributions(features), self.reference.centre
+        return Contributions(learned.base + float(centre.sum()), learned.values - centre)
+
     def reasons(self, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]:
         """The reasons of each row, adding up to its distance from the usual risk in percentage points."""
-        contributions = self.churn.contributions(features)
+        contributions = self.contributions(features)
         typical = Typical.of(self.churn.main_model.calibration, contributions.base, self.reference.values)
         return reasons_of(contributions.values, features, probability, typical, self.groups, language, max_reasons=MOST_REASONS)
 

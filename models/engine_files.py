@@ -87,7 +87,8 @@ def save_engine(engine: Engine, golden: Golden, folder: Path) -> None:
             "trained_through": engine.provenance.trained_through.isoformat(),
         },
     }
-    np.savez_compressed(folder / REFERENCE_FILE, probabilities=engine.reference.probabilities, values=engine.reference.values)
+    held = engine.reference
+    np.savez_compressed(folder / REFERENCE_FILE, probabilities=held.probabilities, values=held.values, centre=held.centre)
     _write_golden(golden, folder)
     content["files"] = {path.name: _digest(path) for path in sorted(folder.iterdir()) if path.name != ENGINE_FILE}
     (folder / ENGINE_FILE).write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -95,7 +96,7 @@ def save_engine(engine: Engine, golden: Golden, folder: Path) -> None:
 
 def load_engine(folder: Path, version: str = "unregistered") -> Engine:
     """Raises ModelRefused where a file or a definition of a feature has changed, the format is another or the golden members disagree."""
-    content = json.loads((folder / ENGINE_FILE).read_text(encoding="utf-8"))
+    content = _read_content(folder / ENGINE_FILE)
     if content["format"] != FORMAT:
         message = f"engine of format {content['format']}; this release reads format {FORMAT}; train again"
         raise ModelRefused(message)
@@ -106,6 +107,15 @@ def load_engine(folder: Path, version: str = "unregistered") -> Engine:
         raise ModelRefused(message)
     read_golden(folder).verify(engine)
     return engine
+
+
+def _read_content(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        message = f"{path} is missing or damaged ({fault}); delete its folder, and the model is fetched again"
+        raise ModelRefused(message) from None
+    return content
 
 
 def _write_golden(golden: Golden, folder: Path) -> None:
@@ -127,7 +137,8 @@ def _check_files(stored: Mapping[str, str], folder: Path) -> None:
     for name, digest in stored.items():
         path = folder / name
         if not path.is_file() or _digest(path) != digest:
-            message = f'engine file "{name}" {"has changed since it was saved" if path.is_file() else "is missing"}; fetch the model again'
+            fault = "has changed since it was saved" if path.is_file() else "is missing"
+            message = f'engine file "{name}" {fault}; delete {folder} to have the model fetched again, or train again'
             raise ModelRefused(message)
 
 
@@ -143,14 +154,14 @@ def read_golden(folder: Path) -> Golden:
 
 def _engine_of(content: Mapping[str, Any], folder: Path, version: str) -> Engine:
     with np.load(folder / REFERENCE_FILE, allow_pickle=False) as stored:
-        probabilities, values = stored["probabilities"], stored["values"]
+        probabilities, values, centre = stored["probabilities"], stored["values"], stored["centre"]
     reference, provenance = content["reference"], content["provenance"]
     return Engine(
         community=Community.model_validate(content["community"]),
         spec=_spec_of(content["spec"]),
         churn=ChurnModel.from_dict(_boosters_from_files(content["churn"], folder)),
         value=value_from_dict(_boosters_from_files(content["value"], folder)),
-        reference=Reference(reference["typical_probability"], probabilities, tuple(reference["band_edges"]), values),
+        reference=Reference(reference["typical_probability"], probabilities, tuple(reference["band_edges"]), values, centre),
         provenance=Provenance(
             datetime.fromisoformat(provenance["trained_at"]),
             datetime.fromisoformat(provenance["trained_through"]),

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 MOST_CUTS = 26
 MOST_ROWS = 300_000
 THREADS = 2
+CENTRED_ROWS = 10_000
 BLEND = "blend"
 Progress = Callable[[str], None]
 
@@ -284,8 +285,10 @@ def _engine(data: _Data, horizons: tuple[FittedHorizon, ...], tested: TestedChur
     outcome: Outcome = "silence" if data.community.churn.contract_event is None else "contract_end"
     churn = ChurnModel(tuple(used), data.community.churn.horizon_days, outcome)
     declared = data.community.churn.model_copy(update={"horizons_days": churn.horizons_days})
-    base = churn.contributions(data.test_features[:1]).base
-    reference = Reference.of(data.test_features, tested.probability, churn.typical_probability(base), data.attributes)
+    told = churn.contributions(data.test_features[:CENTRED_ROWS])
+    centre = told.values.mean(axis=0)
+    typical = churn.typical_probability(told.base + float(centre.sum()))
+    reference = Reference.of(data.test_features, tested.probability, typical, centre, data.attributes)
     through = datetime.fromtimestamp(data.test_as_of_us / 1e6, tz=UTC)
     return Engine(
         community=data.community.model_copy(update={"churn": declared}),

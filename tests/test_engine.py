@@ -128,7 +128,7 @@ def test_the_least_history_is_asked_for(engine):
 def test_the_reference_by_hand():
     """Ten members: the tenth above the .9 quantile is high; a feature that most do not have has no median."""
     features = np.array([[value, np.nan if value < 6 else 1.0] for value in range(10)])
-    found = Reference.of(features, np.arange(10) / 10, 0.3)
+    found = Reference.of(features, np.arange(10) / 10, 0.3, np.zeros(2))
     assert found.band_edges == pytest.approx((0.54, 0.81))
     assert found.values[0] == 4.5
     assert np.isnan(found.values[1])
