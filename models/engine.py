@@ -88,7 +88,8 @@ class Provenance:
 class Engine:
     """Scores, explains and carries what deciding needs.
 
-    `baselines` are the plain rules of the main horizon, to be measured beside it; `version` is the registry's, or "unregistered".
+    `baselines` are the plain rules of the main horizon, to be measured beside it; `version` is the registry's, or "unregistered";
+    `attributes` are those of members that the models read beside their behaviour.
     """
 
     community: Community
