@@ -26,5 +26,9 @@ class StoreUnavailable(KeepwellError):
     """The store did not answer; nothing was half-written."""
 
 
+class RegistryUnavailable(KeepwellError):
+    """The registry of models cannot be asked."""
+
+
 class NoChampion(KeepwellError):
     """No registered Engine carries the alias `champion` yet."""

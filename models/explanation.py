@@ -48,23 +48,16 @@ def shap_summary(contributions: Contributions, X: Floats, names: Sequence[str], 
 
 @dataclass(frozen=True)
 class Typical:
-    """The usual member: its risk, d risk / d margin there, and the median of each feature, NaN for never, shape (k,).
-
-    `contributions` (k,) are what its features contribute against the model's own base; reasons tell what differs from them.
-    """
+    """The usual member: risk at the base, d risk / d margin there, and the median of each feature, NaN for never, shape (k,)."""
 
     probability: float
     slope: float
     values: Floats
-    contributions: Floats
 
     @classmethod
-    def of(cls, calibrate: Callable[[Floats], Floats], base: float, values: Floats, contributions: Floats | None = None) -> Self:
-        """Without `contributions` the usual member stands at the base itself."""
-        own = np.zeros(len(values)) if contributions is None else contributions
-        margin = base + float(own.sum())
-        low, at, high = calibrate(np.array([margin - SLOPE_STEP, margin, margin + SLOPE_STEP]))
-        return cls(float(at), float(high - low) / (2 * SLOPE_STEP), values, own)
+    def of(cls, calibrate: Callable[[Floats], Floats], base: float, values: Floats) -> Self:
+        low, at, high = calibrate(np.array([base - SLOPE_STEP, base, base + SLOPE_STEP]))
+        return cls(float(at), float(high - low) / (2 * SLOPE_STEP), values)
 
 
 @dataclass(frozen=True)
@@ -112,10 +105,10 @@ def reasons_of(
     feature that `speaking` picks. Beyond `max_reasons` the weaker ones are told together, under the code `other`, last. Groups that
     contribute nothing are left out.
     """
-    against_usual = contributions.astype(np.float64) - typical.contributions
-    by_group = against_usual @ groups.membership
+    contributions = contributions.astype(np.float64)
+    by_group = contributions @ groups.membership
     points = percentage_points(by_group, probability, typical)
-    teller = _Teller(groups, language, features, typical.values, speaking(against_usual, by_group, features, typical.values, groups))
+    teller = _Teller(groups, language, features, typical.values, speaking(contributions, by_group, features, typical.values, groups))
     order = np.argsort(-np.abs(by_group), axis=1, kind="stable")
     count = order.shape[1] if max_reasons is None else max_reasons
     rows = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types.schema import ColSpec, DataType, Schema, TensorSpec
 
 from models.engine_files import load_engine, save_engine
-from models.errors import ModelRefused, NoChampion
+from models.errors import ModelRefused, NoChampion, RegistryUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 MODEL_NAME = "keepwell"
 CHAMPION, CHALLENGER = "champion", "challenger"
 ENGINE_ARTIFACT = "engine"
+ABSENT = "RESOURCE_DOES_NOT_EXIST"
 PYFUNC_CODE = Path(__file__).with_name("pyfunc_engine.py")
 REQUIREMENTS = ("keepwell", "lightgbm", "mlflow", "numpy", "pandas", "polars", "scikit-learn")
 
@@ -83,6 +85,10 @@ class Registry:
     def client(self) -> MlflowClient:
         return MlflowClient(self.uri, self.uri)
 
+    @property
+    def shown_uri(self) -> str:
+        return _without_password(self.uri)
+
     @_quietly()
     def register(self, engine: Engine, golden: Golden, record: RunRecord) -> Registered:
         """Logs the run and registers the engine as the challenger."""
@@ -118,13 +124,25 @@ class Registry:
 
     @_quietly()
     def version_of(self, alias: str) -> str:
-        """Raises NoChampion where no version has the alias."""
+        """Raises NoChampion where no version has the alias, RegistryUnavailable."""
+        aliases = self.aliases()
+        if alias not in aliases:
+            todo = "`keepwell promote`" if alias == CHAMPION and aliases else "`keepwell train`"
+            message = f'no version of "{MODEL_NAME}" is the {alias} in {self.shown_uri}; {todo} makes one'
+            raise NoChampion(message)
+        return aliases[alias]
+
+    @_quietly()
+    def aliases(self) -> dict[str, str]:
+        """The version of each alias; none where nothing is registered. Raises RegistryUnavailable."""
         try:
-            return str(self.client.get_model_version_by_alias(MODEL_NAME, alias).version)
+            return {alias: str(version) for alias, version in self.client.get_registered_model(MODEL_NAME).aliases.items()}
         except MlflowException as fault:
-            todo = "`keepwell promote`" if alias == CHAMPION and self._is_registered() else "`keepwell train`"
-            message = f'no version of "{MODEL_NAME}" is the {alias} in {self.uri}; {todo} makes one'
-            raise NoChampion(message) from fault
+            if fault.error_code == ABSENT:
+                return {}
+            raise self._unavailable(fault) from fault
+        except ModuleNotFoundError as missing:
+            raise self._unavailable(missing) from missing
 
     @_quietly()
     def load(self, version: str, cache: Path) -> Engine:
@@ -137,6 +155,9 @@ class Registry:
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 uri = f"models:/{MODEL_NAME}/{version}"
                 found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch))
+                if not (found / "artifacts" / ENGINE_ARTIFACT).is_dir():
+                    kept = self.client.get_model_version_download_uri(MODEL_NAME, version)
+                    raise ModelRefused(f'the files of version "{version}" are no longer in {kept}; train again')
                 _move_whole(found / "artifacts" / ENGINE_ARTIFACT, folder / ENGINE_ARTIFACT)
         return load_engine(folder / ENGINE_ARTIFACT, version)
 
@@ -151,16 +172,21 @@ class Registry:
         location = None if self.artifacts is None else self.artifacts.resolve().as_uri()
         return str(self.client.create_experiment(MODEL_NAME, artifact_location=location))
 
-    def _is_registered(self) -> bool:
-        return bool(self.client.search_registered_models(f"name = '{MODEL_NAME}'"))
-
     def _run_of(self, version: str) -> str:
-        try:
-            return str(self.client.get_model_version(MODEL_NAME, version).run_id)
-        except MlflowException as fault:
-            known = sorted(str(found.version) for found in self.client.search_model_versions(f"name = '{MODEL_NAME}'"))
-            message = f'"{MODEL_NAME}" has no version {version} in {self.uri}; registered are {", ".join(known) or "none"}'
-            raise ModelRefused(message) from fault
+        self.aliases()
+        runs = {str(found.version): str(found.run_id) for found in self.client.search_model_versions(f"name = '{MODEL_NAME}'")}
+        if version not in runs:
+            known = ", ".join(sorted(runs, key=int)) or "none"
+            raise ModelRefused(f'"{MODEL_NAME}" has no version "{version}" in {self.shown_uri}; registered are {known}')
+        return runs[version]
+
+    def _unavailable(self, fault: Exception) -> RegistryUnavailable:
+        why = _without_password(str(fault)).strip().splitlines()[0].split(". ")[0]
+        return RegistryUnavailable(f"the registry {self.shown_uri} cannot be asked ({why}); give the URI of an MLflow that runs")
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def _move_whole(source: Path, target: Path) -> None:

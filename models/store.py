@@ -9,7 +9,7 @@ from typing import Self
 
 import polars as pl
 from sqlalchemy import Connection, Engine, delete, exists, literal, select
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from models import store_schema as schema
@@ -32,8 +32,11 @@ class Store:
     def open(cls, url: str, *, wait_seconds: float = 5.0) -> Self:
         """Makes the tables where they are missing. `url` as SQLAlchemy reads it: sqlite:///path or postgresql+driver://..."""
         store = cls(schema.open_database(url, wait_seconds))
-        with store._writing() as connection:
-            schema.metadata.create_all(connection)
+        try:
+            with store._writing() as connection:
+                schema.metadata.create_all(connection)
+        except DatabaseError as error:
+            raise StoreUnavailable(f"{store.engine.url} holds no store ({error.orig})") from error
         return store
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
 
 from models.errors import InputError
 
@@ -108,12 +109,18 @@ api_keys = Table(
 
 def open_database(url: str, wait_seconds: float) -> Engine:
     """`wait_seconds` bounds the wait for a lock or for a free connection. Raises InputError for a database of another make."""
-    backend = make_url(url).get_backend_name()
+    try:
+        backend = make_url(url).get_backend_name()
+    except ArgumentError:
+        raise InputError("the URL of the store cannot be read; give one such as sqlite:////folder/keepwell.db") from None
     if backend not in BACKENDS:
         raise InputError(f'the store cannot be kept in "{backend}"; give a URL that begins with {" or ".join(BACKENDS)}')
     on_sqlite = backend == "sqlite"
     arguments = {"timeout": wait_seconds} if on_sqlite else {}
-    engine = create_engine(url, pool_size=8, max_overflow=32, pool_timeout=wait_seconds, connect_args=arguments)
+    try:
+        engine = create_engine(url, pool_size=8, max_overflow=32, pool_timeout=wait_seconds, connect_args=arguments)
+    except ModuleNotFoundError as missing:
+        raise InputError(f"the store in {backend} needs the Python package {missing.name}, which is not installed") from None
     if on_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

@@ -85,9 +85,12 @@ class _Record:
 
     @classmethod
     def read(cls, folder: Path, fingerprint: str) -> Self | None:
-        """None where nothing was kept, or it was read from other tables, by another declaration or by another version."""
+        """None where nothing whole was kept, or it was read from other tables, by another declaration or by another version."""
         file = folder / RECORD_FILE
-        content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
         if content.get("fingerprint") != fingerprint:
             return None
         return cls(

@@ -66,7 +66,10 @@ class TrainingSummary:
 
 
 def train_challenger(workspace: Workspace, *, test_as_of: str | None, seed: int, now: datetime, progress: Progress) -> TrainingSummary:
-    """Raises InputError and NotEnoughData."""
+    """Raises InputError, NotEnoughData, and RegistryUnavailable before the work begins."""
+    progress("registry")
+    models = registry(workspace)
+    models.aliases()
     progress("log")
     loaded = load(workspace, now=now)
     community = loaded.community
@@ -74,7 +77,7 @@ def train_challenger(workspace: Workspace, *, test_as_of: str | None, seed: int,
     rng = np.random.default_rng(seed)
     trained = train(loaded.arrays, community, test_as_of=at, trained_at=now, rng=rng, progress=progress)
     progress("registration")
-    registered = registry(workspace).register(trained.engine, trained.golden, _record(trained, loaded, workspace, seed))
+    registered = models.register(trained.engine, trained.golden, _record(trained, loaded, workspace, seed))
     progress("done")
     return TrainingSummary(registered, trained, loaded)
 

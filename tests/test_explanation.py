@@ -438,16 +438,6 @@ def test_values_count_as_equal_where_they_are_written_alike(unit, one, other):
     assert alike or written[0] != written[1]
 
 
-def test_reasons_are_told_against_the_usual_member_and_not_against_the_models_base():
-    usual = row(comment_count_30d=-0.6, tenure_days=0.2).astype(float)
-    typical = Typical.of(expit, BASE, np.zeros(K), usual)
-    assert typical.probability == pytest.approx(expit(BASE - 0.4))
-    c = row(comment_count_30d=-0.6, tenure_days=0.9)
-    (only,) = reasons(c, row(tenure_days=20), float(expit(BASE + 0.3)), typical, GROUPS, "en")
-    assert only.code == "tenure"
-    assert only.contribution_pp == pytest.approx(100 * (expit(BASE + 0.3) - expit(BASE - 0.4)), abs=1e-5)
-
-
 def test_a_value_that_is_missing_has_no_number():
     (only,) = told({"days_since_purchase": 0.4}, row(days_since_purchase=np.nan), typical_of(days_since_purchase=30))
     assert (only.value, only.typical) == (None, 30)
