@@ -61,6 +61,7 @@ KINDS = (
     Kind("act", Label(en="visits", zh="访问"), ("login", "logon", "signin", "visit", "session", "open"), ("登录", "访问")),
     Kind("act", Label(en="check-ins", zh="签到"), ("checkin",), ("签到", "打卡")),
     Kind("act", Label(en="invitations", zh="邀请"), ("invit", "referr"), ("邀请",)),
+    Kind("act", Label(en="activities", zh="活动记录"), ("activit",), ("活动记录",)),
     Kind("act", Label(en="event attendances", zh="参加活动"), ("attend", "rsvp", "meetup"), ("活动", "报名")),
 )
 

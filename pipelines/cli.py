@@ -146,7 +146,7 @@ def train(
 
 @app.command()
 def evaluate(config: Home = None, as_of: AsOf = None, version: Version = None, seed: Seed = 0, as_json: AsJson = False) -> None:
-    """Measure a registered version, by default the champion, at a date whose outcome is known."""
+    """Measure a registered version, by default the champion or else the challenger, at a date whose outcome is known."""
     from pipelines.evaluate import evaluate
     from pipelines.printing import print_evaluation
 

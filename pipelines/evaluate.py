@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.comparison import compare
-from models.errors import InputError
+from models.errors import InputError, NoChampion
+from models.registry import CHALLENGER
 from models.snapshots import Activity, label_churn, last_usable_cut, population
 from models.training import default_test_as_of
 from models.weighing import microseconds
-from pipelines.loading import engine_of, load, moment
+from pipelines.loading import engine_of, load, moment, registry
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from models.comparison import Compared
+    from models.engine import Engine
     from pipelines.workspace import Workspace
 
 
@@ -52,9 +54,12 @@ class Evaluated:
 
 
 def evaluate(workspace: Workspace, *, as_of: str | None, version: str | None, seed: int, now: datetime) -> Evaluated:
-    """By default the champion, at the last date whose outcome is known. Raises InputError, NotEnoughData, NoChampion, ModelRefused."""
+    """By default the champion, else the challenger, at the last date whose outcome is known.
+
+    Raises InputError, NotEnoughData, NoChampion, ModelRefused.
+    """
     loaded = load(workspace, now=now)
-    engine = engine_of(workspace, version)
+    engine = _engine(workspace, version)
     community, arrays = engine.community, loaded.arrays
     at = default_test_as_of(arrays, community) if as_of is None else moment(as_of, community)
     _check_known(int(arrays.timestamp_us.max()), at, community.churn.horizon_days)
@@ -70,6 +75,13 @@ def evaluate(workspace: Workspace, *, as_of: str | None, version: str | None, se
     compared = compare(churned, risk, baselines, members.member, rng=np.random.default_rng(seed))
     provenance = engine.provenance
     return Evaluated(engine.version, at, community.churn.horizon_days, provenance.in_use, at >= provenance.trained_through, compared)
+
+
+def _engine(workspace: Workspace, version: str | None) -> Engine:
+    try:
+        return engine_of(workspace, version)
+    except NoChampion:
+        return engine_of(workspace, registry(workspace).version_of(CHALLENGER))
 
 
 def _check_known(log_end_us: int, at: datetime, horizon_days: int) -> None:

@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 MOST_CATEGORIES = 50
 MOST_DAYS = 1825
 SHOWN_TYPES = 40
+UNTOLD_TYPE = "activity"
 
 
 @dataclass(frozen=True)
 class InitOptions:
-    """The options of `keepwell init`; the member column has one name in all tables."""
+    """The options of `keepwell init`; the member column has one name in all tables. Without a type every row is an `activity`."""
 
     log: Path
     member: str
@@ -57,13 +58,17 @@ class InitOptions:
     output: Path = Path("keepwell.yaml")
     force: bool = False
 
+    @property
+    def only_type(self) -> str | None:
+        return self.type_is or (UNTOLD_TYPE if self.type is None else None)
+
     def check(self) -> None:
         """Raises InputError for options that contradict each other."""
         if self.output.exists() and not self.force:
             raise InputError(f"{self.output} exists; give --force to write over it, or another name with -o")
         if self.member == self.time:
             raise InputError(f'--member and --time both name the column "{self.member}"; name the two columns of the log')
-        if (self.type is None) == (self.type_is is None):
+        if self.type is not None and self.type_is is not None:
             raise InputError("give either --type COL, the column with the event type, or --type-is NAME, the one type of all events")
         if (self.members is None) != (self.joined is None):
             raise InputError("--members FILE and --joined COL go together: the table of members and its column with the date of joining")
@@ -83,6 +88,8 @@ def initialise(options: InitOptions, console: Console, *, now: datetime) -> Path
     text = declaration_text(draft.community, draft.notes)
     parse_declaration(text, options.output.name)
     _write(options.output, text)
+    if options.type is None and options.type_is is None:
+        console.print(f'No type was named: every row counts as "{UNTOLD_TYPE}". With --type COL different behaviour is told apart.')
     for line in (*draft.notes["log"], *draft.notes["churn"]):
         console.print(line, highlight=False)
     console.print(f"Wrote {options.output}. Read it, correct it, then run: keepwell check", highlight=False)
@@ -182,7 +189,7 @@ def _log_source(options: InitOptions, root: Path) -> LogSource:
         member=options.member,
         time=options.time,
         type=options.type,
-        type_is=options.type_is,
+        type_is=options.only_type,
         value=options.value,
         event_id=_one_of(columns, ("event_id", "eventid", "event_uuid"), used),
         channel=_one_of(columns, ("channel", "渠道"), used),

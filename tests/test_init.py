@@ -141,10 +141,16 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path):
         initialise(options, Console(file=io.StringIO()), now=NOW)
 
 
+def test_without_a_type_every_row_is_an_activity_and_init_says_so(tmp_path, init):
+    community, _, said = init(log_with(tmp_path, ["post", "comment"]))
+    assert community.log.type_is == "activity"
+    assert community.signals[0].event_types == ("activity",)
+    assert 'every row counts as "activity"' in said
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({}, "give either --type COL"),
         ({"type": "type", "type_is": "post"}, "give either --type COL"),
         ({"type_is": "post", "joined": "joined"}, "--members FILE and --joined COL go together"),
         ({"type_is": "post", "timezone": "Mars"}, '--timezone: unknown time zone "Mars"'),
