@@ -106,11 +106,12 @@ class Columns:
     missing: np.ndarray
 
     @classmethod
-    def of(cls, spec: FeatureSpec, kept: np.ndarray) -> Columns:
+    def of(cls, spec: FeatureSpec, kept: np.ndarray, n_features: int) -> Columns:
         """RFM: days since any qualifying event, number of qualifying events and sums of the valued signals over the lookback."""
         longest = spec.windows[-1]
         names = ["days_since_any", f"any_count_{longest}d", *(f"{use.name}_sum_{longest}d" for use in spec.signals if use.valued)]
-        missing = np.array([longest if feature.name.startswith("days_since_") else np.nan for feature in spec.features])
+        missing = np.full(n_features, np.nan)
+        missing[[column for column, name in enumerate(spec.names) if name.startswith("days_since_")]] = longest
         positions = [spec.position(name) for name in names]
         return cls(kept, np.array(positions), np.array(positions[:1]), missing)
 
@@ -122,7 +123,7 @@ def fit_horizon(rows: TrainingRows, horizon_days: int, spec: FeatureSpec, kept: 
     Raises NotEnoughData below 200 rows or 20 of either class.
     """
     _require_enough(rows, horizon_days)
-    columns = Columns.of(spec, kept)
+    columns = Columns.of(spec, kept, rows.features.shape[1])
     seeds, folds, shuffles = rng.spawn(3)
     settings = BoosterSettings(trees=max(STAGES), seed=int(seeds.integers(1 << 30)))
     by_time = split_by_time(rows, horizon_days)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.attributes import NO_ATTRIBUTES, AttributeEncoding, feature_matrix
 from models.explanation import Typical, reasons_of
-from models.features import compute_features
 from models.margins import Contributions
-from models.reason_groups import ReasonGroups, reason_groups
+from models.reason_groups import ReasonGroups, reason_groups, with_attributes
 from models.snapshots import Activity, Snapshots
 from models.uplift import PriorUplift
 
@@ -47,7 +47,8 @@ class Reference:
     """The members that a risk is compared with: the population at the test's `as_of`.
 
     `probabilities` of the main horizon, sorted; `band_edges` between low, medium and high; `values`: the median of each feature,
-    shape (n_features,), NaN where most have none; `centre`: the mean contribution of each feature to their log-odds, shape (n_features,).
+    shape (n_features,), NaN where most have none, and of an attribute that is a label the columns of the commonest; `centre`: the mean
+    contribution of each feature to their log-odds, shape (n_features,).
     """
 
     typical_probability: float
@@ -57,11 +58,20 @@ class Reference:
     centre: Floats
 
     @classmethod
-    def of(cls, features: Floats, probability: Floats, typical_probability: float, centre: Floats) -> Reference:
+    def of(
+        cls,
+        features: Floats,
+        probability: Floats,
+        typical_probability: float,
+        centre: Floats,
+        attributes: AttributeEncoding = NO_ATTRIBUTES,
+    ) -> Reference:
         """High is the tenth of the members with the highest risk, medium the next three tenths."""
         low, high = np.quantile(probability, [0.6, 0.9])
-        values = np.median(np.nan_to_num(features, nan=np.inf), axis=0)
-        return cls(typical_probability, np.sort(probability), (float(low), float(high)), np.where(np.isinf(values), np.nan, values), centre)
+        behaviour, declared = np.split(features, [features.shape[1] - len(attributes.names)], axis=1)
+        medians = np.median(np.nan_to_num(behaviour, nan=np.inf), axis=0)
+        values = np.concatenate([np.where(np.isinf(medians), np.nan, medians), attributes.usual(declared)])
+        return cls(typical_probability, np.sort(probability), (float(low), float(high)), values, centre)
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,8 @@ class Provenance:
 class Engine:
     """Scores, explains and carries what deciding needs.
 
-    `baselines` are the plain rules of the main horizon, to be measured beside it; `version` is the registry's, or "unregistered".
+    `baselines` are the plain rules of the main horizon, to be measured beside it; `version` is the registry's, or "unregistered";
+    `attributes` are those of members that the models read beside their behaviour.
     """
 
     community: Community
@@ -89,6 +100,7 @@ class Engine:
     provenance: Provenance
     baselines: Mapping[str, HorizonModel]
     version: str = "unregistered"
+    attributes: AttributeEncoding = NO_ATTRIBUTES
 
     @cached_property
     def uplift(self) -> UpliftModel:
@@ -101,7 +113,12 @@ class Engine:
 
     @cached_property
     def groups(self) -> ReasonGroups:
-        return reason_groups(self.community, self.spec)
+        return with_attributes(reason_groups(self.community, self.spec), self.attributes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns that `features` gives."""
+        return (*self.spec.names, *self.attributes.names)
 
     @cached_property
     def qualifying(self) -> Flags:
@@ -111,9 +128,13 @@ class Engine:
     def registered_as(self, version: str) -> Engine:
         return replace(self, version=version)
 
+    def features(self, events: EventArrays, snapshots: Snapshots, *, threads: int = 1) -> Floats:
+        """All that the models read, float32, shape (n_snapshots, n_features)."""
+        return feature_matrix(events, snapshots, self.spec, self.attributes, threads=threads)
+
     def score(self, events: EventArrays, snapshots: Snapshots, *, threads: int = 1) -> Scores:
         """Rows follow the snapshots; the numbers of a row whose status is not `scored` are computed and mean nothing."""
-        features = compute_features(events, snapshots, self.spec, threads=threads)
+        features = self.features(events, snapshots, threads=threads)
         return Scores(features, self.churn.probability(features), self.value(features), self.status(events, snapshots))
 
     def status(self, events: EventArrays, snapshots: Snapshots) -> Names:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.attributes import AttributeEncoding, attributes_from_json, attributes_to_json
 from models.churn import ChurnModel, HorizonModel
 from models.community import Community
 from models.engine import Engine, Provenance, Reference
@@ -57,7 +58,7 @@ class Golden:
         scores = engine.score(self.events, self.snapshots)
         if not np.allclose(scores.features, self.features, rtol=FEATURE_TOLERANCE, atol=FEATURE_TOLERANCE, equal_nan=True):
             wrong = ~np.isclose(scores.features, self.features, rtol=FEATURE_TOLERANCE, atol=FEATURE_TOLERANCE, equal_nan=True)
-            name = engine.spec.names[int(np.flatnonzero(wrong.any(axis=0))[0])]
+            name = engine.names[int(np.flatnonzero(wrong.any(axis=0))[0])]
             message = f'golden members: feature "{name}" is not what it was when the model was trained; train again with this release'
             raise ModelRefused(message)
         if not np.allclose(scores.probability, self.probability, atol=SCORE_TOLERANCE) or not np.allclose(
@@ -75,6 +76,7 @@ def save_engine(engine: Engine, golden: Golden, folder: Path) -> None:
         "community": engine.community.model_dump(mode="json"),
         "spec": asdict(engine.spec),
         "fingerprint": engine.spec.fingerprint,
+        "attributes": engine.attributes.to_list(),
         "churn": _boosters_to_files(engine.churn.to_dict(), folder, "churn"),
         "baselines": {name: model.to_dict() for name, model in engine.baselines.items()},
         "value": _boosters_to_files(engine.value.to_dict(), folder, "value"),
@@ -119,6 +121,9 @@ def _read_content(path: Path) -> dict[str, Any]:
 def _write_golden(golden: Golden, folder: Path) -> None:
     arrays = {f"events_{name}": getattr(golden.events, name) for name in EVENT_FIELDS}
     arrays |= {f"snapshots_{name}": getattr(golden.snapshots, name) for name in SNAPSHOT_FIELDS}
+    if golden.events.attributes is not None:
+        arrays["attributes"] = np.array(attributes_to_json(golden.events.attributes))
+        arrays["attribute_names"] = np.array(golden.events.attributes.columns)
     arrays |= {name: getattr(golden, name) for name in ("features", "probability", "value")}
     np.savez_compressed(folder / GOLDEN_FILE, **arrays, allow_pickle=False)
 
@@ -146,6 +151,9 @@ def _check_files(stored: Mapping[str, str], folder: Path) -> None:
 def read_golden(folder: Path) -> Golden:
     with np.load(folder / GOLDEN_FILE, allow_pickle=False) as stored:
         events = EventArrays(*(stored[f"events_{name}"] for name in EVENT_FIELDS))
+        if "attributes" in stored:
+            attributes = attributes_from_json(stored["attributes"].tolist(), stored["attribute_names"].tolist())
+            events = replace(events, attributes=attributes)
         snapshots = Snapshots(*(stored[f"snapshots_{name}"] for name in SNAPSHOT_FIELDS))
         return Golden(events, snapshots, stored["features"], stored["probability"], stored["value"])
 
@@ -168,6 +176,7 @@ def _engine_of(content: Mapping[str, Any], folder: Path, version: str) -> Engine
         ),
         baselines={name: HorizonModel.from_dict(stored) for name, stored in content["baselines"].items()},
         version=version,
+        attributes=AttributeEncoding.from_list(content.get("attributes", ())),
     )
 
 

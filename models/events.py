@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import polars as pl
 
+from models.attributes import declared_attributes
 from models.errors import UnknownMember
 from models.features import lower_bound
 
@@ -108,7 +109,8 @@ class EventArrays:
 
     offsets (n_members + 1,) int64; timestamp_us (n_events,) int64, microseconds since 1970 UTC; signal (n_events,) uint8, position in the
     community's signals, with delivered touches as one signal more; value (n_events,) float64, NaN where a row has none;
-    joined_us (n_members,) int64; contract_end_us (n_members,) int64, NEVER_US for those whose contract has not ended.
+    joined_us (n_members,) int64; contract_end_us (n_members,) int64, NEVER_US for those whose contract has not ended; attributes, of
+    height n_members, the text of each declared attribute, numbers too, null where it is missing; None where none is declared.
     """
 
     offsets: np.ndarray
@@ -117,6 +119,7 @@ class EventArrays:
     value: np.ndarray
     joined_us: np.ndarray
     contract_end_us: np.ndarray
+    attributes: pl.DataFrame | None = None
 
     @property
     def n_members(self) -> int:
@@ -129,7 +132,13 @@ class EventArrays:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         index = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
         return EventArrays(
-            offsets, self.timestamp_us[index], self.signal[index], self.value[index], self.joined_us[chosen], self.contract_end_us[chosen]
+            offsets=offsets,
+            timestamp_us=self.timestamp_us[index],
+            signal=self.signal[index],
+            value=self.value[index],
+            joined_us=self.joined_us[chosen],
+            contract_end_us=self.contract_end_us[chosen],
+            attributes=None if self.attributes is None else self.attributes[chosen],
         )
 
 
@@ -146,6 +155,7 @@ def event_arrays(log: EventLog, community: Community) -> EventArrays:
         value=events["value"].fill_null(np.nan).to_numpy(),
         joined_us=log.members["joined"].to_physical().to_numpy(),
         contract_end_us=_contract_ends(log, community.churn.contract_event),
+        attributes=log.members.select(pl.col(*names).cast(pl.String)) if (names := declared_attributes(community)) else None,
     )
     if community.touches is None or log.touches is None:
         return arrays

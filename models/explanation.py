@@ -11,7 +11,7 @@ from models.decision import Reason
 from models.reason_choice import speaking
 from models.reason_groups import OTHER
 from models.texts import text
-from models.wording import Told, reason_sentence
+from models.wording import Told, attribute_sentence, reason_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from models.arrays import Floats
+    from models.attributes import Attribute
     from models.community import Language
     from models.margins import Contributions
     from models.reason_choice import Speaking
-    from models.reason_groups import ReasonGroups, Shown
+    from models.reason_groups import ReasonGroup, ReasonGroups, Shown
 
 TINY_MARGIN = 1e-6
 STEEPEST = 1.0
@@ -142,10 +143,12 @@ class _Teller:
     speaking: Speaking
 
     def reason(self, row: int, position: int, contribution: float, contribution_pp: float) -> Reason:
+        group = self.groups.groups[position]
+        if group.attribute is not None:
+            return self._of_attribute(row, group, group.attribute, contribution, contribution_pp)
         shown = self.groups.shown[self.speaking.position[row, position]]
         value, usual = _known(self.features[row, shown.column]), _known(self.typical[shown.column])
         told = Told(shown, value, usual, self._counts(row, shown), drives=bool(self.speaking.drives[row, position]))
-        group = self.groups.groups[position]
         return Reason(
             code=group.code,
             direction="raises" if contribution > 0 else "lowers",
@@ -155,6 +158,20 @@ class _Teller:
             text=reason_sentence(group, told, self.groups.currency, self.language),
             feature=shown.feature.name,
             window_days=shown.feature.window_days,
+        )
+
+    def _of_attribute(self, row: int, group: ReasonGroup, attribute: Attribute, contribution: float, contribution_pp: float) -> Reason:
+        columns = list(group.columns)
+        told, usual = attribute.told(self.features[row, columns]), attribute.told(self.typical[columns])
+        value, typical = (round(one, 4) if isinstance(one, float) else None for one in (told, usual))
+        return Reason(
+            code=group.code,
+            direction="raises" if contribution > 0 else "lowers",
+            contribution_pp=float(contribution_pp),
+            value=value,
+            typical=typical,
+            text=attribute_sentence(attribute.name, told, usual, self.language),
+            feature=attribute.name,
         )
 
     def _counts(self, row: int, shown: Shown) -> tuple[float, float]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from models.events import EventArrays
     from models.snapshots import Snapshots
 
-Family = Literal["volume", "recency", "value", "rhythm", "timing", "tenure", "variety", "response"]
+Family = Literal["volume", "recency", "value", "rhythm", "timing", "tenure", "variety", "response", "attribute"]
 
 ANY = "any"
 TOUCH = "touch"

@@ -12,6 +12,7 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
+from models.attributes import attributes_from_json
 from models.engine_files import load_engine
 from models.errors import InputError
 from models.events import NEVER_US
@@ -20,13 +21,17 @@ from models.store_rows import grouped_arrays, signal_rows
 from models.weighing import microseconds
 
 if TYPE_CHECKING:
+    import polars as pl
     from mlflow.pyfunc.model import PythonModelContext
 
     from models.engine import Engine
 
 
 class EngineModel(PythonModel):
-    """Input columns: member_id, as_of, joined (ISO 8601 with an offset), events (a JSON list of {type, timestamp, value})."""
+    """Input columns: member_id, as_of, joined (ISO 8601 with an offset), events (a JSON list of {type, timestamp, value}).
+
+    Where the model reads attributes also `attributes`, a JSON object; both the column and a cell may be missing.
+    """
 
     engine: Engine
 
@@ -45,7 +50,7 @@ class EngineModel(PythonModel):
         for position, at, kind, _ in rows:
             if kind == community.churn.contract_event:
                 ends[int(position)] = min(ends[int(position)], at)
-        events = grouped_arrays(signal_rows(rows, row_of, community.signal_of_type), joined, ends)
+        events = grouped_arrays(signal_rows(rows, row_of, community.signal_of_type), joined, ends, self._attributes(members))
         as_of = np.array([_moment(text) for text in members["as_of"]], dtype=np.int64)
         scores = self.engine.score(events, Snapshots(np.arange(len(members)), as_of, events.joined_us))
         told: dict[str, Any] = {"member_id": members["member_id"].to_numpy(), "status": scores.status}
@@ -53,6 +58,11 @@ class EngineModel(PythonModel):
         for column, days in enumerate(self.engine.churn.horizons_days):
             told[f"churn_probability_{days}d"] = np.where(scored, scores.probability[:, column], np.nan)
         return pd.DataFrame(told)
+
+    def _attributes(self, members: pd.DataFrame) -> pl.DataFrame | None:
+        given = members["attributes"] if "attributes" in members else [None] * len(members)
+        names = [attribute.name for attribute in self.engine.attributes.attributes]
+        return attributes_from_json([text if isinstance(text, str) else None for text in given], names)
 
 
 def _told(position: int, text: str) -> list[tuple[str, int, str, float | None]]:

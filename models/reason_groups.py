@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from models.features import ANY, TOUCH
+from models.features import ANY, TOUCH, Feature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from models.arrays import Flags, Floats, Integers
+    from models.attributes import Attribute, AttributeEncoding
     from models.community import Community, Label
-    from models.features import Family, Feature, FeatureSpec
+    from models.features import Family, FeatureSpec
 
 Unit = Literal["days", "active_days", "weeks", "count", "times", "kinds", "money", "quantity", "ratio", "share", "trend"]
 Reading = Literal[-1, 0, 1]
@@ -46,12 +47,16 @@ class Shown:
 
 @dataclass(frozen=True)
 class ReasonGroup:
-    """Features of one signal and family: `columns` are all that count, `shown` those that can be told, the one to fall back on first."""
+    """Features of one signal and family: `columns` are all that count, `shown` those that can be told, the one to fall back on first.
+
+    An `attribute` is told by its level or its number.
+    """
 
     code: str
     columns: tuple[int, ...]
     shown: tuple[Shown, ...]
     label: Label | None = None
+    attribute: Attribute | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,19 @@ def reason_groups(community: Community, spec: FeatureSpec) -> ReasonGroups:
         kinds.setdefault(code, (kind, signal))
     built = tuple(_group(community, spec, *kinds[code], tuple(columns)) for code, columns in members.items())
     return ReasonGroups(built, len(spec.features), community.currency)
+
+
+def with_attributes(groups: ReasonGroups, encoding: AttributeEncoding) -> ReasonGroups:
+    """One more group for each attribute, with the columns that follow those of behaviour."""
+    n = groups.n_features + len(encoding.names)
+    added = [_attribute_group(attribute, range(groups.n_features, n)[place]) for attribute, place in encoding.places]
+    return replace(groups, groups=(*groups.groups, *added), n_features=n)
+
+
+def _attribute_group(attribute: Attribute, columns: range) -> ReasonGroup:
+    feature = Feature(attribute.name, "attribute", attribute.name)
+    shown = Shown(columns[0], feature, "attribute", "quantity", 0, np.nan, second=False, window_days=0)
+    return ReasonGroup(f"attribute_{attribute.name}", tuple(columns), (shown,), attribute=attribute)
 
 
 def _kind_of(community: Community) -> Callable[[Feature], tuple[_Kind, str]]:

@@ -219,8 +219,10 @@ def _log(record: RunRecord) -> None:
 
 
 def _signature(engine: Engine) -> ModelSignature:
-    """One row for each member; `events` is a JSON list of {type, timestamp, value}."""
+    """One row for each member; `events` is a JSON list of {type, timestamp, value}, `attributes` a JSON object that may be missing."""
     inputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, name) for name in ("member_id", "as_of", "joined", "events")]
+    if engine.attributes.attributes:
+        inputs.append(ColSpec(DataType.string, "attributes", required=False))
     outputs: list[ColSpec | TensorSpec] = [ColSpec(DataType.string, "member_id"), ColSpec(DataType.string, "status")]
     outputs += [ColSpec(DataType.double, f"churn_probability_{days}d") for days in engine.churn.horizons_days]
     return ModelSignature(Schema(inputs), Schema(outputs))

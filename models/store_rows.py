@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import polars as pl
 
+from models.attributes import attributes_to_json
 from models.community import NO_ACTION
 from models.events import EventArrays, EventLog
 from models.interventions import ContactHistory
@@ -111,6 +112,19 @@ def content_id(*content: object) -> str:
     return hashlib.blake2b(_SEPARATOR.join(map(str, content)).encode(), digest_size=16).hexdigest()
 
 
+def member_rows(log: EventLog, chunk: int) -> Iterator[list[dict[str, Any]]]:
+    """Chunks of member_id, joined_us, attributes (JSON, null where the log has none) and source."""
+    texts = log.members.drop("member_id", "joined")
+    frame = log.members.select(
+        "member_id",
+        pl.col("joined").to_physical().alias("joined_us"),
+        pl.Series("attributes", attributes_to_json(texts) if texts.width else [None] * log.members.height, dtype=pl.String),
+        pl.lit("log").alias("source"),
+    )
+    for part in frame.iter_slices(chunk):
+        yield part.to_dicts()
+
+
 def event_rows(log: EventLog, chunk: int) -> Iterator[list[tuple[Any, ...]]]:
     """Chunks of (event_id, member_id, timestamp_us, type, value, channel, source), in the order of the log."""
     content = ("member_id", "timestamp_us", "type", "value")
@@ -155,7 +169,9 @@ def _with_identity(frame: pl.DataFrame, name: str, content: Sequence[str]) -> pl
     return frame.with_columns(frame[name].scatter(position, made))
 
 
-def grouped_arrays(rows: Iterable[SignalRow], joined_us: Sequence[int], contract_end_us: np.ndarray) -> EventArrays:
+def grouped_arrays(
+    rows: Iterable[SignalRow], joined_us: Sequence[int], contract_end_us: np.ndarray, attributes: pl.DataFrame | None
+) -> EventArrays:
     """Rows in any order of members; those of one member and one time keep their order."""
     columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
     member, at = np.array(columns[0], dtype=np.int64), np.array(columns[1], dtype=np.int64)
@@ -168,6 +184,7 @@ def grouped_arrays(rows: Iterable[SignalRow], joined_us: Sequence[int], contract
         value=np.array(columns[3], dtype=np.float64)[order],
         joined_us=np.array(joined_us, dtype=np.int64),
         contract_end_us=contract_end_us,
+        attributes=attributes,
     )
 
 

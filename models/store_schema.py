@@ -40,6 +40,7 @@ members = Table(
     Column("member_id", Text, primary_key=True),
     Column("joined_us", BigInteger, nullable=False),
     Column("source", Text, nullable=False, comment="log | api"),
+    Column("attributes", Text, comment="JSON; null for members that no log declared"),
     Column("contacts", Integer, nullable=False, server_default="0", comment="how often one was reserved; rises with each"),
 )
 

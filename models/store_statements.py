@@ -8,14 +8,26 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from sqlalchemy import Connection, Select, Table, and_, bindparam, func, select, update
+from sqlalchemy import Connection, Select, Table, and_, bindparam, func, or_, select, update
 
 from models import store_schema as schema
+from models.attributes import attributes_from_json, declared_attributes
 from models.community import DAY_US, Community
 from models.errors import UnknownMember
 from models.events import NEVER_US, EventArrays, EventLog
 from models.interventions import ContactHistory
-from models.store_rows import Answer, Claim, DecisionRow, LoggedEvent, SignalRow, event_rows, grouped_arrays, signal_rows, touch_rows
+from models.store_rows import (
+    Answer,
+    Claim,
+    DecisionRow,
+    LoggedEvent,
+    SignalRow,
+    event_rows,
+    grouped_arrays,
+    member_rows,
+    signal_rows,
+    touch_rows,
+)
 
 LEASE_US = 60_000_000
 CHUNK = 50_000
@@ -29,17 +41,18 @@ def is_new_load(connection: Connection, fingerprint: str) -> bool:
 
 
 def load_members(connection: Connection, log: EventLog) -> int:
-    """The log is the authority on when a member joined; returns the number of members who are new."""
+    """The log is the authority on when a member joined and with which attributes; returns the number of members who are new."""
     before = connection.scalar(select(func.count()).select_from(schema.members))
     statement = schema.insert_new(connection, schema.members)
-    known_better = schema.members.c.joined_us != statement.excluded.joined_us
+    table, given = schema.members.c, statement.excluded
+    known_better = or_(table.joined_us != given.joined_us, table.attributes.is_distinct_from(given.attributes))
     statement = statement.on_conflict_do_update(
         index_elements=["member_id"],
-        set_={"joined_us": statement.excluded.joined_us, "source": "log"},
+        set_={"joined_us": given.joined_us, "attributes": given.attributes, "source": "log"},
         where=known_better,
     )
-    for part in log.members.select("member_id", pl.col("joined").to_physical().alias("joined_us")).iter_slices(CHUNK):
-        connection.execute(statement, [{**row, "source": "log"} for row in part.iter_rows(named=True)])
+    for rows in member_rows(log, CHUNK):
+        connection.execute(statement, rows)
     after = connection.scalar(select(func.count()).select_from(schema.members))
     return (after or 0) - (before or 0)
 
@@ -106,7 +119,8 @@ def history(
     rows = signal_rows([*_tuples(connection, stored), *fresh], row_of, community.signal_of_type)
     rows += _last_before(connection, row_of, since_us, community)
     rows += _touch_signals(connection, row_of, since_us, community)
-    return grouped_arrays(rows, _joined(connection, member_ids), _contract_ends(connection, row_of, community, added))
+    ends = _contract_ends(connection, row_of, community, added)
+    return grouped_arrays(rows, _joined(connection, member_ids), ends, _attributes(connection, member_ids, community))
 
 
 def _not_stored(connection: Connection, added: Sequence[LoggedEvent]) -> list[LoggedEvent]:
@@ -143,7 +157,12 @@ def _joined(connection: Connection, member_ids: Sequence[str]) -> list[int]:
     return of_members(connection, member_ids, "joined_us")
 
 
-def of_members(connection: Connection, member_ids: Sequence[str], column: str) -> list[int]:
+def _attributes(connection: Connection, member_ids: Sequence[str], community: Community) -> pl.DataFrame | None:
+    names = declared_attributes(community)
+    return attributes_from_json(of_members(connection, member_ids, "attributes"), names) if names else None
+
+
+def of_members(connection: Connection, member_ids: Sequence[str], column: str) -> list[Any]:
     """One column of the members, in their order; raises UnknownMember for an id that the store does not have."""
     table = schema.members.c
     found = dict(_tuples(connection, select(table.member_id, table[column]).where(table.member_id.in_(member_ids))))

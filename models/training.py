@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from models.attribute_fit import fit_attributes
+from models.attributes import AttributeEncoding, feature_matrix
 from models.churn import ChurnModel, HorizonModel
 from models.churn_fit import FittedHorizon, TrainingRows, fit_horizon
 from models.community import DAY_US
@@ -18,7 +20,7 @@ from models.comparison import compare
 from models.engine import Engine, Provenance, Reference
 from models.engine_files import Golden
 from models.errors import InputError, NotEnoughData
-from models.features import compute_features, feature_spec
+from models.features import feature_spec
 from models.preparation import fit_preparation
 from models.snapshots import Activity, cuts_back_from, label_churn, last_usable_cut, pool, population
 from models.value import TierValue, fit_purchase_value, spent_after
@@ -97,6 +99,7 @@ class _Data:
 
     community: Community
     spec: FeatureSpec
+    attributes: AttributeEncoding
     events: EventArrays
     activity: Activity
     log_end_us: int
@@ -131,7 +134,7 @@ def train(
     progress("features of the snapshots")
     data = _gather(events, community, int(test_as_of.timestamp()) * 1_000_000, sampling)
     progress("choice of features")
-    preparation = fit_preparation(data.features, data.spec.names, data.rows.as_of_us, rng=preparing)
+    preparation = fit_preparation(data.features, (*data.spec.names, *data.attributes.names), data.rows.as_of_us, rng=preparing)
     horizons, warnings = _fit_horizons(data, preparation, fitting, progress)
     progress("test on later outcomes")
     tested = _test_churn(data, _main(horizons, community), testing)
@@ -169,9 +172,9 @@ def _gather(events: EventArrays, community: Community, test_as_of_us: int, rng: 
     cuts = _cuts(int(events.timestamp_us.min()), test_as_of_us, community)
     rows = _capped(pool([population(activity, cut, community.churn) for cut in cuts]), rng)
     test = population(activity, test_as_of_us, community.churn)
-    features = compute_features(events, rows, spec, threads=THREADS)
-    test_features = compute_features(events, test, spec, threads=THREADS)
-    return _Data(community, spec, events, activity, log_end, test_as_of_us, rows, features, test, test_features)
+    attributes = fit_attributes(events.attributes, rows.member)
+    features, test_features = (feature_matrix(events, asked, spec, attributes, threads=THREADS) for asked in (rows, test))
+    return _Data(community, spec, attributes, events, activity, log_end, test_as_of_us, rows, features, test, test_features)
 
 
 def _check_test_date(test_as_of_us: int, log_end_us: int, community: Community) -> None:
@@ -285,7 +288,8 @@ def _engine(data: _Data, horizons: tuple[FittedHorizon, ...], tested: TestedChur
     declared = data.community.churn.model_copy(update={"horizons_days": churn.horizons_days})
     told = churn.contributions(data.test_features[:CENTRED_ROWS])
     centre = told.values.mean(axis=0)
-    reference = Reference.of(data.test_features, tested.probability, churn.typical_probability(told.base + float(centre.sum())), centre)
+    typical = churn.typical_probability(told.base + float(centre.sum()))
+    reference = Reference.of(data.test_features, tested.probability, typical, centre, data.attributes)
     through = datetime.fromtimestamp(data.test_as_of_us / 1e6, tz=UTC)
     return Engine(
         community=data.community.model_copy(update={"churn": declared}),
@@ -295,4 +299,5 @@ def _engine(data: _Data, horizons: tuple[FittedHorizon, ...], tested: TestedChur
         reference=reference,
         provenance=Provenance(trained_at, through, tested.compared.grade, tested.in_use),
         baselines=_main(horizons, data.community).baselines,
+        attributes=data.attributes,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.attributes import OTHER
 from models.features import ANY
 from models.texts import duration, listed, money, named, number, plural, share, text, window
 
@@ -63,6 +64,22 @@ def _trend_variant(recent: float, before: float) -> str:
 
 def _events(language: Language, count: float) -> str:
     return text(language, "unit.no_event") if count == 0 else plural(language, "unit.count", count)
+
+
+def attribute_sentence(name: str, value: float | str | None, typical: float | str | None, language: Language) -> str:
+    """For example "Region: north (usual: south)"."""
+    shown, usual = (_attribute_value(language, at) for at in (value, typical))
+    label = opening(named(language, "attribute", name))
+    key = "reason.attribute.usual" if shown == usual else "reason.attribute.differs"
+    return text(language, key, name=label, value=shown, typical=usual)
+
+
+def _attribute_value(language: Language, value: float | str | None) -> str:
+    if value is None:
+        return text(language, "unit.unknown")
+    if value == OTHER:
+        return text(language, "reason.attribute.rare")
+    return value if isinstance(value, str) else number(language, value)
 
 
 def _variant(unit: Unit, value: float | None, typical: float | None, *, same: bool) -> str:

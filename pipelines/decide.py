@@ -14,7 +14,6 @@ import polars as pl
 
 from models.decision_table import decide_table
 from models.errors import InputError
-from models.features import compute_features
 from models.interventions import ContactHistory
 from models.snapshots import Snapshots
 from models.weighing import microseconds
@@ -90,7 +89,7 @@ def _reasons(engine: Engine, loaded: Loaded, snapshots: Snapshots, table: pl.Dat
     """The strongest reasons of each scored member as JSON text; null for the others."""
     scored = np.flatnonzero((table["status"] == "scored").to_numpy())
     told: list[str | None] = [None] * len(snapshots)
-    features = compute_features(loaded.arrays, snapshots[scored], engine.spec)
+    features = engine.features(loaded.arrays, snapshots[scored])
     probability = table["churn_probability"].to_numpy()[scored]
     for row, reasons in zip(scored.tolist(), engine.reasons(features, probability, language), strict=True):
         kept = [{"code": r.code, "contribution_pp": round(r.contribution_pp, 3), "text": r.text} for r in reasons[:REASONS_KEPT]]

@@ -9,7 +9,6 @@ import numpy as np
 
 from models.comparison import compare
 from models.errors import InputError, NoChampion
-from models.features import compute_features
 from models.registry import CHALLENGER
 from models.snapshots import Activity, label_churn, last_usable_cut, population
 from models.training import default_test_as_of
@@ -69,7 +68,7 @@ def evaluate(workspace: Workspace, *, as_of: str | None, version: str | None, se
     if len(members) == 0:
         message = f"nobody was active in the {community.churn.active_days} days before {at.date()}; choose a date within the log"
         raise InputError(message)
-    features = compute_features(arrays, members, engine.spec, threads=2)
+    features = engine.features(arrays, members, threads=2)
     churned = label_churn(activity, members, community.churn.horizon_days, community.churn)
     baselines = {name: model.probability(features) for name, model in engine.baselines.items()}
     risk = engine.churn.main_model.probability(features)

@@ -142,7 +142,7 @@ def _figures(trained: Trained) -> dict[str, Figure]:
     return {
         "calibration.png": calibration_figure(churn.churned, churn.probability),
         "lift.png": lift_figure(churn.churned, {churn.in_use: churn.probability, **_baseline_risks(trained)}),
-        "shap.png": shap_summary(contributions, features, trained.engine.spec.names),
+        "shap.png": shap_summary(contributions, features, trained.engine.names),
     }
 
 
