@@ -32,7 +32,7 @@ class Principal:
         return scope in self.scopes or "admin" in self.scopes
 
 
-def create_key(store: Store, name: str, scopes: Sequence[Scope], *, now: datetime) -> str:
+def create_key(store: Store, name: str, scopes: Sequence[str], *, now: datetime) -> str:
     """The secret `kw_<key id>_<256 random bits>`; it cannot be read again. Raises InputError for an unknown scope, or for none."""
     unknown = [scope for scope in scopes if scope not in SCOPES]
     if unknown or not scopes:

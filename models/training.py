@@ -286,7 +286,7 @@ def _engine(data: _Data, horizons: tuple[FittedHorizon, ...], tested: TestedChur
     outcome: Outcome = "silence" if data.community.churn.contract_event is None else "contract_end"
     churn = ChurnModel(tuple(used), data.community.churn.horizon_days, outcome)
     declared = data.community.churn.model_copy(update={"horizons_days": churn.horizons_days})
-    told = churn.contributions(data.test_features[:CENTRED_ROWS])
+    told = churn.contributions(data.test_features[:: 1 + len(data.test_features) // CENTRED_ROWS])
     centre = told.values.mean(axis=0)
     typical = churn.typical_probability(told.base + float(centre.sum()))
     reference = Reference.of(data.test_features, tested.probability, typical, centre, data.attributes)

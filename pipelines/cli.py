@@ -210,6 +210,19 @@ def serve(
 
 
 @app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Who it is for; stands in the store beside the key's hash.")],
+    scopes: Annotated[str, typer.Option("--scopes", help="What it may do: score, ingest, read, admin, separated by commas.")] = "score,read",
+    config: Home = None,
+) -> None:
+    """Make another API key and show it once."""
+    from pipelines.key import make_key
+
+    secret = make_key(Workspace.find(config), name, tuple(scopes.split(",")), now=_now())
+    OUT.print(f"API key, shown this once: {secret}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def simulate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write the tables into.")],
     members: Annotated[int, typer.Option("--members", min=1, help="How many.")] = 5000,

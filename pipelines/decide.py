@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,11 +75,16 @@ def decide_all(
     return Decided(table, at, engine.version)
 
 
+def decision_id(engine: Engine, at: datetime, member_id: str) -> str:
+    """The same for the same model version, time and member, and with it the same draw."""
+    return str(uuid.uuid5(DECISIONS, f"{engine.version}|{at.astimezone(UTC).isoformat()}|{member_id}"))
+
+
 def _decide(engine: Engine, loaded: Loaded, members: np.ndarray, at: datetime, language: Language) -> pl.DataFrame:
     as_of_us = microseconds(at)
     snapshots = Snapshots(members, np.full(len(members), as_of_us), loaded.arrays.joined_us[members])
     ids = loaded.log.members["member_id"].gather(members).to_list()
-    decision_ids = [str(uuid.uuid5(DECISIONS, f"{engine.version}|{at.isoformat()}|{member_id}")) for member_id in ids]
+    decision_ids = [decision_id(engine, at, member_id) for member_id in ids]
     touches = loaded.log.touches
     contacts = ContactHistory.empty() if touches is None else ContactHistory.of_touches(touches, members)
     table = decide_table(engine, loaded.arrays, snapshots, ids, decision_ids, contacts, as_of=at)

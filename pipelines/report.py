@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ from models.interventions import ContactHistory
 from models.member_report import Provenance, render_member_report, weekly_activity
 from models.snapshots import Snapshots
 from models.weighing import microseconds
+from pipelines.decide import decision_id
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
 
@@ -56,7 +56,7 @@ def report_member(
         events,
         Snapshots.at(events, microseconds(at)),
         [member_id],
-        [str(uuid.uuid4())],
+        [decision_id(engine, at, member_id)],
         contacts,
         as_of=at,
         language=told_in,

@@ -56,6 +56,8 @@ class ReasonAnswer(Answered):
     contribution_pp: float
     value: float | None
     typical: float | None
+    feature: str | None
+    window_days: int | None
     text: str
 
 

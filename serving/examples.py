@@ -45,11 +45,13 @@ _ANSWER: Extra = {
     },
     "reasons": [
         {
-            "code": "comment_recency",
+            "code": "days_since_comment",
             "direction": "raises",
             "contribution_pp": 22.0,
             "value": 21.0,
             "typical": 4.0,
+            "feature": "days_since_comment",
+            "window_days": None,
             "text": "No comments for 21 days (usual: 4 days)",
         }
     ],

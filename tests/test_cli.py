@@ -273,7 +273,7 @@ def test_a_folder_that_may_not_be_written_to_is_refused(small, tmp_path):
         (b"member,time,type\n,2025-01-01,post\n", "no member (line 2)"),
         (b"member,time,type\nann,2999-01-01,post\n", "is in the future (line 2)"),
         ("member,time,type\n安,2025-01-01,发帖\n".encode("gb18030"), "is not UTF-8"),
-        (gzip.compress(b"member,time,type\nann,2025-01-01,post\n")[:30], "is damaged gzip"),
+        (gzip.compress(b"member,time,type\nann,2025-01-01,post\n", mtime=0)[:30], "is damaged gzip"),
     ],
 )
 def test_a_log_that_cannot_be_used_is_refused(tmp_path, content, why):
@@ -324,7 +324,7 @@ def test_a_log_in_chinese_is_read_however_it_was_exported(tmp_path, name, writte
     separator = {"semicolon.csv": ";", "tabs.tsv": "\t"}.get(name, ",")
     rows = "".join(f"{row}\n".replace(",", separator) for n in range(9) for row in visits(f"张{n}", range(0, 100, 2), "发帖"))
     content = written.format(rows=rows).encode()
-    (tmp_path / name).write_bytes(gzip.compress(content) if name == "packed.csv" else content)
+    (tmp_path / name).write_bytes(gzip.compress(content, mtime=0) if name == "packed.csv" else content)
     columns = ("--member", "会员", "--time", "时间", "--type", "类型", "--language", "zh")
     assert keepwell("init", tmp_path / name, *columns, "-o", tmp_path / "keepwell.yaml").code == 0
     told = keepwell("check", "-c", tmp_path, "--json")
@@ -356,3 +356,15 @@ def test_a_store_or_registry_that_cannot_be_reached_is_named(small, tmp_path, mo
 def test_passwords_of_a_registry_are_not_shown(small, monkeypatch):
     monkeypatch.setenv("KEEPWELL_MLFLOW_URI", "gopher://ann:secret@host")
     assert "secret" not in keepwell("promote", "-c", small).err
+
+
+def test_the_demo_walks_the_whole_path_and_says_how_to_go_on(tmp_path):
+    said = subprocess.run([COMMAND, "demo", "--members", "500"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "with the fixed seed 20" in said.stdout
+    assert said.stdout.count("POST /score m") == 3
+    (report,) = (tmp_path / "demo").glob("report-*.html")
+    assert f"member report      demo/{report.name}" in said.stdout
+    assert "serve --config demo" in said.stdout
+    assert pl.read_parquet(tmp_path / "demo" / "decisions.parquet").height == 500
+    again = subprocess.run([COMMAND, "check", "-c", "demo"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stdout
