@@ -66,13 +66,27 @@ class EngineModel(PythonModel):
 
 
 def _told(position: int, text: str) -> list[tuple[str, int, str, float | None]]:
-    return [(str(position), _moment(event["timestamp"]), event["type"], event.get("value")) for event in json.loads(text)]
+    """(row, microseconds, type, value) of each event; raises InputError."""
+    try:
+        return [(str(position), _moment(event["timestamp"]), event["type"], _value(event)) for event in json.loads(text)]
+    except (ValueError, TypeError, KeyError) as fault:
+        form = '[{"type": "post", "timestamp": "2026-01-31T09:00:00+08:00", "value": null}]'
+        message = f"row {position}: events must be JSON such as {form} ({type(fault).__name__}: {fault})"
+        raise InputError(message) from None
+
+
+def _value(event: dict[str, Any]) -> float | None:
+    value = event.get("value")
+    return None if value is None else float(value)
 
 
 def _moment(text: str) -> int:
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        message = f'"{text}" has no offset from UTC; write it as 2026-01-31T09:00:00+08:00'
+    try:
+        at = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        at = None
+    if at is None or at.tzinfo is None:
+        message = f'"{text}" is no time with an offset from UTC; write it as 2026-01-31T09:00:00+08:00'
         raise InputError(message)
     return microseconds(at)
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import warnings
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +15,10 @@ import httpx2
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import set_registry_uri, set_tracking_uri
+from mlflow.pyfunc import load_model
 
+from models.errors import InputError
 from models.registry import MODEL_NAME, DataDescription, Registry, RunRecord
 from models.snapshots import Snapshots
 from tests.serving_world import wait_until
@@ -67,6 +72,59 @@ def mlflow_uri(trained_world, tmp_path_factory):
     record = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
     registry.register(trained_world.trained.engine, trained_world.trained.golden, record)
     return registry.uri
+
+
+@pytest.fixture(scope="module")
+def loaded(mlflow_uri):
+    set_tracking_uri(mlflow_uri)
+    set_registry_uri(mlflow_uri)
+    with warnings.catch_warnings(record=True):  # MLflow insists on a warning about type hints
+        return load_model(f"models:/{MODEL_NAME}/1")
+
+
+MEMBER = {"member_id": "ann", "as_of": "2025-06-01T00:00:00+00:00", "joined": "2025-01-01T00:00:00+00:00"}
+
+
+def asked(events, **changes):
+    return pd.DataFrame([{**MEMBER, "events": events if isinstance(events, str) else json.dumps(events), **changes}])
+
+
+def test_a_member_is_scored_whatever_the_order_of_its_events(loaded):
+    days = [{"type": "post", "timestamp": f"2025-05-{day:02}T08:00:00+08:00"} for day in (3, 9, 20, 28)]
+    one, other = (loaded.predict(asked(events)) for events in (days, days[::-1]))
+    assert one["status"].tolist() == ["scored"]
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_events_from_the_date_on_are_not_looked_at(loaded):
+    known = [{"type": "post", "timestamp": "2025-05-20T08:00:00+00:00"}]
+    later = [{"type": "post", "timestamp": f"2025-06-0{day}T00:00:00+00:00"} for day in (1, 2)]
+    pd.testing.assert_frame_equal(loaded.predict(asked(known)), loaded.predict(asked(known + later)))
+
+
+@pytest.mark.parametrize("events", [[], [{"type": "unheard-of", "timestamp": "2025-05-20T08:00:00+00:00"}]])
+def test_a_member_of_whom_nothing_is_known_has_a_status_and_no_number(loaded, events):
+    (told,) = loaded.predict(asked(events)).to_dict("records")
+    assert told.pop("status") == "insufficient_history"
+    assert told.pop("member_id") == "ann"
+    assert all(np.isnan(probability) for probability in told.values())
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (asked("nonsense"), "row 0: events must be JSON such as"),
+        (asked([1]), "row 0: events must be JSON such as"),
+        (asked([{"type": "post"}]), "KeyError: 'timestamp'"),
+        (asked([{"type": "post", "timestamp": "2025-05-20T08:00:00+00:00", "value": "much"}]), "could not convert string to float"),
+        (asked([{"type": "post", "timestamp": "2025-05-20T08:00:00"}]), '"2025-05-20T08:00:00" is no time with an offset'),
+        (asked([], joined="last year"), '"last year" is no time with an offset from UTC'),
+        (asked([], as_of="2025-06-01"), '"2025-06-01" is no time with an offset from UTC'),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_refused_with_what_to_write(loaded, row, why):
+    with pytest.raises(InputError, match=re.escape(why)):
+        loaded.predict(row)
 
 
 def test_the_model_server_of_mlflow_scores_as_the_engine_does(trained_world, mlflow_uri, free_port, tmp_path):
