@@ -36,6 +36,7 @@ MODEL_NAME = "keepwell"
 CHAMPION, CHALLENGER = "champion", "challenger"
 ENGINE_ARTIFACT = "engine"
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
+SQLITE_HEADER = b"SQLite format 3\0"
 SEAL = "engine_sha256"
 """Tag of a version: what is in its folder of files, kept apart from them."""
 PYFUNC_CODE = Path(__file__).with_name("pyfunc_engine.py")
@@ -140,6 +141,7 @@ class Registry:
     @_quietly()
     def aliases(self) -> dict[str, str]:
         """The version of each alias; none where nothing is registered. Raises RegistryUnavailable."""
+        self._check_file()
         try:
             return {alias: str(version) for alias, version in self.client.get_registered_model(MODEL_NAME).aliases.items()}
         except MlflowException as fault:
@@ -189,6 +191,12 @@ class Registry:
             raise ModelRefused(f'"{MODEL_NAME}" has no version "{version}" in {self.shown_uri}; registered are {known}')
         return versions[version]
 
+    def _check_file(self) -> None:
+        """SQLite tells late, and in many words, that a file is none of its own."""
+        kind, _, path = self.uri.partition(":///")
+        if kind == "sqlite" and Path(path).is_file() and _beginning(Path(path)) not in (b"", SQLITE_HEADER):
+            raise RegistryUnavailable(f"{path} is no MLflow database; give another URI, or move the file away and train again")
+
     def _unavailable(self, fault: Exception) -> RegistryUnavailable:
         why = _without_password(str(fault)).strip().splitlines()[0].split(". ")[0]
         return RegistryUnavailable(f"the registry {self.shown_uri} cannot be asked ({why}); give the URI of an MLflow that runs")
@@ -196,6 +204,11 @@ class Registry:
 
 def _without_password(text: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//", text)
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(SQLITE_HEADER))
 
 
 def _move_whole(source: Path, target: Path) -> None:

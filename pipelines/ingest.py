@@ -50,9 +50,9 @@ def ingest(workspace: Workspace, community: Community, *, now: datetime) -> Inge
     Raises InputError.
     """
     fingerprint = _fingerprint(workspace.root, community)
-    record = _Record.read(workspace.log, fingerprint)
-    if record is not None and record.serves(now):
-        return Ingested(EventLog.read(workspace.log), record.findings, record.rejected, record.rejected_files)
+    kept = _kept(workspace.log, fingerprint, now)
+    if kept is not None:
+        return kept
     lines = load_declaration(workspace.declaration).lines if workspace.declaration.is_file() else NO_LINES
     intake = read_log(community, workspace.root, now=now, lines=lines)
     written = tuple(_write_rejected(workspace, community, intake))
@@ -60,6 +60,17 @@ def ingest(workspace: Workspace, community: Community, *, now: datetime) -> Inge
     record = _Record(fingerprint, now, intake.log.last, intake.rejected.height, (*intake.findings, *displaced), written)
     _keep(workspace.log, intake.log, record)
     return Ingested(intake.log, record.findings, record.rejected, record.rejected_files)
+
+
+def _kept(folder: Path, fingerprint: str, now: datetime) -> Ingested | None:
+    """None also where the kept files are damaged: the tables can be read again."""
+    record = _Record.read(folder, fingerprint)
+    if record is None or not record.serves(now):
+        return None
+    try:
+        return Ingested(EventLog.read(folder), record.findings, record.rejected, record.rejected_files)
+    except (OSError, pl.exceptions.PolarsError):
+        return None
 
 
 def _displaced(path: Path) -> Finding:

@@ -165,6 +165,15 @@ def test_the_log_itself_in_the_store_is_not_learned_from_twice(workspace):
     assert load(workspace, now=NOW).log.events.height == len(KEPT)
 
 
+@pytest.mark.parametrize("damage", ["events.parquet", "members.parquet", "intake.json"])
+def test_a_kept_log_that_is_damaged_is_read_again(workspace, damage):
+    before = load(workspace, now=NOW)
+    (workspace.log / damage).write_bytes(b"{")
+    assert_frame_equal(told(load(workspace, now=NOW).log), told(before.log))
+    (workspace.log / damage).unlink()
+    assert_frame_equal(told(load(workspace, now=NOW).log), told(before.log))
+
+
 def test_a_member_whom_nobody_knows_is_named(workspace):
     with pytest.raises(UnknownMember, match='member "Bob" is not in the log, which has 2 members; ids are case-sensitive'):
         load(workspace, now=NOW).log.code_of("Bob")

@@ -228,6 +228,12 @@ def test_a_registry_that_cannot_be_asked_is_named_without_its_password(tmp_path)
     assert "secret" not in str(refused.value)
 
 
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    (tmp_path / "mlflow.db").write_text("signals: []")
+    with pytest.raises(RegistryUnavailable, match=r"mlflow.db is no MLflow database"):
+        shelf_in(tmp_path).champion()
+
+
 def test_the_environment_moves_the_registry(registered_once, tmp_path, monkeypatch):
     folder, _ = registered_once
     workspace = Workspace(tmp_path)
