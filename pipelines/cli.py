@@ -212,7 +212,7 @@ def serve(
 @app.command()
 def key(
     name: Annotated[str, typer.Argument(help="Who it is for; stands in the store beside the key's hash.")],
-    scopes: Annotated[str, typer.Option("--scopes", help="What it may do, with commas between: score, ingest, read, admin.")] = "score,read",
+    scopes: Annotated[str, typer.Option("--scopes", help="What it may do, of score, ingest, read, admin, by commas.")] = "score,read",
     config: Home = None,
 ) -> None:
     """Make another API key and show it once."""
