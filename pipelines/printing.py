@@ -39,8 +39,8 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
     metrics = trained.churn.metrics
     console.print(
         f"version {summary.registered.version}: learned from {trained.snapshots:,} snapshots at {trained.cuts} dates; "
-        f"tested on {metrics.n:,} members at {trained.test_as_of:%Y-%m-%d}, of whom {metrics.base_rate:.1%} went silent "
-        f"for {trained.engine.churn.main} days",
+        f"tested on {metrics.n:,} members at {trained.test_as_of:%Y-%m-%d}, of whom {metrics.base_rate:.1%} were lost "
+        f"over {trained.engine.churn.main} days",
         highlight=False,
     )
     print_comparison(trained.churn.compared, trained.churn.in_use, console)
@@ -52,7 +52,7 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
 def print_evaluation(evaluated: Evaluated, console: Console) -> None:
     console.print(
         f"version {evaluated.version} at {evaluated.as_of:%Y-%m-%d}: {evaluated.compared.metrics.n:,} members, "
-        f"{evaluated.compared.metrics.base_rate:.1%} silent for {evaluated.horizon_days} days",
+        f"{evaluated.compared.metrics.base_rate:.1%} lost over {evaluated.horizon_days} days",
         highlight=False,
     )
     print_comparison(evaluated.compared, evaluated.in_use, console)
