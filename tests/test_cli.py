@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -256,12 +255,6 @@ def test_a_champion_does_not_help_where_the_question_is_wrong(champion, tmp_path
 def test_a_port_in_use_is_refused(small):
     with socket.create_server(("127.0.0.1", 0)) as other:
         assert "choose another with --host and --port" in keepwell("serve", "-c", small, "--port", other.getsockname()[1]).refusal
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
-def test_a_folder_that_may_not_be_written_to_is_refused(small, tmp_path):
-    tmp_path.chmod(0o500)
-    assert "Permission denied" in keepwell("decide", "-c", small, "-o", tmp_path / "table.csv").refusal
 
 
 @pytest.mark.parametrize(
