@@ -42,7 +42,7 @@ demo: .venv/.runtime ## simulate a community, train, serve and score it; needs n
 	@$(BIN)/keepwell demo
 
 test: lint ## run every check and every test
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.dev ## ruff, mypy and the floors
 	@$(BIN)/ruff check .
