@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import time
 from typing import TYPE_CHECKING, Literal
 
-from models.community import Cap, ContactPolicy, Eligibility, Intervention, Label, Lifecycle, QuietHours, Tier
+from models.actions import Cap, ContactPolicy, Intervention, QuietHours
+from models.community import Lifecycle, Tier
+from models.declared import Label
+from models.rules import Eligibility
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,103 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import time
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from models.actions import ContactPolicy, Intervention, Policy
 from models.agreement import check_agreement
+from models.declared import Declared, Label, Language, Name, PositiveDays, RisingDays, TimeZone
+from models.sources import LogSource, MembersSource, TouchesSource
 
 DAY_US = 86_400_000_000
-Language = Literal["en", "zh"]
-Stage = Literal["new", "growing", "active", "stable", "silent", "lost"]
-STAGES: tuple[Stage, ...] = ("new", "growing", "active", "stable", "silent", "lost")
-Tag = Literal["newcomer_at_risk", "interest_decay", "demand_mismatch", "estrangement", "win_back_candidate", "high_value"]
-TAGS: tuple[Tag, ...] = ("newcomer_at_risk", "interest_decay", "demand_mismatch", "estrangement", "win_back_candidate", "high_value")
-NO_ACTION = "none"
-
-
-def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        message = f'unknown time zone "{name}"; use an IANA name such as "Asia/Shanghai" or "UTC"'
-        raise ValueError(message)
-    return name
-
-
-def _ascending(days: tuple[int, ...]) -> tuple[int, ...]:
-    if list(days) != sorted(set(days)):
-        message = f"{list(days)} must be rising whole days without repeats"
-        raise ValueError(message)
-    return days
-
-
-TimeZone = Annotated[str, AfterValidator(_known_zone)]
-PositiveDays = Annotated[int, Field(gt=0, le=3650)]
-RisingDays = Annotated[tuple[PositiveDays, ...], Field(min_length=1), AfterValidator(_ascending)]
-Name = Annotated[str, Field(min_length=1, max_length=64)]
-Share = Annotated[float, Field(ge=0, le=1)]
-WeightedContext = Annotated[str, Field(pattern=rf"^({'|'.join(STAGES)}|channel:.+)$")]
-
-
-class Declared(BaseModel):
-    """Unknown keys are refused, so that a misspelt key is an error and never a silent default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Label(Declared):
-    """What a person reads, in each language of the product."""
-
-    en: str
-    zh: str
-
-    def of(self, language: Language) -> str:
-        return self.zh if language == "zh" else self.en
-
-
-class LogSource(Declared):
-    """Where the behaviour log is and which of its columns mean what.
-
-    Either `type` names a column or `type_is` names the one type that every row has.
-    """
-
-    path: str
-    member: str
-    time: str
-    type: str | None = None
-    type_is: str | None = None
-    value: str | None = None
-    event_id: str | None = None
-    channel: str | None = None
-
-    @model_validator(mode="after")
-    def _one_source_of_type(self) -> Self:
-        if (self.type is None) == (self.type_is is None):
-            message = "give exactly one of `type` (a column) and `type_is` (one name for every row)"
-            raise ValueError(message)
-        return self
-
-
-class MembersSource(Declared):
-    """A table of members. `attributes` are fixed at joining; a column measured later leaks the future and must not be named."""
-
-    path: str
-    member: str
-    joined: str
-    attributes: tuple[str, ...] = ()
-
-
-class TouchesSource(Declared):
-    """A table of earlier assignments: one row for each (member, time), `none` included."""
-
-    path: str
-    member: str
-    time: str
-    intervention: str = "intervention"
-    channel: str | None = None
-    delivered: str | None = None
-    propensity_prefix: str | None = None
 
 
 class Signal(Declared):
@@ -191,86 +105,6 @@ class Value(Declared):
     source: Literal["purchases", "tiers"] = "tiers"
     value_days: PositiveDays = 90
     margin: Annotated[float, Field(gt=0, le=1)] = 1.0
-
-
-class Eligibility(Declared):
-    """May this member have it at all? Every given rule must hold, bounds included; of `tags` one suffices. One left out does not bind."""
-
-    stages: tuple[Stage, ...] | None = None
-    tiers: tuple[str, ...] | None = None
-    tags: tuple[Tag, ...] | None = None
-    min_tenure_days: float | None = None
-    max_tenure_days: float | None = None
-    min_days_silent: float | None = None
-    max_days_silent: float | None = None
-    min_churn_probability: Share | None = None
-    min_value: float | None = None
-
-
-class Intervention(Declared):
-    """Something that may be done for a member.
-
-    `starting_uplift` is the change of retention (a share, may be negative) believed for a member of usual risk before there are data;
-    `starting_evidence` is how many members a trial would need to be worth as much as that belief; `lever_weight` bounds what
-    the psychological lever may add or take away. `context_weights` maps the name of a stage, or `channel:<name>` of one of its
-    channels, to a factor of the priority; a context that it leaves out weighs 1, and a stage and a channel multiply.
-    """
-
-    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-    label: Label
-    category: Literal["incentive", "content", "social", "recognition", "service"]
-    lever: Literal["reciprocity", "loss_aversion", "scarcity", "curiosity", "competence", "belonging", "status", "care"]
-    lever_weight: Annotated[float, Field(ge=0.5, le=1.5)] = 1.0
-    context_weights: dict[WeightedContext, Annotated[float, Field(ge=0, le=2)]] = {}
-    channels: Annotated[tuple[Name, ...], Field(min_length=1)]
-    cost: Annotated[float, Field(ge=0)]
-    starting_uplift: Annotated[float, Field(ge=-1, le=1)]
-    starting_evidence: Annotated[float, Field(gt=0)]
-    cooldown_days: Annotated[int, Field(ge=0)] = 14
-    valid_days: PositiveDays = 7
-    eligibility: Eligibility = Eligibility()
-
-    @model_validator(mode="after")
-    def _is_not_doing_nothing(self) -> Self:
-        if self.id == NO_ACTION:
-            message = f'"{NO_ACTION}" is the name of doing nothing; choose another id'
-            raise ValueError(message)
-        return self
-
-
-class Cap(Declared):
-    """At most `max_contacts` in any `days` running, on one channel or (`channel: any`) on all together."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-    channel: str = "any"
-    max_contacts: Annotated[int, Field(ge=0)]
-    days: PositiveDays
-
-
-class QuietHours(Declared):
-    """No sending from `start` (inclusive) to `end` (exclusive) by the community's clock; may run over midnight."""
-
-    start: time
-    end: time
-
-
-class ContactPolicy(Declared):
-    """How often may we."""
-
-    caps: tuple[Cap, ...] = ()
-    quiet_hours: QuietHours | None = None
-
-
-class Policy(Declared):
-    """How a choice is made among what is allowed.
-
-    `exploration` is the least probability with which every allowed action, doing nothing included, is chosen;
-    `control_share` of the members, by salted hash, is never contacted.
-    """
-
-    exploration: Annotated[float, Field(ge=0, le=0.1)] = 0.02
-    control_share: Annotated[float, Field(ge=0, le=0.5)] = 0.05
-    control_salt: str = "global_control"
 
 
 class Community(Declared):

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from models.community import NO_ACTION
+from models.actions import NO_ACTION
 from models.decision import Candidate, ChurnScore, Decision, MemberState
 from models.features import lower_bound
 from models.interventions import send_not_before
 from models.weighing import BANDS, EPOCH, NOWHERE, Context, Weighed, risk_bands, weigh
 
 if TYPE_CHECKING:
+    from models.actions import Intervention
     from models.arrays import Floats, Integers
-    from models.community import Community, Intervention, Language
+    from models.community import Community
     from models.decision import ChurnStatus, NoActionReason, Reason
+    from models.declared import Language
     from models.engine import Engine
     from models.events import EventArrays
     from models.interventions import ContactHistory

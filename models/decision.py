@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from models.community import Stage
+    from models.declared import Stage
 
 ChurnStatus = Literal["scored", "insufficient_history", "already_churned", "opted_out"]
 RiskBand = Literal["low", "medium", "high"]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.community import NO_ACTION, STAGES, TAGS
+from models.actions import NO_ACTION
+from models.declared import STAGES, TAGS
 from models.interventions import send_not_before
 from models.weighing import BANDS, NOWHERE, Context, Weighed, risk_bands, weigh
 

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from models.catalogue import TIER_VALUES, default_tiers
-from models.community import Churn, Label, Signal
+from models.community import Churn, Signal
+from models.declared import Label
 from models.errors import InputError
 from models.event_kinds import Kind, kind_of, signal_names
 from models.log_findings import days_held

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from models.arrays import Flags, Floats, Names
     from models.churn import ChurnModel, HorizonModel
-    from models.community import Community, Language
+    from models.community import Community
     from models.decision import Reason
+    from models.declared import Language
     from models.evaluation import Grade
     from models.events import EventArrays
     from models.features import FeatureSpec

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from models.community import Label
+from models.declared import Label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from models.arrays import Floats
     from models.attributes import Attribute
-    from models.community import Language
+    from models.declared import Language
     from models.margins import Contributions
     from models.reason_choice import Speaking
     from models.reason_groups import ReasonGroup, ReasonGroups, Shown

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from models.community import Community, LogSource
+    from models.community import Community
+    from models.sources import LogSource
 
 _ABSENT = Read(pl.DataFrame(), pl.DataFrame(), ())
 

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 import polars as pl
 
-from models.community import DAY_US, NO_ACTION, STAGES, TAGS
+from models.actions import NO_ACTION
+from models.community import DAY_US
+from models.declared import STAGES, TAGS
 from models.features import ANY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
+    from models.actions import Cap, Intervention, QuietHours
     from models.arrays import Flags, Floats, Integers, Names
-    from models.community import Cap, Community, Intervention, QuietHours, Stage, Tag
+    from models.community import Community
     from models.decision import RemovalStage
+    from models.declared import Stage, Tag
     from models.lifecycle import Lifecycles
 
 COOLDOWN = "cooldown_days"

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.community import STAGES, TAGS
+from models.declared import STAGES, TAGS
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers
-    from models.community import Lifecycle, Stage, Tag
+    from models.community import Lifecycle
+    from models.declared import Stage, Tag
     from models.features import FeatureSpec
 
 MIN_EVENTS_BEFORE = 4

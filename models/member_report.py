@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from models.arrays import Integers
-    from models.community import Community, Language
+    from models.community import Community
     from models.decision import Decision
+    from models.declared import Language
 
 WEEKS_SHOWN = 26
 WEEK = timedelta(days=7)

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.community import STAGES
+from models.declared import STAGES
 from models.interventions import Refusals, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from models.actions import Policy
     from models.arrays import Flags, Floats, Integers
-    from models.community import Community, Policy
+    from models.community import Community
 
 GLOBAL_CONTROL = Rule("control", "global_control")
 LOWER_PRIORITY = Rule("arbitration", "lower_priority")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from models.arrays import Flags, Floats, Integers
     from models.attributes import Attribute, AttributeEncoding
-    from models.community import Community, Label
+    from models.community import Community
+    from models.declared import Label
     from models.features import Family, FeatureSpec
 
 Unit = Literal["days", "active_days", "weeks", "count", "times", "kinds", "money", "quantity", "ratio", "share", "trend"]

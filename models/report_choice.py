@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
-from models.community import NO_ACTION
+from models.actions import NO_ACTION
 from models.texts import decimal, money, named, points, share, text
 from models.wording import Standing, channel_name, removal_sentence, uplift_sentence
 
 if TYPE_CHECKING:
-    from models.community import Community, Language
+    from models.community import Community
     from models.decision import Candidate, Decision
+    from models.declared import Language
 
 State = Literal["chosen", "possible", "removed"]
 SIGNS: dict[State, str] = {"chosen": "●", "possible": "○", "removed": "✕"}

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
-    from models.community import Community, Language
+    from models.community import Community
     from models.decision import Reason
+    from models.declared import Language
 
 DOTS_DOWN = 4
 DOTS_ACROSS = 25

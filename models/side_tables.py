@@ -13,7 +13,8 @@ from models.tables import cell_texts
 from models.times import read_times
 
 if TYPE_CHECKING:
-    from models.community import Community, MembersSource, TouchesSource
+    from models.community import Community
+    from models.sources import MembersSource, TouchesSource
 
 NO_MEMBER = "give every row a member id"
 

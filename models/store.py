@@ -14,7 +14,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from models import store_schema as schema
 from models import store_statements as statements
-from models.community import DAY_US, NO_ACTION, Community
+from models.actions import NO_ACTION
+from models.community import DAY_US, Community
 from models.errors import StoreUnavailable
 from models.events import EventArrays, EventLog
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import polars as pl
 
+from models.actions import NO_ACTION
 from models.attributes import attributes_to_json
-from models.community import NO_ACTION
 from models.events import EventArrays, EventLog
 from models.interventions import ContactHistory
 

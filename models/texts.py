@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 import yaml
 
-from models.community import Language
+from models.declared import Language
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,8 @@ from scipy.special import logit, ndtri
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from models.actions import Intervention
     from models.arrays import Floats
-    from models.community import Intervention
     from models.decision import UpliftSource
 
 MOST_AVERTED = 0.9

@@ -11,9 +11,12 @@ from models.features import ANY
 from models.texts import duration, listed, money, named, number, plural, share, text, window
 
 if TYPE_CHECKING:
-    from models.community import Cap, Community, Eligibility, Label, Language
+    from models.actions import Cap
+    from models.community import Community
     from models.decision import Candidate, ChurnScore, MemberState
+    from models.declared import Label, Language
     from models.reason_groups import ReasonGroup, Shown, Unit
+    from models.rules import Eligibility
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from pipelines.output import check_writable, writing
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from models.community import Language
+    from models.declared import Language
     from models.engine import Engine
     from models.training import Progress
     from pipelines.loading import Loaded

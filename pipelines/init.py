@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from models.catalogue import Pace, default_contact_policy, default_interventions, default_lifecycle
-from models.community import Community, Language, LogSource, MembersSource, TouchesSource, Value
+from models.community import Community, Value
 from models.declaration import NO_LINES, parse_declaration
 from models.declaration_text import declaration_text
+from models.declared import Language
 from models.drafting import Profile, draft_churn, draft_signals, draft_tiers, draft_windows
 from models.errors import InputError
 from models.event_kinds import kind_of
 from models.intake import Intake, read_events, take_in
 from models.reading import Place, located
 from models.side_tables import typed
+from models.sources import LogSource, MembersSource, TouchesSource
 from models.tables import open_table
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from models.community import Language
     from models.decision import Decision
+    from models.declared import Language
     from pipelines.workspace import Workspace
 
 PAGES = (".html", ".htm")

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.community import Intervention, Stage
+from models.actions import Intervention
 from models.decision import ChurnStatus, NoActionReason, RemovalStage, RiskBand, UpliftSource
+from models.declared import Stage
 from serving.problems import Fault, Problem
 
 Probability = Annotated[float, Field(ge=0, le=1)]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from models.community import Language
 from models.deciding import decide
 from models.decision import Decision
+from models.declared import Language
 from models.engine import Engine, explain
 from models.member_report import Provenance, render_member_report, weekly_activity
 from models.snapshots import Snapshots

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, ValidatorFunctionWrapHandler
 from pydantic_core import CoreSchema, core_schema
 
-from models.community import Language
+from models.declared import Language
 from models.store import LoggedEvent
 from models.weighing import EPOCH
 from serving.problems import Fault, faults_of

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from models.community import Language
 from models.deciding import decide
 from models.decision import Candidate, Decision
+from models.declared import Language
 from models.engine import Engine, explain
 from models.snapshots import Snapshots
 from models.store import Answer, DecisionRow, LoggedEvent, Past

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from models.community import NO_ACTION, Community, Language
+from models.actions import NO_ACTION
+from models.community import Community
 from models.decision import Candidate, Decision
+from models.declared import Language
 from models.texts import named
 from models.wording import Standing, removal_sentence, status_sentence, uplift_sentence
 from serving.answers import (

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.community import DAY_US, QuietHours
+from models.actions import QuietHours
+from models.community import DAY_US
 from models.interventions import ContactHistory, ContactRuling, Rule, contact_ruling, send_not_before
 from tests.planted import AS_OF, AS_OF_US, community, intervention
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.community import STAGES, TAGS, Eligibility
+from models.declared import STAGES, TAGS
 from models.interventions import ELIGIBILITY_RULES, MemberFacts, Refusals, Rule, eligibility_refusals
 from models.lifecycle import Lifecycles
+from models.rules import Eligibility
 from tests.planted import community, intervention
 
 TIERS = ("base", "koc")

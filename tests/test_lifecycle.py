@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.community import STAGES, TAGS
+from models.declared import STAGES, TAGS
 from models.features import compute_features, feature_spec
 from models.lifecycle import STAGE_RULES, TAG_RULES, Lifecycles, lifecycle_of
 from models.snapshots import Snapshots

@@ -6,13 +6,16 @@ from typing import get_args
 
 import pytest
 
-from models.community import STAGES, TAGS, Churn, Eligibility, Intervention
+from models.actions import Intervention
+from models.community import Churn
 from models.decision import Candidate, ChurnScore, ChurnStatus, MemberState, RemovalStage, RiskBand
+from models.declared import STAGES, TAGS
 from models.features import feature_spec
 from models.interventions import COOLDOWN, ELIGIBILITY_RULES, OPTED_OUT
 from models.policy import GLOBAL_CONTROL
 from models.reason_groups import reason_groups
 from models.report_choice import State
+from models.rules import Eligibility
 from models.texts import LANGUAGES, calendar_day, duration, listed, messages, money, named, number, plural, points, share, text, window
 from models.wording import Standing, inside, natural_frequency, removal_sentence, risk_sentence, status_sentence, uplift_sentence
 from tests.told_community import told_community

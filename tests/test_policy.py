@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from models.community import STAGES, Policy
+from models.actions import Policy
+from models.declared import STAGES
 from models.policy import best_action, choose, context_weights, draw_of, draws_of, in_control, priorities, propensities
 from tests.planted import community, intervention
 

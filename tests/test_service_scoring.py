@@ -6,7 +6,7 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
-from models.community import NO_ACTION
+from models.actions import NO_ACTION
 from models.deciding import decide
 from models.engine import explain
 from models.events import event_arrays

@@ -1,19 +1,10 @@
 """A community whose members are told of in the tests of texts, reasons and reports."""
 
-from models.community import (
-    Cap,
-    Churn,
-    Community,
-    ContactPolicy,
-    Eligibility,
-    Intervention,
-    Label,
-    Lifecycle,
-    LogSource,
-    Signal,
-    Tier,
-    TouchesSource,
-)
+from models.actions import Cap, ContactPolicy, Intervention
+from models.community import Churn, Community, Lifecycle, Signal, Tier
+from models.declared import Label
+from models.rules import Eligibility
+from models.sources import LogSource, TouchesSource
 
 
 def intervention(name, en, zh, *, cost=0.0, channels=("wecom",), eligibility=None, **more):

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import HTMLResponse
 
-from models.community import Language
+from models.declared import Language
 from serving.answers import ScoreAnswer
 from serving.auth import Reading
 from serving.member_page import explain_member

@@ -1,0 +1,80 @@
+"""What may be done for members, as it is declared: interventions, how often they may be contacted, and how a choice is made."""
+
+from __future__ import annotations
+
+from datetime import time
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from models.declared import STAGES, Declared, Label, Name, PositiveDays
+from models.rules import Eligibility
+
+NO_ACTION = "none"
+WeightedContext = Annotated[str, Field(pattern=rf"^({'|'.join(STAGES)}|channel:.+)$")]
+
+
+class Intervention(Declared):
+    """Something that may be done for a member.
+
+    `starting_uplift` is the change of retention (a share, may be negative) believed for a member of usual risk before there are data;
+    `starting_evidence` is how many members a trial would need to be worth as much as that belief; `lever_weight` bounds what
+    the psychological lever may add or take away. `context_weights` maps the name of a stage, or `channel:<name>` of one of its
+    channels, to a factor of the priority; a context that it leaves out weighs 1, and a stage and a channel multiply.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    label: Label
+    category: Literal["incentive", "content", "social", "recognition", "service"]
+    lever: Literal["reciprocity", "loss_aversion", "scarcity", "curiosity", "competence", "belonging", "status", "care"]
+    lever_weight: Annotated[float, Field(ge=0.5, le=1.5)] = 1.0
+    context_weights: dict[WeightedContext, Annotated[float, Field(ge=0, le=2)]] = {}  # noqa: RUF012 - pydantic copies a default
+    channels: Annotated[tuple[Name, ...], Field(min_length=1)]
+    cost: Annotated[float, Field(ge=0)]
+    starting_uplift: Annotated[float, Field(ge=-1, le=1)]
+    starting_evidence: Annotated[float, Field(gt=0)]
+    cooldown_days: Annotated[int, Field(ge=0)] = 14
+    valid_days: PositiveDays = 7
+    eligibility: Eligibility = Eligibility()
+
+    @model_validator(mode="after")
+    def _is_not_doing_nothing(self) -> Self:
+        if self.id == NO_ACTION:
+            message = f'"{NO_ACTION}" is the name of doing nothing; choose another id'
+            raise ValueError(message)
+        return self
+
+
+class Cap(Declared):
+    """At most `max_contacts` in any `days` running, on one channel or (`channel: any`) on all together."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    channel: str = "any"
+    max_contacts: Annotated[int, Field(ge=0)]
+    days: PositiveDays
+
+
+class QuietHours(Declared):
+    """No sending from `start` (inclusive) to `end` (exclusive) by the community's clock; may run over midnight."""
+
+    start: time
+    end: time
+
+
+class ContactPolicy(Declared):
+    """How often may we."""
+
+    caps: tuple[Cap, ...] = ()
+    quiet_hours: QuietHours | None = None
+
+
+class Policy(Declared):
+    """How a choice is made among what is allowed.
+
+    `exploration` is the least probability with which every allowed action, doing nothing included, is chosen;
+    `control_share` of the members, by salted hash, is never contacted.
+    """
+
+    exploration: Annotated[float, Field(ge=0, le=0.1)] = 0.02
+    control_share: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    control_salt: str = "global_control"
