@@ -1,0 +1,101 @@
+"""What was tried on whom and what followed: the rows that effects are learned from and policies are proved on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import polars as pl
+
+from models.actions import NO_ACTION
+from models.community import DAY_US
+from models.snapshots import Activity, Snapshots, label_churn
+
+if TYPE_CHECKING:
+    from models.arrays import Flags, Floats, Integers, Names
+    from models.community import Community
+    from models.events import EventArrays
+
+ROUNDING = 0.01
+"""Logged propensities of a row may miss a sum of 1 by so much."""
+
+
+@dataclass(frozen=True)
+class Assignments:
+    """One row for each (member, time) at which an action was assigned, doing nothing included, delivered or not (intention to treat).
+
+    arm (n,): 0 for `none`, else 1 + position in `interventions`; propensities (n, 1 + n_interventions), `none` first, each row adding up to
+    1, or None where they were not logged; retained (n,): 1.0 where the member was not gone over the horizon from the assignment on.
+    """
+
+    snapshots: Snapshots
+    interventions: tuple[str, ...]
+    arm: Integers
+    propensities: Floats | None
+    retained: Floats
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.arm)
+
+    def __getitem__(self, rows: Integers | Flags) -> Self:
+        shares = None if self.propensities is None else self.propensities[rows]
+        return replace(self, snapshots=self.snapshots[rows], arm=self.arm[rows], propensities=shares, retained=self.retained[rows])
+
+    @property
+    def names(self) -> Names:
+        """The id of what was assigned, `none` included, shape (n,)."""
+        return np.array([NO_ACTION, *self.interventions])[self.arm]
+
+
+def assignments_of(touches: pl.DataFrame, events: EventArrays, community: Community, *, until_us: int) -> Assignments:
+    """The assignments of an EventLog's touches whose whole outcome lies before `until_us`.
+
+    Kept are those of members who were in the population when they were assigned, with an action that the catalogue has. Propensities are
+    conditional on that: divided by their sum over the catalogue's arms. Rows whose logged propensities cannot be right (no chance of what
+    was done, a sum away from 1) are left out, and counted in `warnings`.
+    """
+    interventions = tuple(intervention.id for intervention in community.interventions)
+    codes = {NO_ACTION: 0} | {name: position for position, name in enumerate(interventions, start=1)}
+    known = touches.filter(pl.col("intervention").is_in(list(codes)))
+    snapshots = _snapshots(known, events)
+    arm = known["intervention"].cast(pl.String).replace_strict(codes, return_dtype=pl.Int64).to_numpy()
+    activity = Activity.of(events, np.array([*(signal.qualifying for signal in community.signals), False]))
+    due = _in_population(activity, snapshots, community) & (snapshots.as_of_us + community.churn.horizon_days * DAY_US <= until_us)
+    shares, sound, warnings = _propensities(known, arm, interventions)
+    kept = np.flatnonzero(due & sound)
+    rows = snapshots[kept]
+    retained = 1.0 - label_churn(activity, rows, community.churn.horizon_days, community.churn)
+    lost = int(np.count_nonzero(due & ~sound))
+    if lost:
+        warnings += (f"{lost:,} assignments were left out: their logged propensities do not add up to 1, or give what was done no chance",)
+    return Assignments(rows, interventions, arm[kept], None if shares is None else shares[kept], retained, warnings)
+
+
+def _snapshots(touches: pl.DataFrame, events: EventArrays) -> Snapshots:
+    member = touches["member"].to_numpy().astype(np.int64)
+    return Snapshots(member, touches["timestamp"].to_physical().to_numpy(), events.joined_us[member])
+
+
+def _in_population(activity: Activity, snapshots: Snapshots, community: Community) -> Flags:
+    bound = activity.contract_end_us[snapshots.member] >= snapshots.as_of_us
+    present: Flags = activity.active(snapshots, community.churn) & activity.known(snapshots, community.churn) & bound
+    return present
+
+
+def _propensities(touches: pl.DataFrame, arm: Integers, interventions: tuple[str, ...]) -> tuple[Floats | None, Flags, tuple[str, ...]]:
+    """Conditional propensities, which rows can be believed, and what to say; None where no arm's were logged."""
+    logged = [name for name in touches.columns if name.startswith("propensity_")]
+    if not logged:
+        return None, np.ones(len(arm), dtype=np.bool_), ()
+    columns = [f"propensity_{name}" for name in (NO_ACTION, *interventions)]
+    absent = [name.removeprefix("propensity_") for position, name in enumerate(columns) if name not in logged and (arm == position).any()]
+    if absent:
+        message = f"propensities are estimated: none were logged for {', '.join(absent)}, which was assigned"
+        return None, np.ones(len(arm), dtype=np.bool_), (message,)
+    zero = np.zeros(len(arm))
+    shares = np.column_stack([touches[name].fill_null(0.0).to_numpy() if name in logged else zero for name in columns])
+    total = touches.select(pl.sum_horizontal(logged)).to_series().to_numpy()
+    sound = (np.abs(total - 1) <= ROUNDING) & (shares[np.arange(len(arm)), arm] > 0)
+    return shares / np.where(sound, shares.sum(axis=1), 1.0)[:, None], sound, ()
