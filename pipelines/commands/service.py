@@ -1,0 +1,35 @@
+"""Commands of the one who runs the service."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipelines.options import Home, now
+from pipelines.terminal import show_key
+from pipelines.workspace import Workspace
+
+
+def serve(
+    config: Home = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Stop the service's clock here, to score a log that ended long ago.")] = None,
+) -> None:
+    """Put the log into the store and start the service on the champion."""
+    from pipelines.serve import serve
+
+    serve(Workspace.find(config), host, port, workers, as_of=as_of)
+
+
+def key(
+    name: Annotated[str, typer.Argument(help="Who it is for; stands in the store beside the key's hash.")],
+    scopes: Annotated[str, typer.Option("--scopes", help="What it may do, of score, ingest, read, admin, by commas.")] = "score,read",
+    config: Home = None,
+) -> None:
+    """Make another API key and show it once."""
+    from pipelines.key import make_key
+
+    show_key(make_key(Workspace.find(config), name, tuple(scopes.split(",")), now=now()))

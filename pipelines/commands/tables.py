@@ -1,0 +1,109 @@
+"""Commands that make, describe and check the tables that all others read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.options import AsJson, Home, Seed, day_of, language_of, now
+from pipelines.terminal import OUT, show_key
+from pipelines.workspace import Workspace
+
+
+def init(  # noqa: PLR0917 - typer calls it by name, an option each
+    log: Annotated[Path, typer.Argument(help="The event log: CSV, CSV.gz, Parquet, or a folder of Parquet.")],
+    member: Annotated[str, typer.Option("--member", help="Column with the member's id, in all tables.")],
+    time_column: Annotated[str, typer.Option("--time", help="Column with the time of the event.")],
+    type_column: Annotated[str | None, typer.Option("--type", help="Column with the type of the event.")] = None,
+    type_is: Annotated[str | None, typer.Option("--type-is", help="The one type of all events, where there is no such column.")] = None,
+    value: Annotated[str | None, typer.Option("--value", help="Column with an amount or another quantity.")] = None,
+    members: Annotated[Path | None, typer.Option("--members", help="Table of members.")] = None,
+    joined: Annotated[str | None, typer.Option("--joined", help="Its column with the date of joining.")] = None,
+    touches: Annotated[Path | None, typer.Option("--touches", help="Table of earlier assignments of interventions.")] = None,
+    churn_days: Annotated[int | None, typer.Option("--churn-days", help="Silent for so long means gone; by default 7, 30 and 90.")] = None,
+    active_days: Annotated[int | None, typer.Option("--active-days", help="Members active in so many days are asked about.")] = None,
+    contract_event: Annotated[str | None, typer.Option("--contract-event", help="Event type that ends a membership.")] = None,
+    language: Annotated[str, typer.Option("--language", help="en or zh.")] = "en",
+    timezone: Annotated[str, typer.Option("--timezone", help="The community's clock, an IANA name.")] = "UTC",
+    currency: Annotated[str, typer.Option("--currency", help="ISO 4217 code.")] = "CNY",
+    output: Annotated[Path, typer.Option("-o", "--output", help="The declaration to write.")] = Path("keepwell.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+) -> None:
+    """Profile a log and draft keepwell.yaml, the declaration of the community."""
+    from pipelines.init import InitOptions, initialise
+
+    options = InitOptions(
+        log=log,
+        member=member,
+        time=time_column,
+        type=type_column,
+        type_is=type_is,
+        value=value,
+        members=members,
+        joined=joined,
+        touches=touches,
+        churn_days=churn_days,
+        active_days=active_days,
+        contract_event=contract_event,
+        language=language_of(language) or "en",
+        timezone=timezone,
+        currency=currency,
+        output=output,
+        force=force,
+    )
+    initialise(options, OUT, now=now())
+
+
+def check(config: Home = None, as_json: AsJson = False) -> None:
+    """Report what is wrong with the declared tables, and what to do. Exit code 1 where a finding is an error."""
+    from pipelines.check import check
+
+    raise typer.Exit(check(Workspace.find(config), OUT, now=now(), as_json=as_json))
+
+
+def ingest(config: Home = None) -> None:
+    """Validate the log and put it into the service's store; a second run adds what is new."""
+    from pipelines.serve import prepare
+
+    prepared = prepare(Workspace.find(config), now=now())
+    loaded = prepared.loaded
+    OUT.print(f"new in the store: {loaded.events:,} events, {loaded.members:,} members, {loaded.touches:,} touches", highlight=False)
+    show_key(prepared.first_key)
+
+
+def simulate(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write the tables into.")],
+    members: Annotated[int, typer.Option("--members", min=1, help="How many.")] = 5000,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Length of the log.")] = 365,
+    seed: Seed = 1,
+    start: Annotated[str, typer.Option("--start", help="First day of the log.")] = "2025-01-01",
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
+) -> None:
+    """Simulate a community whose risks and effects are known: events, members, touches with propensities, truth."""
+    from pipelines.simulate import simulate_to
+
+    files = simulate_to(output, members, days, seed, start=day_of(start), overwrite=force)
+    OUT.print(
+        f"{files.event_rows:,} events and {files.touch_rows:,} touches of {members:,} members, seed {seed}, in {output}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    OUT.print(
+        f"next: keepwell init {files.events} --member member_id --time timestamp --type type --value value "
+        f"--members {files.members} --joined joined --touches {files.touches} -o {output / 'keepwell.yaml'}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--folder", help="Where the demo lives.")] = Path("demo"),
+    members: Annotated[int, typer.Option("--members", min=500, help="How many.")] = 4000,
+    seed: Seed = 20,
+) -> None:
+    """Simulate a community, train, promote, serve, score members over HTTP and write a report."""
+    from pipelines.demo import run_demo
+
+    run_demo(folder, members, seed, OUT, now=now())

@@ -1,0 +1,42 @@
+"""The options that several commands share, and what their texts stand for."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from models.community import Language
+from models.errors import InputError
+from models.times import YEARS
+
+Home = Annotated[Path | None, typer.Option("--config", "-c", help="keepwell.yaml, or its folder; by default the nearest one upwards.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+AsOf = Annotated[str | None, typer.Option("--as-of", help="A date or time: what was known just before it is used, nothing after.")]
+Version = Annotated[str | None, typer.Option("--version", help="A registered version.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of all random draws.")]
+Lang = Annotated[str | None, typer.Option("--lang", help="en or zh; by default the community's language.")]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def day_of(text: str) -> date:
+    """Raises InputError for what is no day, or none within `YEARS`."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f'"{text}" is no day; write it as 2025-01-01') from None
+    if day.year not in YEARS:
+        raise InputError(f"{day}: a year from {YEARS[0]} to {YEARS[-1]} is needed")
+    return day
+
+
+def language_of(text: str | None) -> Language | None:
+    """None where none was given."""
+    if text is None or text in ("en", "zh"):
+        return text  # type: ignore[return-value]  # narrowed by the line above
+    raise typer.BadParameter(f'"{text}" is no language of the reports; give en or zh')
