@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from models.community import Language
+from models.declared import Language
 from models.errors import InputError
 from models.times import YEARS
 
