@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models.simulation_config import SimulationConfig
 from models.simulation_laws import (
-    ARMS,
     BOOST_HALF_LIFE_DAYS,
     DELIVERY,
     HABIT_DAYS,
     Floats,
-    SimulationConfig,
     State,
     Traits,
     advance,
@@ -24,14 +23,26 @@ from models.simulation_laws import (
     shifts,
     visit_rate,
 )
+from models.simulation_worlds import ARMS
 
 
 @dataclass(frozen=True)
 class Foresight:
-    """The truth at one moment: `risk` of shape (n_members, n_horizons), `effects` of shape (n_members, n_horizons, n_arms)."""
+    """The truth at one moment.
+
+    Attributes:
+        risk: probability of silence under the logging policy; shape (n_members, n_horizons).
+        silence: probability of silence if each arm is assigned; shape (n_members, n_horizons, n_arms).
+    """
 
     risk: Floats
-    effects: Floats
+    silence: Floats
+
+    @property
+    def effects(self) -> Floats:
+        """Silence averted by each arm, of the shape of `silence`."""
+        averted: Floats = self.silence[..., :1] - self.silence
+        return averted
 
     @staticmethod
     def of_nobody(horizons: int) -> Foresight:
@@ -51,18 +62,18 @@ def foresee(traits: Traits, state: State, day: int, config: SimulationConfig, rn
         _foresee_batch(traits.of(rows), state.of(rows), day, config, rng)
         for rows in (slice(first, first + batch) for first in range(0, max(1, len(traits.level)), batch))
     ]
-    return Foresight(np.concatenate([part.risk for part in parts]), np.concatenate([part.effects for part in parts]))
+    return Foresight(np.concatenate([part.risk for part in parts]), np.concatenate([part.silence for part in parts]))
 
 
 def _foresee_batch(traits: Traits, state: State, day: int, config: SimulationConfig, rng: np.random.Generator) -> Foresight:
     driven = drivers(traits, state.habit, day)
-    silence = _silence_by_arm(traits, state, shifts(traits, driven, config), day, config, rng)
+    silence = _silence_by_arm(traits, state, shifts(traits, driven, day, config), day, config, rng)
     silence = silence[..., :1] + DELIVERY * (silence - silence[..., :1])
     chosen = np.zeros((len(traits.level), len(ARMS)), dtype=np.float32)
     chosen[:, 0] = 1
     rows = audience(traits, state.last_visit, day, config)
-    chosen[rows] = propensities(driven[rows])
-    return Foresight((silence * chosen[:, None, :]).sum(axis=2), silence[..., :1] - silence)
+    chosen[rows] = propensities(driven[rows], config.world)
+    return Foresight((silence * chosen[:, None, :]).sum(axis=2), silence)
 
 
 def _silence_by_arm(traits: Traits, state: State, shift: Floats, day: int, config: SimulationConfig, rng: np.random.Generator) -> Floats:
@@ -73,11 +84,12 @@ def _silence_by_arm(traits: Traits, state: State, shift: Floats, day: int, confi
     for ahead in range(max(config.horizons_days)):
         today = day + ahead
         half = rng.standard_normal((len(state.drift), config.truth_paths // 2), dtype=np.float32)
-        advance(paths, (today - traits.joined_day)[:, None], np.concatenate((half, -half), axis=1), rng)
+        shock, fading = np.concatenate((half, -half), axis=1), config.regime(today).fading
+        advance(paths, (today - traits.joined_day)[:, None], shock, fading, rng)
         if ahead:
             unseen = replace(state, habit=state.habit * np.float32((1 - 1 / HABIT_DAYS) ** ahead))
             campaign = run_campaign(traits, unseen, today, config.truth_paths, config, rng)
-            paths.boost[campaign.row] += campaign.boost
+            paths.boost[campaign.row] += campaign.delivery.boost
         rate = visit_rate(traits.level[:, None], paths, season(today, config))
         faded = np.float32(0.5 ** (ahead / BOOST_HALF_LIFE_DAYS))
         expected += rate * np.exp(shift.T * faded)[:, :, None]

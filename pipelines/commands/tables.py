@@ -79,14 +79,15 @@ def simulate(
     days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Length of the log.")] = 365,
     seed: Seed = 1,
     start: Annotated[str, typer.Option("--start", help="First day of the log.")] = "2025-01-01",
+    world: Annotated[str, typer.Option("--world", help="What is planted: docs/simulation.md lists the worlds.")] = "mixed",
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
 ) -> None:
     """Simulate a community whose risks and effects are known: events, members, touches with propensities, truth."""
     from pipelines.simulate import simulate_to
 
-    files = simulate_to(output, members, days, seed, start=day_of(start), overwrite=force)
+    files = simulate_to(output, members, days, seed, world=world, start=day_of(start), overwrite=force)
     OUT.print(
-        f"{files.event_rows:,} events and {files.touch_rows:,} touches of {members:,} members, seed {seed}, in {output}",
+        f"{files.event_rows:,} events and {files.touch_rows:,} touches of {members:,} members, world {world}, seed {seed}, in {output}",
         highlight=False,
         soft_wrap=True,
     )
