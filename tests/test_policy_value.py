@@ -41,7 +41,7 @@ def test_doubly_robust_by_hand() -> None:
 def test_the_error_is_that_of_members_and_not_of_rows() -> None:
     """Two members of two rows each, 1 and 3 on each: mean 2, sums 2 and 6 of 8, leaving one out gives 3 or 1.
 
-    Influence (2 - 1) / 2 (2 - 3) = -1/2 and 1/2, so the standard error is sqrt(2 (1/4 + 1/4)) = 1; of four members with a row each sqrt(1/3).
+    Influence (2 - 1) / 2 (2 - 3) = -1/2 and 1/2: the standard error is sqrt(2 (1/4 + 1/4)) = 1; of four members with a row each sqrt(1/3).
     """
     given = ([1.0, 1.0, 3.0, 3.0], [0, 0, 0, 0], [[1.0]] * 4, [[1.0]] * 4)
     assert estimate_ips(*given, ["a", "a", "b", "b"]).standard_error == pytest.approx(1.0)
