@@ -1,4 +1,4 @@
-"""Run `main()` of the benchmarks named on the command line, or of all.
+"""Run `main()` of the benchmarks named on the command line, or of all; what follows from the first `-` on goes to them as options.
 
 Each runs in a process of its own: peak memory is a figure of a whole process.
 """
@@ -14,19 +14,21 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_") and "def main(" in path.read_text("utf-8"))
 
 
-def run(name: str) -> int:
+def run(name: str, options: list[str]) -> int:
     print(f"\n== {name}", flush=True)
     return subprocess.run(
-        [sys.executable, "-c", f"from tests.benchmarks.{name} import main; main()"], cwd=FOLDER.parents[1], check=False
+        [sys.executable, "-c", f"from tests.benchmarks.{name} import main; main()", *options], cwd=FOLDER.parents[1], check=False
     ).returncode
 
 
-def run_all(chosen: list[str]) -> int:
+def run_all(arguments: list[str]) -> int:
+    first = next((position for position, argument in enumerate(arguments) if argument.startswith("-")), len(arguments))
+    chosen, options = arguments[:first], arguments[first:]
     unknown = sorted(set(chosen) - set(names()))
     if unknown:
         print(f"benchmarks: unknown {', '.join(unknown)}; there are {', '.join(names()) or 'none yet'}", file=sys.stderr)
         return 2
-    return max((run(name) for name in chosen or names()), default=0)
+    return max((run(name, options) for name in chosen or names()), default=0)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+"""Asks the learners of causalml and econml, which live in an environment of their own.
+
+uv venv ANYWHERE
+uv pip install --python ANYWHERE/bin/python -r tests/benchmarks/peers-requirements.txt
+export KEEPWELL_PEERS_PYTHON=ANYWHERE/bin/python
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tests.benchmarks import peer_learners
+from tests.benchmarks.peer_learners import Answer
+from tests.uplift_worlds import ARMS, WORLDS, Trial
+
+ROOT = Path(__file__).parents[2]
+REQUIREMENTS = Path(__file__).parent / "peers-requirements.txt"
+PYTHON = os.environ.get("KEEPWELL_PEERS_PYTHON", "")
+HOW_TO = """\
+causalml and econml are left out. To have them, in an environment of their own:
+  uv venv ANYWHERE && uv pip install --python ANYWHERE/bin/python -r tests/benchmarks/peers-requirements.txt
+  export KEEPWELL_PEERS_PYTHON=ANYWHERE/bin/python"""
+
+
+def request(world: str, log: Trial, new: Trial) -> dict[str, np.ndarray]:
+    """The arrays of an NPZ file; without propensities where the world does not log them."""
+    names = np.array(["none", *ARMS])
+    code = (log.assignment[:, None] == names).argmax(axis=1)
+    known = {"propensities": log.propensities, "new_propensities": new.propensities} if WORLDS[world].logged else {}
+    return {"features": log.features, "code": code, "outcome": log.outcome, "new": new.features, **known}
+
+
+def ask(arrays: dict[str, np.ndarray], learners: Sequence[str]) -> dict[str, Answer]:
+    """In one process; columns of the effects in the order of ARMS.
+
+    Raises:
+        subprocess.CalledProcessError: a learner failed; what it said stands on the standard error.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        asked = Path(folder) / "request.npz"
+        np.savez(asked, **arrays)
+        subprocess.run([PYTHON, "-m", "tests.benchmarks.peer_learners", asked, folder, *learners], cwd=ROOT, check=True)
+        return {name: Answer.read(Path(folder) / f"{name}.npz") for name in learners}
+
+
+def code_of(learner: str) -> str:
+    """What a learner's answer depends on beside the data: its function, the trees it may use, and the versions."""
+    used = (peer_learners.LEARNERS[learner], peer_learners.econml, peer_learners.Members, *peer_learners.TREES)
+    return "".join(inspect.getsource(one) for one in used) + REQUIREMENTS.read_text("utf-8")
