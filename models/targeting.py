@@ -1,0 +1,228 @@
+"""Is targeting by risk hurting? The same number of members contacted by risk, by expected effect, by expected net value, and at random.
+
+The question of Ascarza (2018, Journal of Marketing Research 55, 80-98): the members most likely to leave need not be those who can be kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self, get_args
+
+import numpy as np
+
+from models.errors import InputError, NotEnoughData
+from models.intervals import members_of_rows
+from models.measured import Measured, ratio_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.arrays import Flags, Integers
+    from models.intervals import Estimate, FloatArray, Members
+
+Ranking = Literal["risk", "effect", "net_value", "random"]
+Finding = Literal["risk_hurts", "effect_is_better", "risk_is_better", "no_difference"]
+RANKINGS: tuple[Ranking, ...] = get_args(Ranking)
+LEVEL = 0.9
+THOUSAND = 1000.0
+CURVE = tuple(round(0.05 * step, 2) for step in range(1, 21))
+FEWEST_CONTACTED = 20
+"""Of fewer no point of the curve is told."""
+
+
+@dataclass(frozen=True)
+class TrialRows:
+    """Assignments with what was known of each before it, and what it says about effects; n rows, k interventions.
+
+    Attributes:
+        risk: (n,) probability of churn.
+        predicted: (n, k) effects from models that have not seen the row's member.
+        value: (n,) money a kept member is worth.
+        cost: (n, k) expected money for each action.
+        score: (n, k) doubly robust scores, whose mean over any rows chosen without looking at their outcomes is their average effect.
+        comparable: (n, k) where the action and doing nothing were both possible; elsewhere the score says nothing.
+        member, fold: (n,) codes; a model was never asked about a member of the fold it learned from.
+    """
+
+    risk: FloatArray
+    predicted: FloatArray
+    value: FloatArray
+    cost: FloatArray
+    score: FloatArray
+    comparable: Flags
+    member: Integers
+    fold: Integers
+
+    def __len__(self) -> int:
+        return len(self.risk)
+
+
+@dataclass(frozen=True)
+class Targeted:
+    """Per 1,000 contacted: members kept who would have left, and money, their value less what the contacts cost."""
+
+    kept: Estimate
+    money: Estimate
+
+
+@dataclass(frozen=True)
+class Gap:
+    """`better` minus `than`, on the same members: what both share is no part of the intervals."""
+
+    better: Ranking
+    than: Ranking
+    kept: Estimate
+    money: Estimate
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Of the members kept."""
+        return self.kept.lower > 0 or self.kept.upper < 0
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """`net`: money for each 1,000 members of the population when `share` of them is contacted."""
+
+    share: float
+    kept: dict[Ranking, Estimate]
+    net: dict[Ranking, Estimate]
+
+
+@dataclass(frozen=True)
+class Targeting:
+    """`left_out` rows could not have had both something and nothing. `actions` counts what the contacted would get, per intervention."""
+
+    share: float
+    level: float
+    n: int
+    n_members: int
+    left_out: int
+    actions: tuple[int, ...]
+    at: dict[Ranking, Targeted]
+    gaps: tuple[Gap, ...]
+    curve: tuple[CurvePoint, ...]
+
+    def gap(self, better: Ranking, than: Ranking) -> Gap:
+        return next(found for found in self.gaps if (found.better, found.than) == (better, than))
+
+    @property
+    def finding(self) -> Finding:
+        """Risk hurts where it is worse than chance, beyond chance."""
+        if self.gap("random", "risk").kept.lower > 0:
+            return "risk_hurts"
+        ahead = self.gap("effect", "risk")
+        if not ahead.beyond_chance:
+            return "no_difference"
+        return "effect_is_better" if ahead.kept.lower > 0 else "risk_is_better"
+
+    @property
+    def needed(self) -> int | None:
+        """Assignments of this kind that would show a lead of the effect over the risk as large as the one seen; None where none was."""
+        ahead = self.gap("effect", "risk").kept
+        return round(self.n * ((ahead.value - ahead.lower) / ahead.value) ** 2) if ahead.value > 0 else None
+
+
+def compare_targeting(rows: TrialRows, share: float, *, curve: Sequence[float] = CURVE, level: float = LEVEL) -> Targeting:
+    """Every ranking contacts the same number of members, and each contacted one gets the same action: only who is contacted differs.
+
+    The action is the comparable one of highest predicted net value. Members are ranked within each fold, since the models of two folds
+    differ in level; members of equal scores are contacted in proportion. `curve` names the shares told beside. Raises InputError for a
+    share outside (0, 1], NotEnoughData where fewer than FEWEST_CONTACTED of those with a control are contacted.
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"share {share}: give the part of the members to contact, above 0 and up to 1")
+    kept = np.flatnonzero(rows.comparable.any(axis=1))
+    if share * len(kept) < FEWEST_CONTACTED:
+        raise NotEnoughData(
+            f"targeting: {len(kept):,} assignments could have been nothing as well as something, of which {share:.0%} are contacted; "
+            f"at least {FEWEST_CONTACTED} contacted are needed: log a control with its probability, or contact a larger share"
+        )
+    best = _Treated.of(rows, kept)
+    measured = {name: best.contacted(name, share) for name in RANKINGS}
+    pairs: tuple[tuple[Ranking, Ranking], ...] = (("effect", "risk"), ("net_value", "risk"), ("random", "risk"), ("effect", "random"))
+    return Targeting(
+        share=share,
+        level=level,
+        n=len(kept),
+        n_members=best.members.n,
+        left_out=len(rows) - len(kept),
+        actions=tuple(np.bincount(best.action, minlength=rows.score.shape[1]).tolist()),
+        at={name: Targeted(found.kept.interval(level), found.money.interval(level)) for name, found in measured.items()},
+        gaps=tuple(_gap(measured, better, than, level) for better, than in pairs),
+        curve=tuple(_point(best, at, level) for at in curve if at * len(kept) >= FEWEST_CONTACTED),
+    )
+
+
+@dataclass(frozen=True)
+class _Contacted:
+    kept: Measured
+    money: Measured
+
+
+@dataclass(frozen=True)
+class _Treated:
+    """Rows with the one action that each would get if contacted: action, effect and money, (n,), and its place by each ranking."""
+
+    action: Integers
+    members: Members
+    effect: FloatArray
+    money: FloatArray
+    places: dict[Ranking, Places]
+
+    @classmethod
+    def of(cls, rows: TrialRows, kept: Integers) -> _Treated:
+        worth = np.where(rows.comparable, rows.value[:, None] * rows.predicted - rows.cost, -np.inf)[kept]
+        action = np.argmax(worth, axis=1)
+        at = (kept, action)
+        fold = rows.fold[kept]
+        scores: dict[Ranking, FloatArray] = {
+            "risk": rows.risk[kept],
+            "effect": rows.predicted[at],
+            "net_value": worth.max(axis=1),
+            "random": np.zeros(len(kept)),
+        }
+        members, effect = members_of_rows(rows.member[kept], len(kept)), rows.score[at]
+        places = {name: Places.of(score, fold) for name, score in scores.items()}
+        return cls(action, members, effect, rows.value[kept] * effect - rows.cost[at], places)
+
+    def contacted(self, ranking: Ranking, share: float) -> _Contacted:
+        """The place of the cut-off is taken as given: next to the noise of single outcomes its own error is nothing."""
+        weight = self.places[ranking].included(share)
+        return _Contacted(*(ratio_of(weight * held, weight, self.members) * THOUSAND for held in (self.effect, self.money)))
+
+
+@dataclass(frozen=True)
+class Places:
+    """Of each row in its fold, highest score first: rows `before` those of its score, the `size` of that block, all rows; shape (n,)."""
+
+    before: FloatArray
+    size: FloatArray
+    total: FloatArray
+
+    @classmethod
+    def of(cls, score: FloatArray, fold: Integers) -> Self:
+        before, size, total = (np.empty(len(score)) for _ in range(3))
+        for number in np.unique(fold):
+            rows = np.flatnonzero(fold == number)
+            _, block, sizes = np.unique(-score[rows], return_inverse=True, return_counts=True)
+            before[rows], size[rows], total[rows] = (np.cumsum(sizes) - sizes)[block], sizes[block], len(rows)
+        return cls(before, size, total)
+
+    def included(self, share: float) -> FloatArray:
+        """How much of each row is among the `share` of its fold with the highest scores, in [0, 1]; equal scores share alike."""
+        return np.clip((share * self.total - self.before) / self.size, 0.0, 1.0)
+
+
+def _gap(measured: dict[Ranking, _Contacted], better: Ranking, than: Ranking, level: float) -> Gap:
+    a, b = measured[better], measured[than]
+    return Gap(better, than, (a.kept - b.kept).interval(level), (a.money - b.money).interval(level))
+
+
+def _point(best: _Treated, share: float, level: float) -> CurvePoint:
+    found = {name: best.contacted(name, share) for name in RANKINGS}
+    return CurvePoint(
+        share=share,
+        kept={name: one.kept.interval(level) for name, one in found.items()},
+        net={name: (one.money * share).interval(level) for name, one in found.items()},
+    )
