@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from models.blending import nearest_within_one_error, weight_grid
 from models.calibration import assign_folds, fit_calibration
 from models.churn import HorizonModel
 from models.community import DAY_US
@@ -262,22 +262,11 @@ def _fit_parts(rows: TrainingRows, columns: Columns, settings: BoosterSettings, 
 
 
 def _blend_weights(margins: dict[str, np.ndarray], truth: TrainingRows) -> dict[str, float]:
-    """Weights in quarters that sum to one: of those within one standard error of the least log loss the nearest to EVEN_WEIGHTS.
-
-    The standard error is that of the paired difference to the best over members; so a short log, which cannot tell the blends apart,
-    gets the even one, and a long log the best.
-    """
-    grid = (
-        np.array([steps for steps in product(range(WEIGHT_STEPS + 1), repeat=len(PART_NAMES)) if sum(steps) == WEIGHT_STEPS]) / WEIGHT_STEPS
-    )
+    """In quarters that sum to one, by log loss."""
+    grid = weight_grid(len(PART_NAMES), WEIGHT_STEPS)
     blended = np.stack([margins[name] for name in PART_NAMES], axis=1) @ grid.T
     losses = np.logaddexp(0, np.where(truth.churned[:, None], -blended, blended))
-    excess = losses - losses[:, [int(losses.mean(axis=0).argmin())]]
-    code = np.unique(truth.member, return_inverse=True)[1]
-    by_member = np.stack([np.bincount(code, weights=column) for column in excess.T], axis=1)
-    error = np.sqrt(((by_member - by_member.mean(axis=0)) ** 2).sum(axis=0)) / len(truth)
-    distance = ((grid - np.array(EVEN_WEIGHTS)) ** 2).sum(axis=1)
-    chosen = grid[int(np.where(excess.mean(axis=0) <= error, distance, np.inf).argmin())]
+    chosen = nearest_within_one_error(losses, grid, np.array(EVEN_WEIGHTS), truth.member)
     return dict(zip(PART_NAMES, chosen.tolist(), strict=True))
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import lightgbm as lgb
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, TweedieRegressor
+
+from models.standardising import medians, signed_log
 
 LARGEST_STANDARD_SCORE = 5.0
 ALL_THREADS = 0
 MAX_BIN = 63
 BINNED_ROWS = 50_000
+TWEEDIE_POWER = 1.5
 
 
 @dataclass(frozen=True)
@@ -57,20 +61,20 @@ class LinearMargin:
     intercept: float
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        margin: np.ndarray = self.intercept + (self._standard(features) * self.coefficient).sum(axis=1)
+        margin: np.ndarray = self.intercept + (self.standard(features) * self.coefficient).sum(axis=1)
         return margin
 
     def contributions(self, features: np.ndarray) -> Contributions:
         values = np.zeros(features.shape)
-        values[:, self.columns] = self._standard(features) * self.coefficient
+        values[:, self.columns] = self.standard(features) * self.coefficient
         return Contributions(self.intercept, values)
 
     def to_dict(self) -> dict[str, Any]:
         arrays = {name: getattr(self, name).tolist() for name in ("columns", "fill", "mean", "scale", "coefficient")}
         return {"kind": "linear", "intercept": self.intercept, **arrays}
 
-    def _standard(self, features: np.ndarray) -> np.ndarray:
-        z = (_signed_log(features.take(self.columns, axis=1), self.fill) - self.mean) / self.scale
+    def standard(self, features: np.ndarray) -> np.ndarray:
+        z = (signed_log(features.take(self.columns, axis=1), self.fill) - self.mean) / self.scale
         held: np.ndarray = np.clip(z, -LARGEST_STANDARD_SCORE, LARGEST_STANDARD_SCORE)
         return held
 
@@ -142,18 +146,35 @@ def fit_linear(
     missing: the value that stands for NaN, shape of `columns`; where it is NaN itself, the median of the column. Each fit starts from
     the one before it.
     """
-    chosen = features[:, columns]
-    fill = np.where(np.isnan(missing), _medians(chosen), missing)
-    logs = _signed_log(chosen, fill)
-    mean, spread = logs.mean(axis=0), logs.std(axis=0)
-    scale = np.where(spread > 0, spread, 1.0)
-    z = np.clip((logs - mean) / scale, -LARGEST_STANDARD_SCORE, LARGEST_STANDARD_SCORE)
+    unfitted = _standardised(features, columns, missing)
+    z = unfitted.standard(features)
     regression = LogisticRegression(solver="newton-cholesky", max_iter=100, tol=1e-5, warm_start=True)
     fits = []
     for penalty in penalties:
         regression.set_params(C=1 / (penalty * len(z))).fit(z, churned)
-        fits.append(LinearMargin(columns, fill, mean, scale, regression.coef_[0].copy(), float(regression.intercept_[0])))
+        fits.append(replace(unfitted, coefficient=regression.coef_[0].copy(), intercept=float(regression.intercept_[0])))
     return fits
+
+
+def fit_log_linear(features: np.ndarray, amount: np.ndarray, columns: np.ndarray, missing: np.ndarray, *, penalty: float) -> LinearMargin:
+    """The log of the mean of an amount >= 0 that is not all 0, by Tweedie regression on standardised signed logs; `missing` as above.
+
+    Minimises half the mean deviance of amount / its mean at TWEEDIE_POWER plus penalty / 2 x |coefficient|^2.
+    """
+    unfitted = _standardised(features, columns, missing)
+    typical = float(amount.mean())
+    regression = TweedieRegressor(power=TWEEDIE_POWER, link="log", alpha=penalty, solver="newton-cholesky")
+    regression.fit(unfitted.standard(features), amount / typical)
+    return replace(unfitted, coefficient=regression.coef_.copy(), intercept=float(regression.intercept_) + math.log(typical))
+
+
+def _standardised(features: np.ndarray, columns: np.ndarray, missing: np.ndarray) -> LinearMargin:
+    """All coefficients 0."""
+    chosen = features[:, columns]
+    fill = np.where(np.isnan(missing), medians(chosen), missing)
+    logs = signed_log(chosen, fill)
+    mean, spread = logs.mean(axis=0), logs.std(axis=0)
+    return LinearMargin(columns, fill, mean, np.where(spread > 0, spread, 1.0), np.zeros(len(columns)), 0.0)
 
 
 def mean_of(fits: Sequence[LinearMargin]) -> LinearMargin:
@@ -164,9 +185,13 @@ def mean_of(fits: Sequence[LinearMargin]) -> LinearMargin:
 
 @dataclass(frozen=True)
 class BoosterSettings:
-    """Small trees, strongly regularised: on logs of this kind larger ones predict no better and cost more to explain."""
+    """Small trees, strongly regularised: on logs of this kind larger ones predict no better and cost more to explain.
+
+    objective: `binary` gives log-odds, `tweedie` (variance proportional to mean^TWEEDIE_POWER) and `gamma` the log of the mean.
+    """
 
     trees: int
+    objective: Literal["binary", "tweedie", "gamma"] = "binary"
     num_leaves: int = 8
     max_depth: int = 4
     learning_rate: float = 0.05
@@ -176,13 +201,13 @@ class BoosterSettings:
     seed: int = 0
 
 
-def fit_booster(features: np.ndarray, churned: np.ndarray, columns: np.ndarray, settings: BoosterSettings) -> BoosterMargin:
+def fit_booster(features: np.ndarray, outcome: np.ndarray, columns: np.ndarray, settings: BoosterSettings) -> BoosterMargin:
     """On one thread: small trees leave others little to do, and where a core is busy elsewhere they wait for one another at every node.
 
     Whoever has several models to fit fits them side by side; LightGBM lets go of the interpreter meanwhile.
     """
-    parameters = {
-        "objective": "binary",
+    parameters: dict[str, Any] = {
+        "objective": settings.objective,
         "num_leaves": settings.num_leaves,
         "max_depth": settings.max_depth,
         "learning_rate": settings.learning_rate,
@@ -190,7 +215,7 @@ def fit_booster(features: np.ndarray, churned: np.ndarray, columns: np.ndarray, 
         "bagging_fraction": settings.bagging_fraction,
         "bagging_freq": 1,
         "feature_fraction": settings.feature_fraction,
-        "min_child_samples": int(np.clip(len(churned) // 200, 10, 100)),
+        "min_child_samples": int(np.clip(len(outcome) // 200, 10, 100)),
         "max_bin": MAX_BIN,
         "bin_construct_sample_cnt": BINNED_ROWS,
         "deterministic": True,
@@ -199,7 +224,9 @@ def fit_booster(features: np.ndarray, churned: np.ndarray, columns: np.ndarray, 
         "num_threads": 1,
         "verbose": -1,
     }
-    data = lgb.Dataset(features[:, columns], churned.astype(np.float32), free_raw_data=True)
+    if settings.objective == "tweedie":
+        parameters["tweedie_variance_power"] = TWEEDIE_POWER
+    data = lgb.Dataset(features[:, columns], outcome.astype(np.float32), free_raw_data=True)
     return BoosterMargin(columns, lgb.train(parameters, data, settings.trees).model_to_string())
 
 
@@ -211,20 +238,6 @@ def staged_margins(part: BoosterMargin, features: np.ndarray, stages: tuple[int,
         for start, end in pairwise((0, *stages))
     ]
     return np.cumsum(np.stack(steps, axis=1), axis=1)
-
-
-def _signed_log(values: np.ndarray, fill: np.ndarray) -> np.ndarray:
-    filled = np.where(np.isnan(values), fill, values).astype(float)
-    logs: np.ndarray = np.sign(filled) * np.log1p(np.abs(filled))
-    return logs
-
-
-def _medians(values: np.ndarray) -> np.ndarray:
-    """Median of each column without NaN; 0 for a column that is all NaN."""
-    known = ~np.isnan(values).all(axis=0)
-    medians = np.zeros(values.shape[1])
-    medians[known] = np.nanmedian(values[:, known], axis=0)
-    return medians
 
 
 def _threads(n: int) -> int:

@@ -23,7 +23,8 @@ from models.errors import InputError, NotEnoughData
 from models.features import feature_spec
 from models.preparation import fit_preparation
 from models.snapshots import Activity, cuts_back_from, label_churn, last_usable_cut, pool, population
-from models.value import TierValue, fit_purchase_value, spent_after
+from models.value import TierValue, spent_after
+from models.value_fit import SpendingColumns, fit_value, money_signals
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from models.preparation import Preparation
     from models.snapshots import Snapshots
     from models.value import ValueModel
+    from models.value_fit import ValueValidation
 
 MOST_CUTS = 26
 MOST_ROWS = 300_000
@@ -65,11 +67,15 @@ class TestedChurn:
 
 @dataclass(frozen=True)
 class TestedValue:
-    """Expected against actual margin over `value_days` on the test's members; None in `actual` where the log is too short to tell."""
+    """Expected against actual margin over `value_days` on the test's members; None in `actual` where the log is too short to tell.
+
+    `validation` is there where the value is learned from purchases.
+    """
 
     source: str
     expected: float
     actual: float | None
+    validation: ValueValidation | None = None
 
 
 @dataclass(frozen=True)
@@ -262,22 +268,25 @@ def _test_churn(data: _Data, fitted: FittedHorizon, rng: np.random.Generator) ->
 
 
 def _value(data: _Data, preparation: Preparation, rng: np.random.Generator) -> tuple[ValueModel, TestedValue, list[str]]:
-    community = data.community
-    tiers = TierValue.of(community, data.spec)
-    if community.value.source == "tiers":
-        return tiers, TestedValue("tiers", float(tiers(data.test_features).mean()), None), []
-    money = np.array([*(signal.value == "money" for signal in community.signals), False])
-    days = community.value.value_days
-    known = np.flatnonzero(data.rows.as_of_us + days * DAY_US <= data.test_as_of_us)
-    spent = spent_after(data.events, data.rows[known], money, days)
+    declared = data.community.value
+    tiers = TierValue.of(data.community, data.spec)
+    told = TestedValue("tiers", float(tiers(data.test_features).mean()), None)
+    if declared.source == "tiers":
+        return tiers, told, []
+    money = money_signals(data.community)
+    columns = SpendingColumns.of(data.spec, preparation.kept, money)
     try:
-        model = fit_purchase_value(data.features[known], spent, preparation.kept, community.value.margin, seed=int(rng.integers(1 << 30)))
+        fitted = fit_value(data.events, data.rows, data.features, columns, data.community, until_us=data.test_as_of_us, rng=rng)
     except NotEnoughData as shortage:
-        return tiers, TestedValue("tiers", float(tiers(data.test_features).mean()), None), [f"values of tiers are used: {shortage}"]
+        return tiers, told, [f"values of tiers are used: {shortage}"]
     actual = None
-    if data.test_as_of_us + days * DAY_US <= data.log_end_us:
-        actual = community.value.margin * float(spent_after(data.events, data.test, money, days).mean())
-    return model, TestedValue("purchases", float(model(data.test_features).mean()), actual), []
+    if data.test_as_of_us + declared.value_days * DAY_US <= data.log_end_us:
+        actual = declared.margin * float(spent_after(data.events, data.test, money, declared.value_days).mean())
+    return (
+        fitted.model,
+        TestedValue("purchases", float(fitted.model(data.test_features).mean()), actual, fitted.validation),
+        list(fitted.warnings),
+    )
 
 
 def _engine(data: _Data, horizons: tuple[FittedHorizon, ...], tested: TestedChurn, value: ValueModel, trained_at: datetime) -> Engine:

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-import lightgbm as lgb
 import numpy as np
+from scipy.special import expit
 
 from models.community import DAY_US
-from models.errors import NotEnoughData
 from models.features import lower_bound
+from models.margins import margin_from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from models.arrays import Floats, Integers
+    from models.arrays import Flags, Floats
     from models.community import Community
     from models.events import EventArrays
     from models.features import FeatureSpec
+    from models.margins import Margin
     from models.snapshots import Snapshots
-
-FEWEST_BUYERS = 50
-TREES = 100
-ALL_THREADS = 0
-TWEEDIE_POWER = 1.5
 
 
 class ValueModel(Protocol):
@@ -58,26 +53,64 @@ class TierValue:
         return {"kind": "tiers", "column": self.column, "floors": list(self.floors), "values": list(self.values)}
 
 
+class Spending(Protocol):
+    """One model of expected spending: feature matrix (n, n_features) -> money over the days that it learned from, shape (n,)."""
+
+    def __call__(self, features: Floats) -> Floats: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
 @dataclass(frozen=True)
-class PurchaseValue:
-    """exp(booster), a boosted Tweedie regression (variance proportional to mean^1.5: many zeros and a long tail), times the margin."""
+class MeanSpending:
+    """exp(log_mean(features))."""
 
-    columns: Integers
-    margin: float
-    model_text: str
-
-    @cached_property
-    def booster(self) -> lgb.Booster:
-        return lgb.Booster(model_str=self.model_text)
+    log_mean: Margin
 
     def __call__(self, features: Floats) -> Floats:
-        threads = 1 if len(features) < 1000 else ALL_THREADS
-        spending = np.asarray(self.booster.predict(features[:, self.columns], num_threads=threads), dtype=np.float64)
-        margin: Floats = self.margin * spending
-        return margin
+        spending: Floats = np.exp(self.log_mean(features))
+        return spending
 
     def to_dict(self) -> dict[str, Any]:
-        return {"kind": "purchases", "columns": self.columns.tolist(), "margin": self.margin, "model_text": self.model_text}
+        return {"kind": "mean", "log_mean": self.log_mean.to_dict()}
+
+
+@dataclass(frozen=True)
+class TwoStageSpending:
+    """P(buys) x E(spending | buys) = sigmoid(buys(features)) x exp(log_amount(features))."""
+
+    buys: Margin
+    log_amount: Margin
+
+    def __call__(self, features: Floats) -> Floats:
+        spending: Floats = expit(self.buys(features)) * np.exp(self.log_amount(features))
+        return spending
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "two_stage", "buys": self.buys.to_dict(), "log_amount": self.log_amount.to_dict()}
+
+
+@dataclass(frozen=True)
+class PurchaseValue:
+    """margin x periods x sum_k weight_k part_k(features): a mean of several models of spending, in money and not in logs.
+
+    `periods` is the length of `value_days` in the days that the parts learned from, later ones discounted by what fades; 1 where the log
+    is long enough to learn from all of `value_days`.
+    """
+
+    margin: float
+    periods: float
+    weights: tuple[float, ...]
+    parts: tuple[Spending, ...]
+
+    def __call__(self, features: Floats) -> Floats:
+        spending = np.sum([weight * part(features) for weight, part in zip(self.weights, self.parts, strict=True)], axis=0)
+        value: Floats = self.margin * self.periods * spending
+        return value
+
+    def to_dict(self) -> dict[str, Any]:
+        told = {"margin": self.margin, "periods": self.periods, "weights": list(self.weights)}
+        return {"kind": "purchases", **told, "parts": [part.to_dict() for part in self.parts]}
 
 
 def value_from_dict(stored: Mapping[str, Any]) -> ValueModel:
@@ -85,11 +118,18 @@ def value_from_dict(stored: Mapping[str, Any]) -> ValueModel:
     if stored["kind"] == "tiers":
         return TierValue(stored["column"], tuple(stored["floors"]), tuple(stored["values"]))
     if stored["kind"] == "purchases":
-        return PurchaseValue(np.array(stored["columns"], dtype=np.int64), stored["margin"], stored["model_text"])
+        parts = tuple(_spending_from(part) for part in stored["parts"])
+        return PurchaseValue(stored["margin"], stored["periods"], tuple(stored["weights"]), parts)
     raise KeyError(stored["kind"])
 
 
-def spent_after(events: EventArrays, snapshots: Snapshots, money: np.ndarray, value_days: int) -> Floats:
+def _spending_from(stored: Mapping[str, Any]) -> Spending:
+    if stored["kind"] == "two_stage":
+        return TwoStageSpending(margin_from_dict(stored["buys"]), margin_from_dict(stored["log_amount"]))
+    return MeanSpending(margin_from_dict(stored["log_mean"]))
+
+
+def spent_after(events: EventArrays, snapshots: Snapshots, money: Flags, value_days: int) -> Floats:
     """Money paid in `[as_of, as_of + value_days)`, shape (n,). `money` flags the signal codes that hold it; missing amounts count as 0."""
     paid = np.where(money[events.signal], np.nan_to_num(events.value), 0.0)
     total = np.concatenate([[0.0], np.cumsum(paid)])
@@ -98,28 +138,3 @@ def spent_after(events: EventArrays, snapshots: Snapshots, money: np.ndarray, va
     high = lower_bound(events.timestamp_us, low, end, snapshots.as_of_us + value_days * DAY_US)
     spent: Floats = np.maximum(total[high] - total[low], 0.0)
     return spent
-
-
-def fit_purchase_value(features: Floats, spent: Floats, kept: Integers, margin: float, *, seed: int) -> PurchaseValue:
-    """Raises NotEnoughData below 50 rows with a purchase."""
-    buyers = int((spent > 0).sum())
-    if buyers < FEWEST_BUYERS:
-        message = f"only {buyers} snapshots are followed by a purchase; {FEWEST_BUYERS} are needed to learn what a member is worth"
-        raise NotEnoughData(message)
-    parameters = {
-        "objective": "tweedie",
-        "tweedie_variance_power": TWEEDIE_POWER,
-        "num_leaves": 8,
-        "max_depth": 4,
-        "learning_rate": 0.05,
-        "lambda_l2": 10.0,
-        "min_child_samples": int(np.clip(len(spent) // 200, 10, 100)),
-        "feature_fraction": 0.5,
-        "deterministic": True,
-        "force_col_wise": True,
-        "num_threads": 1,
-        "seed": seed,
-        "verbose": -1,
-    }
-    data = lgb.Dataset(features[:, kept], spent.astype(np.float32))
-    return PurchaseValue(kept, margin, lgb.train(parameters, data, TREES).model_to_string())

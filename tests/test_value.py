@@ -1,6 +1,7 @@
 """What a member is worth: learned from planted spending, or declared for a tier."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from models.community import DAY_US
 from models.errors import NotEnoughData
 from models.features import compute_features, feature_spec
-from models.snapshots import Snapshots
-from models.value import TierValue, fit_purchase_value, spent_after, value_from_dict
+from models.snapshots import Snapshots, pool
+from models.value import TierValue, spent_after, value_from_dict
+from models.value_fit import SpendingColumns, SpendingRows, fit_purchase_value, fit_value, learnable_days, tweedie_deviance
 from tests.planted import AS_OF_US, Member, arrays, community, signal, tier
 from tests.trained_world import learn
 
@@ -80,10 +82,15 @@ def matrix(members: list[Member]) -> tuple[np.ndarray, np.ndarray]:
     return compute_features(events, snapshots, feature_spec(DECLARED)), spent_after(events, snapshots, MONEY, 30)
 
 
+def fit(features, paid, seed=2):
+    rows = SpendingRows(features, paid, np.arange(len(paid)), np.full(len(paid), AS_OF_US), 30)
+    columns = SpendingColumns.of(feature_spec(DECLARED), np.arange(features.shape[1]), MONEY)
+    return fit_purchase_value(rows, columns, 0.5, rng=np.random.default_rng(seed))
+
+
 @pytest.fixture(scope="module")
 def learned():
-    features, paid = matrix(shoppers(4000, seed=1))
-    return fit_purchase_value(features, paid, np.arange(features.shape[1]), 0.5, seed=2)
+    return fit(*matrix(shoppers(4000, seed=1))).model
 
 
 def test_learned_values_follow_the_spending_of_other_members_and_add_up_to_it(learned):
@@ -111,7 +118,59 @@ def test_too_few_buyers_are_refused_and_counted():
     features, paid = matrix(shoppers(300, seed=4))
     paid[np.flatnonzero(paid > 0)[49:]] = 0
     with pytest.raises(NotEnoughData, match="only 49 snapshots"):
-        fit_purchase_value(features, paid, np.arange(features.shape[1]), 1.0, seed=0)
+        fit(features, paid)
+
+
+def test_the_deviance_is_zero_at_the_outcome_and_as_computed_by_hand_elsewhere():
+    """p = 1.5: d(y, m) = 4 (sqrt(y) - sqrt(m))^2 / sqrt(m), so d(4, 1) = 4 and d(0, 9) = 12."""
+    np.testing.assert_allclose(tweedie_deviance(np.array([4.0, 0.0, 7.0]), np.array([1.0, 9.0, 7.0])), [4, 12, 0], atol=1e-12)
+
+
+def test_who_was_always_seen_to_buy_can_be_valued():
+    features, paid = matrix(shoppers(1000, seed=5))
+    fitted = fit(features, paid + 1)
+    assert "two_stage" not in fitted.validation.weights
+    assert fitted.model(features).sum() == pytest.approx(0.5 * (paid + 1).sum(), rel=0.1)
+
+
+def test_the_blend_is_checked_on_members_left_out_where_there_is_one_date_alone():
+    features, paid = matrix(shoppers(1500, seed=6))
+    told = fit(features, paid).validation
+    assert (told.scheme, told.rows) == ("members", 1500)
+    assert sum(told.weights.values()) == pytest.approx(1)
+    assert told.deviance["blend"] < 1.02 * min(told.deviance.values())
+
+
+@pytest.mark.parametrize(("value_days", "log_days", "learned_from"), [(90, 180, 90), (90, 179, 59), (273, 272, 90), (40, 1, 1)])
+def test_a_log_too_short_for_the_value_is_split_in_three(value_days, log_days, learned_from):
+    assert learnable_days(value_days, log_days) == learned_from
+
+
+def fading_shoppers(n, seed):
+    """Everybody starts 120 days before AS_OF and pays 10 a time, at a pace that halves every 40 days."""
+    rng = np.random.default_rng(seed)
+    pace = rng.gamma(2, 0.15, n)
+    members = []
+    for own in pace:
+        paid_at = np.cumsum(rng.exponential(1 / own, 200)) * np.log(2) / 40
+        days = 120 + 40 * np.log2(1 - paid_at[paid_at < 0.98])
+        members.append(Member(joined=121, events={"post": [120.0], "buy": days.tolist()}, values={"buy": [10.0] * len(days)}))
+    return members
+
+
+def test_spending_beyond_what_the_log_shows_fades_as_it_was_seen_to():
+    """Learned from 40 days for 120: 1 + 1/2 + 1/4 of the first 40, where an even pace would be 3 of them."""
+    events = arrays(fading_shoppers(1000, seed=7), DECLARED)
+    declared = DECLARED.model_copy(update={"value": DECLARED.value.model_copy(update={"value_days": 120})})
+    spec = feature_spec(declared)
+    cuts = [Snapshots.at(events, AS_OF_US - days * DAY_US) for days in (100, 90, 80, 70, 60, 50, 40)]
+    asked = pool(cuts)
+    features = compute_features(events, asked, spec)
+    columns = SpendingColumns.of(spec, np.arange(features.shape[1]), MONEY)
+    fitted = fit_value(events, asked, features, columns, declared, until_us=AS_OF_US, rng=np.random.default_rng(8))
+    assert fitted.validation.label_days == 40
+    assert fitted.model.periods == pytest.approx(1.75, abs=0.1)
+    assert "learned from 40 days" in fitted.warnings[0]
 
 
 def test_an_unknown_kind_of_value_is_an_error():
@@ -127,8 +186,8 @@ def test_values_of_a_trained_engine_are_the_margin_of_what_members_then_spend(tr
 
 
 def test_a_log_with_hardly_any_purchase_falls_back_to_the_tiers_and_says_so(trained_world):
-    few = trained_world.declared.model_copy(update={"value": trained_world.declared.value.model_copy(update={"value_days": 200})})
-    trained = learn(trained_world.events, few, trained_world.test_as_of)
+    unpaid = replace(trained_world.events, value=np.full(len(trained_world.events.value), np.nan))
+    trained = learn(unpaid, trained_world.declared, trained_world.test_as_of)
     assert trained.value.source == "tiers"
     assert trained.value.actual is None
     assert any("values of tiers are used: only 0 snapshots" in warning for warning in trained.warnings)
