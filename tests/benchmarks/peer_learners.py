@@ -9,6 +9,7 @@ leaves that grow with the log. LightGBM's usual 31 leaves cost every learner her
 
 from __future__ import annotations
 
+import os
 import resource
 import statistics
 import sys
@@ -28,6 +29,7 @@ LEVEL = 0.9
 BOUNDED = 20_000
 """New members, the first ones, whose intervals are asked for."""
 CALLS = 50
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 
 
 @dataclass(frozen=True)
@@ -119,22 +121,22 @@ def trees(n: int) -> int:
 
 
 def outcome_learner() -> LGBMClassifier:
-    return LGBMClassifier(n_estimators=100, learning_rate=0.05, num_leaves=8, min_child_samples=100, n_jobs=1, verbose=-1)
+    return LGBMClassifier(n_estimators=100, learning_rate=0.05, num_leaves=8, min_child_samples=100, n_jobs=THREADS, verbose=-1)
 
 
 def joint_learner() -> LGBMClassifier:
     """Of the outcome with the arm among the features: trees too small never split on the arm."""
-    return LGBMClassifier(n_estimators=200, learning_rate=0.05, num_leaves=15, min_child_samples=50, n_jobs=1, verbose=-1)
+    return LGBMClassifier(n_estimators=200, learning_rate=0.05, num_leaves=15, min_child_samples=50, n_jobs=THREADS, verbose=-1)
 
 
 def effect_learner(n: int) -> LGBMRegressor:
     """Of the pseudo-outcomes of n rows."""
-    return LGBMRegressor(n_estimators=trees(n), learning_rate=0.05, num_leaves=4, min_child_samples=300, n_jobs=1, verbose=-1)
+    return LGBMRegressor(n_estimators=trees(n), learning_rate=0.05, num_leaves=4, min_child_samples=300, n_jobs=THREADS, verbose=-1)
 
 
 def smooth_learner(n: int) -> LGBMRegressor:
     """Of the imputed effects, whose noise the outcome models have taken out in part."""
-    return LGBMRegressor(n_estimators=100, learning_rate=0.03, num_leaves=5, min_child_samples=n // 25, n_jobs=1, verbose=-1)
+    return LGBMRegressor(n_estimators=100, learning_rate=0.03, num_leaves=5, min_child_samples=n // 25, n_jobs=THREADS, verbose=-1)
 
 
 TREES = (trees, outcome_learner, joint_learner, effect_learner, smooth_learner)
@@ -211,7 +213,7 @@ def econml_linear_dml(asked: Request) -> Fitted:
 
 
 def econml_forest(asked: Request) -> Fitted:
-    settings = {"n_estimators": 200, "min_samples_leaf": len(asked.code) // 125, "max_features": 0.5, "n_jobs": 1}
+    settings = {"n_estimators": 200, "min_samples_leaf": len(asked.code) // 125, "max_features": 0.5, "n_jobs": THREADS}
     return econml("econml.dml.CausalForestDML", asked, "model_t", model_y=outcome_learner(), discrete_treatment=True, **settings)
 
 
