@@ -13,6 +13,7 @@ from models.community import Community
 from models.engine import Scores
 from models.events import EventArrays, EventLog, event_arrays
 from models.simulation import SimulationConfig, World, simulate
+from models.simulation_loop import Observed
 from models.snapshots import Snapshots
 from models.training import Trained, default_test_as_of, train
 from tests.planted import community, intervention, signal
@@ -67,12 +68,12 @@ class TrainedWorld:
         return self.log.members.join(known, on="member_id", how="left", maintain_order="left")["true_risk"].to_numpy()
 
 
-def canonical_log(world: World) -> EventLog:
+def canonical_log(world: World | Observed, attributes: tuple[str, ...] = ()) -> EventLog:
     """The simulated log as ingestion would write it."""
     codes = world.members.select("member_id").with_row_index("member")
     joined = pl.col("joined").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     rows = (frame.join(codes, on="member_id").drop("member_id").sort("member", "timestamp") for frame in (world.events, world.touches))
-    return EventLog(next(rows).cast({"type": pl.Categorical}), world.members.select("member_id", joined), next(rows))
+    return EventLog(next(rows).cast({"type": pl.Categorical}), world.members.select("member_id", joined, *attributes), next(rows))
 
 
 def learn(events: EventArrays, declared: Community, test_as_of: datetime, seed: int = 1) -> Trained:
