@@ -30,7 +30,8 @@ class PolicyValue:
     Attributes:
         level: of the interval from `low` to `high`, which follows the members and not the rows.
         effective_sample_size: (sum w)^2 / sum w^2, in rows (Kish 1965).
-        mean_weight: 1 - `outside_support` up to chance where the logged probabilities are right; of the weights before clipping.
+        mean_weight: 1 - `outside_support` up to `mean_weight_error`, its standard error, where the logged probabilities are right; of the
+            weights before clipping.
         largest_weight: before clipping.
         clip: the bound put on the weights, None where none was; a clipped estimate is biased towards what was logged.
         clipped_share: share of the rows whose weight was above it.
@@ -49,6 +50,7 @@ class PolicyValue:
     n_members: int
     effective_sample_size: float
     mean_weight: float
+    mean_weight_error: float
     largest_weight: float
     clip: float | None
     clipped_share: float
@@ -187,6 +189,7 @@ class Log:
             n_members=self.members.n,
             effective_sample_size=float(used.sum()) ** 2 / squares if squares else 0.0,
             mean_weight=float(raw.mean()),
+            mean_weight_error=mean_of(raw, self.members).standard_error,
             largest_weight=float(raw.max()),
             clip=clip,
             clipped_share=0.0 if clip is None else float((raw > clip).mean()),

@@ -1,0 +1,180 @@
+"""Policies side by side on the decisions of a log: what each would have earned, and by how much it beats the champion."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.policy_value import LEVEL, estimate_dr, estimate_snips, policy_difference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from models.arrays import Flags, Integers
+    from models.intervals import FloatArray
+    from models.policy_value import PolicyDifference, PolicyValue
+
+FEWEST_EFFECTIVE = 100.0
+"""Below so many effective rows an interval is a guess: its coverage was measured from here on."""
+MOST_OUTSIDE = 0.05
+"""A policy that gives more of its probability to what the log never tried cannot be told from it."""
+NOISE = 4.0
+FIGURES = (
+    "value",
+    "low",
+    "high",
+    "standard_error",
+    "effective_sample_size",
+    "mean_weight",
+    "mean_weight_error",
+    "largest_weight",
+    "clip",
+    "clipped_share",
+    "outside_support",
+)
+
+
+@dataclass(frozen=True)
+class DecisionRows:
+    """n logged decisions among 1 + k actions, `none` first.
+
+    chosen, member, fold (n,); reward (n,) money; propensities (n, 1 + k) as logged; predictions (n, 1 + k): the reward of each action by
+    models that have not seen the row's member, who are those of the other folds.
+    """
+
+    actions: tuple[str, ...]
+    chosen: Integers
+    reward: FloatArray
+    propensities: FloatArray
+    predictions: FloatArray
+    member: Integers
+    fold: Integers
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A policy's probabilities for each row (n, 1 + k), and what a reader should know of how they came about."""
+
+    probabilities: FloatArray
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One policy; `gain` is its doubly robust value minus the champion's on the same rows, None for the champion itself."""
+
+    dr: PolicyValue
+    snips: PolicyValue | None
+    gain: PolicyDifference | None
+    note: str = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why its figures may not be believed; empty where nothing speaks against them."""
+        told = self.dr
+        found = []
+        if told.effective_sample_size < FEWEST_EFFECTIVE:
+            found.append(f"only {told.effective_sample_size:.0f} effective rows of {told.n:,}; {FEWEST_EFFECTIVE:.0f} are needed")
+        if told.outside_support > MOST_OUTSIDE:
+            found.append(f"{told.outside_support:.1%} of its probability lies on actions that the log never tried there")
+        if abs(told.mean_weight - (1 - told.outside_support)) > NOISE * told.mean_weight_error:
+            found.append(
+                f"its weights average {told.mean_weight:.2f} where {1 - told.outside_support:.2f} is due: "
+                "the logged probabilities are not those that were in force"
+            )
+        return tuple(found)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "dr": _figures(self.dr),
+            "snips": None if self.snips is None else _figures(self.snips),
+            "gain": None if self.gain is None else asdict(self.gain),
+            "note": self.note,
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True)
+class PolicyComparison:
+    """Money per decision; `policies` in the order in which they were given, the champion first."""
+
+    n: int
+    n_members: int
+    level: float
+    policies: Mapping[str, Judged]
+
+    def to_dict(self) -> dict[str, Any]:
+        policies = {name: judged.to_dict() for name, judged in self.policies.items()}
+        return {"decisions": self.n, "members": self.n_members, "level": self.level, "policies": policies}
+
+
+def compare_policies(
+    rows: DecisionRows, targets: Mapping[str, Target], champion: str, *, clip: float | None = None, level: float = LEVEL
+) -> PolicyComparison:
+    """Raises InputError where probabilities do not fit the rows, NotEnoughData on the rows of a single member."""
+    given = (rows.reward, rows.chosen, rows.propensities)
+    robust = {
+        name: estimate_dr(*given, target.probabilities, rows.predictions, rows.member, clip=clip, level=level)
+        for name, target in targets.items()
+    }
+    judged = {}
+    for name, target in targets.items():
+        seen = (target.probabilities[np.arange(len(rows)), rows.chosen] > 0).any()
+        judged[name] = Judged(
+            dr=robust[name],
+            snips=estimate_snips(*given, target.probabilities, rows.member, clip=clip, level=level) if seen else None,
+            gain=None if name == champion else policy_difference(robust[name], robust[champion]),
+            note=target.note,
+        )
+    return PolicyComparison(len(rows), robust[champion].n_members, level, judged)
+
+
+def nobody(rows: DecisionRows) -> Target:
+    return Target(_constant(np.zeros((len(rows), len(rows.actions)), dtype=np.bool_), 0))
+
+
+def random_choice(allowed: Flags) -> Target:
+    """Every allowed action, doing nothing among them, with the same probability; allowed (n, 1 + k)."""
+    return Target(allowed / allowed.sum(axis=1, keepdims=True))
+
+
+def best_constant(rows: DecisionRows, allowed: Flags) -> Target:
+    """One action for everybody who may have it, nothing for the others; for each fold the one that earned most on all other folds.
+
+    Chosen on the rows that judge it, the best of several would look better than it is.
+    """
+    probabilities = np.empty_like(rows.propensities)
+    values = [_robust_rewards(rows, _constant(allowed, action)) for action in range(len(rows.actions))]
+    taken = []
+    for held in np.unique(rows.fold):
+        others = rows.fold != held
+        best = int(np.argmax([value[others].mean() if others.any() else value.mean() for value in values]))
+        probabilities[~others] = _constant(allowed[~others], best)
+        taken.append(best)
+    often = int(np.bincount(taken).argmax())
+    return Target(probabilities, f"{rows.actions[often]}, the best in {taken.count(often)} of {len(taken)} folds")
+
+
+def _constant(allowed: Flags, action: int) -> FloatArray:
+    """The action where it is allowed, else nothing."""
+    probabilities = np.zeros(allowed.shape)
+    given = allowed[:, action] if action else np.zeros(len(allowed), dtype=np.bool_)
+    probabilities[:, action] = given
+    probabilities[:, 0] = np.where(given, 0.0, 1.0)
+    return probabilities
+
+
+def _robust_rewards(rows: DecisionRows, target: FloatArray) -> FloatArray:
+    """The doubly robust reward of each row, shape (n,)."""
+    own = np.arange(len(rows)), rows.chosen
+    expected: FloatArray = (target * rows.predictions).sum(axis=1)
+    return expected + target[own] / rows.propensities[own] * (rows.reward - rows.predictions[own])
+
+
+def _figures(value: PolicyValue) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in FIGURES}

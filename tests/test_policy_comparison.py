@@ -1,0 +1,113 @@
+"""Policies side by side on one log whose truth is known, and warnings where the log cannot tell."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models.policy_comparison import DecisionRows, Target, best_constant, compare_policies, nobody, random_choice
+from tests.policy_worlds import ACTIONS, COST, MEAN_VALUE, log_of, predicted
+
+NAMES = ("none", "digest", "gift", "call")
+
+
+def decisions(members: int = 3000, seed: int = 1) -> DecisionRows:
+    rng = np.random.default_rng(seed)
+    log = log_of(members, 1.0, rng)
+    fold = rng.integers(0, 5, members)[log.member]
+    return DecisionRows(NAMES, log.chosen, log.reward, log.propensities, predicted(log, rng), log.member, fold)
+
+
+def everything(rows: DecisionRows) -> np.ndarray:
+    return np.ones((len(rows), ACTIONS), dtype=bool)
+
+
+def true_values() -> dict[str, float]:
+    """Of nobody, everybody by turns, and each action for all."""
+    log = log_of(100_000, 1.0, np.random.default_rng(9))
+    expected = (log.kept * MEAN_VALUE - COST).mean(axis=0)
+    return {"nobody": expected[0], "random": expected.mean(), **dict(zip(NAMES, expected, strict=True))}
+
+
+def test_each_policy_is_worth_what_is_planted() -> None:
+    rows, truth = decisions(), true_values()
+    targets = {"random": random_choice(everything(rows)), "nobody": nobody(rows), "constant": best_constant(rows, everything(rows))}
+    told = compare_policies(rows, targets, "random")
+    best = max(NAMES, key=lambda name: truth[name])
+    assert targets["constant"].note.startswith(best)
+    for name, planted in (("random", truth["random"]), ("nobody", truth["nobody"]), ("constant", truth[best])):
+        value = told.policies[name].dr
+        assert abs(value.value - planted) < 3 * value.standard_error
+    gain = told.policies["nobody"].gain
+    assert abs(gain.value - (truth["nobody"] - truth["random"])) < 3 * gain.standard_error
+    assert told.policies["random"].gain is None
+
+
+def test_the_best_constant_is_chosen_on_rows_that_do_not_judge_it() -> None:
+    """Four members, two folds. What fold 0 earned speaks for acting, what fold 1 earned against: each takes what the other says."""
+    rows = DecisionRows(
+        actions=("none", "gift"),
+        chosen=np.array([0, 1, 0, 1]),
+        reward=np.array([0.0, 9.0, 9.0, 0.0]),
+        propensities=np.full((4, 2), 0.5),
+        predictions=np.zeros((4, 2)),
+        member=np.arange(4),
+        fold=np.array([0, 0, 1, 1]),
+    )
+    told = best_constant(rows, np.ones((4, 2), dtype=bool)).probabilities
+    assert told.tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
+
+
+def test_a_constant_action_falls_back_to_nothing_where_it_is_not_allowed() -> None:
+    rows = decisions(200)
+    allowed = everything(rows)
+    allowed[:50, 1:] = False
+    told = best_constant(rows, allowed).probabilities
+    assert np.all(told[:50, 0] == 1)
+    assert np.allclose(told.sum(axis=1), 1)
+    assert np.all(random_choice(allowed).probabilities[:50, 0] == 1)
+
+
+def test_a_policy_beyond_the_log_is_warned_of() -> None:
+    rows = decisions(500)
+    never = np.where(np.arange(ACTIONS) == 3, 0.0, rows.propensities)
+    kept = rows.chosen != 3
+    narrow = DecisionRows(
+        NAMES,
+        rows.chosen[kept],
+        rows.reward[kept],
+        (never / never.sum(axis=1, keepdims=True))[kept],
+        rows.predictions[kept],
+        rows.member[kept],
+        rows.fold[kept],
+    )
+    call = Target(np.tile([0.0, 0.0, 0.0, 1.0], (len(narrow), 1)))
+    told = compare_policies(narrow, {"nobody": nobody(narrow), "call": call}, "nobody").policies["call"]
+    assert told.snips is None
+    assert "100.0% of its probability lies on actions that the log never tried there" in told.warnings
+
+
+def test_few_effective_rows_are_warned_of() -> None:
+    rows = decisions(40)
+    told = compare_policies(rows, {"nobody": nobody(rows)}, "nobody").policies["nobody"]
+    assert any("effective rows" in warning for warning in told.warnings)
+
+
+def test_probabilities_that_were_not_in_force_are_found_out() -> None:
+    """The log claims that nothing was done half as often as it was."""
+    rows = decisions()
+    claimed = rows.propensities.copy()
+    claimed[:, 0] /= 2
+    claimed /= claimed.sum(axis=1, keepdims=True)
+    told = compare_policies(replace(rows, propensities=claimed), {"nobody": nobody(rows)}, "nobody").policies["nobody"]
+    assert any("not those that were in force" in warning for warning in told.warnings)
+    honest = compare_policies(rows, {"nobody": nobody(rows)}, "nobody").policies["nobody"]
+    assert honest.warnings == ()
+
+
+@pytest.mark.parametrize("part", ["dr", "snips"])
+def test_all_figures_can_be_written_down(part: str) -> None:
+    rows = decisions(200)
+    told = compare_policies(rows, {"random": random_choice(everything(rows)), "nobody": nobody(rows)}, "random").to_dict()
+    assert told["policies"]["nobody"][part]["low"] <= told["policies"]["nobody"][part]["value"] <= told["policies"]["nobody"][part]["high"]
+    assert told["policies"]["random"]["gain"] is None
