@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from models.dual import Demand
+from models.intervals import dot
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers
@@ -94,7 +95,7 @@ class Offers:
         for chunk in self.chunks():
             part = self.of_members(chunk)
             picks = part.picks(prices)
-            total += Demand(float(part.weight @ picks.surplus), part.used(picks.choice))
+            total += Demand(float(dot(part.weight, picks.surplus)), part.used(picks.choice))
         return total
 
     def regret(self, prices: Floats, choice: Integers) -> Floats:
@@ -113,7 +114,7 @@ class Offers:
         members = np.flatnonzero(choice != NOBODY)
         chosen, weight = choice[members], self.weight[members]
         used = np.zeros(1 + self.n_interventions + self.n_channels)
-        used[0] = weight @ self.cost[chosen, members]
+        used[0] = dot(weight, self.cost[chosen, members])
         used[1 : 1 + self.n_interventions] = np.bincount(chosen, weight, self.n_interventions)
         if self.channel is not None:
             used[1 + self.n_interventions :] = np.bincount(self.channel[chosen, members], weight, self.n_channels)
@@ -121,7 +122,7 @@ class Offers:
 
     def worth(self, choice: Integers) -> float:
         members = np.flatnonzero(choice != NOBODY)
-        return float(self.weight[members] @ self.value[choice[members], members])
+        return float(dot(self.weight[members], self.value[choice[members], members]))
 
     def fits(self, left: Floats) -> Flags:
         """Which candidates what is left would suffice for, one at a time, shape (k, n_members); `left` (r,) or (r, n_members)."""
