@@ -1,0 +1,158 @@
+"""What a challenger must show before it may decide: requirements, each met or not, and what is missing in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from models.evaluation import evaluate_churn, log_loss_difference
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from models.arrays import Flags, Floats, Integers
+    from models.intervals import Estimate
+    from models.policy_comparison import Judged
+    from models.policy_value import PolicyDifference
+
+MOST_CALIBRATION_ERROR = 0.05
+"""Predicted risks may be off by so much on average; only an error that is larger beyond chance counts against a model."""
+PER = 1000
+NO_TOUCHES = "the log holds no assignments, so decisions cannot be proved: the risk alone was"
+
+
+@dataclass(frozen=True)
+class RiskProof:
+    """The challenger's risks on members whose outcome it has not seen.
+
+    `excess_log_loss`: challenger minus champion on the same members, in nats; above 0 the challenger is worse.
+    """
+
+    members: int
+    calibration_error: Estimate
+    excess_log_loss: Estimate
+
+
+@dataclass(frozen=True)
+class PolicyProof:
+    """What the challenger's and the champion's decisions are worth on the same logged decisions; `source` tells which these are."""
+
+    challenger: Judged
+    champion: Judged
+    gain: PolicyDifference
+    source: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A proof that could not be made, and why."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Requirement:
+    name: str
+    met: bool
+    said: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`notes` qualify what was proved."""
+
+    requirements: tuple[Requirement, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(requirement.said for requirement in self.requirements if not requirement.met)
+
+    @property
+    def passed(self) -> bool:
+        return not self.missing
+
+    def to_dict(self) -> dict[str, Any]:
+        told = [{"name": found.name, "met": found.met, "said": found.said} for found in self.requirements]
+        return {"passed": self.passed, "requirements": told, "notes": list(self.notes)}
+
+    def noting(self, *notes: str) -> Self:
+        return replace(self, notes=(*self.notes, *notes))
+
+
+GOLDEN = Requirement("golden_members", met=True, said="the golden members agree")
+
+
+def measure_risk(churned: Flags, challenger: Floats, champion: Floats, member: Integers, *, rng: np.random.Generator) -> RiskProof:
+    """All of shape (n,); raises NotEnoughData where all churned or none did."""
+    measuring, differing = rng.spawn(2)
+    metrics = evaluate_churn(churned, challenger, member, rng=measuring)
+    return RiskProof(metrics.n, metrics.ece, log_loss_difference(churned, challenger, champion, member, rng=differing))
+
+
+def judge_first(why: str) -> Verdict:
+    """Where there is nothing to compare with, the golden members suffice."""
+    return Verdict((GOLDEN,), (why,))
+
+
+def judge(risk: RiskProof | Missing, policy: PolicyProof | Missing | None, *, margin: float = 0.0) -> Verdict:
+    """A challenger beside a champion; `policy` is None where the log holds no assignments at all.
+
+    `margin` is money per 1,000 decisions: by so much the challenger's decisions may be worse, at the lower bound of the difference.
+    """
+    risk_requirements = _missing("risk", risk) if isinstance(risk, Missing) else (_calibration(risk),)
+    if policy is None:
+        compared = () if isinstance(risk, Missing) else (_risk_not_worse(risk),)
+        return Verdict((GOLDEN, *risk_requirements, *compared), (NO_TOUCHES,))
+    if isinstance(policy, Missing):
+        return Verdict((GOLDEN, *risk_requirements, *_missing("policy_value", policy)))
+    sound = (_believable("challenger", policy.challenger), _believable("champion", policy.champion))
+    return Verdict((GOLDEN, *risk_requirements, *sound, _better(policy, margin)), (policy.source,))
+
+
+def _missing(name: str, proof: Missing) -> tuple[Requirement, ...]:
+    return (Requirement(name, met=False, said=proof.why),)
+
+
+def _calibration(risk: RiskProof) -> Requirement:
+    error = risk.calibration_error
+    said = f"calibration error {error.value:.3f} ({error.lower:.3f} to {error.upper:.3f}) on {risk.members:,} members"
+    met = error.lower <= MOST_CALIBRATION_ERROR
+    return Requirement("calibration", met, said if met else f"{said}: above {MOST_CALIBRATION_ERROR} beyond chance; train on later data")
+
+
+def _risk_not_worse(risk: RiskProof) -> Requirement:
+    excess = risk.excess_log_loss
+    said = f"log loss {excess.value:+.4f} ({excess.lower:+.4f} to {excess.upper:+.4f}) against the champion's"
+    met = excess.lower <= 0
+    return Requirement("risk_not_worse", met, said if met else f"{said}: worse beyond chance; keep the champion, or train on later data")
+
+
+def _believable(name: str, judged: Judged) -> Requirement:
+    if judged.warnings:
+        return Requirement(f"{name}_evidence", met=False, said=f"the {name}'s value cannot be believed: {'; '.join(judged.warnings)}")
+    value = judged.dr
+    return Requirement(f"{name}_evidence", met=True, said=f"{name}: {value.effective_sample_size:,.0f} effective rows of {value.n:,}")
+
+
+def _better(policy: PolicyProof, margin: float) -> Requirement:
+    """The lower bound of the paired difference lies above the margin below 0."""
+    gain, per = policy.gain, PER
+    said = (
+        f"its decisions are worth {per * gain.value:+,.1f} ({per * gain.low:+,.1f} to {per * gain.high:+,.1f}) "
+        f"for each {per:,} against the champion's"
+    )
+    if per * gain.low > -margin:
+        return Requirement("policy_value", met=True, said=said)
+    bound = "0" if margin == 0 else f"-{margin:,g}"
+    return Requirement("policy_value", met=False, said=f"{said}: the lower bound must lie above {bound}; {_advice(policy, margin)}")
+
+
+def _advice(policy: PolicyProof, margin: float) -> str:
+    """How many decisions would show a gain as large as the one seen."""
+    gain, there = policy.gain, policy.challenger.dr.n
+    lead = gain.value + margin / PER
+    if lead <= 0:
+        return "nothing in the log speaks for it"
+    needed = there * ((gain.value - gain.low) / lead) ** 2
+    return f"about {needed:,.0f} logged decisions would show a gain of this size, {there:,} are there"
