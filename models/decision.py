@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 ChurnStatus = Literal["scored", "insufficient_history", "already_churned", "opted_out"]
 RiskBand = Literal["low", "medium", "high"]
 RemovalStage = Literal["eligibility", "contact_policy", "control", "arbitration"]
-UpliftSource = Literal["prior", "experiment"]
+UpliftSource = Literal["prior", "experiment", "observational"]
 NoActionReason = Literal[
     "insufficient_history",
     "already_churned",

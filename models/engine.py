@@ -13,7 +13,7 @@ from models.explanation import Typical, reasons_of
 from models.margins import Contributions
 from models.reason_groups import ReasonGroups, reason_groups, with_attributes
 from models.snapshots import Activity, Snapshots
-from models.uplift import PriorUplift
+from models.uplift_beliefs import PriorUplift
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from models.evaluation import Grade
     from models.events import EventArrays
     from models.features import FeatureSpec
-    from models.uplift import UpliftModel
+    from models.uplift_beliefs import UpliftModel
     from models.value import ValueModel
 
 MOST_REASONS = 8

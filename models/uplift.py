@@ -1,109 +1,236 @@
-"""What each intervention is believed to do to retention, and how sure that is."""
+"""The effect of each intervention on each member, learned from what was tried, and how far it can be trusted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import logit, ndtri
+from scipy.special import ndtri
+
+from models.arm_outcomes import arm_outcomes
+from models.calibration import assign_folds
+from models.doubly_robust import Averages, averages_of, scores_of
+from models.errors import InputError, NotEnoughData
+from models.propensity import propensities_of
+from models.student import Student, distil
+from models.trial import matrix_of, priors_of, trial_of
+from models.uplift_beliefs import UpliftInterval
+from models.uplift_candidates import candidate_effects, usual_spread
+from models.uplift_evidence import FEW_ASSIGNED, Evidence, evidence_of, expected_averages
+from models.uplift_weights import missed_spread, weigh_candidates
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from models.actions import Intervention
-    from models.arrays import Floats
-    from models.decision import UpliftSource
+    from models.arrays import Flags, Floats
+    from models.doubly_robust import Scores
+    from models.propensity import Propensities
+    from models.trial import Given, Prior, Trial
 
-MOST_AVERTED = 0.9
-_NEAREST = 1e-6
-_FARTHEST = 30.0
+MANY_ROWS = 60_000
+FEWEST_ROWS = 50
+MOST_STRETCH = 1.6
 
 
 @dataclass(frozen=True)
-class UpliftInterval:
-    """low, high: shape (n_members, n_interventions)."""
+class Uplift:
+    """effect = average + stretch (student - centre); arrays of shape (k,).
 
-    low: Floats
-    high: Floats
-
-
-class UpliftModel(Protocol):
-    """uplift = P(retained | intervention) - P(retained | none), in [-1, 1]; arrays have shape (n_members, n_interventions).
-
-    features (n_members, n_features); probability (n_members,) of churn if nothing is done. NaN in, NaN out.
+    Attributes:
+        evidence: of each intervention, in the order of `interventions`.
+        student: what the members' features say, one output for each intervention.
+        error: standard error of the average; missed: standard deviation of differences between members that were not found; slope_error:
+            standard error of the factor by which the differences found are right.
+        bound: largest change that is possible, 1 where the outcome is 0/1.
+        columns: names of the features where a data frame was given.
     """
+
+    evidence: Mapping[str, Evidence]
+    student: Student
+    average: Floats
+    centre: Floats
+    stretch: Floats
+    error: Floats
+    missed: Floats
+    slope_error: float
+    bound: float
+    columns: tuple[str, ...] | None = None
 
     @property
     def interventions(self) -> tuple[str, ...]:
-        """Ids, in the order of the columns."""
+        return tuple(self.evidence)
 
-    def effect(self, features: Floats, probability: Floats) -> Floats: ...
+    def effect(self, features: Given) -> Floats:
+        """Outcome with each intervention minus outcome without, shape (n_members, n_interventions). Raises InputError for other columns."""
+        effect: Floats = np.clip(self.average + self._difference(features), -self.bound, self.bound)
+        return effect
 
-    def interval(self, features: Floats, probability: Floats, level: float = 0.9) -> UpliftInterval: ...
+    def interval(self, features: Given, level: float = 0.9) -> UpliftInterval:
+        """The effect +- z sqrt(error^2 + (slope_error (effect - average))^2 + missed^2), each end of shape (n_members, k)."""
+        difference = self._difference(features)
+        reach = ndtri((1 + level) / 2) * np.sqrt(self.error**2 + (self.slope_error * difference) ** 2 + self.missed**2)
+        middle = self.average + difference
+        low, high = (np.clip(end, -self.bound, self.bound) for end in (middle - reach, middle + reach))
+        return UpliftInterval(low, high)
 
-    def source(self, intervention_id: str) -> UpliftSource: ...
+    def contributions(self, features: Given) -> Floats:
+        """Exact Shapley values of each effect, shape (n_members, n_interventions, n_features + 1), the usual effect last; they add up."""
+        told = self.student.contributions(self._matrix(features)) * self.stretch[:, None]
+        told[:, :, -1] += self.average - self.stretch * self.centre
+        return told
 
-
-@dataclass(frozen=True)
-class PriorUplift:
-    """The catalogue's belief as one constant shift d of the log-odds of churn for each intervention.
-
-    effect(p) = p - expit(logit(p) - d), and d solves effect(p_typical) = starting_uplift. So the effect is bounded by the
-    risk itself, about d p (1 - p): largest in the middle, nothing where nobody leaves or everybody does. A starting uplift that would
-    avert (or add) more than MOST_AVERTED of what there is at the typical risk is taken as that much.
-
-    shift, shift_error: (n_interventions,), in log-odds.
-    """
-
-    interventions: tuple[str, ...]
-    shift: Floats
-    shift_error: Floats
+    def to_dict(self) -> dict[str, Any]:
+        arrays = {name: getattr(self, name).tolist() for name in ("average", "centre", "stretch", "error", "missed")}
+        return {
+            "evidence": [evidence.to_dict() for evidence in self.evidence.values()],
+            "student": {"outputs": self.student.outputs, "model_text": self.student.model_text},
+            "slope_error": self.slope_error,
+            "bound": None if np.isinf(self.bound) else self.bound,
+            "columns": self.columns,
+            **arrays,
+        }
 
     @classmethod
-    def of(cls, interventions: Sequence[Intervention], typical_probability: float) -> Self:
-        """The error of the shift is that of a two-arm trial of n = `starting_evidence` members, half in each arm, at the typical risk.
-
-        With p0 the typical risk and p1 = p0 - starting_uplift, se(uplift) = sqrt(2/n (p0 (1 - p0) + p1 (1 - p1))); divided by the slope
-        of the effect there, p1 (1 - p1), it is the standard error of d.
-        """
-        usual = np.clip(typical_probability, _NEAREST, 1 - _NEAREST)
-        uplift = np.array([intervention.starting_uplift for intervention in interventions])
-        evidence = np.array([intervention.starting_evidence for intervention in interventions])
-        treated = np.clip(usual - uplift, (1 - MOST_AVERTED) * usual, 1 - (1 - MOST_AVERTED) * (1 - usual))
-        error = np.sqrt(2 / evidence * (usual * (1 - usual) + treated * (1 - treated)))
+    def from_dict(cls, stored: Mapping[str, Any]) -> Uplift:
+        told = (Evidence.from_dict(evidence) for evidence in stored["evidence"])
         return cls(
-            interventions=tuple(intervention.id for intervention in interventions),
-            shift=logit(usual) - logit(treated),
-            shift_error=error / (treated * (1 - treated)),
+            evidence={evidence.intervention: evidence for evidence in told},
+            student=Student(stored["student"]["outputs"], stored["student"]["model_text"]),
+            slope_error=stored["slope_error"],
+            bound=np.inf if stored["bound"] is None else stored["bound"],
+            columns=None if stored["columns"] is None else tuple(stored["columns"]),
+            **{name: np.array(stored[name]) for name in ("average", "centre", "stretch", "error", "missed")},
         )
 
-    def effect(self, features: Floats, probability: Floats) -> Floats:  # noqa: ARG002 - a learned model reads the features
-        return _shifted(probability, self.shift)
+    def _difference(self, features: Given) -> Floats:
+        difference: Floats = self.stretch * (self.student(self._matrix(features)) - self.centre)
+        return difference
 
-    def interval(
-        self,
-        features: Floats,  # noqa: ARG002 - as above
-        probability: Floats,
-        level: float = 0.9,
-    ) -> UpliftInterval:
-        """Both ends of d +- z shift_error, z = Phi^-1((1 + level) / 2), carried through the member's own curve.
-
-        To first order that is effect +- z shift_error p1 (1 - p1), the error scaled by the slope at the member; unlike it, the ends stay
-        within what is possible.
-        """
-        reach = ndtri((1 + level) / 2) * self.shift_error
-        return UpliftInterval(_shifted(probability, self.shift - reach), _shifted(probability, self.shift + reach))
-
-    def source(self, intervention_id: str) -> UpliftSource:  # noqa: ARG002 - a learned model answers for each intervention
-        return "prior"
+    def _matrix(self, features: Given) -> Floats:
+        given = _column_names(features)
+        if self.columns is not None and given is not None and given != self.columns:
+            missing = [name for name in self.columns if name not in given]
+            if missing:
+                raise InputError(f"features: {', '.join(missing[:5])} missing; the effects were learned from {len(self.columns)} columns")
+            features = features[list(self.columns)]
+        matrix = matrix_of(features)
+        if matrix.shape[1] != self.student.booster.num_feature():
+            raise InputError(f"features: {matrix.shape[1]} columns; the effects were learned from {self.student.booster.num_feature()}")
+        return matrix
 
 
-def _shifted(probability: Floats, shift: Floats) -> Floats:
-    """The change p - expit(logit(p) - d) = p (1 - p) (1 - exp(-d)) / (1 - p (1 - exp(-d))), shape (n_members, n_interventions).
+def fit_uplift(
+    features: Given,
+    assignment: Given,
+    outcome: Given,
+    propensities: Given = None,
+    priors: Mapping[str, tuple[float, float]] | None = None,
+    *,
+    rng: np.random.Generator,
+    interventions: Sequence[str] | None = None,
+    groups: Given = None,
+) -> Uplift:
+    """Learn what each intervention changes from n rows (member, time) of which each was assigned one action.
 
-    In this form it is exactly 0 for d = 0 and at both ends of p.
+    Guesses of different bias (models.uplift_candidates) are fitted out of fold on doubly robust scores, weighed by how far they hold
+    (models.uplift_weights) around the average effects, and distilled into one small LightGBM model.
+
+    Args:
+        features: (n, d), NaN where unknown.
+        assignment: the action assigned in each row, delivered or not.
+        outcome: 0/1 or real, higher is better.
+        propensities: (n, 1 + k), the probability of each action as it was when it was drawn, `none` first and then as `interventions`, or
+            a data frame with a column for each; 0 where an action was not possible. None: they are estimated, and the evidence says so.
+        priors: for each intervention the change believed before any data, and how many members a trial would need to be worth as much.
+        rng: decides the folds and the boosters' samples.
+        interventions: their order, with those that no row has; by default the columns of `propensities`, else by name.
+        groups: the member of each row; rows of one member stay together and count as one in the errors.
+
+    Raises:
+        InputError: arrays that do not fit together; an intervention that has neither rows nor a prior.
+        NotEnoughData: fewer than 50 rows, or none that was left alone.
     """
-    usual = np.asarray(probability, dtype=np.float64)[:, None]
-    averted: Floats = -np.expm1(-np.clip(shift, -_FARTHEST, _FARTHEST))
-    return usual * (1 - usual) * averted / (1 - usual * averted)
+    known = interventions if interventions is not None or priors is None else _with_priors(assignment, propensities, priors)
+    trial = trial_of(features, assignment, outcome, propensities, interventions=known, groups=groups)
+    if len(trial) < FEWEST_ROWS:
+        raise NotEnoughData(f"effects: {len(trial)} rows; at least {FEWEST_ROWS} are needed")
+    beliefs = priors_of(priors, trial.interventions)
+    _check_known(trial, beliefs)
+    folding, propensing, seeding = rng.spawn(3)
+    fold = assign_folds(trial.member.astype(np.int64), rng=folding, n_folds=3 if len(trial) > MANY_ROWS else 5)
+    seed = int(seeding.integers(1 << 30))
+    shares = propensities_of(trial, propensing)
+    return replace(_fitted(trial, shares, beliefs, fold, seed), columns=_column_names(features))
+
+
+def _fitted(trial: Trial, propensities: Propensities, priors: Mapping[str, Prior], fold: np.ndarray, seed: int) -> Uplift:
+    outcomes = arm_outcomes(trial, fold, seed)
+    scores = scores_of(trial, propensities.shares, outcomes)
+    averages = _honest(trial, propensities, scores, averages_of(scores, trial.member))
+    expected = expected_averages(trial, averages, priors)
+    centred = Averages(expected.effect, expected.error)
+    weighted = weigh_candidates(candidate_effects(trial, outcomes, scores, centred, fold, seed), scores, fold)
+    student = distil(trial.features, weighted.centred, _learnable(scores), seed)
+    said = student(trial.features)
+    known = scores.comparable
+    found = _by_arm(weighted.specific, known, np.var)
+    return Uplift(
+        evidence=evidence_of(trial, averages, expected, weighted, propensities, priors),
+        student=student,
+        average=expected.effect,
+        centre=_by_arm(said, known, np.mean),
+        stretch=_stretch(_by_arm(weighted.centred, known, np.var), _by_arm(said, known, np.var)),
+        error=expected.error,
+        missed=missed_spread(found, expected.error, trial.features.shape[1], usual_spread(trial)),
+        slope_error=weighted.slope_error,
+        bound=1.0 if trial.binary else np.inf,
+    )
+
+
+def _stretch(taught: Floats, said: Floats) -> Floats:
+    """The student averages over the folds' models and so says less than each: its slope is the quotient of the variances."""
+    return np.clip(np.divide(taught, said, out=np.ones_like(taught), where=said > 0), 1.0, MOST_STRETCH)
+
+
+def _by_arm(values: Floats, known: Flags, of: Callable[[Floats], float]) -> Floats:
+    """Over the comparable rows of each column; 0 where there is none."""
+    return np.array([of(column[rows]) if rows.any() else 0.0 for column, rows in zip(values.T, known.T, strict=True)])
+
+
+def _learnable(scores: Scores) -> Flags:
+    """Comparable rows; all rows of an intervention that has none, whose guesses are constant."""
+    known = scores.comparable.copy()
+    known[:, ~known.any(axis=0)] = True
+    return known
+
+
+def _honest(trial: Trial, propensities: Propensities, scores: Scores, averages: Averages) -> Averages:
+    """A handful of rows may agree by chance: their error is at least that of outcomes with the variance of all rows."""
+    variance = float(trial.outcome.var())
+    effect, error = averages.effect.copy(), averages.error.copy()
+    for arm, rows in enumerate(scores.comparable.T):
+        if trial.rows[arm + 1] == 0:
+            effect[arm] = error[arm] = np.nan
+        elif trial.rows[arm + 1] < FEW_ASSIGNED:
+            spread = 1 / propensities.shares[rows, arm + 1] + 1 / propensities.shares[rows, 0]
+            error[arm] = max(error[arm], float(np.sqrt(variance * spread.mean() / rows.sum())))
+    return Averages(effect, error)
+
+
+def _check_known(trial: Trial, priors: Mapping[str, Prior]) -> None:
+    unknown = [name for name, rows in zip(trial.interventions, trial.rows[1:], strict=True) if rows == 0 and name not in priors]
+    if unknown:
+        raise InputError(f"interventions: {', '.join(unknown)} was never assigned and has no prior, so nothing is known of it; give one")
+
+
+def _with_priors(assignment: Given, propensities: Given, priors: Mapping[str, tuple[float, float]]) -> Sequence[str] | None:
+    """Those with a prior join those found, unless named columns of propensities settle the order."""
+    if hasattr(propensities, "columns"):
+        return None
+    found = {str(name) for name in np.unique(np.asarray(assignment, dtype=str))} - {"none"}
+    return sorted(found | set(priors))
+
+
+def _column_names(features: Given) -> tuple[str, ...] | None:
+    return tuple(str(name) for name in features.columns) if hasattr(features, "columns") else None

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from models.interventions import ContactHistory
     from models.lifecycle import Lifecycles
     from models.snapshots import Snapshots
-    from models.uplift import UpliftInterval
+    from models.uplift_beliefs import UpliftInterval
 
 SCORED = "scored"
 BANDS: tuple[RiskBand, ...] = ("low", "medium", "high")

@@ -12,7 +12,7 @@ from models.community import DAY_US, Community
 from models.events import NEVER_US, EventArrays
 from models.features import FeatureSpec, compute_features, feature_spec
 from models.snapshots import Snapshots
-from models.uplift import PriorUplift
+from models.uplift_beliefs import PriorUplift
 
 AS_OF = datetime(2026, 3, 10, 12, tzinfo=UTC)
 AS_OF_US = int(AS_OF.timestamp()) * 1_000_000

@@ -16,7 +16,7 @@ from models.decision_table import decide_table
 from models.interventions import ContactHistory
 from models.policy import draw_of
 from models.snapshots import Snapshots
-from models.uplift import PriorUplift
+from models.uplift_beliefs import PriorUplift
 from models.weighing import Context
 from tests.planted import AS_OF, AS_OF_US, Member, PlantedEngine, arrays, community, engine, intervention
 

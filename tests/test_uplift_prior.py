@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from models.uplift import MOST_AVERTED, PriorUplift
+from models.uplift_beliefs import MOST_AVERTED, PriorUplift
 from tests.planted import community, intervention
 
 NO_FEATURES = np.empty((1, 0))

@@ -1,0 +1,61 @@
+"""Doubly robust scores: for each row and intervention a number whose mean is the average effect, whatever decided who got what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from models.arm_outcomes import ArmOutcomes
+    from models.arrays import Flags, Floats, Integers
+    from models.trial import Trial
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Arrays of shape (n, k).
+
+    score: mu_a - mu_0 + 1[A = a] (y - mu_a) / e_a - 1[A = 0] (y - mu_0) / e_0, with mu out of fold (Robins, Rotnitzky and Zhao 1994; for
+    several arms Cattaneo 2010). weight: 1 / (1 / e_a + 1 / e_0), the inverse of the score's variance up to that of the outcome. comparable:
+    both arms were possible; elsewhere score and weight are 0 and nothing can be learned.
+    """
+
+    score: Floats
+    weight: Floats
+    comparable: Flags
+
+
+@dataclass(frozen=True)
+class Averages:
+    """The mean score over the comparable rows and its standard error by member, each of shape (k,)."""
+
+    effect: Floats
+    error: Floats
+
+
+def scores_of(trial: Trial, shares: Floats, outcomes: ArmOutcomes) -> Scores:
+    """The shares (n, 1 + k) are the propensities of all arms, each as it was, not of a pair."""
+    residual = trial.outcome - outcomes.mean[np.arange(len(trial)), trial.arm]
+    none, arms = shares[:, :1], shares[:, 1:]
+    comparable = (none > 0) & (arms > 0)
+    treated = trial.arm[:, None] == np.arange(1, shares.shape[1])
+    untreated = (trial.arm == 0)[:, None]
+    with np.errstate(divide="ignore"):
+        inverse_arms, inverse_none = np.where(comparable, 1 / arms, 0.0), np.where(comparable, 1 / none, 0.0)
+    corrected = residual[:, None] * (treated * inverse_arms - untreated * inverse_none)
+    plain = outcomes.mean[:, 1:] - outcomes.mean[:, :1]
+    weight = np.divide(1.0, inverse_arms + inverse_none, out=np.zeros_like(arms), where=comparable)
+    return Scores(np.where(comparable, plain + corrected, 0.0), weight, comparable)
+
+
+def averages_of(scores: Scores, member: Integers) -> Averages:
+    """Error: sqrt(sum over members of (sum of their centred scores)^2) / n; NaN where no row is comparable."""
+    number = scores.comparable.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        effect = scores.score.sum(axis=0) / number
+        centred = np.where(scores.comparable, scores.score - effect, 0.0)
+        summed = np.column_stack([np.bincount(member, weights=column) for column in centred.T])
+        error = np.sqrt((summed**2).sum(axis=0)) / number
+    return Averages(effect, error)

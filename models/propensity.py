@@ -1,0 +1,141 @@
+"""Probabilities of assignment that were not logged: estimated out of fold, with a report on how comparable the arms are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import lightgbm as lgb
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from models.calibration import assign_folds
+from models.standardising import Standard
+
+if TYPE_CHECKING:
+    from models.arrays import Flags, Floats, Integers
+    from models.trial import Trial
+
+FOLDS = 5
+SMALLEST = 0.01
+"""Estimated probabilities below it are held there; logged ones never are."""
+PENALTY = 20.0
+TREES, LEAVES = 60, 8
+NOISE = 2.0
+AssignmentKind = Literal["logged", "random", "observational"]
+"""Propensities as logged; not logged, and no feature tells who got what; not logged, and features do."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How comparable each arm is with `none`; arrays of shape (k,).
+
+    Attributes:
+        smallest: the lowest propensity of the arm among the rows.
+        effective: effective sample size (sum w)^2 / sum w^2 of the arm's rows under weights 1 / propensity, as a share of its rows.
+        before: largest standardised mean difference of a feature between the arm and `none`.
+        after: the same with weights 1 / propensity. Below 0.1 is usually called balanced (Austin 2011).
+    """
+
+    smallest: Floats
+    effective: Floats
+    before: Floats
+    after: Floats
+
+
+@dataclass(frozen=True)
+class Propensities:
+    """shares (n, 1 + k), `none` first, each row adding up to 1."""
+
+    shares: Floats
+    kind: AssignmentKind
+    overlap: Overlap
+
+
+def propensities_of(trial: Trial, rng: np.random.Generator) -> Propensities:
+    """As logged, else estimated."""
+    if trial.propensities is not None:
+        return Propensities(trial.propensities, "logged", overlap(trial, trial.propensities))
+    shares, kind = _estimated(trial, rng)
+    return Propensities(shares, kind, overlap(trial, shares))
+
+
+def overlap(trial: Trial, shares: Floats) -> Overlap:
+    arms = range(1, 1 + len(trial.interventions))
+    filled = Standard.of(trial.features)(trial.features)
+    none = trial.arm == 0
+    weight = 1 / np.maximum(shares[np.arange(len(trial)), trial.arm], 1e-9)
+    return Overlap(
+        smallest=np.array([shares[:, arm].min() for arm in arms]),
+        effective=np.array([_effective(weight[trial.arm == arm]) for arm in arms]),
+        before=np.array([_imbalance(filled, trial.arm == arm, none, np.ones(len(trial))) for arm in arms]),
+        after=np.array([_imbalance(filled, trial.arm == arm, none, weight) for arm in arms]),
+    )
+
+
+def _effective(weight: Floats) -> float:
+    return float(weight.sum() ** 2 / (len(weight) * (weight**2).sum())) if len(weight) else 0.0
+
+
+def _imbalance(filled: Floats, treated: Flags, none: Flags, weight: Floats) -> float:
+    """Features have standard deviation 1 over all rows."""
+    if not treated.any() or not none.any() or not filled.shape[1]:
+        return float("nan")
+    means = [np.average(filled[rows], axis=0, weights=weight[rows]) for rows in (treated, none)]
+    return float(np.abs(means[0] - means[1]).max())
+
+
+def _estimated(trial: Trial, rng: np.random.Generator) -> tuple[Floats, AssignmentKind]:
+    """The shares of the arms where neither model tells the assignment better than they do, else the mean of both models, out of fold.
+
+    Better means a lower out-of-fold log loss by more than NOISE standard errors.
+    """
+    fold = assign_folds(trial.member.astype(np.int64), rng=rng, n_folds=FOLDS)
+    plain = np.maximum(trial.rows / len(trial), 1e-12)
+    modelled = np.zeros((len(trial), len(plain)))
+    seed = int(rng.integers(1 << 30))
+    for held in range(int(fold.max()) + 1):
+        rows, asked = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
+        modelled[asked] = (_linear(trial, rows, asked) + _boosted(trial, rows, asked, seed)) / 2
+    present = trial.rows > 0
+    modelled = np.where(present, np.maximum(modelled, SMALLEST), 0.0)
+    modelled /= modelled.sum(axis=1, keepdims=True)
+    own = np.arange(len(trial)), trial.arm
+    gained = np.log(modelled[own]) - np.log(plain[trial.arm])
+    if gained.mean() > NOISE * gained.std() / np.sqrt(len(gained)):
+        return modelled, "observational"
+    return np.tile(trial.rows / len(trial), (len(trial), 1)), "random"
+
+
+def _linear(trial: Trial, rows: Integers, asked: Integers) -> Floats:
+    standard = Standard.of(trial.features[rows])
+    model = LogisticRegression(C=1 / PENALTY, max_iter=200).fit(standard(trial.features[rows]), trial.arm[rows])
+    return _spread(model.predict_proba(standard(trial.features[asked])), model.classes_, 1 + len(trial.interventions))
+
+
+def _boosted(trial: Trial, rows: Integers, asked: Integers, seed: int) -> Floats:
+    found, codes = np.unique(trial.arm[rows], return_inverse=True)
+    parameters = {
+        "objective": "multiclass",
+        "num_class": len(found),
+        "num_leaves": LEAVES,
+        "learning_rate": 0.05,
+        "lambda_l2": 10.0,
+        "feature_fraction": 0.5,
+        "min_child_samples": max(20, len(rows) // 200),
+        "max_bin": 63,
+        "deterministic": True,
+        "force_col_wise": True,
+        "seed": seed,
+        "num_threads": 1,
+        "verbose": -1,
+    }
+    model = lgb.train(parameters, lgb.Dataset(trial.features[rows], codes), TREES)
+    return _spread(np.asarray(model.predict(trial.features[asked], num_threads=1)), found, 1 + len(trial.interventions))
+
+
+def _spread(probability: Floats, found: Integers, arms: int) -> Floats:
+    """Columns of the arms that were found, at their places among all arms."""
+    spread = np.zeros((len(probability), arms))
+    spread[:, found] = probability
+    return spread

@@ -1,0 +1,113 @@
+"""One small LightGBM model that repeats what a costly ensemble says: an output for each intervention, all in one call."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import lightgbm as lgb
+import numpy as np
+
+from models.arm_outcomes import THREADS, booster_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.arrays import Flags, Floats
+
+TREES, LEAVES, DEPTH = 100, 12, 4
+ONE_THREAD_ROWS = 1000
+END = "end of trees"
+
+
+@dataclass(frozen=True)
+class Student:
+    """The text of a LightGBM model with `outputs` outputs."""
+
+    outputs: int
+    model_text: str
+
+    @cached_property
+    def booster(self) -> lgb.Booster:
+        return lgb.Booster(model_str=self.model_text)
+
+    def __call__(self, features: Floats) -> Floats:
+        """(n, outputs)."""
+        threads = 1 if len(features) < ONE_THREAD_ROWS else 0
+        return np.asarray(self.booster.predict(features, raw_score=True, num_threads=threads)).reshape(len(features), self.outputs)
+
+    def contributions(self, features: Floats) -> Floats:
+        """Exact TreeSHAP (Lundberg et al. 2020), shape (n, outputs, d + 1), the base last; they add up to the output."""
+        told = np.asarray(self.booster.predict(features, pred_contrib=True, num_threads=1 if len(features) < ONE_THREAD_ROWS else 0))
+        return told.reshape(len(features), self.outputs, features.shape[1] + 1)
+
+
+def distil(features: Floats, targets: Floats, known: Flags, seed: int) -> Student:
+    """Of shape (n, k), `targets` and `known`: what to repeat, and in which rows."""
+
+    def fit(arm: int) -> str:
+        rows = np.flatnonzero(known[:, arm])
+        parameters = booster_parameters(
+            "regression",
+            seed,
+            num_leaves=LEAVES,
+            max_depth=DEPTH,
+            learning_rate=0.15,
+            lambda_l2=0.0,
+            feature_fraction=0.8,
+            min_child_samples=max(10, len(rows) // 200),
+        )
+        data = lgb.Dataset(features[rows], targets[rows, arm])
+        return lgb.train(parameters, data, TREES).model_to_string()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        texts = list(pool.map(fit, range(targets.shape[1])))
+    return Student(len(texts), merged(texts))
+
+
+def merged(texts: Sequence[str]) -> str:
+    """Models of one output each as one model with an output for each: tree i belongs to output i modulo their number.
+
+    LightGBM's model text is a head, the trees, and a tail that is not needed to predict. A call costs 50 us whatever it asks for, so one
+    call for all is the cheapest. Shorter models are filled up with trees of one leaf that say 0.
+    """
+    heads, trees = zip(*(_parts(text) for text in texts), strict=True)
+    most = max(map(len, trees))
+    bodies = [each[number] if number < len(each) else _SILENT for number in range(most) for each in trees]
+    blocks = [f"Tree={number}\n{body}\n\n\n" for number, body in enumerate(bodies)]
+    head = [_for_many(line, len(texts)) for line in heads[0].split("\n") if not line.startswith("tree_sizes=")]
+    sizes = "tree_sizes=" + " ".join(str(len(block)) for block in blocks)
+    return "\n".join(head).rstrip() + f"\n{sizes}\n\n" + "".join(blocks) + f"{END}\n"
+
+
+_SILENT = """num_leaves=1
+num_cat=0
+split_feature=
+split_gain=
+threshold=
+decision_type=
+left_child=
+right_child=
+leaf_value=0
+leaf_weight=
+leaf_count=
+internal_value=
+internal_weight=
+internal_count=
+is_linear=0
+shrinkage=1"""
+
+
+def _parts(text: str) -> tuple[str, list[str]]:
+    """Head, and the body of each tree without its number."""
+    head, *trees = text.partition(f"\n{END}")[0].split("\nTree=")
+    return head, [tree.split("\n", 1)[1].rstrip() for tree in trees]
+
+
+def _for_many(line: str, outputs: int) -> str:
+    key = line.split("=", 1)[0]
+    if key in {"num_class", "num_tree_per_iteration"}:
+        return f"{key}={outputs}"
+    return f"objective=multiclassova num_class:{outputs} sigmoid:1" if key == "objective" and outputs > 1 else line
