@@ -39,6 +39,8 @@ ABSENT = "RESOURCE_DOES_NOT_EXIST"
 SQLITE_HEADER = b"SQLite format 3\0"
 SEAL = "engine_sha256"
 """Tag of a version: what is in its folder of files, kept apart from them."""
+GATE_TAG, GATE_FILE = "gate", "gate.json"
+"""Tag of a version and file of its run: how it went when it was last to be promoted, in a word and with all that was shown."""
 PYFUNC_CODE = Path(__file__).with_name("pyfunc_engine.py")
 REQUIREMENTS = ("lightgbm", "mlflow", "numpy", "pandas", "polars", "scikit-learn")
 
@@ -127,6 +129,22 @@ class Registry:
         self.load(chosen, cache)
         self.client.set_registered_model_alias(MODEL_NAME, CHAMPION, chosen)
         return chosen
+
+    @_quietly()
+    def record_gate(self, version: str, outcome: str, told: Mapping[str, Any]) -> None:
+        found = self._version(version)
+        self.client.set_model_version_tag(MODEL_NAME, version, GATE_TAG, outcome)
+        self.client.log_text(str(found.run_id), json.dumps(told, ensure_ascii=False, indent=1), GATE_FILE)
+
+    @_quietly()
+    def gate(self, version: str) -> dict[str, Any] | None:
+        """What `record_gate` was told last; None for a version that nobody tried to promote."""
+        found = self._version(version)
+        if GATE_TAG not in found.tags:
+            return None
+        mlflow.set_tracking_uri(self.uri)
+        told: dict[str, Any] = json.loads(mlflow.artifacts.load_text(f"runs:/{found.run_id}/{GATE_FILE}"))
+        return told
 
     @_quietly()
     def version_of(self, alias: str) -> str:

@@ -119,6 +119,16 @@ def test_a_version_that_was_never_registered_is_refused_and_the_champion_stays(s
     assert shelf.champion().version == "1"
 
 
+def test_what_a_version_showed_when_it_was_promoted_stays_with_it(shelf):
+    told = {"outcome": "forced", "because": "a campaign starts today, 今天", "missing": ["no proof"]}
+    assert shelf.registry.gate("1") is None
+    shelf.registry.record_gate("1", "refused", {"outcome": "refused"})
+    shelf.registry.record_gate("1", "forced: a campaign starts today", told)
+    assert shelf.registry.gate("1") == told
+    assert shelf.registry.client.get_model_version(MODEL_NAME, "1").tags["gate"] == "forced: a campaign starts today"
+    assert shelf.registry.gate("2") is None
+
+
 def test_what_comes_out_of_the_registry_scores_as_what_went_in(shelf, trained_world):
     engine = trained_world.trained.engine
     shelf.promote("1")
