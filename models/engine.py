@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from models.evaluation import Grade
     from models.events import EventArrays
     from models.features import FeatureSpec
+    from models.learned_uplift import LearnedUplift
     from models.uplift_beliefs import UpliftModel
     from models.value import ValueModel
 
@@ -90,7 +91,7 @@ class Engine:
     """Scores, explains and carries what deciding needs.
 
     `baselines` are the plain rules of the main horizon, to be measured beside it; `version` is the registry's, or "unregistered";
-    `attributes` are those of members that the models read beside their behaviour.
+    `attributes` are those of members that the models read beside their behaviour; `learned_uplift` is None where no touch was learned from.
     """
 
     community: Community
@@ -102,10 +103,13 @@ class Engine:
     baselines: Mapping[str, HorizonModel]
     version: str = "unregistered"
     attributes: AttributeEncoding = NO_ATTRIBUTES
+    learned_uplift: LearnedUplift | None = None
 
     @cached_property
     def uplift(self) -> UpliftModel:
-        """The catalogue's beliefs at the usual risk."""
+        """Learned from touches where there were enough, else the catalogue's beliefs at the usual risk."""
+        if self.learned_uplift is not None:
+            return self.learned_uplift
         return PriorUplift.of(self.community.interventions, self.reference.typical_probability)
 
     @property
@@ -137,6 +141,11 @@ class Engine:
         """Rows follow the snapshots; the numbers of a row whose status is not `scored` are computed and mean nothing."""
         features = self.features(events, snapshots, threads=threads)
         return Scores(features, self.churn.probability(features), self.value(features), self.status(events, snapshots))
+
+    def main_probability(self, scores: Scores) -> Floats:
+        """Of the horizon that decisions are made on, shape (n,)."""
+        probability: Floats = scores.probability[:, self.churn.horizons_days.index(self.churn.main)]
+        return probability
 
     def status(self, events: EventArrays, snapshots: Snapshots) -> Names:
         """A ChurnStatus for each row.

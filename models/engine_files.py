@@ -17,6 +17,7 @@ from models.engine import Engine, Provenance, Reference
 from models.errors import ModelRefused
 from models.events import EventArrays
 from models.features import FeatureSpec, SignalUse, feature_spec
+from models.learned_uplift import LearnedUplift
 from models.snapshots import Snapshots
 from models.value import value_from_dict
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-FORMAT = 3
+FORMAT = 4
 ENGINE_FILE, REFERENCE_FILE, GOLDEN_FILE = "engine.json", "reference.npz", "golden.npz"
 GOLDEN_MEMBERS = 5
 FEATURE_TOLERANCE = 1e-5
@@ -42,6 +43,7 @@ class Golden:
     features: np.ndarray
     probability: np.ndarray
     value: np.ndarray
+    uplift: np.ndarray
 
     @classmethod
     def of(cls, engine: Engine, events: EventArrays, snapshots: Snapshots, rng: np.random.Generator) -> Golden:
@@ -51,7 +53,8 @@ class Golden:
         alone = events.of_members(chosen.member)
         moved = Snapshots(np.arange(len(rows)), chosen.as_of_us, chosen.joined_us)
         scores = engine.score(alone, moved)
-        return cls(alone, moved, scores.features, scores.probability, scores.value)
+        uplift = engine.uplift.effect(scores.features, engine.main_probability(scores))
+        return cls(alone, moved, scores.features, scores.probability, scores.value, uplift)
 
     def verify(self, engine: Engine) -> None:
         """Raises ModelRefused where the engine no longer gives the stored features or scores."""
@@ -61,9 +64,9 @@ class Golden:
             name = engine.names[int(np.flatnonzero(wrong.any(axis=0))[0])]
             message = f'golden members: feature "{name}" is not what it was when the model was trained; train again with this release'
             raise ModelRefused(message)
-        if not np.allclose(scores.probability, self.probability, atol=SCORE_TOLERANCE) or not np.allclose(
-            scores.value, self.value, rtol=1e-5
-        ):
+        uplift = engine.uplift.effect(scores.features, engine.main_probability(scores))
+        same = np.allclose(scores.probability, self.probability, atol=SCORE_TOLERANCE) and np.allclose(scores.value, self.value, rtol=1e-5)
+        if not same or not np.allclose(uplift, self.uplift, atol=SCORE_TOLERANCE):
             message = "golden members: the same features now give other scores; the model's files or a library have changed; train again"
             raise ModelRefused(message)
 
@@ -80,6 +83,7 @@ def save_engine(engine: Engine, golden: Golden, folder: Path) -> None:
         "churn": _boosters_to_files(engine.churn.to_dict(), folder, "churn"),
         "baselines": {name: model.to_dict() for name, model in engine.baselines.items()},
         "value": _boosters_to_files(engine.value.to_dict(), folder, "value"),
+        "uplift": None if engine.learned_uplift is None else _boosters_to_files(engine.learned_uplift.to_dict(), folder, "uplift"),
         "reference": {"typical_probability": engine.reference.typical_probability, "band_edges": engine.reference.band_edges},
         "provenance": {
             **asdict(engine.provenance),
@@ -124,7 +128,7 @@ def _write_golden(golden: Golden, folder: Path) -> None:
     if golden.events.attributes is not None:
         arrays["attributes"] = np.array(attributes_to_json(golden.events.attributes))
         arrays["attribute_names"] = np.array(golden.events.attributes.columns)
-    arrays |= {name: getattr(golden, name) for name in ("features", "probability", "value")}
+    arrays |= {name: getattr(golden, name) for name in ("features", "probability", "value", "uplift")}
     np.savez_compressed(folder / GOLDEN_FILE, **arrays, allow_pickle=False)
 
 
@@ -155,7 +159,7 @@ def read_golden(folder: Path) -> Golden:
             attributes = attributes_from_json(stored["attributes"].tolist(), stored["attribute_names"].tolist())
             events = replace(events, attributes=attributes)
         snapshots = Snapshots(*(stored[f"snapshots_{name}"] for name in SNAPSHOT_FIELDS))
-        return Golden(events, snapshots, stored["features"], stored["probability"], stored["value"])
+        return Golden(events, snapshots, stored["features"], stored["probability"], stored["value"], stored["uplift"])
 
 
 def _engine_of(content: Mapping[str, Any], folder: Path, version: str) -> Engine:
@@ -167,6 +171,7 @@ def _engine_of(content: Mapping[str, Any], folder: Path, version: str) -> Engine
         spec=_spec_of(content["spec"]),
         churn=ChurnModel.from_dict(_boosters_from_files(content["churn"], folder)),
         value=value_from_dict(_boosters_from_files(content["value"], folder)),
+        learned_uplift=None if content["uplift"] is None else LearnedUplift.from_dict(_boosters_from_files(content["uplift"], folder)),
         reference=Reference(reference["typical_probability"], probabilities, tuple(reference["band_edges"]), values, centre),
         provenance=Provenance(
             datetime.fromisoformat(provenance["trained_at"]),

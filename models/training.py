@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -21,12 +21,15 @@ from models.engine import Engine, Provenance, Reference
 from models.engine_files import Golden
 from models.errors import InputError, NotEnoughData
 from models.features import feature_spec
+from models.learned_uplift import learn_uplift
 from models.preparation import fit_preparation
 from models.snapshots import Activity, cuts_back_from, label_churn, last_usable_cut, pool, population
 from models.value import TierValue, spent_after
 from models.value_fit import SpendingColumns, fit_value, money_signals
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from models.arrays import Flags, Floats
     from models.churn import Outcome
     from models.community import Community
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from models.evaluation import ChurnMetrics
     from models.events import EventArrays
     from models.features import FeatureSpec
+    from models.learned_uplift import UpliftFromLog
     from models.preparation import Preparation
     from models.snapshots import Snapshots
     from models.value import ValueModel
@@ -93,6 +97,7 @@ class Trained:
     preparation: Preparation
     test_features: Floats
     warnings: tuple[str, ...]
+    uplift: UpliftFromLog | None = None
 
     @property
     def members(self) -> int:
@@ -130,13 +135,16 @@ def train(
     test_as_of: datetime,
     trained_at: datetime,
     rng: np.random.Generator,
+    touches: pl.DataFrame | None = None,
     progress: Progress = lambda _: None,
 ) -> Trained:
     """Learns from cuts whose labels end by `test_as_of`, and is tested on the members of `test_as_of`.
 
+    Effects are learned from `touches`, those of the EventLog, where the outcome of the assignment lies before that date too.
+
     Raises InputError where the log does not hold the test's outcome, NotEnoughData where there is too little to learn or to test.
     """
-    sampling, preparing, fitting, testing, valuing, golden_rng = rng.spawn(6)
+    sampling, preparing, fitting, testing, valuing, golden_rng, uplifting = rng.spawn(7)
     progress("features of the snapshots")
     data = _gather(events, community, int(test_as_of.timestamp()) * 1_000_000, sampling)
     progress("choice of features")
@@ -147,6 +155,12 @@ def train(
     progress("value of members")
     value, tested_value, value_warnings = _value(data, preparation, valuing)
     engine = _engine(data, horizons, tested, value, trained_at)
+    uplift = None
+    if touches is not None and community.touches is not None:
+        progress("effects of the interventions")
+        with threadpool_limits(1, user_api="blas"):
+            uplift = learn_uplift(engine, events, touches, preparation.kept, until_us=data.test_as_of_us, rng=uplifting)
+        engine = replace(engine, learned_uplift=uplift.uplift)
     golden = Golden.of(engine, events, data.test, golden_rng)
     return Trained(
         engine=engine,
@@ -159,7 +173,8 @@ def train(
         horizons=horizons,
         preparation=preparation,
         test_features=data.test_features,
-        warnings=(*warnings, *value_warnings),
+        warnings=(*warnings, *value_warnings, *(uplift.warnings if uplift else ())),
+        uplift=uplift,
     )
 
 

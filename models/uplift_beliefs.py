@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from scipy.special import logit, ndtri
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from models.actions import Intervention
     from models.arrays import Floats
@@ -96,6 +96,13 @@ class PriorUplift:
 
     def source(self, intervention_id: str) -> UpliftSource:  # noqa: ARG002 - a learned model answers for each intervention
         return "prior"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"interventions": self.interventions, "shift": self.shift.tolist(), "shift_error": self.shift_error.tolist()}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        return cls(tuple(stored["interventions"]), np.array(stored["shift"]), np.array(stored["shift_error"]))
 
 
 def _shifted(probability: Floats, shift: Floats) -> Floats:

@@ -75,7 +75,7 @@ def train_challenger(workspace: Workspace, *, test_as_of: str | None, seed: int,
     community = loaded.community
     at = default_test_as_of(loaded.arrays, community) if test_as_of is None else moment(test_as_of, community)
     rng = np.random.default_rng(seed)
-    trained = train(loaded.arrays, community, test_as_of=at, trained_at=now, rng=rng, progress=progress)
+    trained = train(loaded.arrays, community, test_as_of=at, trained_at=now, rng=rng, touches=loaded.log.touches, progress=progress)
     progress("registration")
     registered = models.register(trained.engine, trained.golden, run_record(trained, loaded, workspace, seed))
     progress("done")

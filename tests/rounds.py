@@ -247,7 +247,7 @@ def event_log(observed: Observed, declared: Community) -> EventLog:
 def learn(log: EventLog, declared: Community, seed: int) -> Engine:
     events = event_arrays(log, declared)
     as_of = default_test_as_of(events, declared)
-    return train(events, declared, test_as_of=as_of, trained_at=log.last, rng=np.random.default_rng(seed)).engine
+    return train(events, declared, test_as_of=as_of, trained_at=log.last, rng=np.random.default_rng(seed), touches=log.touches).engine
 
 
 def look_at(live: LiveCommunity, engine: Engine, declared: Community, setting: Setting, number: int) -> Look:
