@@ -18,6 +18,7 @@ def check_agreement(community: Community) -> None:
     _check_lifecycle_signals(community)
     _check_catalogue(community)
     _check_caps(community)
+    _check_capacity(community)
 
 
 def _check_repeats(community: Community) -> None:
@@ -61,6 +62,12 @@ def _check_catalogue(community: Community) -> None:
 def _check_caps(community: Community) -> None:
     for cap in community.contact_policy.caps:
         _refuse_unknown(f"contact_policy.caps.{cap.name}.channel", "channel", [cap.channel], ["any", *community.channels])
+
+
+def _check_capacity(community: Community) -> None:
+    ids = [intervention.id for intervention in community.interventions]
+    _refuse_unknown("capacity.interventions", "intervention", community.capacity.interventions, ids)
+    _refuse_unknown("capacity.channels", "channel", community.capacity.channels, community.channels)
 
 
 def _refuse_repeats(what: str, names: list[str]) -> None:

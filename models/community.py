@@ -11,6 +11,7 @@ from models.actions import ContactPolicy, Intervention, Policy
 from models.agreement import check_agreement
 from models.declared import Declared, Label, Language, Name, PositiveDays, RisingDays, TimeZone
 from models.sources import LogSource, MembersSource, TouchesSource
+from models.supply import Capacity
 
 DAY_US = 86_400_000_000
 
@@ -127,6 +128,7 @@ class Community(Declared):
     interventions: Annotated[tuple[Intervention, ...], Field(min_length=1)]
     contact_policy: ContactPolicy = ContactPolicy()
     policy: Policy = Policy()
+    capacity: Capacity = Capacity()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

@@ -1,5 +1,6 @@
 """A declaration is read as it is meant, and a fault in it is one sentence with its key, the value, what is allowed and the line."""
 
+import re
 from datetime import time
 
 import pytest
@@ -151,3 +152,16 @@ def test_anchors_may_be_used(load):
         "label: {en: base, zh: 基础}", "label: *text"
     )
     assert load(text).community.lifecycle.tiers[0].label.en == shared["signals"][0]["label"]["en"]
+
+
+@pytest.mark.parametrize(
+    ("capacity", "sentence"),
+    [
+        ("interventions: {cal: 3}", "capacity.interventions: unknown intervention 'cal'"),
+        ("channels: {fax: 3}", "capacity.channels: unknown channel 'fax'"),
+        ("channels: {email: -1}", "greater than or equal to 0"),
+    ],
+)
+def test_a_capacity_is_of_something_that_is_declared(load, capacity, sentence):
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        load(f"{TEXT}\ncapacity: {{{capacity}}}\n")
