@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 THREADS = 2
 FEW_ROWS, MANY_ROWS = 2_000, 30_000
 LINEAR_PENALTY = 20.0
+MAX_BIN, BINNED_ROWS = 63, 50_000
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,13 @@ class ArmOutcomes:
 def arm_outcomes(trial: Trial, fold: Integers, seed: int) -> ArmOutcomes:
     """A penalised linear model, and LightGBM on what it leaves, both with the arm among the features."""
     held = range(int(fold.max()) + 1)
-    margin = np.empty((len(trial), 1 + len(trial.interventions)))
+    arms = 1 + len(trial.interventions)
+    margin = np.empty((len(trial), arms))
+    binned = binned_once(np.column_stack([trial.features, _dummies(trial.arm, arms)]))
 
     def fill(left_out: int) -> None:
         asked = np.flatnonzero(fold == left_out)
-        margin[asked] = _margins(trial, np.flatnonzero(fold != left_out), asked, seed)
+        margin[asked] = _margins(trial, binned, np.flatnonzero(fold != left_out), asked, seed)
 
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(fill, held))
@@ -73,7 +76,7 @@ def _sensitivity(trial: Trial, untreated: Floats) -> Floats:
     return np.maximum(untreated, 0.0) if (trial.outcome >= 0).all() else np.ones(len(untreated))
 
 
-def _margins(trial: Trial, rows: Integers, asked: Integers, seed: int) -> Floats:
+def _margins(trial: Trial, binned: lgb.Dataset, rows: Integers, asked: Integers, seed: int) -> Floats:
     """(n_asked, 1 + k)."""
     arms = range(1 + len(trial.interventions))
     standard = Standard.of(trial.features[rows])
@@ -83,7 +86,7 @@ def _margins(trial: Trial, rows: Integers, asked: Integers, seed: int) -> Floats
     if len(rows) < FEW_ROWS:
         return margins
     offset = linear(np.column_stack([seen, _dummies(trial.arm[rows], len(arms))]))
-    booster = _fit_booster(trial, rows, offset, seed)
+    booster = _fit_booster(trial, binned, rows, offset, seed)
     added = [np.asarray(booster.predict(_with_arm(trial.features[asked], arm, len(arms)), raw_score=True, num_threads=1)) for arm in arms]
     summed: Floats = margins + np.column_stack(added)
     return summed
@@ -101,7 +104,7 @@ def _fit_linear(features: Floats, outcome: Floats, *, binary: bool) -> Callable[
     return lambda asked: np.asarray(logistic.decision_function(asked))
 
 
-def _fit_booster(trial: Trial, rows: Integers, offset: Floats, seed: int) -> lgb.Booster:
+def _fit_booster(trial: Trial, binned: lgb.Dataset, rows: Integers, offset: Floats, seed: int) -> lgb.Booster:
     many = len(rows) >= MANY_ROWS
     parameters = booster_parameters(
         scale_of(trial).objective,
@@ -111,8 +114,22 @@ def _fit_booster(trial: Trial, rows: Integers, offset: Floats, seed: int) -> lgb
         learning_rate=0.05,
         min_child_samples=max(20, len(rows) // 500),
     )
-    features = np.column_stack([trial.features[rows], _dummies(trial.arm[rows], 1 + len(trial.interventions))])
-    return lgb.train(parameters, lgb.Dataset(features, trial.outcome[rows], init_score=offset), 150 if many else 60)
+    data = part_of(binned, rows, trial.outcome[rows])
+    data.set_init_score(offset)
+    return lgb.train(parameters, data, 150 if many else 60)
+
+
+def binned_once(features: Floats) -> lgb.Dataset:
+    """All rows, sorted into bins; models of some of them take their part of it."""
+    parameters = {"max_bin": MAX_BIN, "bin_construct_sample_cnt": BINNED_ROWS, "feature_pre_filter": False, "verbose": -1, "num_threads": 1}
+    return lgb.Dataset(features, np.zeros(len(features)), params=parameters, free_raw_data=True).construct()
+
+
+def part_of(binned: lgb.Dataset, rows: Integers, target: Floats) -> lgb.Dataset:
+    """`rows` rising."""
+    part = binned.subset(rows.tolist()).construct()
+    part.set_label(target)
+    return part
 
 
 def booster_parameters(objective: str, seed: int, **settings: Any) -> dict[str, Any]:  # noqa: ANN401 - LightGBM's own parameters
@@ -123,8 +140,6 @@ def booster_parameters(objective: str, seed: int, **settings: Any) -> dict[str, 
         "bagging_fraction": 0.7,
         "bagging_freq": 1,
         "feature_fraction": 0.5,
-        "max_bin": 63,
-        "bin_construct_sample_cnt": 50_000,
         "deterministic": True,
         "force_col_wise": True,
         "seed": seed,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import lightgbm as lgb
 import numpy as np
 
-from models.arm_outcomes import THREADS, booster_parameters
+from models.arm_outcomes import THREADS, binned_once, booster_parameters, part_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,9 +59,9 @@ def distil(features: Floats, targets: Floats, known: Flags, seed: int) -> Studen
             feature_fraction=0.8,
             min_child_samples=max(10, len(rows) // 200),
         )
-        data = lgb.Dataset(features[rows], targets[rows, arm])
-        return lgb.train(parameters, data, TREES).model_to_string()
+        return lgb.train(parameters, part_of(binned, rows, targets[rows, arm]), TREES).model_to_string()
 
+    binned = binned_once(features)
     with ThreadPoolExecutor(THREADS) as pool:
         texts = list(pool.map(fit, range(targets.shape[1])))
     return Student(len(texts), merged(texts))

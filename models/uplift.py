@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from models.propensity import Propensities
     from models.trial import Given, Prior, Trial
 
-MANY_ROWS = 60_000
+MANY_ROWS = 40_000
 FEWEST_ROWS = 50
 MOST_STRETCH = 1.6
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import lightgbm as lgb
 import numpy as np
 
-from models.arm_outcomes import FEW_ROWS, THREADS, ArmOutcomes, booster_parameters, scale_of
+from models.arm_outcomes import FEW_ROWS, THREADS, ArmOutcomes, binned_once, booster_parameters, part_of, scale_of
 from models.standardising import Standard
 
 if TYPE_CHECKING:
@@ -65,15 +65,18 @@ def candidate_effects(trial: Trial, outcomes: ArmOutcomes, scores: Scores, avera
     def fill(part: tuple[int, int]) -> None:
         left_out, arm = part
         rows, asked = fitter.split(fold, left_out, arm)
-        if len(rows) >= ARM_ROWS:
-            effects[asked, arm, 4] = fitter.linear(rows, asked, arm)
         if len(rows) >= FEW_ROWS:
             effects[asked, arm, 3] = fitter.boosted(rows, asked, arm)
         own = np.flatnonzero((fold != left_out) & (trial.arm == arm + 1))
         if len(own) >= ARM_ROWS:
             effects[asked, arm, 2] = fitter.own_arm(own, asked, arm)
 
+    def fill_linear(arm: int) -> None:
+        if np.count_nonzero(scores.comparable[:, arm]) >= ARM_ROWS:
+            effects[:, arm, 4] = fitter.linear(fold, arm)
+
     with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(fill_linear, range(k)))
         list(pool.map(fill, [(left_out, arm) for left_out in range(int(fold.max()) + 1) for arm in range(k)]))
     return effects
 
@@ -106,6 +109,7 @@ class _Fitter:
     outcomes: ArmOutcomes
     scores: Scores
     features: Floats
+    binned: lgb.Dataset
     columns: Floats
     seed: int
 
@@ -117,7 +121,8 @@ class _Fitter:
         two = np.column_stack([_scaled(prognosis), _scaled(sensitivity)])
         relative = sensitivity / max(float(sensitivity.mean()), 1e-12)
         columns = np.column_stack([standard, two, standard * relative[:, None]])
-        return cls(trial, outcomes, scores, np.column_stack([trial.features, prognosis, sensitivity]), columns, seed)
+        features = np.column_stack([trial.features, prognosis, sensitivity])
+        return cls(trial, outcomes, scores, features, binned_once(features), columns, seed)
 
     def split(self, fold: Integers, left_out: int, arm: int) -> tuple[Integers, Integers]:
         """Comparable rows to learn from, and all rows to ask about."""
@@ -134,7 +139,9 @@ class _Fitter:
             lambda_l2=20.0,
             min_child_samples=max(20, len(rows) // 60),
         )
-        booster = lgb.train(parameters, lgb.Dataset(self.features[rows], self.trial.outcome[rows], init_score=margin[rows]), 50)
+        data = part_of(self.binned, rows, self.trial.outcome[rows])
+        data.set_init_score(margin[rows])
+        booster = lgb.train(parameters, data, 50)
         refined = margin[asked] + np.asarray(booster.predict(self.features[asked], raw_score=True, num_threads=1))
         effect: Floats = scale_of(self.trial).mean(refined) - self.outcomes.mean[asked, 0]
         return effect
@@ -143,26 +150,61 @@ class _Fitter:
         parameters = booster_parameters(
             "regression", self.seed, num_leaves=6, max_depth=3, learning_rate=0.04, min_child_samples=max(50, len(rows) // 60)
         )
-        weight = self._weight(rows, arm)
-        booster = lgb.train(parameters, lgb.Dataset(self.features[rows], self.scores.score[rows, arm], weight=weight), 80)
+        data = part_of(self.binned, rows, self.scores.score[rows, arm])
+        weight = self.scores.weight[rows, arm]
+        data.set_weight(weight / weight.mean())
+        booster = lgb.train(parameters, data, 80)
         return np.asarray(booster.predict(self.features[asked], num_threads=1))
 
-    def linear(self, rows: Integers, asked: Integers, arm: int) -> Floats:
-        """Ridge whose penalty is noise variance over believed variance of a coefficient: USUAL_SPREAD shared by all columns."""
-        weight, score, columns = self._weight(rows, arm), self.scores.score[rows, arm], self.columns[rows]
-        middle, centre = np.average(score, weights=weight), np.average(columns, axis=0, weights=weight)
-        noise = np.average((score - middle) ** 2, weights=weight)
-        believed = usual_spread(self.trial) ** 2 / columns.shape[1]
-        centred = columns - centre
-        gram = (centred * weight[:, None]).T @ centred
-        solved = np.linalg.solve(gram + noise / believed * np.eye(len(gram)), (centred * weight[:, None]).T @ (score - middle))
-        predicted: Floats = middle + (self.columns[asked] - centre) @ solved
+    def linear(self, fold: Integers, arm: int) -> Floats:
+        """Ridge whose penalty is noise variance over believed variance of a coefficient, the usual spread shared by all columns; (n,).
+
+        The sums of each fold are taken once, and those of the others are the total less its own.
+        """
+        sums = [self._sums(np.flatnonzero((fold == held) & self.scores.comparable[:, arm]), arm) for held in range(int(fold.max()) + 1)]
+        total = _Sums(*(np.sum(parts, axis=0) for parts in zip(*sums, strict=True)))
+        believed = usual_spread(self.trial) ** 2 / self.columns.shape[1]
+        predicted = np.empty(len(fold))
+        for held, own in enumerate(sums):
+            rest = _Sums(*(whole - part for whole, part in zip(total, own, strict=True)))
+            asked = fold == held
+            predicted[asked] = rest.solved(believed, self.columns[asked])
         return predicted
 
-    def _weight(self, rows: Integers, arm: int) -> Floats:
-        weight = self.scores.weight[rows, arm]
-        scaled: Floats = weight / weight.mean()
-        return scaled
+    def _sums(self, rows: Integers, arm: int) -> _Sums:
+        columns, score, weight = self.columns[rows], self.scores.score[rows, arm], self.scores.weight[rows, arm]
+        weighted = columns * weight[:, None]
+        return _Sums(
+            np.array(float(len(rows))),
+            weight.sum(),
+            weighted.sum(axis=0),
+            np.array(weight @ score),
+            columns.T @ weighted,
+            weighted.T @ score,
+            np.array(weight @ score**2),
+        )
+
+
+class _Sums(NamedTuple):
+    """Over rows of columns c (p), score s and weight w: their number, sums of w, w c, w s, w c c', w c s and w s^2."""
+
+    rows: Floats
+    weight: Floats
+    column: Floats
+    score: Floats
+    gram: Floats
+    cross: Floats
+    square: Floats
+
+    def solved(self, believed: float, asked: Floats) -> Floats:
+        """Predictions of the ridge; weights are scaled to a mean of 1."""
+        scale, centre, middle = self.rows / self.weight, self.column / self.weight, self.score / self.weight
+        gram = scale * (self.gram - self.weight * np.outer(centre, centre))
+        cross = scale * (self.cross - self.weight * centre * middle)
+        noise = self.square / self.weight - middle**2
+        coefficient = np.linalg.solve(gram + noise / believed * np.eye(len(gram)), cross)
+        predicted: Floats = middle + (asked - centre) @ coefficient
+        return predicted
 
 
 def _scaled(values: Floats) -> Floats:

@@ -152,12 +152,13 @@ def _verdict(average: float, reach: float, more: int | None, n: int) -> Verdict:
 
 
 def _more_members(n: int, average: float, error: float, prior: Prior | None, variance: float) -> int | None:
-    """By n ((z_level + z_power) error / effect)^2 - n, for the larger of the effect seen and the one believed."""
-    looked_for = max(abs(average), abs(prior.uplift) if prior is not None else 0.0)
+    """By n ((z_level + z_power) error / effect)^2 - n: for the effect believed or, where that would have been seen by now, the one seen."""
     per_member = error**2 * n if np.isfinite(error) else 4 * variance
-    if abs(average) > float(ndtri((1 + LEVEL) / 2)) * error:
+    reach = float(ndtri((1 + LEVEL) / 2))
+    if abs(average) > reach * error:
         return 0
-    if looked_for == 0:
-        return None
-    needed = per_member * (float(ndtri((1 + LEVEL) / 2) + ndtri(POWER)) / looked_for) ** 2
-    return max(0, int(np.ceil(needed - n)))
+    for looked_for in (0.0 if prior is None else prior.uplift, average):
+        needed = per_member * ((reach + float(ndtri(POWER))) / looked_for) ** 2 if looked_for else 0.0
+        if needed > n:
+            return int(np.ceil(needed - n))
+    return None
