@@ -10,9 +10,10 @@ import numpy as np
 from models.dual import minimise_dual
 from models.errors import InputError
 from models.exact_core import refine
-from models.offers import NOBODY, Offers, ShadowPrices
+from models.offers import NOBODY, Offers
 from models.rationing import with_slack
 from models.rounding import rounded
+from models.shadow_prices import ShadowPrices
 
 if TYPE_CHECKING:
     import numpy.typing as npt

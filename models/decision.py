@@ -20,6 +20,7 @@ NoActionReason = Literal[
     "opted_out",
     "global_control",
     "nothing_allowed",
+    "outbid",
     "do_nothing_is_best",
     "explored_nothing",
 ]
@@ -74,7 +75,8 @@ class Candidate:
     """One intervention on one channel, or `none`: its factors, and where it fell out if it did.
 
     priority = context_weight x lever_weight x (uplift x value) - cost; probability is that of being chosen, 0 where removed.
-    It may be sent from `send_not_before`, after the quiet hours, until `valid_until`; `none` has neither.
+    Candidates are ranked by priority - shadow_price, what the plan in force charges for cost and place. It may be sent from
+    `send_not_before`, after the quiet hours, until `valid_until`; `none` has neither.
     """
 
     intervention_id: str
@@ -87,6 +89,7 @@ class Candidate:
     context_weight: float
     cost: float
     priority: float
+    shadow_price: float = 0.0
     probability: float = 0.0
     removed_at: RemovalStage | None = None
     rule: str | None = None

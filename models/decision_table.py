@@ -38,7 +38,8 @@ def decide_table(
 
     Text columns that hold several names separate them by commas, so that the table can be written as CSV: `tags`, and `ranked`, all
     allowed interventions by priority. The columns uplift ... propensity without a name tell of what was chosen. For each
-    intervention follow `uplift_<id>`, `priority_<id>`, `propensity_<id>`, and `removed_<id>`, "stage:rule" or null.
+    intervention follow `uplift_<id>`, `priority_<id>`, `shadow_price_<id>` (what a plan charges), `propensity_<id>`, and `removed_<id>`,
+    "stage:rule" or null.
     """
     weighed = weigh(engine, events, snapshots, member_ids, decision_ids, contacts, as_of=as_of, context=context)
     ids = {"decision_id": decision_ids, "member_id": member_ids, "as_of": as_of.astimezone(UTC)}
@@ -76,17 +77,16 @@ def _member(engine: Engine, weighed: Weighed) -> dict[str, object]:
 
 def _choice(community: Community, weighed: Weighed, as_of: datetime) -> dict[str, object]:
     arms = (NO_ACTION, *(intervention.id for intervention in community.interventions))
-    costs = np.array([0.0, *(intervention.cost for intervention in community.interventions)])
     uplift = _of_chosen(weighed, weighed.uplift)
-    value = weighed.scores.value
+    value, cost = weighed.scores.value, _of_chosen(weighed, weighed.cost)
     return {
         "chosen": _named(arms, weighed.chosen),
         "channel": _named((*community.channels, None), _chosen_channel(community, weighed)),
         "uplift": uplift,
         "uplift_low": _of_chosen(weighed, weighed.interval.low),
         "uplift_high": _of_chosen(weighed, weighed.interval.high),
-        "cost": costs[weighed.chosen],
-        "expected_net_value": uplift * value - costs[weighed.chosen],
+        "cost": cost,
+        "expected_net_value": uplift * value - cost,
         "priority": _of_chosen(weighed, weighed.priority),
         "propensity": weighed.propensity[np.arange(len(value)), weighed.chosen],
         "draw": weighed.draw,
@@ -120,8 +120,8 @@ def _sending(community: Community, weighed: Weighed, as_of: datetime) -> dict[st
 
 
 def _ranked(ids: Sequence[str], weighed: Weighed) -> pl.Series:
-    """Allowed interventions by priority, highest first, ties in the catalogue's order."""
-    order = np.argsort(np.where(weighed.allowed, -weighed.priority, np.inf), axis=1, kind="stable")
+    """Allowed interventions by priority less what is charged, highest first, ties in the catalogue's order."""
+    order = np.argsort(np.where(weighed.allowed, weighed.charge.total - weighed.priority, np.inf), axis=1, kind="stable")
     standing = np.take_along_axis(weighed.allowed, order, axis=1)
     places = np.where(standing, order, len(ids))
     return pl.select(pl.concat_str([_named((*ids, None), place) for place in places.T], separator=",", ignore_nulls=True)).to_series()
@@ -133,6 +133,7 @@ def _arms(community: Community, weighed: Weighed) -> dict[str, object]:
     for position, intervention in enumerate(community.interventions):
         columns[f"uplift_{intervention.id}"] = weighed.uplift[:, position]
         columns[f"priority_{intervention.id}"] = weighed.priority[:, position]
+        columns[f"shadow_price_{intervention.id}"] = weighed.charge.total[:, position]
         columns[f"propensity_{intervention.id}"] = weighed.propensity[:, 1 + position]
         columns[f"removed_{intervention.id}"] = _named(rules, weighed.refusals.code[:, position])
     return columns

@@ -155,13 +155,13 @@ class _Tree:
     def _explore(self, lower: Floats, upper: Floats) -> None:
         """Solve the relaxation; keep it for later where it promises more than is known and is not whole."""
         scale = float(np.abs(self._worth).max()) or 1.0
-        solved = linprog(
+        solved = linprog(  # type: ignore[call-overload]  # its stubs know no sparse matrices, which it takes
             -self._worth / scale,
             A_ub=self._use,
             b_ub=self._left[self._finite],
             A_eq=self._one_each,
             b_eq=np.ones(len(self._members)),
-            bounds=np.column_stack([lower, upper]),
+            bounds=[*zip(lower.tolist(), upper.tolist(), strict=True)],
         )
         if solved.x is None or -solved.fun * scale <= self._value * (1 + ROUNDING):
             return

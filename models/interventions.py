@@ -57,6 +57,12 @@ class Refusals:
         code = int(self.code[member, intervention])
         return self.rules[code - 1] if code else None
 
+    def stands_before(self, stage: RemovalStage) -> Flags:
+        """What no earlier stage removed, nothing being asked after `stage`; shape of `code`."""
+        at_stage = np.array([True, *(rule.stage == stage for rule in self.rules)])
+        standing: Flags = at_stage[self.code]
+        return standing
+
     def then(self, later: Refusals) -> Refusals:
         """What fell at the earlier stage is not asked again."""
         moved = np.where(later.code > 0, later.code + len(self.rules), 0)

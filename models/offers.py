@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,33 +16,6 @@ if TYPE_CHECKING:
 
 CHUNK = 32_768
 NOBODY = -1
-
-
-@dataclass(frozen=True)
-class ShadowPrices:
-    """What one unit more would bring: of the budget, of each intervention's capacity (k,), of each channel's (n_channels,)."""
-
-    budget: float
-    interventions: Floats
-    channels: Floats
-
-    @classmethod
-    def of(cls, resources: Floats, n_interventions: int) -> Self:
-        """From prices of all resources, shape (1 + k + n_channels,): the budget, then the interventions, then the channels."""
-        return cls(float(resources[0]), resources[1 : 1 + n_interventions], resources[1 + n_interventions :])
-
-    @property
-    def resources(self) -> Floats:
-        return np.concatenate([[self.budget], self.interventions, self.channels])
-
-    def charge(self, cost: Floats, channel: Integers) -> Floats:
-        """What a candidate has to bring to be worth its place: price x use, for arguments of (n, k) and in their shape.
-
-        Channels beyond those that have a price cost nothing.
-        """
-        by_channel = np.append(self.channels, 0.0)[np.minimum(channel, len(self.channels))]
-        charged: Floats = self.budget * cost + self.interventions + by_channel
-        return charged
 
 
 @dataclass(frozen=True)

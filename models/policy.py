@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from models.actions import Policy
     from models.arrays import Flags, Floats, Integers
     from models.community import Community
+    from models.shadow_prices import Charge
 
 GLOBAL_CONTROL = Rule("control", "global_control")
 LOWER_PRIORITY = Rule("arbitration", "lower_priority")
+OUTBID = (Rule("arbitration", "budget"), Rule("arbitration", "capacity"))
 
 
 def context_weights(community: Community, stage: Integers, channel: Integers) -> Floats:
@@ -39,9 +41,13 @@ def _weight_table(community: Community, contexts: Sequence[str]) -> Floats:
 def priorities(community: Community, context_weight: Floats, uplift: Floats, value: Floats) -> Floats:
     """context_weight x lever_weight x (uplift x value) - cost, in money, shape (n_members, n_interventions); doing nothing has 0."""
     lever = np.array([intervention.lever_weight for intervention in community.interventions])
-    cost = np.array([intervention.cost for intervention in community.interventions])
-    worth: Floats = context_weight * lever * (uplift * value[:, None]) - cost
+    worth: Floats = context_weight * lever * (uplift * value[:, None]) - costs(community)
     return worth
+
+
+def costs(community: Community) -> Floats:
+    """Money for one member, shape (n_interventions,)."""
+    return np.array([intervention.cost for intervention in community.interventions], dtype=np.float64)
 
 
 def control_refusals(control: Flags, n_interventions: int) -> Refusals:
@@ -49,9 +55,15 @@ def control_refusals(control: Flags, n_interventions: int) -> Refusals:
     return Refusals((GLOBAL_CONTROL,), np.repeat(control.astype(np.int16)[:, None], n_interventions, axis=1))
 
 
-def arbitration_refusals(propensity: Floats) -> Refusals:
-    """What has no chance; propensity (n, 1 + n_interventions). Where it was allowed, another was better and nothing is explored."""
-    return Refusals((LOWER_PRIORITY,), (propensity[:, 1:] == 0).astype(np.int16))
+def arbitration_refusals(propensity: Floats, priority: Floats, charge: Charge) -> Refusals:
+    """What has no chance; propensity (n, 1 + n_interventions). Where it was allowed, another was better and nothing is explored.
+
+    Where its own priority is above that of the best, it lost by what is charged for it: for money, or else for a place.
+    """
+    had = np.where(propensity[:, 1:] > 0, priority, 0.0).max(axis=1, initial=0.0)
+    outbid = priority > had[:, None]
+    code = np.select([propensity[:, 1:] > 0, ~outbid, charge.money >= charge.place], [0, 1, 2], 3)
+    return Refusals((LOWER_PRIORITY, *OUTBID), code.astype(np.int16))
 
 
 def in_control(member_ids: Iterable[str], policy: Policy) -> Flags:
@@ -65,10 +77,15 @@ def propensities(priorities: Floats, allowed: Flags, exploration: float) -> Floa
     With k allowed actions, doing nothing among them, each has e = min(exploration, 1/k) and the best has 1 - (k - 1) e. Ties go to the
     first in order, so to doing nothing before all. What is not allowed has 0.
     """
+    return exploring(best_action(priorities, allowed), allowed, exploration)
+
+
+def exploring(best: Integers, allowed: Flags, exploration: float) -> Floats:
+    """The `propensities` with `best` (n_members,), 0 for doing nothing, given; shapes as there."""
     number = 1 + allowed.sum(axis=1)
     least = np.minimum(exploration, 1 / number)
     probability = np.column_stack([least, allowed * least[:, None]])
-    probability[np.arange(len(probability)), best_action(priorities, allowed)] = 1 - (number - 1) * least
+    probability[np.arange(len(probability)), best] = 1 - (number - 1) * least
     return probability
 
 

@@ -18,11 +18,13 @@ from models.policy import (
     choose,
     context_weights,
     control_refusals,
+    costs,
     draws_of,
+    exploring,
     in_control,
     priorities,
-    propensities,
 )
+from models.shadow_prices import FREE, Charge, Terms
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers, Names
@@ -57,8 +59,8 @@ class Weighed:
     """All that was weighed for n members and k interventions: (n,), (n, k), and for `propensity` (n, 1 + k), `none` first.
 
     `probability` is that of the main horizon. Probability, percentile, uplift and priority are NaN where a member is not scored.
-    `best` and `chosen` count `none` as 0. `channel` holds positions in the community's channels. What is `allowed` competes; `refusals`
-    also name what could not win because nothing was explored.
+    `best` and `chosen` count `none` as 0. `channel` holds positions in the community's channels. What is `allowed` competes, by its
+    priority less what is charged; `refusals` also name what could not win because nothing was explored.
     """
 
     scores: Scores
@@ -71,7 +73,9 @@ class Weighed:
     interval: UpliftInterval
     channel: Integers
     context_weight: Floats
+    cost: Floats
     priority: Floats
+    charge: Charge
     allowed: Flags
     refusals: Refusals
     propensity: Floats
@@ -92,13 +96,15 @@ class Weighed:
     @cached_property
     def no_action_reason(self) -> Names:
         """A NoActionReason for each member, "" where something was chosen; the first that holds, in this order."""
-        nothing_allowed = np.logical_not(self.allowed.any(axis=1))
-        held = [~self.scored, self.control, self.chosen > 0, self.opted_out, nothing_allowed, self.best == 0]
-        names = [self.scores.status, "global_control", "", "opted_out", "nothing_allowed", "do_nothing_is_best"]
+        standing = self.refusals.stands_before("arbitration")
+        nothing_allowed = np.logical_not(standing.any(axis=1))
+        outbid = (standing & (self.priority > 0)).any(axis=1)
+        held = [~self.scored, self.control, self.chosen > 0, self.opted_out, nothing_allowed, (self.best == 0) & outbid, self.best == 0]
+        names = [self.scores.status, "global_control", "", "opted_out", "nothing_allowed", "outbid", "do_nothing_is_best"]
         return np.select(held, [np.asarray(name, dtype=str) for name in names], "explored_nothing")
 
 
-def weigh(
+def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     engine: Engine,
     events: EventArrays,
     snapshots: Snapshots,
@@ -108,8 +114,12 @@ def weigh(
     *,
     as_of: datetime,
     context: Context = NOWHERE,
+    terms: Terms = FREE,
 ) -> Weighed:
-    """One row for each snapshot; `member_ids`, `decision_ids` and the rows of `contacts` follow them, and their `as_of_us` is `as_of`."""
+    """One row for each snapshot; `member_ids`, `decision_ids` and the rows of `contacts` follow them, and their `as_of_us` is `as_of`.
+
+    `terms` are those of a plan: what a candidate is charged for its cost and its place, and how much is explored.
+    """
     community = engine.community
     scores = engine.score(events, snapshots)
     scored = np.asarray(scores.status) == SCORED
@@ -126,7 +136,10 @@ def weigh(
     uplift = engine.uplift.effect(scores.features, probability)
     weight = context_weights(community, lifecycles.stage, ruling.channel)
     priority = priorities(community, weight, uplift, scores.value)
-    propensity, draw = propensities(priority, refusals.allowed, community.policy.exploration), draws_of(decision_ids)
+    cost = np.broadcast_to(costs(community), priority.shape)
+    charge = terms.prices.charge(cost, ruling.channel)
+    best = best_action(priority - charge.total, refusals.allowed)
+    propensity, draw = exploring(best, refusals.allowed, terms.exploration_or(community.policy.exploration)), draws_of(decision_ids)
     return Weighed(
         scores=scores,
         probability=probability,
@@ -138,12 +151,14 @@ def weigh(
         interval=engine.uplift.interval(scores.features, probability, INTERVAL_LEVEL),
         channel=ruling.channel,
         context_weight=weight,
+        cost=cost,
         priority=priority,
+        charge=charge,
         allowed=refusals.allowed,
-        refusals=refusals.then(arbitration_refusals(propensity)),
+        refusals=refusals.then(arbitration_refusals(propensity, priority, charge)),
         propensity=propensity,
         draw=draw,
-        best=best_action(priority, refusals.allowed),
+        best=best,
         chosen=choose(propensity, draw),
     )
 

@@ -202,7 +202,7 @@ def removal_sentence(language: Language, candidate: Candidate, standing: Standin
             return _eligibility_sentence(language, rule, intervention.eligibility, standing, community)
         case "contact_policy", str(rule) if rule in caps:
             return _cap_sentence(language, caps[rule])
-        case _, "cooldown_days" | "opted_out" | "global_control":
+        case _, "cooldown_days" | "opted_out" | "global_control" | "budget" | "capacity":
             return text(language, f"rule.{candidate.rule}", window=window(language, intervention.cooldown_days))
         case _:
             return text(language, f"removed.{candidate.removed_at}")

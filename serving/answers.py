@@ -80,6 +80,7 @@ class ActionAnswer(Answered):
     expected_net_value: float
     cost: float
     priority: float
+    shadow_price: float = 0.0
     assignment_probability: Probability
     exploration: bool
     reasons: list[ActionReason]
@@ -95,7 +96,10 @@ class Suppressed(Answered):
 
 
 class CandidateAnswer(Answered):
-    """priority = context_weight x lever_weight x (uplift x value) - cost; `probability` is that of being chosen."""
+    """priority = context_weight x lever_weight x (uplift x value) - cost; `probability` is that of being chosen.
+
+    Candidates are ranked by priority - shadow_price, what the plan in force charges for their cost and their places.
+    """
 
     intervention_id: str
     channel: str | None
@@ -107,6 +111,7 @@ class CandidateAnswer(Answered):
     context_weight: float
     cost: float
     priority: float
+    shadow_price: float = 0.0
     probability: Probability
     removed_at: RemovalStage | None
     rule: str | None

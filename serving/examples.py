@@ -67,6 +67,7 @@ _ANSWER: Extra = {
             "expected_net_value": 7.9,
             "cost": 3.0,
             "priority": 7.9,
+            "shadow_price": 0.0,
             "assignment_probability": 0.92,
             "exploration": False,
             "reasons": [

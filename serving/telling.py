@@ -90,7 +90,9 @@ def _actions(decision: Decision, community: Community, language: Language) -> li
     if decision.chosen == NO_ACTION:
         return []
     possible = [candidate for candidate in decision.candidates if candidate.intervention_id != NO_ACTION and candidate.probability > 0]
-    ranked = sorted(possible, key=lambda candidate: (candidate.intervention_id != decision.chosen, -candidate.priority))
+    ranked = sorted(
+        possible, key=lambda candidate: (candidate.intervention_id != decision.chosen, candidate.shadow_price - candidate.priority)
+    )
     return [_action(rank, candidate, decision, community, language) for rank, candidate in enumerate(ranked, start=1)]
 
 
@@ -108,6 +110,7 @@ def _action(rank: int, candidate: Candidate, decision: Decision, community: Comm
         expected_net_value=candidate.expected_net_value,
         cost=candidate.cost,
         priority=candidate.priority,
+        shadow_price=candidate.shadow_price,
         assignment_probability=candidate.probability,
         exploration=rank == 1 and decision.exploration,
         reasons=[ActionReason(code="uplift", text=effect), ActionReason(code="uplift_source", text=source)],

@@ -300,7 +300,7 @@ def test_a_price_stands_only_where_a_limit_binds():
 def test_who_decides_by_the_prices_alone_spends_about_the_same(constant):
     problem = community(20_000, 12, constant=constant)
     plan = problem.plan()
-    left = problem.net - plan.shadow_prices.charge(problem.cost, problem.channel)
+    left = problem.net - plan.shadow_prices.charge(problem.cost, problem.channel).total
     alone = np.where(left.max(axis=1) > 0, left.argmax(axis=1), -1)
     members = np.flatnonzero(alone >= 0)
     assert problem.cost[members, alone[members]].sum() == pytest.approx(plan.spend, rel=0.01)
@@ -312,7 +312,7 @@ def test_the_prices_of_one_half_of_the_members_serve_the_other():
     problem = community(40_000, 13)
     here, there = slice(0, 20_000), slice(20_000, None)
     plan = allocate(problem.net[here], problem.cost[here], problem.budget / 2)
-    left = problem.net[there] - plan.shadow_prices.charge(problem.cost[there], problem.channel[there])
+    left = problem.net[there] - plan.shadow_prices.charge(problem.cost[there], problem.channel[there]).total
     members, chosen = np.flatnonzero(left.max(axis=1) > 0), left.argmax(axis=1)
     assert problem.cost[there][members, chosen[members]].sum() == pytest.approx(problem.budget / 2, rel=0.05)
 

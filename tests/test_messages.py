@@ -12,7 +12,7 @@ from models.decision import Candidate, ChurnScore, ChurnStatus, MemberState, Rem
 from models.declared import STAGES, TAGS
 from models.features import feature_spec
 from models.interventions import COOLDOWN, ELIGIBILITY_RULES, OPTED_OUT
-from models.policy import GLOBAL_CONTROL
+from models.policy import GLOBAL_CONTROL, OUTBID
 from models.reason_groups import reason_groups
 from models.report_choice import State
 from models.rules import Eligibility
@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 NO_ACTION_REASONS = (
     "do_nothing_is_best",
     "nothing_allowed",
+    "outbid",
     "global_control",
     "insufficient_history",
     "already_churned",
@@ -57,7 +58,7 @@ def declared_keys():
         *(f"status.{status}" for status in (*get_args(ChurnStatus), "already_ended") if status != "scored"),
         *(f"no_action.{reason}" for reason in NO_ACTION_REASONS),
         *(f"removed.{stage}" for stage in get_args(RemovalStage)),
-        *(f"rule.{rule}" for rule in (*ELIGIBILITY_RULES, COOLDOWN, OPTED_OUT, GLOBAL_CONTROL.name)),
+        *(f"rule.{rule}" for rule in (*ELIGIBILITY_RULES, COOLDOWN, OPTED_OUT, *(rule.name for rule in (GLOBAL_CONTROL, *OUTBID)))),
         *(f"lever.{lever}" for lever in choices("lever")),
         *(f"category.{category}" for category in choices("category")),
         *(f"uplift_source.{source}" for source in ("prior", "experiment")),
