@@ -171,9 +171,9 @@ def _fitted(trial: Trial, propensities: Propensities, priors: Mapping[str, Prior
     expected = expected_averages(trial, averages, priors)
     centred = Averages(expected.effect, expected.error)
     weighted = weigh_candidates(candidate_effects(trial, outcomes, scores, centred, fold, seed), scores, fold)
-    student = distil(trial.features, weighted.centred, _learnable(scores), seed)
+    known = _learnable(scores)
+    student = distil(trial.features, weighted.centred, known, seed)
     said = student(trial.features)
-    known = scores.comparable
     found = _by_arm(weighted.specific, known, np.var)
     return Uplift(
         evidence=evidence_of(trial, averages, expected, weighted, propensities, priors),
@@ -194,12 +194,12 @@ def _stretch(taught: Floats, said: Floats) -> Floats:
 
 
 def _by_arm(values: Floats, known: Flags, of: Callable[[Floats], float]) -> Floats:
-    """Over the comparable rows of each column; 0 where there is none."""
-    return np.array([of(column[rows]) if rows.any() else 0.0 for column, rows in zip(values.T, known.T, strict=True)])
+    """Over the known rows of each column."""
+    return np.array([of(column[rows]) for column, rows in zip(values.T, known.T, strict=True)])
 
 
 def _learnable(scores: Scores) -> Flags:
-    """Comparable rows; all rows of an intervention that has none, whose guesses are constant."""
+    """Comparable rows; all rows of an intervention that has none, whose effects follow the untreated outcome alone."""
     known = scores.comparable.copy()
     known[:, ~known.any(axis=0)] = True
     return known

@@ -64,8 +64,9 @@ def weigh_candidates(effects: Floats, scores: Scores, fold: Integers) -> Weighte
 
 
 def _centred(values: Floats, weight: Floats, fold: Integers) -> Floats:
-    """The values (n, k, ...) less their weighted means within each fold, for each arm."""
+    """The values (n, k, ...) less their weighted means within each fold, for each arm; plain means where all weights are 0."""
     centred = values.copy()
+    weight = np.where(weight.any(axis=0), weight, 1.0)
     spread = weight.reshape(*weight.shape, *(1,) * (values.ndim - 2))
     for number in range(int(fold.max()) + 1):
         rows = fold == number

@@ -1,0 +1,104 @@
+"""The parts of learning an effect, by hand: scores, weights, what was missed, and many models in one."""
+
+from __future__ import annotations
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+
+from models.arm_outcomes import ArmOutcomes
+from models.doubly_robust import Scores, averages_of, scores_of
+from models.propensity import overlap
+from models.student import Student, distil, merged
+from models.trial import trial_of
+from models.uplift_weights import missed_spread, weigh_candidates
+
+
+def test_a_score_is_the_modelled_effect_and_the_weighted_surprise():
+    """Row 0, mailed, chance 0.2, kept: 0.5 - 0.4 + (1 - 0.5) / 0.2 = 2.6; row 1, left alone, chance 0.8, lost: 0.1 - (0 - 0.4) / 0.8 = 0.6;
+    row 2, called: 0.1 for the mail, which it had no part in.
+    """
+    trial = trial_of(np.zeros((3, 1)), ["mail", "none", "call"], [1, 0, 1], interventions=["mail", "call"])
+    means = np.tile([0.4, 0.5, 0.7], (3, 1))
+    shares = np.array([[0.5, 0.2, 0.3], [0.8, 0.1, 0.1], [0.4, 0.4, 0.2]])
+    scores = scores_of(trial, shares, ArmOutcomes(means, means, means[:, 0]))
+    np.testing.assert_allclose(scores.score[:, 0], [2.6, 0.6, 0.1])
+    np.testing.assert_allclose(scores.score[2, 1], 0.3 + 0.3 / 0.2)
+    np.testing.assert_allclose(scores.weight[0], [1 / (1 / 0.2 + 1 / 0.5), 1 / (1 / 0.3 + 1 / 0.5)])
+
+
+def test_the_error_of_an_average_sums_a_members_rows_before_it_squares_them():
+    """Scores 1, 1 of one member and -1, -1 of another: sqrt(2^2 + 2^2) / 4."""
+    scores = Scores(np.array([[1.0], [1.0], [-1.0], [-1.0]]), np.ones((4, 1)), np.ones((4, 1), dtype=bool))
+    averages = averages_of(scores, np.array([0, 0, 1, 1]))
+    assert averages.effect[0] == 0
+    assert averages.error[0] == pytest.approx(np.sqrt(8) / 4)
+
+
+def test_a_guess_that_holds_is_believed_and_one_that_is_noise_is_not(rng):
+    n = 40_000
+    true = rng.normal(0, 0.05, n)
+    score = (true + rng.normal(0, 0.5, n))[:, None]
+    effects = np.zeros((n, 1, 5))
+    effects[:, 0, 2], effects[:, 0, 3] = true, rng.normal(0, 0.05, n)
+    weighted = weigh_candidates(effects, Scores(score, np.ones((n, 1)), np.ones((n, 1), dtype=bool)), rng.integers(0, 5, n))
+    assert weighted.weights[2] == pytest.approx(1, abs=0.15)
+    assert weighted.weights[3] < 0.12
+
+
+def test_a_mean_that_was_learned_out_of_fold_does_not_count_against_its_guess(rng):
+    """A guess that is low in exactly those folds whose scores are high is as good within them as ever."""
+    n, fold = 50_000, rng.integers(0, 5, 50_000)
+    shift, true = np.array([0.3, 0.1, 0.0, -0.1, -0.3]), rng.normal(0, 0.05, n)
+    score = (true + shift[fold] + rng.normal(0, 0.4, n))[:, None]
+    effects = np.zeros((n, 1, 5))
+    effects[:, 0, 2] = true - shift[fold]
+    weighted = weigh_candidates(effects, Scores(score, np.ones((n, 1)), np.ones((n, 1), dtype=bool)), fold)
+    assert weighted.weights[2] == pytest.approx(1, abs=0.15)
+
+
+def test_what_a_ridge_leaves_behind_is_what_is_said_to_be_missed(rng):
+    """20 independent features, effects of standard deviation 0.5, noise 3, 1,000 rows: the posterior mean finds a part of the variance."""
+    d, n, spread, noise = 20, 1_000, 0.5, 3.0
+    found, left = [], []
+    for _ in range(60):
+        beta = rng.normal(0, spread / np.sqrt(d), d)
+        x = rng.normal(size=(n, d))
+        fitted = np.linalg.solve(x.T @ x + d * noise**2 / spread**2 * np.eye(d), x.T @ (x @ beta + rng.normal(0, noise, n)))
+        found.append((fitted**2).sum())
+        left.append(((fitted - beta) ** 2).sum())
+    told = missed_spread(np.array([np.mean(found)]), np.array([noise / np.sqrt(n)]), d, usual=0.0)
+    assert told[0] == pytest.approx(np.sqrt(np.mean(left)), rel=0.1)
+
+
+def test_where_nothing_could_be_found_the_usual_differences_may_be_missed():
+    assert missed_spread(np.zeros(1), np.array([0.05]), 40, usual=0.03)[0] == pytest.approx(0.03, rel=0.1)
+    assert missed_spread(np.zeros(1), np.array([0.0005]), 40, usual=0.03)[0] < 0.005
+
+
+def test_overlap_by_hand():
+    """Weights 1/0.5, 1/0.25 of two mailed rows: (2 + 4)^2 / (2 (4 + 16)) = 0.9."""
+    trial = trial_of(np.array([[0.0], [1.0], [0.0], [1.0]]), ["mail", "mail", "none", "none"], [0, 1, 0, 1])
+    shares = np.array([[0.5, 0.5], [0.75, 0.25], [0.5, 0.5], [0.75, 0.25]])
+    told = overlap(trial, shares)
+    assert told.smallest[0] == 0.25
+    assert told.effective[0] == pytest.approx(0.9)
+    assert told.before[0] == pytest.approx(0)
+
+
+def test_many_models_in_one_say_what_each_says(rng):
+    features = rng.normal(size=(2_000, 6))
+    features[rng.random(features.shape) < 0.1] = np.nan
+    each = []
+    for trees, column in ((7, 0), (3, 1), (5, 2)):
+        parameters = {"objective": "regression", "num_leaves": 6, "verbose": -1, "num_threads": 1}
+        each.append(lgb.train(parameters, lgb.Dataset(features, np.nan_to_num(features[:, column])), trees))
+    one = Student(3, merged([booster.model_to_string() for booster in each]))
+    np.testing.assert_array_equal(one(features), np.column_stack([booster.predict(features) for booster in each]))
+    told = one.contributions(features[:20])
+    np.testing.assert_allclose(told.sum(axis=2), one(features[:20]), atol=1e-9)
+
+
+def test_a_student_of_nothing_says_nothing(rng):
+    features = rng.normal(size=(300, 3))
+    np.testing.assert_allclose(distil(features, np.zeros((300, 2)), np.ones((300, 2), dtype=bool), 1)(features), 0.0, atol=1e-12)
