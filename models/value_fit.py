@@ -14,6 +14,7 @@ from models.calibration import assign_folds
 from models.community import DAY_US
 from models.errors import NotEnoughData
 from models.margins import TWEEDIE_POWER, BoosterSettings, fit_booster, fit_log_linear
+from models.snapshots import Snapshots
 from models.value import MeanSpending, PurchaseValue, TwoStageSpending, spent_after
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from models.community import Community
     from models.events import EventArrays
     from models.features import FeatureSpec
-    from models.snapshots import Snapshots
     from models.value import Spending
 
 FEWEST_BUYERS = 50
@@ -33,6 +33,11 @@ FOLDS = 4
 FEW_ROWS = 20_000
 THREADS = 2
 LEAST_EXPECTED = 1e-6
+PART_TITLES = {
+    "tweedie": "a boosted Tweedie regression",
+    "rfm": "a Tweedie regression on recency, frequency and money",
+    "two_stage": "boosted P(buys) x E(spending | buys)",
+}
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,15 @@ class ValueValidation:
     weights: dict[str, float]
     deviance: dict[str, float]
 
+    @property
+    def told(self) -> str:
+        """The parts, in words of the field, with their weights and deviances."""
+        parts = [
+            f"{PART_TITLES[name]} ({weight:.2f}, deviance {self.deviance[name]:.3g})" for name, weight in self.weights.items() if weight > 0
+        ]
+        how = "later cuts" if self.scheme == "out_of_time" else "members left out"
+        return f"the mean of {', '.join(parts)}; together {self.deviance['blend']:.3g} on {self.rows:,} snapshots of {how}"
+
 
 @dataclass(frozen=True)
 class FittedValue:
@@ -122,7 +136,7 @@ def fit_value(
     fitted = fit_purchase_value(rows, columns, declared.margin, rng=rng)
     if days == declared.value_days:
         return fitted
-    periods = _periods(declared.value_days / days, _fading(events, asked, money, days, until_us))
+    periods = _periods(declared.value_days / days, _fading(events, money, days, until_us))
     warning = (
         f"the log is too short to learn what members spend in {declared.value_days} days: "
         f"learned from {days} days and taken times {periods:.2f}, as later spending fell short of earlier"
@@ -209,9 +223,10 @@ def _weights(held: dict[str, Floats], truth: SpendingRows) -> dict[str, float]:
     return dict(zip(held, chosen.tolist(), strict=True))
 
 
-def _fading(events: EventArrays, snapshots: Snapshots, money: Flags, days: int, until_us: int) -> float:
-    """Spending of the second `days` after a cut over that of the first, at the cuts whose both are known; 1 at most, and where none is."""
-    known = snapshots[np.flatnonzero(snapshots.as_of_us + 2 * days * DAY_US <= until_us)]
+def _fading(events: EventArrays, money: Flags, days: int, until_us: int) -> float:
+    """Spending of the second `days` before `until` over that of the first, by members who had joined before both; 1 at most."""
+    everyone = Snapshots.at(events, until_us - 2 * days * DAY_US)
+    known = everyone[np.flatnonzero(everyone.joined_us < everyone.as_of_us)]
     first, both = (float(spent_after(events, known, money, times * days).sum()) for times in (1, 2))
     return min(max(both / first - 1, 0.0), 1.0) if first > 0 else 1.0
 
