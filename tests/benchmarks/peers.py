@@ -23,6 +23,7 @@ from tests.uplift_worlds import ARMS, WORLDS, Trial
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = Path(__file__).parent / "peers-requirements.txt"
 PYTHON = os.environ.get("KEEPWELL_PEERS_PYTHON", "")
+PATIENCE = {"econml forest": 100_000}
 HOW_TO = """\
 causalml and econml are left out. To have them, in an environment of their own:
   uv venv ANYWHERE && uv pip install --python ANYWHERE/bin/python -r tests/benchmarks/peers-requirements.txt
@@ -37,16 +38,22 @@ def request(world: str, log: Trial, new: Trial) -> dict[str, np.ndarray]:
     return {"features": log.features, "code": code, "outcome": log.outcome, "new": new.features, **known}
 
 
-def ask(arrays: dict[str, np.ndarray], learners: Sequence[str]) -> dict[str, Answer]:
+def within_patience(learners: Sequence[str], size: int) -> list[str]:
+    """Without those that take more than five minutes for a log of that size."""
+    return [name for name in learners if size <= PATIENCE.get(name, size)]
+
+
+def ask(arrays: dict[str, np.ndarray], learners: Sequence[str], threads: int = 1) -> dict[str, Answer]:
     """In one process; columns of the effects in the order of ARMS.
 
     Raises:
         subprocess.CalledProcessError: a learner failed; what it said stands on the standard error.
     """
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     with tempfile.TemporaryDirectory() as folder:
         asked = Path(folder) / "request.npz"
         np.savez(asked, **arrays)
-        subprocess.run([PYTHON, "-m", "tests.benchmarks.peer_learners", asked, folder, *learners], cwd=ROOT, check=True)
+        subprocess.run([PYTHON, "-m", "tests.benchmarks.peer_learners", asked, folder, *learners], cwd=ROOT, env=environment, check=True)
         return {name: Answer.read(Path(folder) / f"{name}.npz") for name in learners}
 
 
