@@ -97,10 +97,15 @@ class Offers:
         members = np.flatnonzero(choice != NOBODY)
         return float(dot(self.weight[members], self.value[choice[members], members]))
 
+    def affords(self, left: Floats) -> Flags:
+        """Which candidates the money that is left would pay, one at a time, shape (k, n_members); `left` (r,) or (r, n_members)."""
+        enough: Flags = self.cost * self.weight <= np.maximum(left[0], 0)
+        return enough
+
     def fits(self, left: Floats) -> Flags:
-        """Which candidates what is left would suffice for, one at a time, shape (k, n_members); `left` (r,) or (r, n_members)."""
-        budget, interventions, channels = np.split(np.maximum(left, 0), [1, 1 + self.n_interventions])
-        suffices: Flags = self.cost * self.weight <= budget
+        """Which candidates all that is left would suffice for; shapes as for `affords`."""
+        interventions, channels = np.split(np.maximum(left[1:], 0), [self.n_interventions])
+        suffices = self.affords(left)
         suffices &= self.weight <= (interventions[:, None] if left.ndim == 1 else interventions)
         if self.channel is not None:
             by_channel = channels[self.channel] if left.ndim == 1 else channels[self.channel, np.arange(self.n_members)]

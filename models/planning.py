@@ -1,0 +1,146 @@
+"""One plan for all members: who is meant to get what, and what each then gets while money and places last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from models.allocation import Plan, plan_of
+from models.interventions import Refusals
+from models.offers import NOBODY, Offers
+from models.policy import OUTBID, arbitration_refusals, choose, exploring
+from models.rationing import Turn, ration, with_slack
+from models.rounding import best_fitting
+from models.shadow_prices import Charge, Terms
+
+if TYPE_CHECKING:
+    from models.arrays import Flags, Floats, Integers
+    from models.supply import Supply
+    from models.weighing import Weighed
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What may be done for all members and what it is worth; shape (n_members, k). channel: positions in the community's channels."""
+
+    priority: Floats
+    cost: Floats
+    channel: Integers
+    allowed: Flags
+
+    @classmethod
+    def of(cls, parts: Sequence[Weighed]) -> Self:
+        """Of the members of all parts, one after the other, as they stand before arbitration."""
+        names = ("priority", "cost", "channel", "allowed")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def offers(self, weight: Floats, n_channels: int) -> Offers:
+        value = np.where(self.allowed, self.priority, -np.inf)
+        columns = (np.ascontiguousarray(column.T) for column in (value, self.cost, self.channel))
+        return Offers(next(columns), next(columns), weight, next(columns) if n_channels else None, n_channels)
+
+
+@dataclass(frozen=True)
+class JointPlan:
+    """`plan` is for what exploration leaves; `exploration`: the least probability of every allowed action while this plan is followed.
+
+    expected (n_members, 1 + k): the probability of each action, `none` first, as long as money and places last.
+    """
+
+    plan: Plan
+    exploration: float
+    expected: Floats
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(self.plan.shadow_prices, self.exploration)
+
+
+def plan_jointly(candidates: Candidates, supply: Supply, exploration: float) -> JointPlan:
+    """The plan of highest priority, in expectation within the supply, exploration counted in full.
+
+    With e the least probability and m actions of a member, doing nothing among them, each has e and the plan's choice 1 - (m - 1) e. So
+    the exploration's part of the money and the places is known beforehand and taken off, and a choice counts 1 - m e.
+    """
+    limits = supply.limits
+    whole = candidates.offers(np.ones(len(candidates.allowed)), len(supply.channels))
+    open_now = candidates.allowed & whole.fits(with_slack(limits)).T
+    least = _exploration(_use(candidates, open_now.astype(np.float64), supply), supply, exploration)
+    number = 1 + open_now.sum(axis=1)
+    floor = np.minimum(least, 1 / number)
+    rest = limits - _use(candidates, open_now * floor[:, None], supply)
+    weight = np.maximum(1 - number * floor, 0.0)
+    worth_it = replace(candidates, allowed=open_now & (candidates.priority > 0))
+    plan = plan_of(worth_it.offers(weight, len(supply.channels)), np.maximum(rest, 0.0))
+    return JointPlan(plan, least, exploring(1 + plan.choice, open_now, least))
+
+
+def _exploration(use: Floats, supply: Supply, declared: float) -> float:
+    """The declared probability, or less, so that what is explored stays within its share; use (r,): what one of each candidate takes."""
+    asked = (use > 0) & np.isfinite(supply.limits)
+    return min(declared, float((supply.exploration_share * supply.limits[asked] / use[asked]).min(initial=np.inf)))
+
+
+def _use(candidates: Candidates, probability: Floats, supply: Supply) -> Floats:
+    """Of each resource, shape (r,), where each candidate is taken with its probability, (n_members, k)."""
+    channels = np.bincount(candidates.channel.ravel(), probability.ravel(), len(supply.channels))
+    return np.concatenate([[(probability * candidates.cost).sum()], probability.sum(axis=0), channels])
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What came of a plan: propensity (n, 1 + k); best and chosen (n,), 0 for none; outbid (n, k): 0, or 1 + position in OUTBID."""
+
+    propensity: Floats
+    best: Integers
+    chosen: Integers
+    outbid: Integers
+
+
+def settle(candidates: Candidates, joint: JointPlan, supply: Supply, draw: Floats) -> Settled:
+    """Members draw in turn, those first who would lose most without their choice, among what money and places still suffice for.
+
+    So nothing is ever exceeded, and each propensity is exact given those who came before. Where the plan's choice fits no more it is
+    the best that does.
+    """
+    offers = candidates.offers(np.ones(len(draw)), len(supply.channels))
+    choice, prices = joint.plan.choice, joint.plan.shadow_prices.resources
+    propensity, best = np.empty((len(draw), 1 + offers.n_interventions)), np.empty(len(draw), np.int64)
+    stood = np.empty(candidates.allowed.shape, dtype=bool)
+
+    def take(turn: Turn) -> Integers:
+        meant = choice[turn.members]
+        granted = (meant != NOBODY) & turn.fits[meant, np.arange(len(meant))]
+        at = 1 + np.where(granted, meant, best_fitting(turn, prices, least=0.0))
+        at[meant == NOBODY] = 0
+        probability = exploring(at, turn.fits.T, joint.exploration)
+        propensity[turn.members], best[turn.members], stood[turn.members] = probability, at, turn.fits.T
+        return choose(probability, draw[turn.members]) - 1
+
+    order = np.lexsort((-offers.regret(prices, choice), choice == NOBODY))
+    served = ration(offers, order, with_slack(supply.limits), take)
+    chosen = np.zeros(len(draw), np.int64)
+    chosen[order] = 1 + served.taken
+    by_money = np.where(offers.affords(served.left).T, 2, 1)
+    return Settled(propensity, best, chosen, np.where(candidates.allowed & ~stood, by_money, 0))
+
+
+def settled(weighed: Weighed, members: slice, joint: JointPlan, outcome: Settled) -> Weighed:
+    """What was weighed for `members` of the plan, with what came of it."""
+    charge = Charge(*joint.plan.shadow_prices.charge(weighed.cost, weighed.channel))
+    outbid = outcome.outbid[members]
+    standing = Refusals(weighed.refusals.rules, np.where(weighed.allowed, 0, weighed.refusals.code))
+    left = standing.then(Refusals(OUTBID, outbid))
+    propensity = outcome.propensity[members]
+    return replace(
+        weighed,
+        charge=charge,
+        allowed=left.allowed,
+        refusals=left.then(arbitration_refusals(propensity, weighed.priority, charge)),
+        propensity=propensity,
+        best=outcome.best[members],
+        chosen=outcome.chosen[members],
+    )
