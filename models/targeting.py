@@ -28,6 +28,7 @@ THOUSAND = 1000.0
 CURVE = tuple(round(0.05 * step, 2) for step in range(1, 21))
 FEWEST_CONTACTED = 20
 """Of fewer no point of the curve is told."""
+OUT_OF_REACH = 100
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class TrialRows:
         value: (n,) money a kept member is worth.
         cost: (n, k) expected money for each action.
         score: (n, k) doubly robust scores, whose mean over any rows chosen without looking at their outcomes is their average effect.
-        comparable: (n, k) where the action and doing nothing were both possible; elsewhere the score says nothing.
+        given: (n, k) probabilities of what a contacted member gets, adding up to 1; 0 throughout where no comparison is possible.
         member, fold: (n,) codes; a model was never asked about a member of the fold it learned from.
     """
 
@@ -49,12 +50,26 @@ class TrialRows:
     value: FloatArray
     cost: FloatArray
     score: FloatArray
-    comparable: Flags
+    given: FloatArray
     member: Integers
     fold: Integers
 
     def __len__(self) -> int:
         return len(self.risk)
+
+
+def as_logged(propensities: FloatArray, comparable: Flags) -> FloatArray:
+    """Contacted members get what they got so far: each action in proportion to its logged probability. (n, 1 + k) and (n, k) to (n, k)."""
+    share = np.where(comparable, propensities[:, 1:], 0.0)
+    total = share.sum(axis=1, keepdims=True)
+    return share / np.where(total > 0, total, 1.0)
+
+
+def best_predicted(predicted: FloatArray, value: FloatArray, cost: FloatArray, comparable: Flags) -> FloatArray:
+    """Contacted members get the comparable action of highest predicted net value; the first of equals, shape (n, k)."""
+    worth = np.where(comparable, value[:, None] * predicted - cost, -np.inf)
+    one = np.eye(predicted.shape[1])[np.argmax(worth, axis=1)]
+    return np.where(comparable, one, 0.0)
 
 
 @dataclass(frozen=True)
@@ -91,14 +106,14 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Targeting:
-    """`left_out` rows could not have had both something and nothing. `actions` counts what the contacted would get, per intervention."""
+    """`left_out` rows could not have had both something and nothing. `mix`: what a contacted member gets, by intervention, on average."""
 
     share: float
     level: float
     n: int
     n_members: int
     left_out: int
-    actions: tuple[int, ...]
+    mix: tuple[float, ...]
     at: dict[Ranking, Targeted]
     gaps: tuple[Gap, ...]
     curve: tuple[CurvePoint, ...]
@@ -118,39 +133,44 @@ class Targeting:
 
     @property
     def needed(self) -> int | None:
-        """Assignments of this kind that would show a lead of the effect over the risk as large as the one seen; None where none was."""
+        """Assignments of this kind that would show a lead of the effect over the risk as large as the one seen.
+
+        None where there was none, or one so small that more than OUT_OF_REACH times those there are would be needed.
+        """
         ahead = self.gap("effect", "risk").kept
-        return round(self.n * ((ahead.value - ahead.lower) / ahead.value) ** 2) if ahead.value > 0 else None
+        if ahead.value <= 0 or (ahead.value - ahead.lower) ** 2 > OUT_OF_REACH * ahead.value**2:
+            return None
+        return round(self.n * ((ahead.value - ahead.lower) / ahead.value) ** 2)
 
 
 def compare_targeting(rows: TrialRows, share: float, *, curve: Sequence[float] = CURVE, level: float = LEVEL) -> Targeting:
-    """Every ranking contacts the same number of members, and each contacted one gets the same action: only who is contacted differs.
+    """Every ranking contacts the same number of members, and each contacted one gets the same: only who is contacted differs.
 
-    The action is the comparable one of highest predicted net value. Members are ranked within each fold, since the models of two folds
-    differ in level; members of equal scores are contacted in proportion. `curve` names the shares told beside. Raises InputError for a
-    share outside (0, 1], NotEnoughData where fewer than FEWEST_CONTACTED of those with a control are contacted.
+    Members are ranked within each fold, since the models of two folds differ in level; members of equal scores are contacted in
+    proportion. `curve` names the shares told beside. Raises InputError for a share outside (0, 1], NotEnoughData where fewer than
+    FEWEST_CONTACTED of those with a control are contacted.
     """
     if not 0 < share <= 1:
         raise InputError(f"share {share}: give the part of the members to contact, above 0 and up to 1")
-    kept = np.flatnonzero(rows.comparable.any(axis=1))
+    kept = np.flatnonzero(rows.given.any(axis=1))
     if share * len(kept) < FEWEST_CONTACTED:
         raise NotEnoughData(
             f"targeting: {len(kept):,} assignments could have been nothing as well as something, of which {share:.0%} are contacted; "
             f"at least {FEWEST_CONTACTED} contacted are needed: log a control with its probability, or contact a larger share"
         )
-    best = _Treated.of(rows, kept)
-    measured = {name: best.contacted(name, share) for name in RANKINGS}
+    treated = _Treated.of(rows, kept)
+    measured = {name: treated.contacted(name, share) for name in RANKINGS}
     pairs: tuple[tuple[Ranking, Ranking], ...] = (("effect", "risk"), ("net_value", "risk"), ("random", "risk"), ("effect", "random"))
     return Targeting(
         share=share,
         level=level,
         n=len(kept),
-        n_members=best.members.n,
+        n_members=treated.members.n,
         left_out=len(rows) - len(kept),
-        actions=tuple(np.bincount(best.action, minlength=rows.score.shape[1]).tolist()),
+        mix=tuple(rows.given[kept].mean(axis=0).tolist()),
         at={name: Targeted(found.kept.interval(level), found.money.interval(level)) for name, found in measured.items()},
         gaps=tuple(_gap(measured, better, than, level) for better, than in pairs),
-        curve=tuple(_point(best, at, level) for at in curve if at * len(kept) >= FEWEST_CONTACTED),
+        curve=tuple(_point(treated, at, level) for at in curve if at * len(kept) >= FEWEST_CONTACTED),
     )
 
 
@@ -162,9 +182,8 @@ class _Contacted:
 
 @dataclass(frozen=True)
 class _Treated:
-    """Rows with the one action that each would get if contacted: action, effect and money, (n,), and its place by each ranking."""
+    """Rows with what each would get if contacted: effect and money (n,), and its place by each ranking."""
 
-    action: Integers
     members: Members
     effect: FloatArray
     money: FloatArray
@@ -172,19 +191,16 @@ class _Treated:
 
     @classmethod
     def of(cls, rows: TrialRows, kept: Integers) -> _Treated:
-        worth = np.where(rows.comparable, rows.value[:, None] * rows.predicted - rows.cost, -np.inf)[kept]
-        action = np.argmax(worth, axis=1)
-        at = (kept, action)
-        fold = rows.fold[kept]
+        given, value = rows.given[kept], rows.value[kept]
+        effect, predicted, cost = ((given * held[kept]).sum(axis=1) for held in (rows.score, rows.predicted, rows.cost))
         scores: dict[Ranking, FloatArray] = {
             "risk": rows.risk[kept],
-            "effect": rows.predicted[at],
-            "net_value": worth.max(axis=1),
+            "effect": predicted,
+            "net_value": value * predicted - cost,
             "random": np.zeros(len(kept)),
         }
-        members, effect = members_of_rows(rows.member[kept], len(kept)), rows.score[at]
-        places = {name: Places.of(score, fold) for name, score in scores.items()}
-        return cls(action, members, effect, rows.value[kept] * effect - rows.cost[at], places)
+        places = {name: Places.of(score, rows.fold[kept]) for name, score in scores.items()}
+        return cls(members_of_rows(rows.member[kept], len(kept)), effect, value * effect - cost, places)
 
     def contacted(self, ranking: Ranking, share: float) -> _Contacted:
         """The place of the cut-off is taken as given: next to the noise of single outcomes its own error is nothing."""
@@ -219,8 +235,8 @@ def _gap(measured: dict[Ranking, _Contacted], better: Ranking, than: Ranking, le
     return Gap(better, than, (a.kept - b.kept).interval(level), (a.money - b.money).interval(level))
 
 
-def _point(best: _Treated, share: float, level: float) -> CurvePoint:
-    found = {name: best.contacted(name, share) for name in RANKINGS}
+def _point(treated: _Treated, share: float, level: float) -> CurvePoint:
+    found = {name: treated.contacted(name, share) for name in RANKINGS}
     return CurvePoint(
         share=share,
         kept={name: one.kept.interval(level) for name, one in found.items()},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.errors import InputError, NotEnoughData
-from models.targeting import Places, TrialRows, compare_targeting
+from models.targeting import Places, TrialRows, as_logged, best_predicted, compare_targeting
 
 
 def trial_rows(effect_of_risk, n: int = 20_000, seed: int = 1, error: float = 0.02) -> TrialRows:
@@ -24,7 +24,7 @@ def trial_rows(effect_of_risk, n: int = 20_000, seed: int = 1, error: float = 0.
         value=np.full(n, 100.0),
         cost=np.full((n, 1), 2.0),
         score=score[:, None],
-        comparable=np.ones((n, 1), dtype=bool),
+        given=np.ones((n, 1)),
         member=np.arange(n),
         fold=rng.integers(0, 5, n),
     )
@@ -56,9 +56,9 @@ def test_a_prediction_that_is_wrong_is_found_out() -> None:
     assert told.finding == "risk_is_better"
 
 
-def by_hand(risk, predicted, value, cost, score, comparable) -> TrialRows:
+def by_hand(risk, predicted, value, cost, score, given) -> TrialRows:
     """Each of four rows ten times, as ten members."""
-    tens = [np.repeat(np.array(given), 10, axis=0) for given in (risk, predicted, value, cost, score, comparable)]
+    tens = [np.repeat(np.array(told, dtype=float), 10, axis=0) for told in (risk, predicted, value, cost, score, given)]
     return TrialRows(*tens, member=np.arange(40), fold=np.zeros(40, dtype=int))
 
 
@@ -68,7 +68,7 @@ def test_kept_and_money_by_hand() -> None:
     Kept per 1,000: 500, 1500, at random (1 + 0 + 2 + 1) / 4. Money 10 x kept - 3 each.
     """
     predicted, score = [[0.1], [0.2], [0.3], [0.4]], [[1.0], [0.0], [2.0], [1.0]]
-    told = compare_targeting(by_hand([0.9, 0.8, 0.2, 0.1], predicted, [10.0] * 4, [[3.0]] * 4, score, [[True]] * 4), 0.5)
+    told = compare_targeting(by_hand([0.9, 0.8, 0.2, 0.1], predicted, [10.0] * 4, [[3.0]] * 4, score, [[1]] * 4), 0.5)
     kept = {name: found.kept.value for name, found in told.at.items()}
     assert kept == pytest.approx({"risk": 500, "effect": 1500, "net_value": 1500, "random": 1000})
     assert told.at["risk"].money.value == pytest.approx(1000 * (10 * 0.5 - 3))
@@ -77,13 +77,24 @@ def test_kept_and_money_by_hand() -> None:
     assert half.net["effect"].value == pytest.approx(0.5 * 1000 * (10 * 1.5 - 3))
 
 
-def test_each_contacted_member_gets_the_best_action_that_was_possible() -> None:
-    """The second action promises more and costs more; the third kind could not have had it, the fourth had no control."""
-    possible = [[True, True], [True, True], [True, False], [False, False]]
-    rows = by_hand([0.4, 0.3, 0.2, 0.1], [[0.1, 0.3]] * 4, [10.0] * 4, [[0.0, 1.0]] * 4, [[5.0, 7.0]] * 4, possible)
-    told = compare_targeting(rows, 1.0)
-    assert (told.actions, told.n, told.left_out) == ((10, 20), 30, 10)
-    assert told.at["random"].kept.value == pytest.approx(1000 * (7 + 7 + 5) / 3)
+POSSIBLE = np.array([[True, True], [True, True], [True, False], [False, False]])
+
+
+def test_a_contacted_member_gets_what_the_log_gave_in_its_proportions() -> None:
+    """The third kind could not have had the second action, the fourth had no control: scores (5 + 3 x 7) / 4 twice, then 5."""
+    propensities = np.array([[0.6, 0.1, 0.3], [0.6, 0.1, 0.3], [0.5, 0.5, 0.0], [0.0, 0.5, 0.5]])
+    given = as_logged(propensities, POSSIBLE)
+    assert given == pytest.approx(np.array([[0.25, 0.75], [0.25, 0.75], [1, 0], [0, 0]]))
+    told = compare_targeting(by_hand([0.4, 0.3, 0.2, 0.1], [[0.1, 0.3]] * 4, [10.0] * 4, [[0.0, 1.0]] * 4, [[5.0, 7.0]] * 4, given), 1.0)
+    assert told.at["random"].kept.value == pytest.approx(1000 * (6.5 + 6.5 + 5) / 3)
+    assert told.at["random"].money.value == pytest.approx(1000 * (64.25 + 64.25 + 50) / 3)
+    assert (told.mix, told.n, told.left_out) == (pytest.approx((0.5, 0.5)), 30, 10)
+
+
+def test_or_the_best_action_that_was_possible() -> None:
+    """Worth 10 x .1 - 0 and 10 x .3 - 1."""
+    given = best_predicted(np.array([[0.1, 0.3]] * 4), np.full(4, 10.0), np.array([[0.0, 1.0]] * 4), POSSIBLE)
+    assert given.tolist() == [[0, 1], [0, 1], [1, 0], [0, 0]]
 
 
 def test_all_rankings_contact_as_many_in_each_fold_and_equal_scores_share_alike() -> None:
@@ -119,6 +130,6 @@ def test_how_many_more_are_needed_follows_the_lead_that_was_seen() -> None:
 def test_a_log_without_a_control_and_a_share_of_none_are_refused() -> None:
     rows = trial_rows(np.zeros_like, n=50)
     with pytest.raises(NotEnoughData, match="log a control"):
-        compare_targeting(replace(rows, comparable=np.zeros((50, 1), dtype=bool)), 0.2)
+        compare_targeting(replace(rows, given=np.zeros((50, 1))), 0.2)
     with pytest.raises(InputError, match="share 0"):
         compare_targeting(rows, 0)

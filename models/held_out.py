@@ -1,0 +1,94 @@
+"""What models say of assignments whose members they have not seen: outcomes and effects across folds, and the scores that judge them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from models.arm_outcomes import arm_outcomes
+from models.calibration import assign_folds
+from models.doubly_robust import scores_of
+from models.learned_uplift import learn_uplift
+from models.propensity import propensities_of
+from models.trial import trial_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.arrays import Floats, Integers
+    from models.assignments import Assignments
+    from models.doubly_robust import Scores
+    from models.engine import Engine
+    from models.events import EventArrays
+    from models.propensity import Propensities
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """n assignments, k interventions. fold (n,): rows of one member share theirs; retention (n, 1 + k): expected by action, `none` first.
+
+    `propensities` are the logged ones, else estimated; `scores` the doubly robust ones. No model saw the member that it was asked about.
+    """
+
+    assignments: Assignments
+    features: Floats
+    fold: Integers
+    propensities: Propensities
+    retention: Floats
+    scores: Scores
+
+    @property
+    def folds(self) -> int:
+        return int(self.fold.max()) + 1
+
+
+def hold_out(features: Floats, assignments: Assignments, *, rng: np.random.Generator) -> HeldOut:
+    """One row of features (n, d) for each assignment, as they were when it was made.
+
+    Raises InputError, and NotEnoughData where nobody was left alone.
+    """
+    trial = trial_of(
+        features,
+        assignments.names,
+        assignments.retained,
+        assignments.propensities,
+        interventions=assignments.interventions,
+        groups=assignments.snapshots.member,
+    )
+    folding, estimating, seeding = rng.spawn(3)
+    fold = assign_folds(trial.member.astype(np.int64), rng=folding, n_folds=FOLDS)
+    propensities = propensities_of(trial, estimating)
+    outcomes = arm_outcomes(trial, fold, int(seeding.integers(1 << 30)))
+    return HeldOut(assignments, features, fold, propensities, outcomes.mean, scores_of(trial, propensities.shares, outcomes))
+
+
+def fold_engines(
+    engine: Engine, held: HeldOut, events: EventArrays, touches: pl.DataFrame, *, until_us: int, rng: np.random.Generator
+) -> Sequence[Engine]:
+    """For each fold the engine with effects learned from the touches of all members outside it, whose outcome lies before `until_us`.
+
+    Where these are too few the catalogue's beliefs stand, as they would in training.
+    """
+    columns = np.arange(held.features.shape[1]) if engine.learned_uplift is None else engine.learned_uplift.columns
+    member = held.assignments.snapshots.member
+    engines = []
+    for left_out, child in zip(range(held.folds), rng.spawn(held.folds), strict=True):
+        asked = np.unique(member[held.fold == left_out])
+        others = touches.filter(~pl.col("member").is_in(asked.tolist()))
+        learned = learn_uplift(engine, events, others, columns, until_us=until_us, rng=child)
+        engines.append(replace(engine, learned_uplift=learned.uplift))
+    return engines
+
+
+def held_out_effects(engines: Sequence[Engine], held: HeldOut, probability: Floats) -> Floats:
+    """Effects (n, k) by the engine of each row's fold; probability (n,) of churn if nothing is done."""
+    effects = np.empty(held.scores.score.shape)
+    for left_out, engine in enumerate(engines):
+        rows = held.fold == left_out
+        effects[rows] = engine.uplift.effect(held.features[rows], probability[rows])
+    return effects
