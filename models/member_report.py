@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from models.pages import page_template
 from models.report_choice import choice_of, options_of
 from models.report_figures import Dots, Step, Week, activity_of, dots_of, waterfall
 from models.texts import duration, listed, moment, money, named, share, share_in_words, text, window
@@ -19,8 +18,6 @@ from models.wording import opening, risk_sentence, status_sentence, tier_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-
-    from jinja2 import Template
 
     from models.arrays import Integers
     from models.community import Community
@@ -54,7 +51,7 @@ def render_member_report(
 ) -> str:
     """A whole HTML document. Times are shown by the clock of the community; `activity` rises in time."""
     clock = _Clock(community, language)
-    return _template().render(
+    return page_template("member_report.html").render(
         t=partial(text, language),
         lang="zh-CN" if language == "zh" else "en",
         member_id=decision.member_id,
@@ -84,15 +81,6 @@ def weekly_activity(
     cell = (weeks - 1 - age[kept]) * n_signals + signal[kept]
     counts = np.bincount(cell, minlength=weeks * n_signals).reshape(weeks, n_signals)
     return tuple(Week((as_of - (weeks - at) * WEEK).date(), tuple(row)) for at, row in enumerate(counts.tolist()))
-
-
-@cache
-def _template() -> Template:
-    folder = Path(__file__).parent / "templates"
-    loader = FileSystemLoader(folder)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = "{:.3f}%".format
-    return environment.get_template("member_report.html")
 
 
 @dataclass(frozen=True)
