@@ -34,14 +34,19 @@ def decide_table(
     as_of: datetime,
     context: Context = NOWHERE,
 ) -> pl.DataFrame:
-    """One row for each snapshot, of the same numbers as `decide`; null where a number does not exist.
+    """What `table_of` tells of what `weigh` finds."""
+    weighed = weigh(engine, events, snapshots, member_ids, decision_ids, contacts, as_of=as_of, context=context)
+    return table_of(engine, weighed, member_ids, decision_ids, as_of)
+
+
+def table_of(engine: Engine, weighed: Weighed, member_ids: Sequence[str], decision_ids: Sequence[str], as_of: datetime) -> pl.DataFrame:
+    """One row for each member that was weighed, of the same numbers as `decide`; null where a number does not exist.
 
     Text columns that hold several names separate them by commas, so that the table can be written as CSV: `tags`, and `ranked`, all
     allowed interventions by priority. The columns uplift ... propensity without a name tell of what was chosen. For each
     intervention follow `uplift_<id>`, `priority_<id>`, `shadow_price_<id>` (what a plan charges), `propensity_<id>`, and `removed_<id>`,
     "stage:rule" or null.
     """
-    weighed = weigh(engine, events, snapshots, member_ids, decision_ids, contacts, as_of=as_of, context=context)
     ids = {"decision_id": decision_ids, "member_id": member_ids, "as_of": as_of.astimezone(UTC)}
     columns = (
         _risk(engine, weighed) | _member(engine, weighed) | _choice(engine.community, weighed, as_of) | _arms(engine.community, weighed)

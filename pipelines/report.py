@@ -13,7 +13,7 @@ from models.interventions import ContactHistory
 from models.member_report import Provenance, render_member_report, weekly_activity
 from models.snapshots import Snapshots
 from models.weighing import microseconds
-from pipelines.decide import decision_id
+from pipelines.everyone import decision_id
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
 
