@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from models.intervals import Estimate
     from models.preparation import Preparation
     from models.training import Trained
+    from models.uplift_evidence import Evidence
 
 RFM = "logistic regression on RFM"
 NAMES = {BLEND: "blend", "rfm_logistic": RFM, "recency": "recency rule"}
@@ -47,6 +48,12 @@ SCHEMES = {
     "out_of_time": "cuts at least one horizon after the last one that the parts were fitted on",
     "members": "later cuts of a quarter of the members, left out in turn; the log is too short for a gap of one horizon",
 }
+VERDICTS = {
+    "act": "helps",
+    "avoid": "harms",
+    "explore": "no detectable effect yet",
+    "not_enough": "no detectable effect, and not enough data to tell soon",
+}
 CHECKED = {"out_of_time": "later cuts", "members": "members left out"}
 
 
@@ -70,6 +77,7 @@ def model_card(trained: Trained) -> str:
         bins=calibration_curve(tested.churned, tested.probability),
         dropped=Counter(preparation.dropped.values()),
         drifting=_drifting(preparation),
+        effects=() if trained.uplift is None or trained.uplift.uplift is None else trained.uplift.uplift.evidence.values(),
     )
 
 
@@ -97,6 +105,7 @@ def _template() -> Template:
     environment.globals |= tables
     environment.globals |= {"estimate": _estimate, "count": "{:,}".format, "percent": "{:.1%}".format, "money": "{:,.2f}".format}
     environment.globals |= {"weights": _weights, "losses": _losses}
+    environment.globals |= {"verdicts": VERDICTS, "points": _points, "share": _share, "imbalance": _imbalance}
     environment.globals |= {"notable_psi": NOTABLE_PSI, "golden_members": GOLDEN_MEMBERS}
     return environment.get_template("model_card.md")
 
@@ -107,6 +116,18 @@ def _weights(chosen: Validation) -> str:
 
 def _losses(chosen: Validation) -> str:
     return ", ".join(f"{PARTS[name]} {loss:.4f}" for name, loss in chosen.log_loss.items())
+
+
+def _points(value: float | None, interval: tuple[float, float] | None) -> str:
+    return "–" if value is None or interval is None else f"{100 * value:+.2f} [{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]"
+
+
+def _share(value: float | None, interval: tuple[float, float] | None) -> str:
+    return "–" if value is None or interval is None else f"{value:.2f} [{interval[0]:.2f}, {interval[1]:.2f}]"
+
+
+def _imbalance(evidence: Evidence) -> str:
+    return ", ".join("–" if value is None else f"{value:.2f}" for value in (evidence.imbalance_before, evidence.imbalance_after))
 
 
 def _estimate(found: Estimate) -> str:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from pipelines.train import effects_of
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from rich.console import Console
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from models.comparison import Compared
     from models.evaluation import ChurnMetrics
     from models.intervals import Estimate
+    from models.uplift_evidence import Evidence
     from pipelines.decide import Decided
     from pipelines.evaluate import Evaluated
     from pipelines.train import TrainingSummary
@@ -27,6 +30,7 @@ SHOWN = {
     "ece": "ECE",
     "lift_at_10": "lift at 10 %",
 }
+VERDICTS = {"act": "helps", "avoid": "harms", "explore": "explore", "not_enough": "not enough"}
 GRADES = {
     "A": "clearly better than the best plain rule",
     "B": "better than the best plain rule",
@@ -44,9 +48,27 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
         highlight=False,
     )
     print_comparison(trained.churn.compared, trained.churn.in_use, console)
+    if effects := effects_of(trained):
+        print_effects(effects, console)
     for warning in trained.warnings:
         console.print(f"warning: {warning}", style="yellow", highlight=False)
     console.print("registered as challenger; put it in force with: keepwell promote", highlight=False)
+
+
+def print_effects(effects: Iterable[Evidence], console: Console) -> None:
+    """Average effects in percentage points of staying, at 90 %."""
+    table = Table("intervention", "assigned", "effect, points", "source", "verdict", "more members")
+    for each in effects:
+        more = "" if each.more_members in {None, 0} else f"{each.more_members:,}"
+        table.add_row(each.intervention, f"{each.n:,}", _points(each), each.source, VERDICTS[each.verdict], more)
+    console.print(table, highlight=False)
+
+
+def _points(each: Evidence) -> str:
+    if each.average_effect is None or each.interval is None:
+        return f"belief {100 * each.expected_effect:+.1f}"
+    low, high = each.interval
+    return f"{100 * each.average_effect:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def print_evaluation(evaluated: Evaluated, console: Console) -> None:

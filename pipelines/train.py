@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from models.evaluation import ChurnMetrics
     from models.registry import Registered
     from models.training import Progress, Trained
+    from models.uplift_evidence import Evidence
     from pipelines.loading import Loaded
     from pipelines.workspace import Workspace
 
@@ -61,6 +62,7 @@ class TrainingSummary:
                 "blend": compared.metrics.to_dict(),
             },
             "value": {"source": trained.value.source, "expected": trained.value.expected, "actual": trained.value.actual},
+            "effects": [evidence.to_dict() for evidence in effects_of(trained)],
             "warnings": list(trained.warnings),
         }
 
@@ -80,6 +82,12 @@ def train_challenger(workspace: Workspace, *, test_as_of: str | None, seed: int,
     registered = models.register(trained.engine, trained.golden, run_record(trained, loaded, workspace, seed))
     progress("done")
     return TrainingSummary(registered, trained, loaded)
+
+
+def effects_of(trained: Trained) -> tuple[Evidence, ...]:
+    """What was learned of each intervention; nothing where the log has no touches, or too few."""
+    learned = trained.engine.learned_uplift
+    return () if learned is None else tuple(learned.evidence.values())
 
 
 def run_record(trained: Trained, loaded: Loaded, workspace: Workspace, seed: int) -> RunRecord:
@@ -121,6 +129,7 @@ def _metrics(trained: Trained) -> dict[str, float]:
     for name, metrics in compared.baselines.items():
         told |= _flat(f"{name}_", metrics)
     told |= {"auc_gain": compared.gain.value, "auc_gain_lower": compared.gain.lower, "auc_gain_upper": compared.gain.upper}
+    told |= {f"effect_{each.intervention}": each.expected_effect for each in effects_of(trained)}
     return told | {"value_expected": trained.value.expected}
 
 

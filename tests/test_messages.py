@@ -61,7 +61,7 @@ def declared_keys():
         *(f"rule.{rule}" for rule in (*ELIGIBILITY_RULES, COOLDOWN, OPTED_OUT, *(rule.name for rule in (GLOBAL_CONTROL, *OUTBID)))),
         *(f"lever.{lever}" for lever in choices("lever")),
         *(f"category.{category}" for category in choices("category")),
-        *(f"uplift_source.{source}" for source in ("prior", "experiment")),
+        *(f"uplift_source.{source}" for source in ("prior", "experiment", "observational")),
         *(f"report.{state}" for state in get_args(State)),
         *(f"grade.{grade}" for grade in "ABC"),
     }
