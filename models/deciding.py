@@ -15,6 +15,7 @@ from models.actions import NO_ACTION
 from models.decision import Candidate, ChurnScore, Decision, MemberState
 from models.features import lower_bound
 from models.interventions import send_not_before
+from models.shadow_prices import FREE, Terms
 from models.weighing import BANDS, EPOCH, NOWHERE, Context, Weighed, risk_bands, weigh
 
 if TYPE_CHECKING:
@@ -47,15 +48,16 @@ def decide(  # noqa: PLR0913 - the inputs of one member's decision and of a batc
     language: Language,
     context: Context = NOWHERE,
     explain: Explain | None = None,
+    terms: Terms = FREE,
 ) -> list[Decision]:
     """One decision for each snapshot, in their order, and the same for a member alone as in any batch.
 
     `member_ids`, `decision_ids` and the rows of `contacts` follow the snapshots, whose `as_of_us` is `as_of`. Without `explain` there are
     no reasons.
     """
-    weighed = weigh(engine, events, snapshots, member_ids, decision_ids, contacts, as_of=as_of, context=context)
+    weighed = weigh(engine, events, snapshots, member_ids, decision_ids, contacts, as_of=as_of, context=context, terms=terms)
     reasons = _reasons(engine, weighed, language, explain)
-    teller = _Teller(engine, weighed, as_of, last_event_us(events, snapshots, len(engine.community.signals)))
+    teller = _Teller(engine, weighed, as_of, terms.plan_id, last_event_us(events, snapshots, len(engine.community.signals)))
     return [teller.decision(row, *ids, reasons.get(row, ())) for row, ids in enumerate(zip(member_ids, decision_ids, strict=True))]
 
 
@@ -89,6 +91,7 @@ class _Teller:
     engine: Engine
     weighed: Weighed
     as_of: datetime
+    plan_id: str | None
     last_event_us: Integers
 
     @cached_property
@@ -124,6 +127,7 @@ class _Teller:
             model_version=self.engine.version,
             grade=self.engine.grade,
             catalogue_fingerprint=self.fingerprint,
+            plan_id=self.plan_id,
         )
 
     def _last_event_at(self, row: int) -> datetime | None:

@@ -107,6 +107,7 @@ class Decision:
     """The whole trace. `draw` in [0, 1) picked `chosen` from the cumulated probabilities of the candidates, in their order, `none` first.
 
     A member without a score has `none` alone. `exploration`: the draw picked something else than the best.
+    `plan_id` names the plan whose prices were charged.
     """
 
     decision_id: str
@@ -126,3 +127,4 @@ class Decision:
     model_version: str
     grade: str
     catalogue_fingerprint: str
+    plan_id: str | None = None

@@ -32,8 +32,13 @@ class Candidates:
     allowed: Flags
 
     @classmethod
-    def of(cls, parts: Sequence[Weighed]) -> Self:
-        """Of the members of all parts, one after the other, as they stand before arbitration."""
+    def of(cls, weighed: Weighed) -> Self:
+        """As they stand before arbitration."""
+        return cls(weighed.priority, weighed.cost, weighed.channel, weighed.allowed)
+
+    @classmethod
+    def together(cls, parts: Sequence[Self]) -> Self:
+        """Of the members of all parts, one after the other."""
         names = ("priority", "cost", "channel", "allowed")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 

@@ -47,10 +47,11 @@ class ShadowPrices:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a plan asks of a decision: its prices, and its exploration where that is not the policy's own."""
+    """What a plan, named by `plan_id`, asks of a decision: its prices, and its exploration where that is not the policy's own."""
 
     prices: ShadowPrices
     exploration: float | None = None
+    plan_id: str | None = None
 
     def exploration_or(self, declared: float) -> float:
         return declared if self.exploration is None else self.exploration

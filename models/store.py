@@ -18,9 +18,9 @@ from models.actions import NO_ACTION
 from models.community import DAY_US, Community
 from models.errors import StoreUnavailable
 from models.events import EventArrays, EventLog
-from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past
+from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow
 
-__all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", "Past", "Store"]
+__all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", "Past", "PlanRow", "Store"]
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,17 @@ class Store:
         table = schema.decisions.c
         with self._reading() as connection:
             return connection.scalar(select(table.body).where(table.decision_id == decision_id))
+
+    def put_in_force(self, plan: PlanRow) -> None:
+        """From now on `plan_in_force` is this one."""
+        with self._writing() as connection:
+            statements.insert(connection, schema.plans, [asdict(plan)])
+
+    def plan_in_force(self) -> str | None:
+        """The body of the plan that was put in force last; None where none ever was."""
+        table = schema.plans.c
+        with self._reading() as connection:
+            return connection.scalar(select(table.body).order_by(table.plan_key.desc()).limit(1))
 
     def claim(self, key_id: str, fingerprints: Sequence[tuple[str, str]], now_us: int) -> list[Claim]:
         """For each (request id, fingerprint of its body) whether this is its first attempt; that one must be answered or released.

@@ -98,6 +98,15 @@ class KeyRow:
     created_us: int
 
 
+@dataclass(frozen=True)
+class PlanRow:
+    """A plan that is put in force; `body` is the JSON of a PlanInForce."""
+
+    plan_id: str
+    activated_us: int
+    body: str
+
+
 class SignalRow(NamedTuple):
     """row: position of the member; signal: position in the community's signals; value NaN where there is none."""
 

@@ -93,6 +93,15 @@ requests = Table(
     Column("answer", Text, comment="null while the first attempt is under way"),
 )
 
+plans = Table(
+    "plans",
+    metadata,
+    Column("plan_key", _RUNNING_NUMBER, primary_key=True, autoincrement=True, comment="the highest is in force"),
+    Column("plan_id", Text, nullable=False, unique=True),
+    Column("activated_us", BigInteger, nullable=False),
+    Column("body", Text, nullable=False, comment="prices and what they hold for, JSON"),
+)
+
 loads = Table("loads", metadata, Column("fingerprint", Text, primary_key=True))
 
 api_keys = Table(

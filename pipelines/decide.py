@@ -70,7 +70,7 @@ def decide_all(
     supply, joint = Supply.of(engine.community, loaded.community.capacity, budget), None
     if not supply.endless:
         batches = list(batches)
-        candidates = Candidates.of([batch.weighed for batch in batches])
+        candidates = Candidates.together([Candidates.of(batch.weighed) for batch in batches])
         joint = plan_jointly(candidates, supply, engine.community.policy.exploration)
         batches = _following(joint, candidates, supply, batches)
     table = pl.concat([_table(engine, batch, at, language or engine.community.language) for batch in batches])

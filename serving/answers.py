@@ -133,7 +133,10 @@ class DataAnswer(Answered):
 
 
 class ScoreAnswer(Answered):
-    """`decision_id` is null where nothing was kept. Without an action `no_action_reason` tells why; `score_only` asks for none."""
+    """`decision_id` is null where nothing was kept. Without an action `no_action_reason` tells why; `score_only` asks for none.
+
+    `plan_id` names the plan in force, whose shadow prices were charged; null where there is none.
+    """
 
     decision_id: str | None
     request_id: str | None
@@ -148,6 +151,7 @@ class ScoreAnswer(Answered):
     suppressed: list[Suppressed]
     candidates: list[CandidateAnswer] | None = None
     experiment: ExperimentAnswer
+    plan_id: str | None = None
     model: ModelAnswer
     data: DataAnswer
     warnings: list[Fault]
@@ -200,6 +204,7 @@ class DecisionTrace(Answered):
     model_version: str
     grade: str
     catalogue_fingerprint: str
+    plan_id: str | None = None
 
 
 class CatalogueAnswer(Answered):

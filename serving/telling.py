@@ -57,6 +57,7 @@ def score_answer(decision: Decision, request: ScoreRequest, community: Community
         suppressed=_suppressed(decision, community, language) if acts else [],
         candidates=_candidates(decision) if "candidates" in request.include else None,
         experiment=ExperimentAnswer(id=community.policy.control_salt, arm=decision.arm),
+        plan_id=decision.plan_id,
         model=ModelAnswer(version=decision.model_version, grade=decision.grade),
         data=DataAnswer(features_as_of=decision.features_as_of, last_event_at=decision.last_event_at),
         warnings=warnings,

@@ -155,7 +155,7 @@ def planned(budget=None, capacity=None, exploration=0.0, n=10, value=100.0):
     planted = engine(declared, n, value=value)
     weighed = weigh(planted, events, Snapshots.at(events, AS_OF_US), ids, ids, ContactHistory.empty(), as_of=AS_OF)
     there = Supply.of(declared, declared.capacity, budget)
-    candidates = Candidates.of([weighed])
+    candidates = Candidates.of(weighed)
     joint = plan_jointly(candidates, there, exploration)
     return settled(weighed, slice(0, n), joint, settle(candidates, joint, there, weighed.draw))
 
@@ -198,7 +198,7 @@ def test_the_candidates_of_two_batches_are_those_of_one():
         weigh(planted, events, every[rows], [ids[row] for row in rows], ids[:3], ContactHistory.empty(), as_of=AS_OF)
         for rows in (np.arange(3), np.arange(3, 6))
     ]
-    one, two = Candidates.of([whole]), Candidates.of(halves)
+    one, two = Candidates.of(whole), Candidates.together([Candidates.of(half) for half in halves])
     assert (one.priority == two.priority).all()
     assert (replace(one, priority=two.priority).cost == two.cost).all()
 
