@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 300_000
 UNSEEN_CONFOUNDING = (
-    "effects are observational: propensities were not logged and features tell who got what, so differences that no feature shows may pass "
-    "for effects; log the probability of each choice"
+    "effects are observational: the probabilities of the assignments were not logged, so differences between members that no feature shows "
+    "may pass for effects; log the probability of each choice, also where it was the same for all"
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import lightgbm as lgb
 import numpy as np
+from scipy.special import ndtri
 from sklearn.linear_model import LogisticRegression
 
 from models.calibration import assign_folds
@@ -21,9 +22,9 @@ SMALLEST = 0.01
 """Estimated probabilities below it are held there; logged ones never are."""
 PENALTY = 20.0
 TREES, LEAVES = 60, 8
-NOISE = 2.0
-AssignmentKind = Literal["logged", "random", "observational"]
-"""Propensities as logged; not logged, and no feature tells who got what; not logged, and features do."""
+NOISE, CHANCE, FEWEST = 2.0, 0.05, 30
+AssignmentKind = Literal["logged", "as_if_random", "observational"]
+"""Propensities as logged; not logged, and no feature tells who got what, which proves no draw by chance; not logged, and features do."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,10 @@ def _imbalance(filled: Floats, treated: Flags, none: Flags, weight: Floats) -> f
 
 
 def _estimated(trial: Trial, rng: np.random.Generator) -> tuple[Floats, AssignmentKind]:
-    """The shares of the arms where neither model tells the assignment better than they do, else the mean of both models, out of fold.
+    """The plain shares of the arms where no feature tells who got what, else the models' out-of-fold shares mixed with the plain ones.
 
-    Better means a lower out-of-fold log loss by more than NOISE standard errors.
+    A feature tells where the models lower the log loss by more than NOISE standard errors, or where its means in two arms differ by more
+    than chance allows the largest of all such differences (Bonferroni at CHANCE). The mixture is that of the lowest out-of-fold log loss.
     """
     fold = assign_folds(trial.member.astype(np.int64), rng=rng, n_folds=FOLDS)
     plain = np.maximum(trial.rows / len(trial), 1e-12)
@@ -100,11 +102,34 @@ def _estimated(trial: Trial, rng: np.random.Generator) -> tuple[Floats, Assignme
     present = trial.rows > 0
     modelled = np.where(present, np.maximum(modelled, SMALLEST), 0.0)
     modelled /= modelled.sum(axis=1, keepdims=True)
+    share = trial.rows / len(trial)
     own = np.arange(len(trial)), trial.arm
-    gained = np.log(modelled[own]) - np.log(plain[trial.arm])
-    if gained.mean() > NOISE * gained.std() / np.sqrt(len(gained)):
-        return modelled, "observational"
-    return np.tile(trial.rows / len(trial), (len(trial), 1)), "random"
+    mixed = _mixed(modelled[own], plain[trial.arm])
+    gained = np.log((1 - mixed) * plain[trial.arm] + mixed * modelled[own]) - np.log(plain[trial.arm])
+    if gained.mean() > NOISE * gained.std() / np.sqrt(len(gained)) or _unbalanced(trial):
+        return (1 - mixed) * share + mixed * modelled, "observational"
+    return np.tile(share, (len(trial), 1)), "as_if_random"
+
+
+def _mixed(modelled: Floats, plain: Floats) -> float:
+    """The weight of the models at which the mean log of the mixture is largest."""
+    steps = np.linspace(0, 1, 21)
+    return float(steps[np.argmax([np.log((1 - step) * plain + step * modelled).mean() for step in steps])])
+
+
+def _unbalanced(trial: Trial) -> bool:
+    """Under a draw that no feature decides, sqrt(n_a n_b / (n_a + n_b)) times a difference of means is standard normal."""
+    filled = Standard.of(trial.features)(trial.features)
+    largest, pairs = 0.0, 0
+    for arm in np.flatnonzero(trial.rows >= FEWEST):
+        ours = trial.arm == arm
+        number = np.count_nonzero(ours)
+        size = number * (len(trial) - number) / len(trial)
+        if size == 0:
+            continue
+        gap = np.abs(filled[ours].mean(axis=0) - filled[~ours].mean(axis=0))
+        largest, pairs = max(largest, float(gap.max(initial=0.0)) * np.sqrt(size)), pairs + filled.shape[1]
+    return pairs > 0 and largest > float(ndtri(1 - CHANCE / (2 * pairs)))
 
 
 def _linear(trial: Trial, rows: Integers, asked: Integers) -> Floats:

@@ -36,8 +36,9 @@ class Evidence:
         expected_effect, expected_error: after the prior, if any, weighted by precision; what the model's effects average to.
         heterogeneity_held: of the differences between members that the learners claim, the share found again out of fold, with
             `heterogeneity_interval`; 1 all of it, 0 none, beyond both by noise.
-        source: `prior` while the prior is worth more than the rows, else how the rows came about.
-        assignment: propensities logged, or estimated where no feature tells the assignment (`random`) or where some do (`observational`).
+        source: `prior` while the prior is worth more than the rows; else `experiment` where the propensities were logged, and `observational`
+            where they were not, whatever the features say: that nothing decided the assignment but chance is known to who drew it alone.
+        assignment: propensities logged, or not logged while no feature tells the assignment (`as_if_random`) or some do (`observational`).
         verdict: `act` or `avoid` where the interval leaves 0 out; else `explore` while the question can be settled with a few times the
             members, else `not_enough`.
         more_members: rows still needed, at the same shares, to see the effect with 80 % power; 0 where it is seen, None where the rows
@@ -142,7 +143,7 @@ def _number(value: float) -> float | None:
 def _source(kind: AssignmentKind, *, mostly_prior: bool) -> UpliftSource:
     if mostly_prior:
         return "prior"
-    return "observational" if kind == "observational" else "experiment"
+    return "experiment" if kind == "logged" else "observational"
 
 
 def _verdict(average: float, reach: float, more: int | None, n: int) -> Verdict:

@@ -83,11 +83,11 @@ def test_estimated_propensities_take_out_confounding_too_and_are_called_observat
         assert evidence.imbalance_after < evidence.imbalance_before
 
 
-def test_an_assignment_by_coin_without_logged_propensities_counts_as_an_experiment(rng):
+def test_what_looks_like_a_coin_is_said_to_look_so_and_not_to_be_one(rng):
     features, arm = rng.normal(size=(2_000, 5)), rng.choice(["none", "mail"], 2_000)
     outcome = (rng.random(2_000) < 0.3 + 0.1 * (arm == "mail")).astype(float)
     evidence = fit_uplift(features, arm, outcome, rng=rng).evidence["mail"]
-    assert (evidence.source, evidence.assignment, evidence.verdict) == ("experiment", "random", "act")
+    assert (evidence.source, evidence.assignment, evidence.verdict) == ("observational", "as_if_random", "act")
 
 
 def test_an_intervention_that_harms_is_to_be_avoided(small):

@@ -1,0 +1,126 @@
+"""Effects that an engine learns from the touches of its log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.assignments import assignments_of
+from models.community import Community
+from models.engine_files import load_engine, save_engine
+from models.errors import ModelRefused
+from models.events import EventArrays, event_arrays
+from models.learned_uplift import LearnedUplift
+from models.model_card import model_card
+from models.training import Trained, train
+from tests.planted import intervention
+from tests.trained_world import DECLARED, TRAINED_AT, TrainedWorld
+
+ARMS = ("group_invitation", "personal_call", "never_tried")
+
+
+@dataclass(frozen=True)
+class Taught:
+    declared: Community
+    events: EventArrays
+    trained: Trained
+
+    @property
+    def uplift(self) -> LearnedUplift:
+        assert self.trained.engine.learned_uplift is not None
+        return self.trained.engine.learned_uplift
+
+
+def declared() -> Community:
+    catalogue = [intervention(name, starting_uplift=0.02, starting_evidence=50, cost=1) for name in ARMS]
+    touches = {"path": "touches.parquet", "member": "member_id", "time": "timestamp", "propensity_prefix": "propensity_"}
+    return Community.model_validate({**DECLARED.model_dump(mode="json"), "interventions": catalogue, "touches": touches})
+
+
+def teach(world: TrainedWorld, touches: pl.DataFrame) -> Taught:
+    community = declared()
+    events = event_arrays(replace(world.log, touches=touches), community)
+    trained = train(events, community, test_as_of=world.test_as_of, trained_at=TRAINED_AT, rng=np.random.default_rng(1), touches=touches)
+    return Taught(community, events, trained)
+
+
+@pytest.fixture(scope="module")
+def taught(trained_world) -> Taught:
+    return teach(trained_world, trained_world.log.touches)
+
+
+def test_training_learns_from_the_assignments_whose_outcome_was_known_by_the_test(taught, trained_world):
+    made = assignments_of(trained_world.log.touches, taught.events, taught.declared, until_us=trained_world.test_as_of_us)
+    assert taught.trained.uplift.rows == len(made) > 1_000
+    assert {name: evidence.n for name, evidence in taught.uplift.evidence.items()} == {
+        name: int((made.names == name).sum()) for name in ARMS
+    }
+
+
+def test_every_effect_says_whether_it_was_measured_or_believed(taught):
+    assert [taught.uplift.source(name) for name in ARMS] == ["experiment", "experiment", "prior"]
+
+
+def test_what_was_never_tried_follows_the_catalogue_and_the_risk(taught, trained_world):
+    scores = taught.trained.engine.score(taught.events, trained_world.everyone)
+    probability = taught.trained.engine.main_probability(scores)
+    effect = taught.uplift.effect(scores.features, probability)
+    np.testing.assert_allclose(effect[:, 2], taught.uplift.beliefs.effect(scores.features, probability)[:, 2])
+    usual = np.full(len(probability), taught.trained.engine.reference.typical_probability)
+    np.testing.assert_allclose(taught.uplift.effect(scores.features, usual)[:, 2], 0.02)
+
+
+def test_a_touch_after_the_test_changes_nothing_that_was_learned(taught, trained_world):
+    touches = trained_world.log.touches
+    later = pl.col("timestamp") > trained_world.test_as_of
+    changed = touches.with_columns(intervention=pl.when(later).then(pl.lit("personal_call")).otherwise(pl.col("intervention")))
+    assert teach(trained_world, changed).uplift.evidence == taught.uplift.evidence
+
+
+def test_a_member_without_a_risk_has_no_effect(taught, trained_world):
+    scores = taught.trained.engine.score(taught.events, trained_world.everyone[:3])
+    probability = np.array([0.3, np.nan, 0.5])
+    assert np.isnan(taught.uplift.effect(scores.features, probability)).all(axis=1).tolist() == [False, True, False]
+    low, high = taught.uplift.interval(scores.features, probability)
+    assert np.isnan(low[1]).all()
+    assert (low[0] < high[0]).all()
+
+
+def test_the_engine_is_stored_with_what_it_learned(taught, tmp_path):
+    save_engine(taught.trained.engine, taught.trained.golden, tmp_path / "engine")
+    again = load_engine(tmp_path / "engine")
+    assert again.learned_uplift.evidence == taught.uplift.evidence
+    features = taught.trained.test_features[:50]
+    probability = np.full(50, 0.4)
+    np.testing.assert_array_equal(again.uplift.effect(features, probability), taught.uplift.effect(features, probability))
+
+
+def test_golden_members_refuse_an_engine_whose_effects_have_moved(taught):
+    fitted = taught.uplift.fitted
+    moved = replace(taught.uplift, fitted=replace(fitted, average=fitted.average + 0.001))
+    with pytest.raises(ModelRefused, match="other scores"):
+        taught.trained.golden.verify(replace(taught.trained.engine, learned_uplift=moved))
+
+
+def test_the_shares_of_the_features_in_an_effect_add_up(taught):
+    features = taught.trained.test_features[:20]
+    told = taught.uplift.contributions(features).sum(axis=2)
+    np.testing.assert_allclose(told[:, :2], taught.uplift.fitted.effect(features[:, taught.uplift.columns])[:, :2], atol=1e-6)
+    assert (told[:, 2] == 0).all()
+
+
+def test_without_logged_probabilities_the_warning_travels_with_the_model(trained_world):
+    bare = trained_world.log.touches.drop(pl.selectors.starts_with("propensity_"))
+    told = teach(trained_world, bare)
+    sources = {told.uplift.source(name) for name in ARMS[:2]}
+    assert sources == {"observational"}
+    assert any("effects are observational" in warning for warning in told.trained.warnings)
+
+
+def test_the_model_card_tells_the_effects(taught):
+    card = model_card(taught.trained)
+    assert "| group_invitation |" in card
+    assert "| never_tried | 0 | – |" in card
