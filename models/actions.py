@@ -7,10 +7,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.declared import STAGES, Declared, Label, Name, PositiveDays
+from models.declared import STAGES, Declared, Label, Name, PositiveDays, Share
 from models.rules import Eligibility
 
 NO_ACTION = "none"
+CONTACT_RULES = ("cooldown_days", "refused_before", "refused_recently", "unreachable", "opted_out", "no_consent")
+"""What the contact policy may name beside its caps."""
+MessageClass = Literal["marketing", "mandatory", "transactional"]
 WeightedContext = Annotated[str, Field(pattern=rf"^({'|'.join(STAGES)}|channel:.+)$")]
 
 
@@ -21,6 +24,10 @@ class Intervention(Declared):
     `starting_evidence` is how many members a trial would need to be worth as much as that belief; `lever_weight` bounds what
     the psychological lever may add or take away. `context_weights` maps the name of a stage, or `channel:<name>` of one of its
     channels, to a factor of the priority; a context that it leaves out weighs 1, and a stage and a channel multiply.
+
+    A `mandatory` one goes before all that is weighed, and passes the contact policy like a `marketing` one; a `transactional` one goes
+    before that, at any hour, whatever the caps and what the member wishes to hear, and no cap counts it. The global control holds back
+    neither of the two. After a refusal it rests for `refusal_cooldown_days`.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -35,6 +42,8 @@ class Intervention(Declared):
     starting_evidence: Annotated[float, Field(gt=0)]
     cooldown_days: Annotated[int, Field(ge=0)] = 14
     valid_days: PositiveDays = 7
+    message_class: MessageClass = "marketing"
+    refusal_cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
     eligibility: Eligibility = Eligibility()
 
     @model_validator(mode="after")
@@ -55,26 +64,34 @@ class Cap(Declared):
 
 
 class QuietHours(Declared):
-    """No sending from `start` (inclusive) to `end` (exclusive) by the community's clock; may run over midnight."""
+    """No sending from `start` (inclusive) to `end` (exclusive) by the member's clock; may run over midnight."""
 
     start: time
     end: time
 
 
 class ContactPolicy(Declared):
-    """How often may we."""
+    """How often may we, when, and with whose leave.
+
+    After a refusal of anything the member is left alone for `refusal_cooldown_days`. `opt_in` maps a channel, or `any`, to the consent
+    that is needed there.
+    """
 
     caps: tuple[Cap, ...] = ()
     quiet_hours: QuietHours | None = None
+    refusal_cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    opt_in: dict[str, str] = {}  # noqa: RUF012 - pydantic copies a default
 
 
 class Policy(Declared):
     """How a choice is made among what is allowed.
 
     `exploration` is the least probability with which every allowed action, doing nothing included, is chosen;
-    `control_share` of the members, by salted hash, is never contacted.
+    `control_share` of the members, by salted hash, gets no marketing. `caution` moves the uplift that is weighed from the estimate (0) to
+    the lower end of its 90 % interval (1).
     """
 
     exploration: Annotated[float, Field(ge=0, le=0.1)] = 0.02
     control_share: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     control_salt: str = "global_control"
+    caution: Share = 0.0

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from models.actions import CONTACT_RULES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from models.community import Community
+    from models.rules import Eligibility
+
+Named = TypeVar("Named", str, int)
 
 
 def check_agreement(community: Community) -> None:
@@ -17,7 +22,7 @@ def check_agreement(community: Community) -> None:
     _check_reach(community)
     _check_lifecycle_signals(community)
     _check_catalogue(community)
-    _check_caps(community)
+    _check_contact_policy(community)
     _check_capacity(community)
 
 
@@ -51,17 +56,47 @@ def _check_lifecycle_signals(community: Community) -> None:
 
 
 def _check_catalogue(community: Community) -> None:
-    tiers = [tier.name for tier in community.lifecycle.tiers]
     for intervention in community.interventions:
         where = f"interventions.{intervention.id}"
         channels = [name.removeprefix("channel:") for name in intervention.context_weights if name.startswith("channel:")]
-        _refuse_unknown(f"{where}.eligibility.tiers", "tier", intervention.eligibility.tiers or (), tiers)
         _refuse_unknown(f"{where}.context_weights", "channel", channels, intervention.channels)
+        _check_eligibility(f"{where}.eligibility", intervention.eligibility, community)
 
 
-def _check_caps(community: Community) -> None:
+def _check_eligibility(where: str, eligibility: Eligibility, community: Community) -> None:
+    signals = ["any", *(signal.name for signal in community.signals)]
+    windows = {community.lookback_days, *community.windows_days}
+    _refuse_unknown(f"{where}.tiers", "tier", eligibility.tiers or (), [tier.name for tier in community.lifecycle.tiers])
+    _refuse_unknown(f"{where}.consents", "consent", eligibility.consents or (), _consents(community))
+    _refuse_unknown(f"{where}.channels", "channel", eligibility.channels or (), community.channels)
+    for number, since in enumerate(eligibility.days_since or (), start=1):
+        _refuse_unknown(f"{where}.days_since.{number}.signal", "signal", [since.signal], signals)
+    for number, assigned in enumerate(eligibility.days_since_assigned or (), start=1):
+        ids = [intervention.id for intervention in community.interventions]
+        _refuse_unknown(f"{where}.days_since_assigned.{number}.intervention", "intervention", [assigned.intervention], ids)
+    for number, count in enumerate(eligibility.counts or (), start=1):
+        _refuse_unknown(f"{where}.counts.{number}.signal", "signal", [count.signal], signals)
+        _refuse_unknown(f"{where}.counts.{number}.days", "window", [count.days], windows)
+    if eligibility.attributes and community.members is None:
+        message = f"{where}.attributes: there are no attributes without a table of `members`"
+        raise ValueError(message)
+
+
+def _check_contact_policy(community: Community) -> None:
+    places = ["any", *community.channels]
     for cap in community.contact_policy.caps:
-        _refuse_unknown(f"contact_policy.caps.{cap.name}.channel", "channel", [cap.channel], ["any", *community.channels])
+        _refuse_unknown(f"contact_policy.caps.{cap.name}.channel", "channel", [cap.channel], places)
+        if cap.name in CONTACT_RULES:
+            message = f"contact_policy.caps.{cap.name}.name: {cap.name!r} is the name of a rule that always applies; choose another name"
+            raise ValueError(message)
+    _refuse_unknown("contact_policy.opt_in", "channel", community.contact_policy.opt_in, places)
+    _refuse_unknown("contact_policy.opt_in", "consent", community.contact_policy.opt_in.values(), _consents(community))
+    if community.members is not None:
+        _refuse_unknown("members.reachable", "channel", community.members.reachable, community.channels)
+
+
+def _consents(community: Community) -> Collection[str]:
+    return () if community.members is None else community.members.consents
 
 
 def _check_capacity(community: Community) -> None:
@@ -77,7 +112,7 @@ def _refuse_repeats(what: str, names: list[str]) -> None:
         raise ValueError(message)
 
 
-def _refuse_unknown(where: str, what: str, given: Iterable[str], declared: Collection[str]) -> None:
+def _refuse_unknown(where: str, what: str, given: Iterable[Named], declared: Collection[Named]) -> None:
     unknown = sorted(set(given) - set(declared))
     if unknown:
         message = f"{where}: unknown {what} {unknown[0]!r}; declared are {sorted(declared)}"

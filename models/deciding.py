@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -14,7 +14,7 @@ import numpy as np
 from models.actions import NO_ACTION
 from models.decision import Candidate, ChurnScore, Decision, MemberState
 from models.features import lower_bound
-from models.interventions import send_not_before
+from models.policy import MANDATORY_FIRST
 from models.shadow_prices import FREE, Terms
 from models.weighing import BANDS, EPOCH, NOWHERE, Context, Weighed, risk_bands, weigh
 
@@ -99,11 +99,6 @@ class _Teller:
         return catalogue_fingerprint(self.engine.community)
 
     @cached_property
-    def send_not_before(self) -> datetime:
-        community = self.engine.community
-        return send_not_before(self.as_of, community.contact_policy.quiet_hours, community.zone)
-
-    @cached_property
     def arms(self) -> tuple[str, ...]:
         return (NO_ACTION, *(intervention.id for intervention in self.engine.community.interventions))
 
@@ -166,13 +161,14 @@ class _Teller:
         )
 
     def _candidates(self, row: int) -> tuple[Candidate, ...]:
-        nothing = self._doing_nothing(row)
-        if not self.weighed.scored[row]:
-            return (nothing,)
-        catalogue = self.engine.community.interventions
-        return (nothing, *(self._candidate(row, column, intervention) for column, intervention in enumerate(catalogue)))
+        """Of a member without a score those alone that admit such a member."""
+        weighed = ~np.isnan(self.weighed.uplift[row])
+        catalogue = enumerate(self.engine.community.interventions)
+        told = (self._candidate(row, column, intervention) for column, intervention in catalogue if weighed[column])
+        return (self._doing_nothing(row), *told)
 
     def _doing_nothing(self, row: int) -> Candidate:
+        removed = MANDATORY_FIRST if self.weighed.urgent[row] else None
         return Candidate(
             intervention_id=NO_ACTION,
             channel=None,
@@ -185,17 +181,20 @@ class _Teller:
             cost=0.0,
             priority=0.0,
             probability=float(self.weighed.propensity[row, 0]),
+            removed_at=removed.stage if removed else None,
+            rule=removed.name if removed else None,
         )
 
     def _candidate(self, row: int, column: int, intervention: Intervention) -> Candidate:
         weighed = self.weighed
         rule = weighed.refusals.rule(row, column)
+        begin = self.as_of.astimezone(UTC) + timedelta(microseconds=int(weighed.delay_us[row, column]))
         return Candidate(
             intervention_id=intervention.id,
             channel=self.engine.community.channels[weighed.channel[row, column]],
             uplift=float(weighed.uplift[row, column]),
             uplift_interval=(float(weighed.interval.low[row, column]), float(weighed.interval.high[row, column])),
-            uplift_source=self.engine.uplift.source(intervention.id),
+            uplift_source=self.engine.uplift.source(intervention.id) if weighed.scored[row] else "prior",
             value=float(weighed.scores.value[row]),
             lever_weight=intervention.lever_weight,
             context_weight=float(weighed.context_weight[row, column]),
@@ -205,6 +204,7 @@ class _Teller:
             probability=float(weighed.propensity[row, 1 + column]),
             removed_at=rule.stage if rule else None,
             rule=rule.name if rule else None,
-            send_not_before=self.send_not_before,
-            valid_until=self.send_not_before + timedelta(days=intervention.valid_days),
+            send_not_before=begin,
+            valid_until=begin + timedelta(days=intervention.valid_days),
+            caution=self.engine.community.policy.caution,
         )

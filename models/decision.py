@@ -74,7 +74,7 @@ class Reason:
 class Candidate:
     """One intervention on one channel, or `none`: its factors, and where it fell out if it did.
 
-    priority = context_weight x lever_weight x (uplift x value) - cost; probability is that of being chosen, 0 where removed.
+    priority = context_weight x lever_weight x (weighed_uplift x value) - cost; probability is that of being chosen, 0 where removed.
     Candidates are ranked by priority - shadow_price, what the plan in force charges for cost and place. It may be sent from
     `send_not_before`, after the quiet hours, until `valid_until`; `none` has neither.
     """
@@ -95,6 +95,12 @@ class Candidate:
     rule: str | None = None
     send_not_before: datetime | None = None
     valid_until: datetime | None = None
+    caution: float = 0.0
+
+    @property
+    def weighed_uplift(self) -> float:
+        """(1 - caution) x uplift + caution x the lower end of its interval."""
+        return self.uplift + self.caution * (self.uplift_interval[0] - self.uplift)
 
     @property
     def expected_net_value(self) -> float:
@@ -106,7 +112,7 @@ class Candidate:
 class Decision:
     """The whole trace. `draw` in [0, 1) picked `chosen` from the cumulated probabilities of the candidates, in their order, `none` first.
 
-    A member without a score has `none` alone. `exploration`: the draw picked something else than the best.
+    A member without a score has `none` and what admits such a member. `exploration`: the draw picked something else than the best.
     `plan_id` names the plan whose prices were charged.
     """
 

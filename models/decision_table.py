@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from models.actions import NO_ACTION
+from models.community import DAY_US
 from models.declared import STAGES, TAGS
-from models.interventions import send_not_before
-from models.weighing import BANDS, NOWHERE, Context, Weighed, risk_bands, weigh
+from models.weighing import BANDS, NOWHERE, Context, Weighed, microseconds, risk_bands, weigh
 
 if TYPE_CHECKING:
     from models.arrays import Floats, Integers
@@ -103,7 +103,7 @@ def _choice(community: Community, weighed: Weighed, as_of: datetime) -> dict[str
     }
 
 
-def _of_chosen(weighed: Weighed, by_intervention: Floats) -> Floats:
+def _of_chosen(weighed: Weighed, by_intervention: Floats | Integers) -> Floats:
     """The column of what was chosen; 0 for doing nothing."""
     column = np.maximum(weighed.chosen - 1, 0)
     return np.where(weighed.chosen == 0, 0.0, by_intervention[np.arange(len(column)), column])
@@ -116,12 +116,11 @@ def _chosen_channel(community: Community, weighed: Weighed) -> Integers:
 
 
 def _sending(community: Community, weighed: Weighed, as_of: datetime) -> dict[str, object]:
-    begin = send_not_before(as_of, community.contact_policy.quiet_hours, community.zone)
-    ends = [begin + timedelta(days=intervention.valid_days) for intervention in community.interventions]
-    return {
-        "send_not_before": pl.Series([None, begin])[(weighed.chosen > 0).astype(int)],
-        "valid_until": pl.Series([None, *ends])[weighed.chosen],
-    }
+    """Null for doing nothing."""
+    begin = microseconds(as_of) + _of_chosen(weighed, weighed.delay_us).astype(np.int64)
+    days = np.array([0, *(intervention.valid_days for intervention in community.interventions)])[weighed.chosen]
+    times = {"send_not_before": begin, "valid_until": begin + days * DAY_US}
+    return {name: pl.Series(at).cast(pl.Datetime("us", "UTC")).set(pl.Series(weighed.chosen == 0), None) for name, at in times.items()}
 
 
 def _ranked(ids: Sequence[str], weighed: Weighed) -> pl.Series:

@@ -142,19 +142,33 @@ def _sentence(fault: ValidationError, content: object, lines: Mapping[Key, int],
     """
     errors = fault.errors()
     inner = [error for error in errors if not any(_is_above(error["loc"], other["loc"]) for other in errors)]
-    faults = sorted(inner, key=lambda error: (error["type"] != "extra_forbidden", _line(error, lines)))
+    faults = sorted(inner, key=lambda error: (error["type"] != "extra_forbidden", _line(error, content, lines)))
     more = f" ({len(faults) - 1} more after it)" if len(faults) > 1 else ""
-    return f"{name} line {_line(faults[0], lines)}: {_complaint(faults[0], content)}{more}"
+    return f"{name} line {_line(faults[0], content, lines)}: {_complaint(faults[0], content)}{more}"
 
 
 def _is_above(key: Key, other: Key) -> bool:
     return len(key) < len(other) and other[: len(key)] == key
 
 
-def _line(error: ErrorDetails, lines: Mapping[Key, int]) -> int:
-    """Faults between keys are raised above both, and their message begins with the key to change."""
-    first = re.split(r"[ .:]", str(error.get("ctx", {}).get("error", "")))[0]
-    return line_of(lines, (*error["loc"], first)) or 1
+def _line(error: ErrorDetails, content: object, lines: Mapping[Key, int]) -> int:
+    """Faults between keys are raised above both, and their message begins with the key to change, such as `signals.posts.label`."""
+    key = list(error["loc"])
+    for part in key:
+        content = _inside(content, part)
+    for name in re.split(r"[ :]", str(error.get("ctx", {}).get("error", "")))[0].split("."):
+        part = _part_named(name, content)
+        content = _inside(content, part)
+        key.append(part)
+    return line_of(lines, tuple(key)) or 1
+
+
+def _part_named(name: str, content: object) -> str | int:
+    """As `named_key` names the parts: an entry of a list by its name or id, else by its number from 1."""
+    if not isinstance(content, list):
+        return name
+    names = [_inside(entry, "name") or _inside(entry, "id") or str(position) for position, entry in enumerate(content, start=1)]
+    return names.index(name) if name in names else name
 
 
 def _complaint(error: ErrorDetails, content: object) -> str:

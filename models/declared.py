@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
@@ -14,8 +15,14 @@ Tag = Literal["newcomer_at_risk", "interest_decay", "demand_mismatch", "estrange
 TAGS: tuple[Tag, ...] = ("newcomer_at_risk", "interest_decay", "demand_mismatch", "estrangement", "win_back_candidate", "high_value")
 
 
+@cache
+def known_zones() -> frozenset[str]:
+    """The IANA names that this machine knows."""
+    return frozenset(available_timezones())
+
+
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in known_zones():
         message = f'unknown time zone "{name}"; use an IANA name such as "Asia/Shanghai" or "UTC"'
         raise ValueError(message)
     return name

@@ -11,6 +11,7 @@ import polars as pl
 from models.attributes import declared_attributes
 from models.errors import UnknownMember
 from models.features import lower_bound
+from models.member_columns import rule_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +33,9 @@ class EventLog:
     events: `member` (UInt32, row of `members`), `timestamp` (Datetime us UTC), `type` (Categorical), `value` (Float64, null where the
     row has none), `channel` (String), `event_id` (String, null where the log names none); sorted by member, then timestamp.
     members: `member_id` (String, unique, sorted), `joined` (Datetime us UTC: the declared date, else the first event), further columns
-    are attributes fixed at joining.
-    touches: `member`, `timestamp`, `intervention` (`none` included), `channel`, `delivered` (Boolean), one Float64 column
+    are attributes fixed at joining, and those that rules read.
+    touches: `member`, `timestamp`, `intervention` (`none` included), `channel`, `delivered` (Boolean), `response` (one of
+    `sources.RESPONSES`, null where none is known), one Float64 column
     `propensity_<intervention>` for each logged arm; sorted as events; None where no touches are declared.
     """
 
@@ -110,7 +112,8 @@ class EventArrays:
     offsets (n_members + 1,) int64; timestamp_us (n_events,) int64, microseconds since 1970 UTC; signal (n_events,) uint8, position in the
     community's signals, with delivered touches as one signal more; value (n_events,) float64, NaN where a row has none;
     joined_us (n_members,) int64; contract_end_us (n_members,) int64, NEVER_US for those whose contract has not ended; attributes, of
-    height n_members, the text of each declared attribute, numbers too, null where it is missing; None where none is declared.
+    height n_members, the text of each declared attribute, numbers too, null where it is missing; None where none is declared;
+    rule_columns the same of the columns that rules read, which no model sees.
     """
 
     offsets: np.ndarray
@@ -120,6 +123,7 @@ class EventArrays:
     joined_us: np.ndarray
     contract_end_us: np.ndarray
     attributes: pl.DataFrame | None = None
+    rule_columns: pl.DataFrame | None = None
 
     @property
     def n_members(self) -> int:
@@ -139,6 +143,7 @@ class EventArrays:
             joined_us=self.joined_us[chosen],
             contract_end_us=self.contract_end_us[chosen],
             attributes=None if self.attributes is None else self.attributes[chosen],
+            rule_columns=None if self.rule_columns is None else self.rule_columns[chosen],
         )
 
 
@@ -155,11 +160,16 @@ def event_arrays(log: EventLog, community: Community) -> EventArrays:
         value=events["value"].fill_null(np.nan).to_numpy(),
         joined_us=log.members["joined"].to_physical().to_numpy(),
         contract_end_us=_contract_ends(log, community.churn.contract_event),
-        attributes=log.members.select(pl.col(*names).cast(pl.String)) if (names := declared_attributes(community)) else None,
+        attributes=_texts(log.members, declared_attributes(community)),
+        rule_columns=_texts(log.members, rule_columns(community)),
     )
     if community.touches is None or log.touches is None:
         return arrays
     return _with_touches(arrays, log.touches, len(community.signals))
+
+
+def _texts(members: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame | None:
+    return members.select(pl.col(*names).cast(pl.String)) if names else None
 
 
 def _codes(types: pl.Series, signal_of_type: dict[str, int]) -> pl.Series:

@@ -13,6 +13,7 @@ from models.features import feature_spec
 from models.findings import Finding
 from models.leakage import Leak, leaks
 from models.log_findings import log_findings
+from models.member_columns import kept_columns
 from models.reading import Place, Read, not_a_number, numbers
 from models.screening import Fault, Screened
 from models.side_tables import NO_MEMBER, read_members, read_touches
@@ -52,14 +53,13 @@ def read_log(community: Community, root: Path, *, now: datetime, lines: Mapping[
 def take_in(events: Read, community: Community, place: Place) -> Intake:
     """As `read_log`, where the events were read before."""
     first = events.rows.group_by("member_id").agg(pl.col("timestamp").min().alias("first"))
-    declared = _ABSENT if community.members is None else read_members(community.members, place, first)
+    declared = _ABSENT if community.members is None else read_members(community.members, place, community, first)
     members = _everyone(first, declared.rows)
     ids = members["member_id"]
     touches = _ABSENT if community.touches is None else read_touches(community.touches, place, community, ids)
-    attributes = () if community.members is None else community.members.attributes
     log = EventLog(
         _coded(events.rows, ids).with_columns(pl.col("type").cast(pl.Categorical)),
-        members.select("member_id", "joined", *attributes),
+        members.select("member_id", "joined", *kept_columns(community)),
         None if community.touches is None else _coded(touches.rows, ids),
     )
     activity = Activity.of(event_arrays(log, community), feature_spec(community).layout.qualifying)

@@ -11,7 +11,7 @@ import numpy as np
 from models.allocation import Plan, plan_of
 from models.interventions import Refusals
 from models.offers import NOBODY, Offers
-from models.policy import OUTBID, arbitration_refusals, choose, exploring
+from models.policy import OUTBID, arbitration_refusals, choose, exploring, with_urgent
 from models.rationing import Turn, ration, with_slack
 from models.rounding import best_fitting
 from models.shadow_prices import Charge, Terms
@@ -24,23 +24,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What may be done for all members and what it is worth; shape (n_members, k). channel: positions in the community's channels."""
+    """What may be done for all members and what it is worth; shape (n_members, k). channel: positions in the community's channels.
+
+    urgent (n_members,): 1 + position of what has to be sent whatever it is worth, 0 for nothing.
+    """
 
     priority: Floats
     cost: Floats
     channel: Integers
     allowed: Flags
+    urgent: Integers
 
     @classmethod
     def of(cls, weighed: Weighed) -> Self:
         """As they stand before arbitration."""
-        return cls(weighed.priority, weighed.cost, weighed.channel, weighed.allowed)
+        return cls(weighed.priority, weighed.cost, weighed.channel, weighed.allowed, weighed.urgent)
 
     @classmethod
     def together(cls, parts: Sequence[Self]) -> Self:
         """Of the members of all parts, one after the other."""
-        names = ("priority", "cost", "channel", "allowed")
+        names = ("priority", "cost", "channel", "allowed", "urgent")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    @property
+    def sent(self) -> Flags:
+        """What is urgent, shape (n_members, k)."""
+        sent: Flags = np.arange(1, self.cost.shape[1] + 1) == self.urgent[:, None]
+        return sent
+
+    @property
+    def weighed(self) -> Candidates:
+        """Without what is urgent, which no plan weighs."""
+        return replace(self, allowed=self.allowed & ~self.sent)
 
     def offers(self, weight: Floats, n_channels: int) -> Offers:
         value = np.where(self.allowed, self.priority, -np.inf)
@@ -68,25 +83,32 @@ def plan_jointly(candidates: Candidates, supply: Supply, exploration: float) -> 
     """The plan of highest priority, in expectation within the supply, exploration counted in full.
 
     With e the least probability and m actions of a member, doing nothing among them, each has e and the plan's choice 1 - (m - 1) e. So
-    the exploration's part of the money and the places is known beforehand and taken off, and a choice counts 1 - m e.
+    the exploration's part of the money and the places is known beforehand and taken off, and a choice counts 1 - m e. What is urgent is
+    taken off before that, even where it is more than there is.
     """
-    limits = supply.limits
+    limits, certain = _limits(candidates, supply), candidates
+    candidates = candidates.weighed
     whole = candidates.offers(np.ones(len(candidates.allowed)), len(supply.channels))
     open_now = candidates.allowed & whole.fits(with_slack(limits)).T
-    least = _exploration(_use(candidates, open_now.astype(np.float64), supply), supply, exploration)
+    least = _exploration(_use(candidates, open_now.astype(np.float64), supply), limits, supply.exploration_share, exploration)
     number = 1 + open_now.sum(axis=1)
     floor = np.minimum(least, 1 / number)
     rest = limits - _use(candidates, open_now * floor[:, None], supply)
     weight = np.maximum(1 - number * floor, 0.0)
     worth_it = replace(candidates, allowed=open_now & (candidates.priority > 0))
     plan = plan_of(worth_it.offers(weight, len(supply.channels)), np.maximum(rest, 0.0))
-    return JointPlan(plan, least, exploring(1 + plan.choice, open_now, least))
+    return JointPlan(plan, least, with_urgent(exploring(1 + plan.choice, open_now, least), certain.urgent))
 
 
-def _exploration(use: Floats, supply: Supply, declared: float) -> float:
+def _limits(candidates: Candidates, supply: Supply) -> Floats:
+    """What is left of the supply when all that is urgent has been sent, shape (r,)."""
+    return np.maximum(supply.limits - _use(candidates, candidates.sent.astype(np.float64), supply), 0.0)
+
+
+def _exploration(use: Floats, limits: Floats, share: float, declared: float) -> float:
     """The declared probability, or less, so that what is explored stays within its share; use (r,): what one of each candidate takes."""
-    asked = (use > 0) & np.isfinite(supply.limits)
-    return min(declared, float((supply.exploration_share * supply.limits[asked] / use[asked]).min(initial=np.inf)))
+    asked = (use > 0) & np.isfinite(limits)
+    return min(declared, float((share * limits[asked] / use[asked]).min(initial=np.inf)))
 
 
 def _use(candidates: Candidates, probability: Floats, supply: Supply) -> Floats:
@@ -111,6 +133,8 @@ def settle(candidates: Candidates, joint: JointPlan, supply: Supply, draw: Float
     So nothing is ever exceeded, and each propensity is exact given those who came before. Where the plan's choice fits no more it is
     the best that does.
     """
+    limits, certain = _limits(candidates, supply), candidates
+    candidates = candidates.weighed
     offers = candidates.offers(np.ones(len(draw)), len(supply.channels))
     choice, prices = joint.plan.choice, joint.plan.shadow_prices.resources
     propensity, best = np.empty((len(draw), 1 + offers.n_interventions)), np.empty(len(draw), np.int64)
@@ -126,11 +150,12 @@ def settle(candidates: Candidates, joint: JointPlan, supply: Supply, draw: Float
         return choose(probability, draw[turn.members]) - 1
 
     order = np.lexsort((-offers.regret(prices, choice), choice == NOBODY))
-    served = ration(offers, order, with_slack(supply.limits), take)
+    served = ration(offers, order, with_slack(limits), take)
     chosen = np.zeros(len(draw), np.int64)
     chosen[order] = 1 + served.taken
     by_money = np.where(offers.affords(served.left).T, 2, 1)
-    return Settled(propensity, best, chosen, np.where(candidates.allowed & ~stood, by_money, 0))
+    best, chosen = (np.where(certain.urgent > 0, certain.urgent, action) for action in (best, chosen))
+    return Settled(with_urgent(propensity, certain.urgent), best, chosen, np.where(candidates.allowed & ~stood, by_money, 0))
 
 
 def settled(weighed: Weighed, members: slice, joint: JointPlan, outcome: Settled) -> Weighed:

@@ -13,14 +13,17 @@ from models.interventions import Refusals, Rule
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from models.actions import Policy
+    from models.actions import MessageClass, Policy
     from models.arrays import Flags, Floats, Integers
     from models.community import Community
     from models.shadow_prices import Charge
 
 GLOBAL_CONTROL = Rule("control", "global_control")
+MANDATORY_FIRST = Rule("arbitration", "mandatory_first")
 LOWER_PRIORITY = Rule("arbitration", "lower_priority")
 OUTBID = (Rule("arbitration", "budget"), Rule("arbitration", "capacity"))
+CLASSES: tuple[MessageClass, ...] = ("marketing", "mandatory", "transactional")
+"""By rising urgency: whatever the weights say, what is more urgent goes first."""
 
 
 def context_weights(community: Community, stage: Integers, channel: Integers) -> Floats:
@@ -50,9 +53,43 @@ def costs(community: Community) -> Floats:
     return np.array([intervention.cost for intervention in community.interventions], dtype=np.float64)
 
 
-def control_refusals(control: Flags, n_interventions: int) -> Refusals:
-    """Every candidate of the members of the global control; control (n,)."""
-    return Refusals((GLOBAL_CONTROL,), np.repeat(control.astype(np.int16)[:, None], n_interventions, axis=1))
+def cautious(uplift: Floats, low: Floats, caution: float) -> Floats:
+    """(1 - caution) x uplift + caution x low, the lower end of its interval; shape of `uplift`."""
+    return uplift + caution * (low - uplift)
+
+
+def control_refusals(control: Flags, community: Community) -> Refusals:
+    """All marketing to the members of the global control; control (n,)."""
+    return Refusals((GLOBAL_CONTROL,), (control[:, None] & (_urgency(community) == 0)).astype(np.int16))
+
+
+def urgent_action(community: Community, priorities: Floats, allowed: Flags) -> Integers:
+    """(n_members,): 1 + position of the allowed intervention of the most urgent class, 0 where none but marketing is allowed.
+
+    Among equals that of highest priority, then the first of the catalogue.
+    """
+    rank = np.where(allowed, _urgency(community), 0)
+    top = rank.max(axis=1)
+    worth = np.where(allowed & (rank == top[:, None]), np.nan_to_num(priorities), -np.inf)
+    urgent: Integers = np.where(top > 0, 1 + np.argmax(worth, axis=1), 0)
+    return urgent
+
+
+def _urgency(community: Community) -> Integers:
+    """(n_interventions,): positions in CLASSES."""
+    return np.array([CLASSES.index(intervention.message_class) for intervention in community.interventions])
+
+
+def urgent_refusals(urgent: Integers, n_interventions: int) -> Refusals:
+    """Everything else where something urgent is to be sent; urgent (n,) as `urgent_action` gives it."""
+    others = (urgent[:, None] > 0) & (np.arange(1, n_interventions + 1) != urgent[:, None])
+    return Refusals((MANDATORY_FIRST,), others.astype(np.int16))
+
+
+def with_urgent(probabilities: Floats, urgent: Integers) -> Floats:
+    """What is urgent is certain, and nothing is explored in its place; shapes (n, 1 + n_interventions) and (n,)."""
+    certain = np.arange(probabilities.shape[1]) == urgent[:, None]
+    return np.where(urgent[:, None] > 0, certain.astype(np.float64), probabilities)
 
 
 def arbitration_refusals(propensity: Floats, priority: Floats, charge: Charge) -> Refusals:

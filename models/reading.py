@@ -47,12 +47,18 @@ class Place:
         """`columns` maps keys of the section to the columns they name; raises InputError for one that the table lacks."""
         table = open_table(located(self.root, path))
         for key, column in columns.items():
-            if column is not None and column not in table.columns:
-                has = ", ".join(f'"{name}"' for name in table.columns[:20])
-                line = line_of(self.lines, (section, key))
-                where = "" if line is None else f" (line {line})"
-                raise InputError(f'{section}.{key}: no column "{column}" in {path}; it has {has}{where}')
+            if column is not None:
+                self.require(column, table, path, section, key)
         return table
+
+    def require(self, column: str, table: Table, path: str, section: str, key: str) -> None:
+        """Raises InputError for a column that the table lacks, named by `key` of the section; of a nested key by `a.b`."""
+        if column in table.columns:
+            return
+        has = ", ".join(f'"{name}"' for name in table.columns[:20])
+        line = line_of(self.lines, (section, *(int(part) if part.isdigit() else part for part in key.split("."))))
+        where = "" if line is None else f" (line {line})"
+        raise InputError(f'{section}.{key}: no column "{column}" in {path}; it has {has}{where}')
 
     def time_faults(self, raw: pl.Series, read: Times) -> list[Fault]:
         absent = cell_texts(raw).is_null()

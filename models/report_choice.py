@@ -7,8 +7,9 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
 from models.actions import NO_ACTION
+from models.refusal_wording import Standing, removal_sentence
 from models.texts import decimal, money, named, points, share, text
-from models.wording import Standing, channel_name, removal_sentence, uplift_sentence
+from models.wording import channel_name, uplift_sentence
 
 if TYPE_CHECKING:
     from models.community import Community

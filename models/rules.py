@@ -1,19 +1,89 @@
-"""Who may have an intervention, as it is declared."""
+"""Who may have an intervention, as it is declared: one key for each rule, all of which must hold."""
 
 from __future__ import annotations
 
-from models.declared import Declared, Share, Stage, Tag
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from models.declared import Declared, Name, PositiveDays, Share, Stage, Tag
+
+Status = Literal["scored", "insufficient_history", "already_churned"]
+Texts = Annotated[tuple[str, ...], Field(min_length=1)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Bounds(Declared):
+    """From `at_least` to `at_most`, both included; at least one of them is given."""
+
+    at_least: Amount | None = None
+    at_most: Amount | None = None
+
+    @model_validator(mode="after")
+    def _bound_something(self) -> Self:
+        if self.at_least is None and self.at_most is None:
+            message = "give `at_least`, `at_most` or both"
+            raise ValueError(message)
+        _refuse_crossed("at_least", self.at_least, "at_most", self.at_most)
+        return self
+
+
+class SignalDays(Bounds):
+    """Days since the last event of a signal, or of any qualifying one (`any`); without one in the lookback, more than any number."""
+
+    signal: Name
+
+
+class AssignedDays(Bounds):
+    """Days since an intervention was last assigned to the member, delivered or not; never is more than any number."""
+
+    intervention: Name
+
+
+class SignalCount(Bounds):
+    """Events of a signal, or of any qualifying one (`any`), in the last `days`, a declared window."""
+
+    signal: Name
+    days: PositiveDays
 
 
 class Eligibility(Declared):
-    """May this member have it at all? Every given rule must hold, bounds included; of `tags` one suffices. One left out does not bind."""
+    """May this member have it at all? Every given key must hold, bounds included; one left out does not bind.
 
-    stages: tuple[Stage, ...] | None = None
-    tiers: tuple[str, ...] | None = None
-    tags: tuple[Tag, ...] | None = None
-    min_tenure_days: float | None = None
-    max_tenure_days: float | None = None
-    min_days_silent: float | None = None
-    max_days_silent: float | None = None
+    Of a list of names one suffices, but all `consents` are needed and none of `no_tags` may be worn; of `days_since`, `counts` and
+    `attributes` every entry must hold. `statuses` left out admits members with a score alone, and every member where the intervention
+    is mandatory or transactional.
+    """
+
+    statuses: Annotated[tuple[Status, ...], Field(min_length=1)] | None = None
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)] | None = None
+    tiers: Texts | None = None
+    tags: Annotated[tuple[Tag, ...], Field(min_length=1)] | None = None
+    no_tags: Annotated[tuple[Tag, ...], Field(min_length=1)] | None = None
+    consents: Texts | None = None
+    channels: Texts | None = None
+    attributes: dict[str, Texts] | None = None
+    days_since: Annotated[tuple[SignalDays, ...], Field(min_length=1)] | None = None
+    days_since_assigned: Annotated[tuple[AssignedDays, ...], Field(min_length=1)] | None = None
+    counts: Annotated[tuple[SignalCount, ...], Field(min_length=1)] | None = None
+    min_tenure_days: Amount | None = None
+    max_tenure_days: Amount | None = None
+    min_days_silent: Amount | None = None
+    max_days_silent: Amount | None = None
     min_churn_probability: Share | None = None
+    max_churn_probability: Share | None = None
     min_value: float | None = None
+    max_value: float | None = None
+
+    @model_validator(mode="after")
+    def _can_hold(self) -> Self:
+        for what in ("tenure_days", "days_silent", "churn_probability", "value"):
+            low, high = f"min_{what}", f"max_{what}"
+            _refuse_crossed(low, getattr(self, low), high, getattr(self, high))
+        return self
+
+
+def _refuse_crossed(low: str, least: float | None, high: str, most: float | None) -> None:
+    if least is not None and most is not None and least > most:
+        message = f"{low} {least:g} is above {high} {most:g}, so no member could have it"
+        raise ValueError(message)

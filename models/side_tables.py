@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from models.findings import Finding
+from models.member_columns import kept_columns, rule_findings
 from models.reading import Place, Read, flags, not_a_number, numbers
 from models.screening import Fault, Screened
+from models.sources import RESPONSES
 from models.tables import cell_texts
 from models.times import read_times
 
@@ -19,13 +21,15 @@ if TYPE_CHECKING:
 NO_MEMBER = "give every row a member id"
 
 
-def read_members(source: MembersSource, place: Place, first_events: pl.DataFrame) -> Read:
-    """`member_id`, `joined` (null where not given) and every further column, attribute or not.
+def read_members(source: MembersSource, place: Place, community: Community, first_events: pl.DataFrame) -> Read:
+    """`member_id`, `joined` (null where not given) and every further column, whether or not the declaration names it.
 
     first_events: `member_id` and `first`, of the members who have events.
     """
-    attributes = {f"attributes.{position}": name for position, name in enumerate(source.attributes)}
-    table = place.open(source.path, "members", {"member": source.member, "joined": source.joined} | attributes)
+    table = place.open(source.path, "members", _named_columns(source))
+    for intervention in community.interventions:
+        for column in intervention.eligibility.attributes or ():
+            place.require(column, table, source.path, "interventions", f"{intervention.id}.eligibility.attributes")
     raw = _without_nested(table.read(table.columns), source)
     member, joined = cell_texts(raw[source.member]), read_times(raw[source.joined], place.timezone)
     unread = joined.timestamp.is_null() & cell_texts(raw[source.joined]).is_not_null()
@@ -48,14 +52,32 @@ def read_members(source: MembersSource, place: Place, first_events: pl.DataFrame
         Fault(joined.timestamp.is_null() & ~active, source.joined, "neither a join time nor an event", "give the join time"),
     ]
     screened = Screened.of(table, faults)
-    further = [typed(raw[name]) for name in raw.columns if name not in {source.member, source.joined}]
+    as_written = {*kept_columns(community)} - {*source.attributes}
+    further = [
+        cell_texts(raw[name]) if name in as_written else typed(raw[name])
+        for name in raw.columns
+        if name not in {source.member, source.joined}
+    ]
     rows = pl.DataFrame([member.alias("member_id"), joined.timestamp.alias("joined")]).hstack(_renamed(further)).filter(screened.accepted)
-    return Read(rows, screened.rejected, (*screened.findings, *_member_findings(rows, first_events, source)))
+    found = (*_member_findings(rows, first_events, source), *rule_findings(rows, source))
+    return Read(rows, screened.rejected, (*screened.findings, *found))
+
+
+def _named_columns(source: MembersSource) -> dict[str, str | None]:
+    """By the key that names each."""
+    return {
+        "member": source.member,
+        "joined": source.joined,
+        "timezone": source.timezone,
+        **{f"attributes.{position}": name for position, name in enumerate(source.attributes)},
+        **{f"reachable.{channel}": name for channel, name in source.reachable.items()},
+        **{f"consents.{consent}": name for consent, name in source.consents.items()},
+    }
 
 
 def read_touches(source: TouchesSource, place: Place, community: Community, member_ids: pl.Series) -> Read:
     """The columns of `EventLog.touches`, with `member_id` for `member`."""
-    named = {key: getattr(source, key) for key in ("member", "time", "intervention", "channel", "delivered")}
+    named = {key: getattr(source, key) for key in ("member", "time", "intervention", "channel", "delivered", "response")}
     table = place.open(source.path, "touches", named)
     prefix = source.propensity_prefix
     arms = {} if prefix is None else {name: f"propensity_{name.removeprefix(prefix)}" for name in table.columns if name.startswith(prefix)}
@@ -80,12 +102,24 @@ def read_touches(source: TouchesSource, place: Place, community: Community, memb
             Fault(wrong, name, 'propensity "{}" is no probability', "write the probability, from 0 to 1, with which the arm was chosen")
         )
     screened = Screened.of(table, faults)
-    channel = pl.repeat(None, raw.height, dtype=pl.String, eager=True) if source.channel is None else cell_texts(raw[source.channel])
+    nothing = pl.repeat(None, raw.height, dtype=pl.String, eager=True)
+    channel = nothing if source.channel is None else cell_texts(raw[source.channel])
+    said = nothing if source.response is None else cell_texts(raw[source.response]).str.strip_chars().str.to_lowercase()
     rows = pl.DataFrame(
         {"member_id": member, "timestamp": times.timestamp, "intervention": intervention, "channel": channel, "delivered": delivered}
+        | {"response": said.set(~said.is_in(RESPONSES).fill_null(value=False), None)}
         | {arms[name]: share for name, share in propensity.items()}
     ).filter(screened.accepted)
-    return Read(rows, screened.rejected, (*screened.findings, *_unknown_arms(rows, community, source)))
+    found = (*_unknown_arms(rows, community, source), *_unknown_responses(said, source))
+    return Read(rows, screened.rejected, (*screened.findings, *found))
+
+
+def _unknown_responses(said: pl.Series, source: TouchesSource) -> list[Finding]:
+    strange = said.drop_nulls().filter(~said.drop_nulls().is_in(RESPONSES))
+    if strange.is_empty():
+        return []
+    message = f'{len(strange):,} responses are not known, such as "{strange[0]}"; they are taken for none'
+    return [Finding("warning", source.response, None, message, f"write one of {', '.join(RESPONSES)}, or leave the cell empty")]
 
 
 def typed(column: pl.Series) -> pl.Series:

@@ -8,6 +8,8 @@ from pydantic import model_validator
 
 from models.declared import Declared
 
+RESPONSES = ("accepted", "refused", "redeemed")
+
 
 class LogSource(Declared):
     """Where the behaviour log is and which of its columns mean what.
@@ -33,16 +35,26 @@ class LogSource(Declared):
 
 
 class MembersSource(Declared):
-    """A table of members. `attributes` are fixed at joining; a column measured later leaks the future and must not be named."""
+    """A table of members. `attributes` are fixed at joining; a column measured later leaks the future and must not be named.
+
+    The other columns are read by rules and never by a model, so they may change: `timezone` an IANA name; `reachable` maps a channel to
+    the column that says whether the member can be reached on it, `consents` a name to the column that says whether it was given.
+    """
 
     path: str
     member: str
     joined: str
     attributes: tuple[str, ...] = ()
+    timezone: str | None = None
+    reachable: dict[str, str] = {}  # noqa: RUF012 - pydantic copies a default
+    consents: dict[str, str] = {}  # noqa: RUF012 - as above
 
 
 class TouchesSource(Declared):
-    """A table of earlier assignments: one row for each (member, time), `none` included."""
+    """A table of earlier assignments: one row for each (member, time), `none` included.
+
+    `response` names the column with the member's answer: one of `RESPONSES`, empty where there was none.
+    """
 
     path: str
     member: str
@@ -50,4 +62,5 @@ class TouchesSource(Declared):
     intervention: str = "intervention"
     channel: str | None = None
     delivered: str | None = None
+    response: str | None = None
     propensity_prefix: str | None = None

@@ -31,11 +31,12 @@ class Store:
 
     @classmethod
     def open(cls, url: str, *, wait_seconds: float = 5.0) -> Self:
-        """Makes the tables where they are missing. `url` as SQLAlchemy reads it: sqlite:///path or postgresql+driver://..."""
+        """Makes tables and columns where they are missing. `url` as SQLAlchemy reads it: sqlite:///path or postgresql+driver://..."""
         store = cls(schema.open_database(url, wait_seconds))
         try:
             with store._writing() as connection:
                 schema.metadata.create_all(connection)
+                schema.add_missing_columns(connection)
         except DatabaseError as error:
             raise StoreUnavailable(f"{store.engine.url} holds no store ({error.orig})") from error
         return store

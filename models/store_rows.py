@@ -151,7 +151,7 @@ def event_rows(log: EventLog, chunk: int) -> Iterator[list[tuple[Any, ...]]]:
 
 
 def touch_rows(log: EventLog, chunk: int) -> Iterator[list[tuple[Any, ...]]]:
-    """Chunks of (touch_id, member_id, at_us, channel, intervention_id, state); none for a log without touches."""
+    """Chunks of (touch_id, member_id, at_us, channel, intervention_id, state, response); none for a log without touches."""
     if log.touches is None:
         return
     sent = log.touches.filter(pl.col("intervention").cast(pl.String) != NO_ACTION)
@@ -162,6 +162,7 @@ def touch_rows(log: EventLog, chunk: int) -> Iterator[list[tuple[Any, ...]]]:
         pl.col("channel").cast(pl.String),
         pl.col("intervention").cast(pl.String).alias("intervention_id"),
         pl.when("delivered").then(pl.lit("delivered")).otherwise(pl.lit("undelivered")).alias("state"),
+        pl.col("response") if "response" in sent.columns else pl.lit(None, dtype=pl.String).alias("response"),
     )
     for part in _with_identity(frame, "touch_id", ("member_id", "at_us", "intervention_id", "channel")).iter_slices(chunk):
         yield part.rows()
@@ -179,7 +180,11 @@ def _with_identity(frame: pl.DataFrame, name: str, content: Sequence[str]) -> pl
 
 
 def grouped_arrays(
-    rows: Iterable[SignalRow], joined_us: Sequence[int], contract_end_us: np.ndarray, attributes: pl.DataFrame | None
+    rows: Iterable[SignalRow],
+    joined_us: Sequence[int],
+    contract_end_us: np.ndarray,
+    attributes: pl.DataFrame | None,
+    rule_columns: pl.DataFrame | None = None,
 ) -> EventArrays:
     """Rows in any order of members; those of one member and one time keep their order."""
     columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
@@ -194,6 +199,7 @@ def grouped_arrays(
         joined_us=np.array(joined_us, dtype=np.int64),
         contract_end_us=contract_end_us,
         attributes=attributes,
+        rule_columns=rule_columns,
     )
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    inspect,
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -68,6 +69,7 @@ touches = Table(
     Column("channel", Text),
     Column("intervention_id", Text, nullable=False),
     Column("state", Text, nullable=False, comment="reserved | delivered | undelivered"),
+    Column("response", Text, comment="accepted | refused | redeemed; null where none is known"),
     Index("touches_of_member", "member_id", "at_us"),
 )
 
@@ -134,6 +136,17 @@ def open_database(url: str, wait_seconds: float) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def add_missing_columns(connection: Connection) -> None:
+    """A store of an earlier release lacks columns; those that came later may all be null."""
+    held = inspect(connection)
+    for table in metadata.sorted_tables:
+        names = {column["name"] for column in held.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in names:
+                kind = column.type.compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}")
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:

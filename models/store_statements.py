@@ -13,9 +13,11 @@ from sqlalchemy import Connection, Select, Table, and_, bindparam, func, or_, se
 from models import store_schema as schema
 from models.attributes import attributes_from_json, declared_attributes
 from models.community import DAY_US, Community
+from models.contact_policy import history_days
 from models.errors import UnknownMember
 from models.events import NEVER_US, EventArrays, EventLog
 from models.interventions import ContactHistory
+from models.member_columns import rule_columns
 from models.store_rows import (
     Answer,
     Claim,
@@ -31,7 +33,6 @@ from models.store_rows import (
 
 LEASE_US = 60_000_000
 CHUNK = 50_000
-_CONTACTS = ("reserved", "delivered")
 
 
 def is_new_load(connection: Connection, fingerprint: str) -> bool:
@@ -63,8 +64,19 @@ def load_events(connection: Connection, log: EventLog) -> int:
 
 
 def load_touches(connection: Connection, log: EventLog) -> int:
-    names = ("touch_id", "member_id", "at_us", "channel", "intervention_id", "state")
-    return sum(schema.insert_many(connection, schema.touches, names, rows) for rows in touch_rows(log, CHUNK))
+    """Returns the number of new ones; of those that were there the state and the response are brought up to date."""
+    names = ("touch_id", "member_id", "at_us", "channel", "intervention_id", "state", "response")
+    table = schema.touches.c
+    changed = or_(table.response.is_distinct_from(bindparam("said")), table.state != bindparam("now"))
+    told = update(schema.touches).where(table.touch_id == bindparam("of"), changed)
+    told = told.values(response=bindparam("said"), state=bindparam("now"))
+    new = 0
+    for rows in touch_rows(log, CHUNK):
+        new += schema.insert_many(connection, schema.touches, names, rows)
+        answered = [{"of": row[0], "now": row[5], "said": row[6]} for row in rows if row[6] is not None]
+        if answered:
+            connection.execute(told, answered)
+    return new
 
 
 def add_events(connection: Connection, rows: Sequence[LoggedEvent]) -> list[bool]:
@@ -120,7 +132,9 @@ def history(
     rows += _last_before(connection, row_of, since_us, community)
     rows += _touch_signals(connection, row_of, since_us, community)
     ends = _contract_ends(connection, row_of, community, added)
-    return grouped_arrays(rows, _joined(connection, member_ids), ends, _attributes(connection, member_ids, community))
+    told = of_members(connection, member_ids, "attributes")
+    attributes, for_rules = (attributes_from_json(told, names(community)) for names in (declared_attributes, rule_columns))
+    return grouped_arrays(rows, _joined(connection, member_ids), ends, attributes, for_rules)
 
 
 def _not_stored(connection: Connection, added: Sequence[LoggedEvent]) -> list[LoggedEvent]:
@@ -157,11 +171,6 @@ def _joined(connection: Connection, member_ids: Sequence[str]) -> list[int]:
     return of_members(connection, member_ids, "joined_us")
 
 
-def _attributes(connection: Connection, member_ids: Sequence[str], community: Community) -> pl.DataFrame | None:
-    names = declared_attributes(community)
-    return attributes_from_json(of_members(connection, member_ids, "attributes"), names) if names else None
-
-
 def of_members(connection: Connection, member_ids: Sequence[str], column: str) -> list[Any]:
     """One column of the members, in their order; raises UnknownMember for an id that the store does not have."""
     table = schema.members.c
@@ -189,15 +198,14 @@ def _contract_ends(connection: Connection, row_of: dict[str, int], community: Co
 
 
 def contacts(connection: Connection, member_ids: Sequence[str], community: Community, as_of_us: int) -> ContactHistory:
-    """Over the longest cap and cooldown.
+    """As far back as the rules look.
 
     What another request reserved a moment after `as_of` was decided earlier all the same, and is put before it.
     """
-    days = max([cap.days for cap in community.contact_policy.caps] + [arm.cooldown_days for arm in community.interventions])
+    since_us = as_of_us - history_days(community) * DAY_US
     table = schema.touches.c
-    made = select(table.member_id, table.at_us, table.channel, table.intervention_id).where(
-        table.member_id.in_(member_ids), table.at_us >= as_of_us - days * DAY_US, table.state.in_(_CONTACTS)
-    )
+    columns = (table.member_id, table.at_us, table.channel, table.intervention_id, table.response, table.state)
+    made = select(*columns).where(table.member_id.in_(member_ids), table.at_us >= since_us)
     row_of = {member_id: row for row, member_id in enumerate(member_ids)}
     rows = _tuples(connection, made)
     return ContactHistory(
@@ -205,6 +213,8 @@ def contacts(connection: Connection, member_ids: Sequence[str], community: Commu
         at_us=np.array([min(row[1], as_of_us - 1) for row in rows], dtype=np.int64),
         channel=np.array([row[2] or "" for row in rows], dtype=str),
         intervention=np.array([row[3] for row in rows], dtype=str),
+        response=np.array([row[4] or "" for row in rows], dtype=str),
+        undelivered=np.array([row[5] == "undelivered" for row in rows], dtype=np.bool_),
     )
 
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.interventions import MemberFacts, Refusals, Rule, contact_ruling, eligibility_refusals
+from models.contact_policy import contact_ruling
+from models.eligibility import SCORED, MemberFacts, admits, eligibility_refusals
 from models.lifecycle import lifecycle_of
+from models.member_columns import MemberColumns
 from models.policy import (
     arbitration_refusals,
     best_action,
+    cautious,
     choose,
     context_weights,
     control_refusals,
@@ -23,8 +26,13 @@ from models.policy import (
     exploring,
     in_control,
     priorities,
+    urgent_action,
+    urgent_refusals,
+    with_urgent,
 )
+from models.quiet_hours import delays
 from models.shadow_prices import FREE, Charge, Terms
+from models.uplift_beliefs import PriorUplift, UpliftInterval
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers, Names
@@ -32,16 +40,13 @@ if TYPE_CHECKING:
     from models.decision import RiskBand
     from models.engine import Engine, Scores
     from models.events import EventArrays
-    from models.interventions import ContactHistory
+    from models.interventions import ContactHistory, Refusals
     from models.lifecycle import Lifecycles
     from models.snapshots import Snapshots
-    from models.uplift_beliefs import UpliftInterval
 
-SCORED = "scored"
 BANDS: tuple[RiskBand, ...] = ("low", "medium", "high")
 INTERVAL_LEVEL = 0.9
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNSCORED = tuple(Rule("eligibility", status) for status in ("insufficient_history", "already_churned", "opted_out"))
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,10 @@ NOWHERE = Context()
 class Weighed:
     """All that was weighed for n members and k interventions: (n,), (n, k), and for `propensity` (n, 1 + k), `none` first.
 
-    `probability` is that of the main horizon. Probability, percentile, uplift and priority are NaN where a member is not scored.
-    `best` and `chosen` count `none` as 0. `channel` holds positions in the community's channels. What is `allowed` competes, by its
-    priority less what is charged; `refusals` also name what could not win because nothing was explored.
+    `probability` is that of the main horizon, NaN with its percentile where a member is not scored; uplift and priority are NaN where an
+    intervention does not admit such a member. `best`, `chosen` and `urgent` count `none` as 0. `channel` holds positions in the community's
+    channels; `delay_us` runs from `as_of` to the first moment of sending. What is `allowed` competes, by its priority less what is charged;
+    `refusals` also name what could not win because nothing was explored. Where something is `urgent`, it is all that is allowed.
     """
 
     scores: Scores
@@ -72,10 +78,12 @@ class Weighed:
     uplift: Floats
     interval: UpliftInterval
     channel: Integers
+    delay_us: Integers
     context_weight: Floats
     cost: Floats
     priority: Floats
     charge: Charge
+    urgent: Integers
     allowed: Flags
     refusals: Refusals
     propensity: Floats
@@ -99,8 +107,9 @@ class Weighed:
         standing = self.refusals.stands_before("arbitration")
         nothing_allowed = np.logical_not(standing.any(axis=1))
         outbid = (standing & (self.priority > 0)).any(axis=1)
-        held = [~self.scored, self.control, self.chosen > 0, self.opted_out, nothing_allowed, (self.best == 0) & outbid, self.best == 0]
-        names = [self.scores.status, "global_control", "", "opted_out", "nothing_allowed", "outbid", "do_nothing_is_best"]
+        gone = ~self.scored & nothing_allowed
+        held = [self.chosen > 0, gone, self.control, self.opted_out, nothing_allowed, (self.best == 0) & outbid, self.best == 0]
+        names = ["", self.scores.status, "global_control", "opted_out", "nothing_allowed", "outbid", "do_nothing_is_best"]
         return np.select(held, [np.asarray(name, dtype=str) for name in names], "explored_nothing")
 
 
@@ -126,20 +135,21 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     probability = np.where(scored, scores.probability[:, main_horizon(community)], np.nan)
     lifecycles = lifecycle_of(scores.features, engine.spec, community.lifecycle, scores.value)
     control = in_control(member_ids, community.policy)
-    ruling = contact_ruling(contacts, community, len(scored), microseconds(as_of), context.channel)
-    refusals = (
-        _status_refusals(scores.status, len(community.interventions))
-        .then(eligibility_refusals(MemberFacts(lifecycles, probability, scores.value), community.interventions))
-        .then(ruling.refusals)
-        .then(control_refusals(control, len(community.interventions)))
-    )
-    uplift = engine.uplift.effect(scores.features, probability)
+    columns = MemberColumns.of(events, snapshots)
+    zones = columns.zones(None if community.members is None else community.members.timezone, community.zone)
+    facts = MemberFacts(community, engine.spec, scores, probability, lifecycles, columns, contacts, microseconds(as_of))
+    ruling = contact_ruling(contacts, community, columns, facts.as_of_us, context.channel)
+    refusals = eligibility_refusals(facts).then(ruling.refusals).then(control_refusals(control, community))
+    effects = _effects(engine, scores, probability)
     weight = context_weights(community, lifecycles.stage, ruling.channel)
-    priority = priorities(community, weight, uplift, scores.value)
+    priority = priorities(community, weight, cautious(effects.uplift, effects.interval.low, community.policy.caution), scores.value)
     cost = np.broadcast_to(costs(community), priority.shape)
     charge = terms.prices.charge(cost, ruling.channel)
-    best = best_action(priority - charge.total, refusals.allowed)
-    propensity, draw = exploring(best, refusals.allowed, terms.exploration_or(community.policy.exploration)), draws_of(decision_ids)
+    urgent = urgent_action(community, priority, refusals.allowed)
+    refusals = refusals.then(urgent_refusals(urgent, len(community.interventions)))
+    best = np.where(urgent > 0, urgent, best_action(priority - charge.total, refusals.allowed))
+    explored = exploring(best, refusals.allowed, terms.exploration_or(community.policy.exploration))
+    propensity, draw = with_urgent(explored, urgent), draws_of(decision_ids)
     return Weighed(
         scores=scores,
         probability=probability,
@@ -147,13 +157,15 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
         lifecycles=lifecycles,
         control=control,
         opted_out=contacts.refuses_all(len(scored)),
-        uplift=uplift,
-        interval=engine.uplift.interval(scores.features, probability, INTERVAL_LEVEL),
+        uplift=effects.uplift,
+        interval=effects.interval,
         channel=ruling.channel,
+        delay_us=delays(as_of, community, zones),
         context_weight=weight,
         cost=cost,
         priority=priority,
         charge=charge,
+        urgent=urgent,
         allowed=refusals.allowed,
         refusals=refusals.then(arbitration_refusals(propensity, priority, charge)),
         propensity=propensity,
@@ -161,6 +173,34 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
         best=best,
         chosen=choose(propensity, draw),
     )
+
+
+@dataclass(frozen=True)
+class _Effects:
+    uplift: Floats
+    interval: UpliftInterval
+
+
+def _effects(engine: Engine, scores: Scores, probability: Floats) -> _Effects:
+    """Of scored members what is known of them; of the others the catalogue's belief at the usual risk, where an intervention admits them.
+
+    A learned effect holds for members like those that it was learned from, all of whom had a score.
+    """
+    uplift = engine.uplift.effect(scores.features, probability)
+    interval = engine.uplift.interval(scores.features, probability, INTERVAL_LEVEL)
+    interventions, scored = engine.community.interventions, ~np.isnan(probability)
+    if scored.all():
+        return _Effects(uplift, interval)
+    belief = PriorUplift.of(interventions, engine.reference.typical_probability)
+    usual = np.full(len(probability), engine.reference.typical_probability)
+    believed, bounds = belief.effect(scores.features, usual), belief.interval(scores.features, usual, INTERVAL_LEVEL)
+    admitted = np.column_stack([admits(intervention, scores.status) for intervention in interventions])
+
+    def known(learned: Floats, prior: Floats) -> Floats:
+        return np.where(scored[:, None], learned, np.where(admitted, prior, np.nan))
+
+    low, high = known(interval.low, bounds.low), known(interval.high, bounds.high)
+    return _Effects(known(uplift, believed), UpliftInterval(low, high))
 
 
 def main_horizon(community: Community) -> int:
@@ -182,9 +222,3 @@ def _percentile(probability: Floats, reference: Floats) -> Floats:
     """Share of the reference members with a lower probability; `reference` is sorted."""
     below = np.searchsorted(reference, probability, side="left") / len(reference)
     return np.where(np.isnan(probability), np.nan, below)
-
-
-def _status_refusals(status: Names, n_interventions: int) -> Refusals:
-    """What can be done for a member without a score is not known, so nothing is."""
-    code = np.select([status == rule.name for rule in _UNSCORED], range(1, len(_UNSCORED) + 1), 0)
-    return Refusals(_UNSCORED, np.repeat(code.astype(np.int16)[:, None], n_interventions, axis=1))

@@ -1,22 +1,19 @@
-"""Sentences about members, risks, reasons and refusals, put together from the texts of a language."""
+"""Sentences about members, risks and reasons, put together from the texts of a language."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.attributes import OTHER
-from models.features import ANY
-from models.texts import duration, listed, money, named, number, plural, share, text, window
+from models.texts import duration, money, named, number, plural, share, text, window
 
 if TYPE_CHECKING:
-    from models.actions import Cap
     from models.community import Community
-    from models.decision import Candidate, ChurnScore, MemberState
+    from models.decision import ChurnScore
     from models.declared import Label, Language
     from models.reason_groups import ReasonGroup, Shown, Unit
-    from models.rules import Eligibility
 
 
 @dataclass(frozen=True)
@@ -183,77 +180,3 @@ def uplift_sentence(language: Language, uplift: float, interval: tuple[float, fl
     key = "uplift.gain" if uplift >= 0 else "uplift.loss"
     n, low, high = (number(language, 100 * share) for share in (abs(uplift), *interval))
     return text(language, key, n=n, low=low, high=high)
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What the rules asked of the member; `probability` is None where it is not known."""
-
-    member: MemberState
-    probability: float | None
-
-
-def removal_sentence(language: Language, candidate: Candidate, standing: Standing, community: Community) -> str:
-    """The rule that removed a candidate, with its bound and where the member stands; the stage alone for a rule without a text."""
-    intervention = community.intervention(candidate.intervention_id)
-    caps = {cap.name: cap for cap in community.contact_policy.caps}
-    match candidate.removed_at, candidate.rule:
-        case "eligibility", str(rule) if rule in _SETS or rule in _BOUNDS:
-            return _eligibility_sentence(language, rule, intervention.eligibility, standing, community)
-        case "contact_policy", str(rule) if rule in caps:
-            return _cap_sentence(language, caps[rule])
-        case _, "cooldown_days" | "opted_out" | "global_control" | "budget" | "capacity":
-            return text(language, f"rule.{candidate.rule}", window=window(language, intervention.cooldown_days))
-        case _:
-            return text(language, f"removed.{candidate.removed_at}")
-
-
-def _cap_sentence(language: Language, cap: Cap) -> str:
-    channel = text(language, "rule.any_channel") if cap.channel == ANY else channel_name(language, cap.channel)
-    limit = plural(language, "contacts", cap.max_contacts)
-    return text(language, "rule.cap", limit=limit, window=duration(language, cap.days), channel=channel)
-
-
-def _eligibility_sentence(language: Language, rule: str, eligibility: Eligibility, standing: Standing, community: Community) -> str:
-    bound = getattr(eligibility, rule)
-    if rule in _SETS:
-        asked = _SETS[rule]
-        allowed, have = (
-            listed(language, [asked.name(language, name, community) for name in names]) for names in (bound, asked.of(standing.member))
-        )
-        return text(language, f"rule.{rule}", allowed=allowed, actual=have)
-    measure = _BOUNDS[rule]
-    held = measure.of(standing)
-    shown = text(language, "unit.unknown") if held is None else amount(language, held, measure.unit, community.currency)
-    return text(language, f"rule.{rule}", limit=amount(language, bound, measure.unit, community.currency), actual=shown)
-
-
-@dataclass(frozen=True)
-class _Set:
-    """A rule that asks for one of several names."""
-
-    of: Callable[[MemberState], Sequence[str]]
-    name: Callable[[Language, str, Community], str]
-
-
-@dataclass(frozen=True)
-class _Measure:
-    """A rule that asks for at least, or at most, an amount."""
-
-    unit: Unit
-    of: Callable[[Standing], float | None]
-
-
-_SETS = {
-    "stages": _Set(lambda member: [member.stage], lambda language, name, _: named(language, "stage", name)),
-    "tiers": _Set(lambda member: [member.tier], tier_name),
-    "tags": _Set(lambda member: member.tags, lambda language, name, _: named(language, "tag", name)),
-}
-_BOUNDS = {
-    "min_tenure_days": _Measure("days", lambda standing: standing.member.tenure_days),
-    "max_tenure_days": _Measure("days", lambda standing: standing.member.tenure_days),
-    "min_days_silent": _Measure("days", lambda standing: standing.member.days_silent),
-    "max_days_silent": _Measure("days", lambda standing: standing.member.days_silent),
-    "min_churn_probability": _Measure("share", lambda standing: standing.probability),
-    "min_value": _Measure("money", lambda standing: standing.member.value),
-}

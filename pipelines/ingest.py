@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from models.community import Community
     from pipelines.workspace import Workspace
 
-INTAKE_VERSION = 1
+INTAKE_VERSION = 2
 RECORD_FILE = "intake.json"
 
 

@@ -96,7 +96,7 @@ class Suppressed(Answered):
 
 
 class CandidateAnswer(Answered):
-    """priority = context_weight x lever_weight x (uplift x value) - cost; `probability` is that of being chosen.
+    """priority = context_weight x lever_weight x (weighed_uplift x value) - cost; `probability` is that of being chosen.
 
     Candidates are ranked by priority - shadow_price, what the plan in force charges for their cost and their places.
     """
@@ -106,6 +106,7 @@ class CandidateAnswer(Answered):
     uplift: float
     uplift_interval: tuple[float, float]
     uplift_source: UpliftSource
+    weighed_uplift: float
     value: float
     lever_weight: float
     context_weight: float

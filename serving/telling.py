@@ -6,8 +6,9 @@ from models.actions import NO_ACTION
 from models.community import Community
 from models.decision import Candidate, Decision
 from models.declared import Language
+from models.refusal_wording import Standing, removal_sentence
 from models.texts import named
-from models.wording import Standing, removal_sentence, status_sentence, uplift_sentence
+from models.wording import status_sentence, uplift_sentence
 from serving.answers import (
     ActionAnswer,
     ActionReason,
@@ -130,5 +131,5 @@ def _suppressed(decision: Decision, community: Community, language: Language) ->
             text=removal_sentence(language, candidate, standing, community),
         )
         for candidate in decision.candidates
-        if candidate.removed_at is not None
+        if candidate.removed_at is not None and candidate.intervention_id != NO_ACTION
     ]

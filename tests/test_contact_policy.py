@@ -1,7 +1,4 @@
-"""How often members may be contacted, on which channel, and when."""
-
-from datetime import UTC, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+"""How often members may be contacted, on which channel, and with whose leave."""
 
 import numpy as np
 import polars as pl
@@ -10,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.actions import QuietHours
 from models.community import DAY_US
-from models.interventions import ContactHistory, ContactRuling, Rule, contact_ruling, send_not_before
+from models.contact_policy import ContactRuling, contact_ruling
+from models.interventions import ContactHistory, Rule
+from models.member_columns import MemberColumns
 from tests.planted import AS_OF, AS_OF_US, community, intervention
 
 BOTH = ["wecom", "email"]
@@ -20,16 +18,31 @@ WEEKLY = {"name": "weekly", "max_contacts": 2, "days": 7}
 CALLS = {"name": "calls_30d", "channel": "phone", "max_contacts": 1, "days": 30}
 
 
-def history(*contacts: tuple, opted_out=()) -> ContactHistory:
+def history(*contacts: tuple, opted_out=(), response=None, undelivered=None) -> ContactHistory:
     """Each contact: row of the member, days before AS_OF, channel, intervention."""
     member, ago, channel, name = zip(*contacts, strict=True) if contacts else ((), (), (), ())
     at = np.array([AS_OF_US - round(days * DAY_US) for days in ago], dtype=np.int64)
-    return ContactHistory(np.array(member, dtype=np.int64), at, np.array(channel, dtype=str), np.array(name, dtype=str), opted_out)
+    told = [np.array(column, dtype=kind) for column, kind in ((member, np.int64), (channel, str), (name, str))]
+    return ContactHistory(
+        told[0],
+        at,
+        *told[1:],
+        opted_out,
+        None if response is None else np.array(response, dtype=str),
+        None if undelivered is None else np.array(undelivered),
+    )
 
 
-def rule_on(past: ContactHistory, *interventions, caps=(), members=1, channel=None) -> ContactRuling:
-    declared = community(*(interventions or [intervention()]), contact_policy={"caps": caps})
-    return contact_ruling(past, declared, members, AS_OF_US, channel)
+def rule_on(past: ContactHistory, *interventions, caps=(), members=1, channel=None, policy=(), told=None, source=None) -> ContactRuling:
+    """`told`: columns of the table of members, one cell for each."""
+    table = {"members": {"path": "members.csv", "member": "m", "joined": "j", **source}} if source else {}
+    declared = community(*(interventions or [intervention()]), contact_policy={"caps": caps, **dict(policy)}, **table)
+    return contact_ruling(past, declared, MemberColumns(pl.DataFrame(told or {}), members), AS_OF_US, channel)
+
+
+def rules(ruling: ContactRuling, row=0) -> list[str | None]:
+    """What refused each intervention."""
+    return [rule and rule.name for rule in (ruling.refusals.rule(row, column) for column in range(ruling.channel.shape[1]))]
 
 
 def channel_of(past: ContactHistory, *, caps=(), channels=BOTH, channel=None) -> str:
@@ -45,8 +58,8 @@ def test_a_member_over_the_weekly_cap_is_not_contacted_again():
     assert ruling.refusals.rule(1, 0) is None
 
 
-@pytest.mark.parametrize(("days", "counts"), [(7, True), (7.0001, False), (0, False), (-0.5, False), (0.0001, True)])
-def test_contacts_count_from_seven_days_before_up_to_this_moment_and_not_at_it(days, counts):
+@pytest.mark.parametrize(("days", "counts"), [(6.9999, True), (7, False), (7.0001, False), (0, False), (-0.5, False), (0.0001, True)])
+def test_a_contact_stops_to_count_seven_days_later_and_does_not_count_at_its_own_moment(days, counts):
     cap = {"name": "weekly", "max_contacts": 1, "days": 7}
     assert rule_on(history((0, days, "email", "x")), caps=[cap]).refusals.allowed.item() is not counts
 
@@ -66,7 +79,7 @@ def test_a_contact_on_an_unknown_channel_counts_for_all_channels_together_alone(
     assert rule_on(past, call, caps=[CALLS, WEEKLY]).refusals.rule(0, 0) == Rule("contact_policy", "weekly")
 
 
-@pytest.mark.parametrize(("days", "cooling"), [(14, True), (14.1, False), (1, True)])
+@pytest.mark.parametrize(("days", "cooling"), [(13.9, True), (14, False), (1, True)])
 def test_an_intervention_rests_for_its_cooldown_whatever_the_channel(days, cooling):
     past = history((0, days, "wecom", "digest"))
     ruling = rule_on(past, intervention("digest", cooldown_days=14), intervention("badge", cooldown_days=14))
@@ -101,6 +114,60 @@ def test_who_opted_out_of_any_channel_is_reached_on_none():
     assert ruling.refusals.rule(1, 0) == Rule("contact_policy", "opted_out")
 
 
+TWO_CLASSES = (
+    intervention("offer"),
+    intervention("terms", message_class="mandatory"),
+    intervention("receipt", message_class="transactional", cooldown_days=2),
+)
+
+
+def test_what_is_transactional_knows_no_caps_and_no_opt_out_but_its_own_rest():
+    full = {"name": "never", "max_contacts": 0, "days": 1}
+    assert rules(rule_on(history(), *TWO_CLASSES, caps=[full])) == ["never", "never", None]
+    assert rules(rule_on(history(opted_out=((0, "any"),)), *TWO_CLASSES)) == ["opted_out", "opted_out", None]
+    assert rules(rule_on(history((0, 1, "email", "receipt")), *TWO_CLASSES)) == [None, None, "cooldown_days"]
+
+
+@pytest.mark.parametrize(("name", "counts"), [("offer", True), ("terms", True), ("campaign of elsewhere", True), ("receipt", False)])
+def test_all_contacts_fill_the_caps_but_our_transactional_ones(name, counts):
+    ruling = rule_on(history((0, 1, "email", name)), intervention("other"), *TWO_CLASSES, caps=[{**WEEKLY, "max_contacts": 1}])
+    assert rules(ruling)[0] == ("weekly" if counts else None)
+
+
+def test_what_did_not_reach_the_member_was_no_contact():
+    past = history((0, 1, "email", "digest"), undelivered=[True])
+    assert rules(rule_on(past, intervention(cooldown_days=9), caps=[{**WEEKLY, "max_contacts": 1}])) == [None]
+
+
+@pytest.mark.parametrize(
+    ("ago", "own", "others"), [(2, "refused_before", "refused_recently"), (3, "refused_before", None), (10, None, None)]
+)
+def test_after_a_refusal_the_refused_rests_longer_than_all_the_rest(ago, own, others):
+    interventions = [intervention("offer", refusal_cooldown_days=10), intervention("digest"), TWO_CLASSES[2]]
+    for said in ("refused", "accepted", ""):
+        past = history((0, ago, "email", "offer"), response=[said])
+        found = rules(rule_on(past, *interventions, policy={"refusal_cooldown_days": 3}))
+        assert found == ([own, others, None] if said == "refused" else [None, None, None])
+
+
+def test_a_channel_on_which_the_member_cannot_be_reached_is_passed_over_by_every_class():
+    source = {"reachable": {"wecom": "has_wecom"}}
+    interventions = [intervention("offer", channels=BOTH), intervention("receipt", channels=["wecom"], message_class="transactional")]
+    ruling = rule_on(history(), *interventions, members=3, source=source, told={"has_wecom": ["yes", "no", None]})
+    assert [rules(ruling, row) for row in range(3)] == [[None, None], [None, "unreachable"], [None, "unreachable"]]
+    assert ruling.channel[:, 0].tolist() == [0, 1, 1]
+
+
+def test_where_an_opt_in_is_needed_silence_is_no_leave():
+    source = {"consents": {"offers": "likes_offers"}}
+    told = {"likes_offers": ["yes", "no", None]}
+    one_channel = rule_on(history(), *TWO_CLASSES, members=3, source=source, told=told, policy={"opt_in": {"email": "offers"}})
+    anywhere = rule_on(history(), *TWO_CLASSES, members=3, source=source, told=told, policy={"opt_in": {"any": "offers"}})
+    for ruling in (one_channel, anywhere):
+        assert rules(ruling, 0) == [None, None, None]
+        assert rules(ruling, 1) == rules(ruling, 2) == ["no_consent", "no_consent", None]
+
+
 contacts = st.tuples(st.integers(0, 2), st.floats(-2, 40), st.sampled_from(["wecom", "email", ""]), st.sampled_from(["digest", "x"]))
 
 
@@ -109,7 +176,7 @@ def test_a_cap_agrees_with_counting_by_hand(past, most, days, channel):
     cap = {"name": "cap", "channel": channel, "max_contacts": most, "days": days}
     ruling = rule_on(history(*past), intervention(channels=BOTH), caps=[cap], members=3)
     for member in range(3):
-        made = [where for who, ago, where, _ in past if who == member and 0 < round(ago * DAY_US) <= days * DAY_US]
+        made = [where for who, ago, where, _ in past if who == member and 0 < round(ago * DAY_US) < days * DAY_US]
         full = {where: channel in ("any", where) and len([c for c in made if channel in ("any", c)]) >= most for where in BOTH}
         open_channels = [where for where in BOTH if not full[where]]
         assert ruling.refusals.allowed[member, 0] == bool(open_channels)
@@ -117,7 +184,7 @@ def test_a_cap_agrees_with_counting_by_hand(past, most, days, channel):
             assert BOTH[ruling.channel[member, 0]] == open_channels[0]
 
 
-def test_delivered_touches_of_a_log_are_contacts_and_assignments_to_nothing_are_not():
+def test_touches_of_a_log_are_contacts_where_they_were_delivered_and_assignments_to_nothing_are_none():
     touches = pl.DataFrame(
         {
             "member": pl.Series([5, 5, 6, 9], dtype=pl.UInt32),
@@ -128,45 +195,23 @@ def test_delivered_touches_of_a_log_are_contacts_and_assignments_to_nothing_are_
         }
     )
     past = ContactHistory.of_touches(touches, np.array([6, 9, 5]))
-    told = sorted(zip(past.member.tolist(), past.at_us.tolist(), past.channel.tolist(), past.intervention.tolist(), strict=True))
-    assert told == [(0, AS_OF_US, "", "badge"), (2, AS_OF_US, "email", "digest")]
-
-
-SHANGHAI = ZoneInfo("Asia/Shanghai")
-NIGHT = QuietHours(start=time(22), end=time(8))
-NOON = QuietHours(start=time(12), end=time(14))
-
-
-def local(day: int, hour: int, minute: int = 0, zone=SHANGHAI) -> datetime:
-    return datetime(2026, 3, day, hour, minute, tzinfo=zone)
+    told = zip(past.member.tolist(), past.channel.tolist(), past.intervention.tolist(), past.reached.tolist(), strict=True)
+    assert sorted(told) == [(0, "", "badge", True), (1, "email", "digest", False), (2, "email", "digest", True)]
 
 
 @pytest.mark.parametrize(
-    ("now", "quiet", "allowed"),
+    ("given", "fault"),
     [
-        (local(9, 21, 59), NIGHT, local(9, 21, 59)),
-        (local(9, 22), NIGHT, local(10, 8)),
-        (local(9, 23, 30), NIGHT, local(10, 8)),
-        (local(10, 0), NIGHT, local(10, 8)),
-        (local(10, 7, 59), NIGHT, local(10, 8)),
-        (local(10, 8), NIGHT, local(10, 8)),
-        (local(10, 12), NOON, local(10, 14)),
-        (local(10, 14), NOON, local(10, 14)),
-        (local(10, 3), QuietHours(start=time(8), end=time(8)), local(10, 3)),
-        (local(10, 3), None, local(10, 3)),
+        ({"contact_policy": {"caps": [CALLS]}}, r"contact_policy.caps.calls_30d.channel: unknown channel 'phone'"),
+        ({"contact_policy": {"caps": [{**WEEKLY, "name": "opted_out"}]}}, "'opted_out' is the name of a rule that always applies"),
+        ({"contact_policy": {"opt_in": {"phone": "offers"}}}, r"contact_policy.opt_in: unknown channel 'phone'"),
+        ({"contact_policy": {"opt_in": {"any": "offers"}}}, r"contact_policy.opt_in: unknown consent 'offers'; declared are \[\]"),
+        (
+            {"members": {"path": "m.csv", "member": "m", "joined": "j", "reachable": {"fax": "has_fax"}}},
+            r"members.reachable: unknown channel 'fax'; declared are \['email'\]",
+        ),
     ],
 )
-def test_nothing_is_sent_in_quiet_hours_by_the_clock_of_the_community(now, quiet, allowed):
-    for as_of in (now, now.astimezone(UTC)):
-        assert send_not_before(as_of, quiet, SHANGHAI) == allowed
-
-
-def test_quiet_hours_end_by_the_clock_in_the_night_that_it_is_put_forward():
-    berlin = ZoneInfo("Europe/Berlin")
-    before = local(28, 23, zone=berlin)
-    assert send_not_before(before, NIGHT, berlin) - before.astimezone(UTC) == timedelta(hours=8)
-
-
-def test_a_cap_on_a_channel_that_no_intervention_has_is_refused():
-    with pytest.raises(ValidationError, match=r"contact_policy.caps.calls_30d.channel: unknown channel 'phone'"):
-        community(contact_policy={"caps": [CALLS]})
+def test_a_rule_on_what_is_not_declared_is_refused(given, fault):
+    with pytest.raises(ValidationError, match=fault):
+        community(**given)

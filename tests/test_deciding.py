@@ -146,6 +146,65 @@ def test_the_last_event_is_the_members_own_and_before_the_decision():
     assert one(OFFER, member=Member(events={})).last_event_at is None
 
 
+GONE = intervention("come_back", cost=4, eligibility={"statuses": ["scored", "already_churned"]})
+
+
+def test_a_member_without_a_score_gets_what_asks_for_such_members_at_the_belief_of_the_catalogue():
+    """0.1 x 100 - 4 = 6, where a member of the same risk with a score would have it by that risk."""
+    decision = one(OFFER, GONE, status="already_churned", risk=0.99)
+    assert [candidate.intervention_id for candidate in decision.candidates] == ["none", "come_back"]
+    assert (decision.chosen, decision.churn.probability, decision.no_action_reason) == ("come_back", None, None)
+    assert decision.candidates[1].priority == pytest.approx(6)
+    assert decision.candidates[1].uplift_source == "prior"
+    scored = one(OFFER, GONE, risk=0.99).candidates[2]
+    assert scored.uplift < decision.candidates[1].uplift == pytest.approx(0.1)
+
+
+def test_a_member_without_a_score_is_in_the_control_and_under_the_caps_like_any_other():
+    full = one(GONE, status="already_churned", given={"contact_policy": WEEKLY}, contacts=contacted(1))
+    assert (full.chosen, full.candidates[1].rule, full.no_action_reason) == ("none", "weekly", "already_churned")
+    held = one(GONE, status="already_churned", given={"policy": {"control_share": 0.5}})
+    assert held.candidates[1].rule == ("global_control" if held.arm == "control" else None)
+
+
+TERMS = intervention("terms", message_class="mandatory", cost=50, eligibility={"stages": ["active"]})
+RECEIPT = intervention("receipt", message_class="transactional", cost=50, eligibility={"max_days_silent": 0.5})
+RECENT = Member(events={"post": [0.25]})
+
+
+@pytest.mark.parametrize(
+    ("arms", "member", "rules"),
+    [
+        ((OFFER, TERMS, RECEIPT), RECENT, ["mandatory_first", "mandatory_first", None]),
+        ((OFFER, TERMS, RECEIPT), Member(), ["mandatory_first", None, "max_days_silent"]),
+        ((OFFER, TERMS, RECEIPT), Member(events={"post": [9.0]}), [None, "stages", "max_days_silent"]),
+    ],
+)
+def test_what_has_to_be_sent_goes_before_what_is_worth_more_if_the_member_may_have_it(arms, member, rules):
+    decision = one(*arms, member=member, given={"policy": {"exploration": 0.1}})
+    assert [candidate.rule for candidate in decision.candidates[1:]] == rules
+    if "mandatory_first" in rules:
+        assert decision.chosen == arms[rules.index(None)]["id"]
+        assert [candidate.probability for candidate in decision.candidates].count(1.0) == 1
+        assert not decision.exploration
+
+
+def test_what_has_to_be_sent_reaches_the_global_control_and_members_without_a_score():
+    declared = community(OFFER, TERMS, policy={"control_share": 0.5})
+    decisions = decide_all(engine(declared, 40), [Member()] * 40)
+    assert {decision.chosen for decision in decisions} == {"terms"}
+    assert len({decision.arm for decision in decisions}) == 2
+    assert one(OFFER, {**TERMS, "eligibility": {}}, status="insufficient_history").chosen == "terms"
+
+
+def test_with_caution_an_uncertain_effect_weighs_less_and_the_factors_say_so():
+    plain, careful = (one(OFFER, given={"policy": {"caution": caution}}).candidates[1] for caution in (0, 0.5))
+    assert (careful.uplift, careful.uplift_interval) == (plain.uplift, plain.uplift_interval)
+    assert plain.weighed_uplift == plain.uplift
+    assert careful.weighed_uplift == pytest.approx((plain.uplift + plain.uplift_interval[0]) / 2)
+    assert careful.priority == pytest.approx(careful.weighed_uplift * 100 - 3)
+
+
 def test_explored_choices_are_marked_and_come_as_often_as_declared():
     declared = community(OFFER, CALL, policy={"exploration": 0.1})
     decisions = decide_all(engine(declared, 2000), [Member()] * 2000)
@@ -192,11 +251,11 @@ past_contacts = st.lists(
     st.tuples(st.integers(0, 3), st.floats(0, 20), st.sampled_from(["email", "wecom"]), st.sampled_from(["offer", "call"])), max_size=8
 )
 CROWDED = community(
-    {**OFFER, "cooldown_days": 3, "context_weights": {"silent": 1.5, "channel:email": 0.5}},
-    {**CALL, "cost": 5},
+    {**OFFER, "cooldown_days": 3, "context_weights": {"silent": 1.5, "channel:email": 0.5}, "refusal_cooldown_days": 9},
+    {**CALL, "cost": 5, "message_class": "mandatory", "eligibility": {"min_value": 400}},
     intervention("digest", starting_uplift=-0.02, eligibility={"stages": ["new", "active", "silent"]}),
     contact_policy={**WEEKLY, "quiet_hours": {"start": "22:00", "end": "08:00"}},
-    policy={"exploration": 0.05, "control_share": 0.2},
+    policy={"exploration": 0.05, "control_share": 0.2, "caution": 0.3},
 )
 
 
@@ -248,7 +307,7 @@ def test_the_table_tells_what_the_decisions_tell(drawn, contacts, exploration):
         assert (row["stage"], row["tier"], row["tags"]) == (decision.member.stage, decision.member.tier, ",".join(decision.member.tags))
         assert (row["value_at_risk"], row["days_silent"]) == (decision.member.value_at_risk, decision.member.days_silent)
         standing = sorted(
-            (c for c in decision.candidates[1:] if c.removed_at in (None, "arbitration")), key=lambda candidate: -candidate.priority
+            (c for c in decision.candidates[1:] if c.rule in (None, "lower_priority")), key=lambda candidate: -candidate.priority
         )
         assert row["ranked"] == ",".join(candidate.intervention_id for candidate in standing)
         for name, candidate in told.items():

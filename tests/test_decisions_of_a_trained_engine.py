@@ -52,6 +52,7 @@ class Decided:
             np.zeros(mine.sum(), np.int64),
             *(part[mine] for part in (self.contacts.at_us, self.contacts.channel)),
             self.contacts.intervention[mine],
+            undelivered=self.contacts.undelivered[mine],
         )
         events = self.events.of_members([row])
         here = Snapshots.at(events, int(self.snapshots.as_of_us[row]))
@@ -132,8 +133,8 @@ def test_reasons_add_up_to_the_distance_from_the_usual_risk(decided):
 def test_nobody_is_contacted_twice_within_the_cap_or_outside_of_the_rules(decided):
     recent = {
         row
-        for row, at in zip(decided.contacts.member, decided.contacts.at_us, strict=True)
-        if 0 < decided.snapshots.as_of_us[0] - at <= 7 * DAY_US
+        for row, at, reached in zip(decided.contacts.member, decided.contacts.at_us, decided.contacts.reached, strict=True)
+        if reached and 0 < decided.snapshots.as_of_us[0] - at < 7 * DAY_US
     }
     chosen = [decision.chosen for decision in decided.batch]
     assert recent

@@ -99,6 +99,11 @@ def test_every_key_knows_its_line(load):
         ("  path: events.csv", "\tpath: events.csv", "line 4: indented with a tab; YAML is indented with spaces"),
         ("label: {en: posts", "label: {en: posts: x", "line 11: not YAML, "),
         ("    cost: 1\n", "", "line 22: interventions.question.cost is missing"),
+        (
+            "    cost: 1\n",
+            "    cost: 1\n    eligibility:\n      tiers: [base]\n      days_since:\n        - {signal: pots, at_least: 1}\n",
+            "line 31: interventions.question.eligibility.days_since.1.signal: unknown signal 'pots'; declared are ['any', 'posts']",
+        ),
         ("signals:\n", "signals: none\nsingals:\n", "line 9: singals: unknown key; did you mean signals? (1 more after it)"),
     ],
 )

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from models.errors import InputError
 from models.events import event_arrays
 from models.intake import read_log
-from tests.written_logs import NOW, declared, read, written
+from models.member_columns import MemberColumns
+from models.snapshots import Snapshots
+from tests.written_logs import NOW, QUESTION, declared, read, written
 
 DAY = datetime(2025, 3, 1, tzinfo=UTC)
 TYPED = {"log": {"type": "type", "value": "value", "event_id": "id"}}
@@ -273,12 +275,13 @@ def test_touches_are_read_with_their_propensities(tmp_path):
         "intervention",
         "channel",
         "delivered",
+        "response",
         "propensity_none",
         "propensity_question",
     ]
     assert [(row[0], *row[2:]) for row in intake.log.touches.iter_rows()] == [
-        (0, "none", None, False, 0.5, 0.5),
-        (1, "question", None, True, 0.4, 0.6),
+        (0, "none", None, False, None, 0.5, 0.5),
+        (1, "question", None, True, None, 0.4, 0.6),
     ]
     assert intake.rejected_touches["reason"].to_list() == [
         'member "eve" is neither in the log nor among the members',
@@ -286,3 +289,59 @@ def test_touches_are_read_with_their_propensities(tmp_path):
         'propensity "40" is no probability',
         "no intervention",
     ]
+
+
+def test_a_response_is_one_of_three_words_and_any_other_is_none(tmp_path):
+    text = (
+        "member,time,intervention,answer\nbob,2025-03-05,question,Refused\nbob,2025-03-06,question,\nbob,2025-03-07,question,maybe later\n"
+    )
+    written(tmp_path, text, "touches.csv")
+    intake = read(tmp_path, PLAIN, touches={"path": "touches.csv", "member": "member", "time": "time", "response": "answer"})
+    assert intake.log.touches["response"].to_list() == ["refused", None, None]
+    (finding,) = [finding for finding in intake.findings if finding.column == "answer"]
+    assert finding.message == '1 responses are not known, such as "maybe later"; they are taken for none'
+    assert finding.what_to_do == "write one of accepted, refused, redeemed, or leave the cell empty"
+
+
+RULED = {
+    "path": "members.csv",
+    "member": "member",
+    "joined": "joined",
+    "timezone": "zone",
+    "reachable": {"push": "has_email"},
+    "consents": {"offers": "likes_offers"},
+}
+
+
+def test_columns_that_rules_read_are_kept_as_they_are_written_and_no_model_sees_them(tmp_path):
+    text = "member,joined,zone,has_email,likes_offers,city\nann,2025-01-05,Asia/Tokyo,1,yes,Bern\nbob,2025-01-05,Narnia,0,perhaps,Rom\n"
+    written(tmp_path, text, "members.csv")
+    intake = read(tmp_path, PLAIN, members=RULED)
+    assert intake.log.members.drop("joined").rows() == [("ann", "Asia/Tokyo", "1", "yes"), ("bob", "Narnia", "0", "perhaps")]
+    arrays = event_arrays(intake.log, declared("events.csv", members=RULED))
+    assert arrays.attributes is None
+    columns = MemberColumns.of(arrays, Snapshots.at(arrays, 0))
+    assert [columns.says_yes(name).tolist() for name in ("has_email", "likes_offers", "unheard")] == [
+        [True, False],
+        [True, False],
+        [False] * 2,
+    ]
+    assert [finding.message for finding in intake.findings if finding.column in ("zone", "likes_offers")] == [
+        '1 members have no yes or no, such as "perhaps"',
+        '1 members have no known time zone, such as "Narnia"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "rules", "sentence"),
+    [
+        ({**RULED, "timezone": "tz"}, {}, 'members.timezone: no column "tz" in members.csv; it has "member", "joined"'),
+        ({**RULED, "consents": {"offers": "x"}}, {}, 'members.consents.offers: no column "x" in members.csv'),
+        (RULED, {"attributes": {"regoin": ["n"]}}, 'interventions.question.eligibility.attributes: no column "regoin" in members.csv'),
+    ],
+)
+def test_a_column_that_a_rule_names_in_vain_is_told_with_its_key(tmp_path, source, rules, sentence):
+    written(tmp_path, "member,joined,zone,has_email,likes_offers\nann,2025-01-05,,,\n", "members.csv")
+    with pytest.raises(InputError) as fault:
+        read(tmp_path, PLAIN, members=source, interventions=[{**QUESTION, "eligibility": rules}])
+    assert str(fault.value).startswith(sentence)

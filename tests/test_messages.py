@@ -6,19 +6,21 @@ from typing import get_args
 
 import pytest
 
-from models.actions import Intervention
+from models.actions import CONTACT_RULES, ContactPolicy, Intervention
 from models.community import Churn
 from models.decision import Candidate, ChurnScore, ChurnStatus, MemberState, RemovalStage, RiskBand
 from models.declared import STAGES, TAGS
+from models.eligibility import ELIGIBILITY_KEYS
 from models.features import feature_spec
-from models.interventions import COOLDOWN, ELIGIBILITY_RULES, OPTED_OUT
-from models.policy import GLOBAL_CONTROL, OUTBID
+from models.policy import GLOBAL_CONTROL, MANDATORY_FIRST, OUTBID
 from models.reason_groups import reason_groups
+from models.refusal_wording import Standing, removal_sentence
 from models.report_choice import State
-from models.rules import Eligibility
+from models.sources import MembersSource
 from models.texts import LANGUAGES, calendar_day, duration, listed, messages, money, named, number, plural, points, share, text, window
-from models.wording import Standing, inside, natural_frequency, removal_sentence, risk_sentence, status_sentence, uplift_sentence
-from tests.told_community import told_community
+from models.wording import inside, natural_frequency, risk_sentence, status_sentence, uplift_sentence
+from tests.told_community import CATALOGUE, told_community
+from tests.told_community import intervention as told_intervention
 
 ROOT = Path(__file__).parents[1]
 NO_ACTION_REASONS = (
@@ -31,6 +33,9 @@ NO_ACTION_REASONS = (
     "explored_nothing",
     "opted_out",
 )
+
+
+BOUNDED = ("days_since", "days_since_assigned", "counts")
 
 
 def stem(key):
@@ -58,7 +63,10 @@ def declared_keys():
         *(f"status.{status}" for status in (*get_args(ChurnStatus), "already_ended") if status != "scored"),
         *(f"no_action.{reason}" for reason in NO_ACTION_REASONS),
         *(f"removed.{stage}" for stage in get_args(RemovalStage)),
-        *(f"rule.{rule}" for rule in (*ELIGIBILITY_RULES, COOLDOWN, OPTED_OUT, *(rule.name for rule in (GLOBAL_CONTROL, *OUTBID)))),
+        *(f"rule.{rule}" for rule in (*CONTACT_RULES, *(rule.name for rule in (GLOBAL_CONTROL, MANDATORY_FIRST, *OUTBID)))),
+        *(f"rule.{key}" for key in set(ELIGIBILITY_KEYS) - {"statuses", *BOUNDED}),
+        *(f"rule.status.{status}" for status in get_args(ChurnStatus)),
+        *(f"rule.{key}.{kind}" for key in BOUNDED for kind in ("at_least", "at_most", "between")),
         *(f"lever.{lever}" for lever in choices("lever")),
         *(f"category.{category}" for category in choices("category")),
         *(f"uplift_source.{source}" for source in ("prior", "experiment", "observational")),
@@ -115,10 +123,6 @@ def test_every_text_asked_for_by_name_exists():
     asked = set(re.findall(rf'"((?:{families})\.[a-z_.]+)"', sources()))
     assert asked
     assert asked <= {stem(key) for key in messages("en")}
-
-
-def test_every_rule_of_eligibility_has_a_text():
-    assert {f"rule.{rule}" for rule in Eligibility.model_fields} <= set(messages("en"))
 
 
 @pytest.mark.parametrize(
@@ -311,6 +315,87 @@ def test_a_refusal_names_its_rule_with_the_bound_and_where_the_member_stands(int
     candidate = removed(intervention, stage, rule)
     assert removal_sentence("en", candidate, standing, told_community()) == english
     assert removal_sentence("zh", candidate, standing, told_community()) == chinese
+
+
+RULES = {
+    "no_tags": ["interest_decay"],
+    "consents": ["special_offers"],
+    "channels": ["wecom", "phone"],
+    "attributes": {"region": ["north", "south"]},
+    "days_since": [
+        {"signal": "purchase", "at_least": 30},
+        {"signal": "any", "at_most": 3},
+        {"signal": "post", "at_least": 1, "at_most": 9},
+    ],
+    "days_since_assigned": [{"intervention": "badge", "at_least": 60}],
+    "counts": [{"signal": "comment", "days": 7, "at_least": 3}, {"signal": "any", "days": 30, "at_most": 2}],
+    "max_churn_probability": 0.2,
+    "max_value": 100,
+}
+
+
+@pytest.mark.parametrize(
+    ("stage", "rule", "english", "chinese"),
+    [
+        (
+            "eligibility",
+            "no_tags",
+            "Not for members marked Interest is fading (this member: none)",
+            "不用于带有兴趣减退标签的成员（该成员：无）",
+        ),
+        ("eligibility", "consents", "Only with the member's consent: special offers", "须经成员同意才可用：special offers"),
+        (
+            "eligibility",
+            "channels",
+            "Only for members who can be reached on: WeCom, Phone",
+            "只用于可通过以下渠道联系到的成员：企业微信、电话",
+        ),
+        ("eligibility", "attributes.region", "Only where region is north, south", "只用于地区为north、south的成员"),
+        ("eligibility", "days_since.purchase", "Only without purchases in the last 30 days", "最近30天内没有购买才可用"),
+        ("eligibility", "days_since.any", "Only with any activity in the last 3 days", "最近3天内有任何活动才可用"),
+        ("eligibility", "days_since.post", "Only with the last of posts 1 day to 9 days ago", "最近一次发帖在1天到9天之前才可用"),
+        (
+            "eligibility",
+            "days_since_assigned.badge",
+            'Only where "Recognition badge" was not given in the last 60 days',
+            "最近60天内没有用过“荣誉徽章”才可用",
+        ),
+        ("eligibility", "counts.comment.7", "Only from 3 of comments in the last 7 days on", "最近7天内评论至少3次才可用"),
+        ("eligibility", "counts.any.30", "Only up to 2 of any activity in the last 30 days", "最近30天内任何活动不超过2次才可用"),
+        ("eligibility", "max_churn_probability", "Only up to a risk of 20% (this member: 43%)", "风险不超过20%才可用（该成员：43%）"),
+        ("eligibility", "max_value", "Only up to a value of CN¥100 (this member: CN¥182)", "价值不超过¥100才可用（该成员：¥182）"),
+        ("eligibility", "scored", "Only for members whose risk is not told", "只用于没有风险数字的成员"),
+        (
+            "eligibility",
+            "opted_out",
+            "Only for members whose risk is known; this member has switched personalisation off",
+            "只用于风险已知的成员；该成员已关闭个性化",
+        ),
+        ("contact_policy", "opted_out", "The member does not want contact on this channel", "该成员不希望通过这个渠道被联系"),
+        ("contact_policy", "refused_before", "Refused by the member within the last 60 days", "该成员最近60天内拒绝过"),
+        (
+            "contact_policy",
+            "refused_recently",
+            "The member refused something within the last 7 days and is left alone for now",
+            "该成员最近7天内有过拒绝，暂不打扰",
+        ),
+        ("contact_policy", "unreachable", "The member cannot be reached on this channel", "无法通过这个渠道联系到该成员"),
+        ("contact_policy", "no_consent", "The member has not agreed to contact on this channel", "该成员没有同意通过这个渠道被联系"),
+        ("arbitration", "mandatory_first", "Something that has to be sent comes first", "必须发送的内容优先"),
+    ],
+)
+def test_every_kind_of_rule_is_told_in_both_languages(stage, rule, english, chinese):
+    source = MembersSource(path="m.csv", member="m", joined="j", consents={"special_offers": "likes_offers"})
+    ruled = told_intervention("ruled", "Ruled", "规则", eligibility=RULES, channels=("wecom", "phone"), refusal_cooldown_days=60)
+    community = told_community(members=source, interventions=(ruled, *CATALOGUE), contact_policy=ContactPolicy(refusal_cooldown_days=7))
+    candidate, standing = removed("ruled", stage, rule), Standing(MEMBER, 0.43)
+    assert removal_sentence("en", candidate, standing, community) == english
+    assert removal_sentence("zh", candidate, standing, community) == chinese
+
+
+def test_doing_nothing_can_be_ruled_out_by_what_has_to_be_sent():
+    nothing = removed("none", "arbitration", "mandatory_first")
+    assert removal_sentence("en", nothing, Standing(MEMBER, 0.43), told_community()) == "Something that has to be sent comes first"
 
 
 def test_an_unknown_key_is_a_fault():

@@ -19,10 +19,13 @@ CALL = intervention("call", channels=["phone"], cost=1)
 NOTE = intervention("note", channels=["wecom"], cost=0, starting_uplift=0.02)
 
 
-def crowd(n: int, seed: int, *, k: int = 4, share_allowed: float = 0.8) -> Candidates:
+def crowd(n: int, seed: int, *, k: int = 4, share_allowed: float = 0.8, urgent: int = 0) -> Candidates:
+    """The last `urgent` members have to get the second intervention."""
     rng = np.random.default_rng(seed)
     cost = np.tile([0.0, 1.0, 2.5, 4.0][:k], (n, 1)) * rng.uniform(0.5, 1.5, (n, k))
-    return Candidates(rng.normal(1.5, 3, (n, k)), cost, np.tile([0, 0, 1, 1][:k], (n, 1)), rng.random((n, k)) < share_allowed)
+    allowed, must = rng.random((n, k)) < share_allowed, np.where(np.arange(n) < n - urgent, 0, 2)
+    allowed[must > 0] = np.arange(k) == 1
+    return Candidates(rng.normal(1.5, 3, (n, k)), cost, np.tile([0, 0, 1, 1][:k], (n, 1)), allowed, must)
 
 
 def supply(budget=None, interventions=(np.inf,) * 4, channels=(np.inf, np.inf), exploration_share=0.1) -> Supply:
@@ -97,6 +100,24 @@ def test_exploration_gives_way_where_it_would_take_too_much_of_a_budget():
     asked = (candidates.allowed * candidates.cost).sum()
     assert joint.exploration == pytest.approx(40 / asked)
     assert joint.expected[:, 1:][candidates.allowed].min() == pytest.approx(joint.exploration)
+
+
+@pytest.mark.parametrize("budget", [200.0, 40.0])
+def test_what_has_to_be_sent_takes_its_money_first_and_the_plan_has_the_rest(budget):
+    """The 50 members at the end cost about 50 in all, where 40 leaves nothing for anybody else."""
+    candidates, there = crowd(400, 9, urgent=50), supply(budget, exploration_share=1.0)
+    joint = plan_jointly(candidates, there, 0.05)
+    outcome = settle(candidates, joint, there, draws(400))
+    assert (outcome.chosen[-50:] == 2).all()
+    assert (outcome.propensity[-50:] == (np.arange(5) == 2)).all()
+    assert (joint.expected[-50:] == outcome.propensity[-50:]).all()
+    must = candidates.cost[-50:, 1].sum()
+    rest = used(candidates, outcome)[0] - must
+    assert rest <= max(budget - must, 0) + 1e-9
+    assert joint.plan.spend <= max(budget - must, 0) + 1e-9
+    assert (outcome.chosen[:-50] > 0).sum() > (60 if budget > must else 0)
+    if budget < must:
+        assert set(candidates.cost[:-50][outcome.chosen[:-50] > 0, outcome.chosen[:-50][outcome.chosen[:-50] > 0] - 1]) <= {0.0}
 
 
 def test_what_there_is_none_of_is_neither_planned_nor_explored():

@@ -11,7 +11,22 @@ from hypothesis.extra import numpy as hnp
 
 from models.actions import Policy
 from models.declared import STAGES
-from models.policy import best_action, choose, context_weights, draw_of, draws_of, in_control, priorities, propensities
+from models.policy import (
+    CLASSES,
+    best_action,
+    cautious,
+    choose,
+    context_weights,
+    control_refusals,
+    draw_of,
+    draws_of,
+    in_control,
+    priorities,
+    propensities,
+    urgent_action,
+    urgent_refusals,
+    with_urgent,
+)
 from tests.planted import community, intervention
 
 ARMS = 4
@@ -25,6 +40,12 @@ def test_priority_is_weighted_worth_less_cost():
     declared = community(intervention("a", lever_weight=1.2, cost=3), intervention("b"))
     found = priorities(declared, np.array([[0.5, 1.0]]), np.array([[0.06, -0.01]]), np.array([200.0]))
     assert found.tolist() == pytest.approx(np.array([[4.2, -2]]))
+
+
+def test_caution_moves_the_uplift_to_the_lower_end_of_its_interval():
+    """0.06 with an interval from -0.02: half of the caution leaves 0.02."""
+    moved = [cautious(np.array([[0.06]]), np.array([[-0.02]]), caution).item() for caution in (0, 0.5, 1)]
+    assert moved == pytest.approx([0.06, 0.02, -0.02])
 
 
 def test_a_stage_and_a_channel_weigh_together_and_all_else_weighs_one():
@@ -66,6 +87,32 @@ def test_propensities_sum_to_one_and_every_allowed_action_keeps_its_share(worth,
     assert (found[:, 0] >= least - 1e-15).all()
     assert (found[:, 1:] >= (least[:, None] - 1e-15) * allowed).all()
     assert (found[:, 1:][~allowed] == 0).all()
+
+
+classes = st.lists(st.sampled_from(CLASSES), min_size=ARMS, max_size=ARMS)
+
+
+@given(worths, flags, explorations, classes)
+def test_what_is_urgent_is_certain_and_the_rest_is_as_if_it_were_not_there(worth, allowed, exploration, kinds):
+    declared = community(*(intervention(f"a{number}", message_class=kind) for number, kind in enumerate(kinds)))
+    urgent = urgent_action(declared, worth, allowed)
+    plain = propensities(worth, allowed, exploration)
+    found = with_urgent(plain, urgent)
+    for row in range(3):
+        standing = [(CLASSES.index(kinds[arm]), worth[row, arm], -arm) for arm in range(ARMS) if allowed[row, arm]]
+        first = max(standing, default=(0, 0, 0))
+        if first[0] == 0:
+            assert urgent[row] == 0
+            assert (found[row] == plain[row]).all()
+        else:
+            assert urgent[row] == 1 - first[2]
+            assert found[row].tolist() == [float(action == urgent[row]) for action in range(1 + ARMS)]
+    assert (urgent_refusals(urgent, ARMS).allowed == ((urgent == 0)[:, None] | (found[:, 1:] == 1))).all()
+
+
+def test_the_control_holds_back_marketing_and_nothing_else():
+    declared = community(*(intervention(kind, message_class=kind) for kind in CLASSES))
+    assert control_refusals(np.array([True, False]), declared).allowed.tolist() == [[False, True, True], [True, True, True]]
 
 
 @given(worths, flags, explorations)

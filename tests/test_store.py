@@ -3,6 +3,7 @@
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -135,7 +136,61 @@ def test_delivered_touches_are_one_signal_more_and_undelivered_ones_are_not(stor
     ids = log.members["member_id"].to_list()
     assert same(store.history(ids, 0, declared), event_arrays(log, declared))
     contacts = store.past(ids, declared, START_US + 6 * DAY_US).contacts
-    assert sorted(zip(contacts.member.tolist(), contacts.channel.tolist(), strict=True)) == [(0, "email"), (2, "email")]
+    told = zip(contacts.member.tolist(), contacts.channel.tolist(), contacts.reached.tolist(), strict=True)
+    assert sorted(told) == [(0, "email", False), (0, "email", True), (2, "email", True)]
+
+
+def test_what_a_member_answered_later_is_taken_over_from_a_later_log(store):
+    touches = pl.DataFrame(
+        {
+            "member": pl.Series([0, 0], dtype=pl.UInt32),
+            "timestamp": pl.Series([START + timedelta(days=2), START + timedelta(days=3)], dtype=pl.Datetime("us", "UTC")),
+            "intervention": pl.Series(["digest", "digest"], dtype=pl.Categorical),
+            "channel": pl.Series(["email", "email"], dtype=pl.String),
+            "delivered": [False, True],
+            "response": pl.Series([None, None], dtype=pl.String),
+        }
+    )
+    later = touches.with_columns(delivered=True, response=pl.Series(["refused", None], dtype=pl.String))
+    assert [store.load_log(log_of(ROWS, touches=table)).touches for table in (touches, later, later)] == [2, 0, 0]
+    ids = log_of(ROWS).members["member_id"].to_list()
+    contacts = store.past(ids, community(), START_US + 6 * DAY_US).contacts
+    assert sorted(contacts.response.tolist()) == ["", "refused"]
+    assert contacts.reached.all()
+
+
+def test_the_store_of_an_earlier_release_gets_the_columns_that_it_lacks(tmp_path):
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute(
+            "CREATE TABLE touches (touch_id TEXT PRIMARY KEY, member_id TEXT, at_us BIGINT, channel TEXT, intervention_id TEXT, state TEXT)"
+        )
+        old.execute("INSERT INTO touches VALUES ('t', 'anna', 0, 'email', 'digest', 'delivered')")
+    with closing(Store.open(f"sqlite:///{path}")):
+        pass
+    with closing(sqlite3.connect(path)) as new:
+        assert new.execute("SELECT touch_id, response FROM touches").fetchall() == [("t", None)]
+
+
+def test_what_rules_read_of_a_member_comes_back_as_the_log_has_it(store):
+    source = {
+        "path": "m.csv",
+        "member": "m",
+        "joined": "j",
+        "attributes": ["city"],
+        "timezone": "zone",
+        "consents": {"offers": "likes_offers"},
+    }
+    declared = community(members=source)
+    log = log_of(ROWS)
+    told = log.members.with_columns(city=pl.lit("Bern"), zone=pl.lit("Asia/Tokyo"), likes_offers=pl.Series([1.0, 0.0, None]))
+    log = replace(log, members=told)
+    store.load_log(log)
+    store.add_events([LoggedEvent("zoe", START_US, "post")])
+    arrays = store.history([*log.members["member_id"], "zoe"], 0, declared)
+    assert arrays.attributes.columns == ["city"]
+    assert arrays.rule_columns[:3].equals(event_arrays(log, declared).rule_columns)
+    assert arrays.rule_columns.row(3) == (None, None)
 
 
 def test_the_end_of_a_contract_is_found_however_long_ago_it_was(store):

@@ -59,6 +59,11 @@ TIERS = (
 )
 
 
+CONTACT_POLICY = ContactPolicy(
+    caps=(Cap(name="weekly", max_contacts=2, days=7), Cap(name="calls", channel="phone", max_contacts=1, days=30))
+)
+
+
 def told_community(*, signals=SIGNALS, touches=True, churn=None, **more):
     return Community(
         name=more.pop("name", "Tea & Friends"),
@@ -67,9 +72,7 @@ def told_community(*, signals=SIGNALS, touches=True, churn=None, **more):
         signals=signals,
         churn=churn or Churn(),
         lifecycle=Lifecycle(tiers=TIERS),
-        interventions=CATALOGUE,
-        contact_policy=ContactPolicy(
-            caps=(Cap(name="weekly", max_contacts=2, days=7), Cap(name="calls", channel="phone", max_contacts=1, days=30))
-        ),
+        interventions=more.pop("interventions", CATALOGUE),
+        contact_policy=more.pop("contact_policy", CONTACT_POLICY),
         **more,
     )

@@ -1,0 +1,133 @@
+"""How often may we, on which channel, and with whose leave: every refusal with its rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.actions import CONTACT_RULES
+from models.community import DAY_US
+from models.eligibility import reachable
+from models.features import ANY
+from models.interventions import ContactHistory, Refusals, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from models.actions import Intervention
+    from models.arrays import Flags, Integers
+    from models.community import Community
+    from models.member_columns import MemberColumns
+
+COOLDOWN, REFUSED_BEFORE, REFUSED_RECENTLY, UNREACHABLE, OPTED_OUT, NO_CONSENT = CONTACT_RULES
+_CODE = {name: number for number, name in enumerate(CONTACT_RULES, start=1)}
+
+
+@dataclass(frozen=True)
+class ContactRuling:
+    """channel (n_members, n_interventions): position in the community's channels of the best allowed one, else of the preferred one."""
+
+    refusals: Refusals
+    channel: Integers
+
+
+def contact_ruling(
+    history: ContactHistory, community: Community, columns: MemberColumns, as_of_us: int, channel: str | None = None
+) -> ContactRuling:
+    """The intervention's own rest and that after a refusal, then for each of its channels whether the member may be met there.
+
+    The first open channel of the intervention's list is taken; `channel`, where the conversation is now, goes first if the list
+    has it. When none is open the rule that closed the preferred one stands. Contacts count in (as_of - days, as_of): with a cap of n in
+    d days no d days hold more than n of them, and one is possible again after exactly d days.
+    """
+    desk = _Desk(history, community, columns, as_of_us)
+    rules = tuple(Rule("contact_policy", name) for name in (*CONTACT_RULES, *(cap.name for cap in community.contact_policy.caps)))
+    marketing, transactional = desk.closed_channels(), desk.unreachable_channels()
+    code = np.empty((columns.n_members, len(community.interventions)), dtype=np.int16)
+    chosen = np.empty_like(code)
+    for position, intervention in enumerate(community.interventions):
+        closed = transactional if intervention.message_class == "transactional" else marketing
+        order = np.array([community.channels.index(name) for name in _preferred(intervention.channels, channel)])
+        first = np.argmax(closed[:, order] == 0, axis=1)
+        chosen[:, position] = order[first]
+        at_rest = desk.resting(intervention)
+        code[:, position] = np.where(at_rest > 0, at_rest, closed[np.arange(columns.n_members), chosen[:, position]])
+    return ContactRuling(Refusals(rules, code), chosen)
+
+
+def history_days(community: Community) -> int:
+    """How far back the rules look at assignments."""
+    policy = community.contact_policy
+    asked = (entry for intervention in community.interventions for entry in intervention.eligibility.days_since_assigned or ())
+    bounds = [bound for entry in asked for bound in (entry.at_least, entry.at_most) if bound is not None]
+    rests = [max(intervention.cooldown_days, intervention.refusal_cooldown_days) for intervention in community.interventions]
+    return max([0, *(cap.days for cap in policy.caps), policy.refusal_cooldown_days, *rests, *(int(bound) + 1 for bound in bounds)])
+
+
+def _preferred(channels: tuple[str, ...], current: str | None) -> list[str]:
+    return sorted(channels, key=lambda name: name != current)
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """Codes count CONTACT_RULES and then the caps, from 1; 0 is open."""
+
+    history: ContactHistory
+    community: Community
+    columns: MemberColumns
+    as_of_us: int
+
+    def resting(self, intervention: Intervention) -> Integers:
+        """Shape (n_members,): the code of the rest that the intervention has to keep, 0 for none."""
+        same: Flags = self.history.intervention == intervention.id
+        code = np.where(self._count(same & self.history.reached, intervention.cooldown_days) > 0, _CODE[COOLDOWN], 0)
+        if intervention.message_class == "transactional":
+            return code
+        any_days = self.community.contact_policy.refusal_cooldown_days
+        own = self._count(same & self.history.refused, intervention.refusal_cooldown_days) > 0
+        code[(code == 0) & own] = _CODE[REFUSED_BEFORE]
+        code[(code == 0) & (self._count(self.history.refused, any_days) > 0)] = _CODE[REFUSED_RECENTLY]
+        return code
+
+    def unreachable_channels(self) -> Integers:
+        """(n_members, n_channels): where the member cannot be reached at all."""
+        reached = [reachable(self.columns, self.community.members, name) for name in self.community.channels]
+        return np.where(np.column_stack(reached), 0, _CODE[UNREACHABLE]).astype(np.int16)
+
+    def closed_channels(self) -> Integers:
+        """(n_members, n_channels): the first rule that closes each."""
+        closed = self.unreachable_channels()
+        for row, channel in self.history.opted_out:
+            here = np.array([channel in (ANY, name) for name in self.community.channels])
+            closed[row, here & (closed[row] == 0)] = _CODE[OPTED_OUT]
+        for channel, refused in self._without_consent():
+            closed[(closed == 0) & refused[:, None] & self._covered(channel)] = _CODE[NO_CONSENT]
+        counted = self._counted()
+        for number, cap in enumerate(self.community.contact_policy.caps, start=len(CONTACT_RULES) + 1):
+            where = (cap.channel == ANY) | (self.history.channel == cap.channel)
+            full = self._count(counted & where, cap.days) >= cap.max_contacts
+            closed[(closed == 0) & full[:, None] & self._covered(cap.channel)] = number
+        return closed
+
+    def _without_consent(self) -> Iterator[tuple[str, Flags]]:
+        members = self.community.members
+        for channel, consent in self.community.contact_policy.opt_in.items():
+            if members is not None:
+                yield channel, ~self.columns.says_yes(members.consents[consent])
+
+    def _covered(self, channel: str) -> Flags:
+        return np.array([channel in (ANY, name) for name in self.community.channels])
+
+    def _counted(self) -> Flags:
+        """Contacts that fill caps: all that reached the member, whoever made them, but our transactional ones."""
+        free = [each.id for each in self.community.interventions if each.message_class == "transactional"]
+        counted: Flags = self.history.reached & ~np.isin(self.history.intervention, free)
+        return counted
+
+    def _count(self, chosen: Flags, days: int) -> Integers:
+        """Of each member in (as_of - days, as_of), shape (n_members,)."""
+        at_us = self.history.at_us
+        recent = chosen & (at_us > self.as_of_us - days * DAY_US) & (at_us < self.as_of_us)
+        return np.bincount(self.history.member[recent], minlength=self.columns.n_members)

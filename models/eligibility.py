@@ -1,0 +1,194 @@
+"""May this member have it at all: the declared rules, asked of all members at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.community import DAY_US
+from models.declared import STAGES, TAGS
+from models.interventions import NOT_ASSIGNED, Refusals, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.actions import Intervention
+    from models.arrays import Flags, Floats, Names
+    from models.community import Community
+    from models.declared import Stage, Tag
+    from models.engine import Scores
+    from models.features import FeatureSpec
+    from models.interventions import ContactHistory
+    from models.lifecycle import Lifecycles
+    from models.member_columns import MemberColumns
+    from models.rules import AssignedDays, Bounds, SignalCount, SignalDays
+    from models.sources import MembersSource
+
+SCORED = "scored"
+UNSCORED = ("insufficient_history", "already_churned", "opted_out")
+
+
+@dataclass(frozen=True)
+class MemberFacts:
+    """What eligibility may ask; arrays of shape (n_members,). Where the probability is unknown (NaN) no bound on it holds."""
+
+    community: Community
+    spec: FeatureSpec
+    scores: Scores
+    probability: Floats
+    lifecycles: Lifecycles
+    columns: MemberColumns
+    contacts: ContactHistory
+    as_of_us: int
+
+    @property
+    def value(self) -> Floats:
+        return self.scores.value
+
+    def feature(self, name: str) -> Floats:
+        return self.scores.features[:, self.spec.position(name)]
+
+
+Holds = Callable[[MemberFacts], "Flags"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One rule of one intervention; `name` stays the same as long as the declaration does."""
+
+    name: str
+    holds: Holds
+
+
+def _in_stages(facts: MemberFacts, stages: Sequence[Stage]) -> Flags:
+    return np.isin(facts.lifecycles.stage, [STAGES.index(stage) for stage in stages])
+
+
+def _in_tiers(facts: MemberFacts, tiers: Sequence[str]) -> Flags:
+    return np.isin(facts.lifecycles.tier, [facts.lifecycles.tiers.index(tier) for tier in tiers])
+
+
+def _wears_one_of(facts: MemberFacts, tags: Sequence[Tag]) -> Flags:
+    worn: Flags = np.logical_or.reduce(facts.lifecycles.tags[:, [TAGS.index(tag) for tag in tags]], axis=1)
+    return worn
+
+
+def _gave_all(facts: MemberFacts, consents: Sequence[str]) -> Flags:
+    source = facts.community.members
+    named = {} if source is None else source.consents
+    given: Flags = np.logical_and.reduce([facts.columns.says_yes(named[consent]) for consent in consents])
+    return given
+
+
+def _reachable_on_one(facts: MemberFacts, channels: Sequence[str]) -> Flags:
+    reached: Flags = np.logical_or.reduce([reachable(facts.columns, facts.community.members, channel) for channel in channels])
+    return reached
+
+
+def reachable(columns: MemberColumns, source: MembersSource | None, channel: str) -> Flags:
+    """Shape (n_members,); a channel for which no column is declared reaches everybody."""
+    column = None if source is None else source.reachable.get(channel)
+    return np.ones(columns.n_members, dtype=np.bool_) if column is None else columns.says_yes(column)
+
+
+def _within(bounds: Bounds, amount: Floats) -> Flags:
+    """What is missing (NaN) is more than any number."""
+    known = np.where(np.isnan(amount), np.inf, amount)
+    least, most = (-np.inf if bounds.at_least is None else bounds.at_least), (np.inf if bounds.at_most is None else bounds.at_most)
+    within: Flags = (known >= least) & (known <= most)
+    return within
+
+
+def _is_one_of(facts: MemberFacts, name: str, allowed: Sequence[str]) -> Flags:
+    return facts.columns.is_one_of(name, allowed)
+
+
+def _long_enough_since(facts: MemberFacts, rule: SignalDays) -> Flags:
+    return _within(rule, facts.feature(f"days_since_{rule.signal}"))
+
+
+def _long_enough_since_assigned(facts: MemberFacts, rule: AssignedDays) -> Flags:
+    """Counted from the last assignment before `as_of`."""
+    last = facts.contacts.last_assigned((rule.intervention,), len(facts.value), facts.as_of_us)
+    return _within(rule, np.where(last == NOT_ASSIGNED, np.nan, (facts.as_of_us - last) / DAY_US))
+
+
+def _counted_within(facts: MemberFacts, rule: SignalCount) -> Flags:
+    return _within(rule, facts.feature(f"{rule.signal}_count_{rule.days}d"))
+
+
+_ONE_BY_ONE: dict[str, Callable[[MemberFacts, Any], Flags]] = {
+    "stages": _in_stages,
+    "tiers": _in_tiers,
+    "tags": _wears_one_of,
+    "no_tags": lambda facts, tags: ~_wears_one_of(facts, tags),
+    "consents": _gave_all,
+    "channels": _reachable_on_one,
+    "min_tenure_days": lambda facts, bound: facts.lifecycles.tenure_days >= bound,
+    "max_tenure_days": lambda facts, bound: facts.lifecycles.tenure_days <= bound,
+    "min_days_silent": lambda facts, bound: facts.lifecycles.silence_days >= bound,
+    "max_days_silent": lambda facts, bound: facts.lifecycles.silence_days <= bound,
+    "min_churn_probability": lambda facts, bound: facts.probability >= bound,
+    "max_churn_probability": lambda facts, bound: facts.probability <= bound,
+    "min_value": lambda facts, bound: facts.value >= bound,
+    "max_value": lambda facts, bound: facts.value <= bound,
+}
+_ENTRY_BY_ENTRY: dict[str, Callable[[Any], Iterator[Asked]]] = {
+    "attributes": lambda entries: (Asked(f"attributes.{name}", partial(_is_one_of, name=name, allowed=entries[name])) for name in entries),
+    "days_since": lambda entries: (Asked(f"days_since.{rule.signal}", partial(_long_enough_since, rule=rule)) for rule in entries),
+    "days_since_assigned": lambda entries: (
+        Asked(f"days_since_assigned.{rule.intervention}", partial(_long_enough_since_assigned, rule=rule)) for rule in entries
+    ),
+    "counts": lambda entries: (Asked(f"counts.{rule.signal}.{rule.days}", partial(_counted_within, rule=rule)) for rule in entries),
+}
+ELIGIBILITY_KEYS = ("statuses", *_ONE_BY_ONE, *_ENTRY_BY_ENTRY)
+
+
+def _holds(holds: Callable[[MemberFacts, Any], Flags], bound: object, facts: MemberFacts) -> Flags:
+    return holds(facts, bound)
+
+
+def rules_of(intervention: Intervention) -> Iterator[Asked]:
+    """The given keys in the order of ELIGIBILITY_KEYS; statuses are asked apart, for the member's own is the name of that rule."""
+    for name, holds in _ONE_BY_ONE.items():
+        bound = getattr(intervention.eligibility, name)
+        if bound is not None:
+            yield Asked(name, partial(_holds, holds, bound))
+    for name, entries in _ENTRY_BY_ENTRY.items():
+        given = getattr(intervention.eligibility, name)
+        if given is not None:
+            yield from entries(given)
+
+
+def admits(intervention: Intervention, status: Names) -> Flags:
+    """Whether members of this status may have it at all, shape of `status`.
+
+    Without declared statuses: marketing needs a score to be weighed, the other classes are not weighed.
+    """
+    declared = intervention.eligibility.statuses
+    usual = (SCORED,) if intervention.message_class == "marketing" else (SCORED, *UNSCORED)
+    return np.isin(status, usual if declared is None else declared)
+
+
+def status_refusals(status: Names, interventions: Sequence[Intervention]) -> Refusals:
+    """The rule is the status of the member."""
+    names = (*UNSCORED, SCORED)
+    code = np.select([status == name for name in names], range(1, len(names) + 1), 0).astype(np.int16)
+    refused = [np.where(admits(intervention, status), 0, code) for intervention in interventions]
+    return Refusals(tuple(Rule("eligibility", name) for name in names), np.column_stack(refused))
+
+
+def eligibility_refusals(facts: MemberFacts) -> Refusals:
+    """The member's status first, then the rules of each intervention, in their order; the first that does not hold is the one named."""
+    interventions = facts.community.interventions
+    asked = [list(rules_of(intervention)) for intervention in interventions]
+    number = {name: position for position, name in enumerate(dict.fromkeys(rule.name for rules in asked for rule in rules), start=1)}
+    code = np.zeros((len(facts.value), len(interventions)), dtype=np.int16)
+    for column, rules in zip(code.T, asked, strict=True):
+        for rule in rules:
+            column[(column == 0) & ~rule.holds(facts)] = number[rule.name]
+    return status_refusals(facts.scores.status, interventions).then(Refusals(tuple(Rule("eligibility", name) for name in number), code))

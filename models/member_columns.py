@@ -1,0 +1,111 @@
+"""Columns of the members table that rules read and models never do: consents, channels, time zones, dates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+
+from models.attributes import as_numbers, declared_attributes
+from models.declared import known_zones
+from models.findings import Finding
+from models.reading import flags
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.arrays import Flags, Integers
+    from models.community import Community
+    from models.events import EventArrays
+    from models.snapshots import Snapshots
+    from models.sources import MembersSource
+
+NOT_YES_OR_NO = ("yes or no", "write true or false; anything else counts as no")
+NO_ZONE = ("known time zone", "use IANA names such as Asia/Shanghai; the others keep the community's clock")
+
+
+def rule_columns(community: Community) -> tuple[str, ...]:
+    """Each once, in the order in which the declaration names them; an attribute that a rule reads is one of them too."""
+    members = community.members
+    if members is None:
+        return ()
+    asked = (name for intervention in community.interventions for name in intervention.eligibility.attributes or ())
+    zone = () if members.timezone is None else (members.timezone,)
+    return tuple(dict.fromkeys((*zone, *members.reachable.values(), *members.consents.values(), *asked)))
+
+
+def kept_columns(community: Community) -> tuple[str, ...]:
+    """What a log keeps of the members table: what models read, and what rules read."""
+    return tuple(dict.fromkeys((*declared_attributes(community), *rule_columns(community))))
+
+
+def rule_findings(members: pl.DataFrame, source: MembersSource) -> list[Finding]:
+    """Cells that the rules cannot read, and what they then count as."""
+    unread = [_unread(members[name], flags(members[name]), name, NOT_YES_OR_NO) for name in _yes_or_no(source) if name in members.columns]
+    if source.timezone is not None and source.timezone in members.columns:
+        told = members[source.timezone].cast(pl.String)
+        unread.append(_unread(told, told.set(~told.is_in(list(known_zones())), None), source.timezone, NO_ZONE))
+    return [finding for finding in unread if finding is not None]
+
+
+def _yes_or_no(source: MembersSource) -> list[str]:
+    return list(dict.fromkeys((*source.reachable.values(), *source.consents.values())))
+
+
+def _unread(told: pl.Series, read: pl.Series, column: str, wanted: tuple[str, str]) -> Finding | None:
+    wrong = told.is_not_null() & read.is_null()
+    if not wrong.any():
+        return None
+    what, what_to_do = wanted
+    return Finding("warning", column, None, f'{wrong.sum():,} members have no {what}, such as "{told.filter(wrong)[0]}"', what_to_do)
+
+
+@dataclass(frozen=True)
+class Zones:
+    """code (n_members,): position of each member's time zone in `zones`."""
+
+    zones: tuple[ZoneInfo, ...]
+    code: Integers
+
+
+@dataclass(frozen=True)
+class MemberColumns:
+    """texts: a row for each of n members; a column that it does not have is missing for all of them."""
+
+    texts: pl.DataFrame
+    n_members: int
+
+    @classmethod
+    def of(cls, events: EventArrays, snapshots: Snapshots) -> Self:
+        held = pl.DataFrame() if events.rule_columns is None else events.rule_columns[snapshots.member]
+        return cls(held, len(snapshots))
+
+    def text(self, column: str) -> pl.Series:
+        if column in self.texts.columns:
+            return self.texts[column]
+        return pl.repeat(None, self.n_members, dtype=pl.String, eager=True)
+
+    def says_yes(self, column: str) -> Flags:
+        """False for no, for anything else and for nothing."""
+        told = self.text(column)
+        yes: Flags = flags(told).fill_null(value=False).to_numpy() | (as_numbers(told) == 1)
+        return yes
+
+    def is_one_of(self, column: str, allowed: Sequence[str]) -> Flags:
+        """The same text, or the same number however it is written; what is missing is none of them."""
+        told = self.text(column)
+        number, asked = as_numbers(told), as_numbers(pl.Series(allowed, dtype=pl.String))
+        found: Flags = told.is_in(list(allowed)).fill_null(value=False).to_numpy() | np.isin(number, asked[~np.isnan(asked)])
+        return found
+
+    def zones(self, column: str | None, otherwise: ZoneInfo) -> Zones:
+        """`otherwise` for members whose zone is missing or unknown."""
+        if column is None or column not in self.texts.columns:
+            return Zones((otherwise,), np.zeros(self.n_members, dtype=np.int64))
+        told = self.texts[column].fill_null("")
+        names = told.unique(maintain_order=True)
+        zones = tuple(ZoneInfo(name) if name in known_zones() else otherwise for name in names)
+        return Zones(zones, told.replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy())

@@ -1,0 +1,161 @@
+"""Why a candidate fell out, in a sentence: the rule, its bound and where the member stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
+
+from models.actions import CONTACT_RULES
+from models.decision import ChurnStatus
+from models.features import ANY
+from models.texts import duration, listed, named, number, plural, text, window
+from models.wording import amount, channel_name, inside, tier_name
+
+if TYPE_CHECKING:
+    from models.actions import Cap
+    from models.community import Community
+    from models.decision import Candidate, MemberState
+    from models.declared import Language
+    from models.reason_groups import Unit
+    from models.rules import Bounds, Eligibility
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the rules asked of the member; `probability` is None where it is not known."""
+
+    member: MemberState
+    probability: float | None
+
+
+def removal_sentence(language: Language, candidate: Candidate, standing: Standing, community: Community) -> str:
+    """The rule that removed a candidate, with its bound and where the member stands; the stage alone for a rule without a text."""
+    if candidate.removed_at != "eligibility" and candidate.rule in _SAID_ALIKE:
+        return text(language, f"rule.{candidate.rule}", window=window(language, _rest(candidate, community)))
+    caps = {cap.name: cap for cap in community.contact_policy.caps}
+    match candidate.removed_at, candidate.rule:
+        case "eligibility", str(rule) if rule in get_args(ChurnStatus):
+            return text(language, f"rule.status.{rule}")
+        case "eligibility", str(rule):
+            eligibility = community.intervention(candidate.intervention_id).eligibility
+            return _eligibility_sentence(language, rule, eligibility, standing, community)
+        case "contact_policy", str(rule) if rule in caps:
+            return _cap_sentence(language, caps[rule])
+        case _:
+            return text(language, f"removed.{candidate.removed_at}")
+
+
+_SAID_ALIKE = (*CONTACT_RULES, "global_control", "mandatory_first", "budget", "capacity")
+
+
+def _rest(candidate: Candidate, community: Community) -> int:
+    """Days over which the rule looks back, 0 where it does not."""
+    match candidate.rule:
+        case "cooldown_days":
+            return community.intervention(candidate.intervention_id).cooldown_days
+        case "refused_before":
+            return community.intervention(candidate.intervention_id).refusal_cooldown_days
+        case "refused_recently":
+            return community.contact_policy.refusal_cooldown_days
+        case _:
+            return 0
+
+
+def _cap_sentence(language: Language, cap: Cap) -> str:
+    channel = text(language, "rule.any_channel") if cap.channel == ANY else channel_name(language, cap.channel)
+    limit = plural(language, "contacts", cap.max_contacts)
+    return text(language, "rule.cap", limit=limit, window=duration(language, cap.days), channel=channel)
+
+
+def _eligibility_sentence(language: Language, rule: str, eligibility: Eligibility, standing: Standing, community: Community) -> str:
+    key, _, about = rule.partition(".")
+    if key in _ENTRIES:
+        return _ENTRIES[key](language, about, eligibility, community)
+    bound = getattr(eligibility, key)
+    if key in _SETS:
+        asked = _SETS[key]
+        allowed, have = (
+            listed(language, [asked.name(language, name, community) for name in names]) for names in (bound, asked.of(standing.member))
+        )
+        return text(language, f"rule.{key}", allowed=allowed, actual=have)
+    measure = _BOUNDS[key]
+    held = measure.of(standing)
+    shown = text(language, "unit.unknown") if held is None else amount(language, held, measure.unit, community.currency)
+    return text(language, f"rule.{key}", limit=amount(language, bound, measure.unit, community.currency), actual=shown)
+
+
+def _attribute_sentence(language: Language, about: str, eligibility: Eligibility, _: Community) -> str:
+    allowed = listed(language, list((eligibility.attributes or {})[about]))
+    return text(language, "rule.attributes", name=named(language, "attribute", about), allowed=allowed)
+
+
+def _days_since_sentence(language: Language, about: str, eligibility: Eligibility, community: Community) -> str:
+    rule = next(rule for rule in eligibility.days_since or () if rule.signal == about)
+    return _bounded(language, "days_since", rule, duration, name=_signal(language, about, community))
+
+
+def _assigned_sentence(language: Language, about: str, eligibility: Eligibility, community: Community) -> str:
+    rule = next(rule for rule in eligibility.days_since_assigned or () if rule.intervention == about)
+    name = community.intervention(about).label.of(language)
+    return _bounded(language, "days_since_assigned", rule, duration, name=name)
+
+
+def _count_sentence(language: Language, about: str, eligibility: Eligibility, community: Community) -> str:
+    rule = next(rule for rule in eligibility.counts or () if f"{rule.signal}.{rule.days}" == about)
+    name = _signal(language, rule.signal, community)
+    return _bounded(language, "counts", rule, number, name=name, window=window(language, rule.days))
+
+
+def _bounded(language: Language, key: str, bounds: Bounds, told: Callable[[Language, float], str], **more: str) -> str:
+    """The text for what is bounded: from below, from above, or on both sides."""
+    kind = "at_most" if bounds.at_least is None else "at_least" if bounds.at_most is None else "between"
+    least, most = (told(language, 0.0 if bound is None else bound) for bound in (bounds.at_least, bounds.at_most))
+    return text(language, f"rule.{key}.{kind}", least=least, most=most, **more)
+
+
+def _signal(language: Language, name: str, community: Community) -> str:
+    labels = {signal.name: inside(signal.label.of(language)) for signal in community.signals}
+    return labels.get(name) or text(language, "rule.any_signal")
+
+
+@dataclass(frozen=True)
+class _Set:
+    """A rule that asks for one of several names."""
+
+    of: Callable[[MemberState], Sequence[str]]
+    name: Callable[[Language, str, Community], str]
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """A rule that asks for at least, or at most, an amount."""
+
+    unit: Unit
+    of: Callable[[Standing], float | None]
+
+
+_SETS = {
+    "stages": _Set(lambda member: [member.stage], lambda language, name, _: named(language, "stage", name)),
+    "tiers": _Set(lambda member: [member.tier], tier_name),
+    "tags": _Set(lambda member: member.tags, lambda language, name, _: named(language, "tag", name)),
+    "no_tags": _Set(lambda member: member.tags, lambda language, name, _: named(language, "tag", name)),
+    "consents": _Set(lambda _: (), lambda language, name, _: named(language, "consent", name)),
+    "channels": _Set(lambda _: (), lambda language, name, _: channel_name(language, name)),
+}
+_BOUNDS = {
+    "min_tenure_days": _Measure("days", lambda standing: standing.member.tenure_days),
+    "max_tenure_days": _Measure("days", lambda standing: standing.member.tenure_days),
+    "min_days_silent": _Measure("days", lambda standing: standing.member.days_silent),
+    "max_days_silent": _Measure("days", lambda standing: standing.member.days_silent),
+    "min_churn_probability": _Measure("share", lambda standing: standing.probability),
+    "max_churn_probability": _Measure("share", lambda standing: standing.probability),
+    "min_value": _Measure("money", lambda standing: standing.member.value),
+    "max_value": _Measure("money", lambda standing: standing.member.value),
+}
+_ENTRIES: dict[str, Callable[[Language, str, Eligibility, Community], str]] = {
+    "attributes": _attribute_sentence,
+    "days_since": _days_since_sentence,
+    "days_since_assigned": _assigned_sentence,
+    "counts": _count_sentence,
+}
