@@ -36,7 +36,7 @@ class Evidence:
         expected_effect, expected_error: after the prior, if any, weighted by precision; what the model's effects average to.
         heterogeneity_held: of the differences between members that the learners claim, the share found again out of fold, with
             `heterogeneity_interval`; 1 all of it, 0 none, beyond both by noise.
-        source: `prior` while the prior is worth more than the rows; else `experiment` where the propensities were logged, and `observational`
+        source: `prior` while the prior is worth more than the rows; else `experiment` where propensities were logged, and `observational`
             where they were not, whatever the features say: that nothing decided the assignment but chance is known to who drew it alone.
         assignment: propensities logged, or not logged while no feature tells the assignment (`as_if_random`) or some do (`observational`).
         verdict: `act` or `avoid` where the interval leaves 0 out; else `explore` while the question can be settled with a few times the

@@ -121,7 +121,7 @@ def test_the_shares_of_the_features_in_an_effect_add_up(taught):
     assert (told[:, 2] == 0).all()
 
 
-def test_without_logged_probabilities_the_warning_travels_with_the_model(trained_world):
+def test_without_logged_probabilities_the_warning_travels_with_the_model(taught, trained_world):
     bare = trained_world.log.touches.drop(pl.selectors.starts_with("propensity_"))
     told = again(taught, trained_world, bare)
     assert {told.uplift.source(name) for name in ARMS[:2]} == {"observational"}
