@@ -30,7 +30,10 @@ SILENT_DAYS, RULE = 7, "silence_benefit"
 
 @dataclass(frozen=True)
 class Setting:
-    """A community that ran campaigns for `warm_days` and then is decided on every `round_days`; the horizon of a decision is a round."""
+    """A community that ran campaigns for `warm_days` and then is decided on every `round_days`.
+
+    The horizon of a decision is shorter than a round, so that what came of one is known when the next begins.
+    """
 
     world: str = "mixed"
     members: int = 8_000
@@ -38,6 +41,7 @@ class Setting:
     seed: int = 1
     warm_days: int = 180
     round_days: int = 30
+    horizon_days: int = 28
     truth_paths: int = 32
 
     @property
@@ -47,7 +51,7 @@ class Setting:
             days=self.warm_days + self.rounds * self.round_days,
             start=START,
             campaign_days=self.warm_days,
-            horizons_days=(self.round_days,),
+            horizons_days=(self.horizon_days,),
             truth_paths=self.truth_paths,
             world=WORLDS[self.world],
         )
@@ -215,11 +219,11 @@ class Rounds:
         choice = self.policies[name](look, contacts, np.random.default_rng((self.setting.seed, number)))
         live.act(assignments(look, choice))
         live.advance(self.setting.round_days)
-        return account_of(name, number, look, choice, came_back(live, look, self.setting.round_days))
+        return account_of(name, number, look, choice, came_back(live, look, self.setting))
 
 
 def draft(live: LiveCommunity, folder: Path, setting: Setting) -> Community:
-    """What `keepwell init` drafts from the tables as they stand; horizon and value are those of one round."""
+    """What `keepwell init` drafts from the tables as they stand; a value is that of one round."""
     observed = live.observe()
     for name in ("events", "members", "touches"):
         getattr(observed, name).write_parquet(folder / f"{name}.parquet")
@@ -232,7 +236,7 @@ def draft(live: LiveCommunity, folder: Path, setting: Setting) -> Community:
         members=folder / "members.parquet",
         joined="joined",
         touches=folder / "touches.parquet",
-        churn_days=setting.round_days,
+        churn_days=setting.horizon_days,
         output=folder / "keepwell.yaml",
     )
     initialise(options, Console(quiet=True), now=live.now)
@@ -258,7 +262,7 @@ def look_at(live: LiveCommunity, engine: Engine, declared: Community, setting: S
     contacts = ContactHistory.of_touches(log.touches, snapshots.member)
     draws = [f"{setting.seed}|{number}|{member}" for member in ids]
     table = decide_table(engine, events, snapshots, ids, draws, contacts, as_of=live.now)
-    oracle = live.oracle(setting.round_days)
+    oracle = live.oracle(setting.horizon_days)
     arms = ["none", *(intervention.id for intervention in declared.interventions)]
     removed = pl.col(f"^removed_({'|'.join(arms[1:])})$")
     return Look(
@@ -282,10 +286,12 @@ def assignments(look: Look, choice: Choice) -> pl.DataFrame:
     return rows.filter(pl.Series(look.scored))
 
 
-def came_back(live: LiveCommunity, look: Look, days: int) -> np.ndarray:
-    """Of the members of the look: was there a qualifying event in the round that has just passed?"""
-    recent = pl.col("type").is_in(QUALIFYING) & (pl.col("timestamp") >= live.now - timedelta(days=days))
-    return look.table["member_id"].is_in(live.observe().events.filter(recent)["member_id"].unique().implode()).to_numpy()
+def came_back(live: LiveCommunity, look: Look, setting: Setting) -> np.ndarray:
+    """Of the members of the look: was there a qualifying event within the horizon, in the round that has just passed?"""
+    begun = live.now - timedelta(days=setting.round_days)
+    events = live.observe(begun + timedelta(days=setting.horizon_days)).events
+    recent = events.filter(pl.col("type").is_in(QUALIFYING) & (pl.col("timestamp") >= begun))
+    return look.table["member_id"].is_in(recent["member_id"].unique().implode()).to_numpy()
 
 
 def account_of(name: str, number: int, look: Look, choice: Choice, came: np.ndarray) -> Account:
