@@ -138,7 +138,7 @@ class Store:
             statements.insert(connection, schema.plans, [asdict(plan)])
 
     def plan_in_force(self) -> str | None:
-        """The body of the plan that was put in force last; None where none ever was."""
+        """The body of the plan that was put in force last; None where that ended the last, or none ever was."""
         table = schema.plans.c
         with self._reading() as connection:
             return connection.scalar(select(table.body).order_by(table.plan_key.desc()).limit(1))

@@ -100,11 +100,11 @@ class KeyRow:
 
 @dataclass(frozen=True)
 class PlanRow:
-    """A plan that is put in force; `body` is the JSON of a PlanInForce."""
+    """A plan that is put in force; `body` is the JSON of a PlanInForce, or None to have none from then on."""
 
     plan_id: str
     activated_us: int
-    body: str
+    body: str | None
 
 
 class SignalRow(NamedTuple):

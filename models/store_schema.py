@@ -101,7 +101,7 @@ plans = Table(
     Column("plan_key", _RUNNING_NUMBER, primary_key=True, autoincrement=True, comment="the highest is in force"),
     Column("plan_id", Text, nullable=False, unique=True),
     Column("activated_us", BigInteger, nullable=False),
-    Column("body", Text, nullable=False, comment="prices and what they hold for, JSON"),
+    Column("body", Text, comment="prices and what they hold for, JSON; null where a plan was withdrawn"),
 )
 
 loads = Table("loads", metadata, Column("fingerprint", Text, primary_key=True))

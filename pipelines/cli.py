@@ -27,6 +27,7 @@ COMMANDS = (
     engines.train,
     engines.evaluate,
     engines.promote,
+    campaigns.plan,
     campaigns.decide,
     campaigns.report,
     service.serve,

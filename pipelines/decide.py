@@ -41,6 +41,7 @@ class Decided:
     table: pl.DataFrame
     as_of: datetime
     version: str
+    currency: str
     joint: JointPlan | None = None
 
 
@@ -76,7 +77,7 @@ def decide_all(
     table = pl.concat([_table(engine, batch, at, language or engine.community.language) for batch in batches])
     with writing(output):
         write(table, output)
-    return Decided(table, at, engine.version, joint)
+    return Decided(table, at, engine.version, engine.community.currency, joint)
 
 
 def _writer(output: Path) -> Callable[[pl.DataFrame, Path], None]:

@@ -18,6 +18,7 @@ AsOf = Annotated[str | None, typer.Option("--as-of", help="A date or time: what 
 Version = Annotated[str | None, typer.Option("--version", help="A registered version.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of all random draws.")]
 Lang = Annotated[str | None, typer.Option("--lang", help="en or zh; by default the community's language.")]
+Budget = Annotated[float | None, typer.Option("--budget", min=0, help="Money that all interventions together may cost.")]
 
 
 def now() -> datetime:

@@ -13,6 +13,8 @@ from models.member_report import Provenance, render_member_report, weekly_activi
 from models.snapshots import Snapshots
 from models.store import Past
 from serving.answers import ScoreAnswer
+from serving.pricing import Pricing, pricing
+from serving.problems import Fault
 from serving.schemas import ScoreRequest, microseconds
 from serving.scoring import age_of_model
 from serving.service import Service
@@ -26,18 +28,22 @@ class Explained:
     decision: Decision
     language: Language
     now: datetime
+    pricing: Pricing
+
+    @property
+    def warnings(self) -> list[Fault]:
+        return [*age_of_model(self.engine, self.now), *self.pricing.warnings]
 
     def answer(self) -> ScoreAnswer:
         request = ScoreRequest(
             member_id=self.decision.member_id, mode="simulate", max_actions=50, include=frozenset({"reasons", "candidates"})
         )
-        warnings = age_of_model(self.engine, self.now)
-        return score_answer(self.decision, request, self.engine.community, self.language, warnings)
+        return score_answer(self.decision, request, self.engine.community, self.language, self.warnings)
 
     def page(self) -> str:
         community, events = self.engine.community, self.past.events
         local = self.now.astimezone(community.zone)
-        warnings = tuple(fault.detail for fault in age_of_model(self.engine, self.now))
+        warnings = tuple(fault.detail for fault in self.warnings)
         return render_member_report(
             self.decision,
             community,
@@ -53,7 +59,7 @@ def explain_member(service: Service, member_id: str, language: Language | None) 
     engine, now = service.engine(), service.clock()
     told_in = language or engine.community.language
     past = service.store.past([member_id], engine.community, microseconds(now))
-    snapshots = Snapshots.at(past.events, microseconds(now))
-    ids = [member_id], [service.new_id()]
-    (decision,) = decide(engine, past.events, snapshots, *ids, past.contacts, as_of=now, language=told_in, explain=explain)
-    return Explained(engine, past, decision, told_in, now)
+    asked = Snapshots.at(past.events, microseconds(now)), [member_id], [service.new_id()], past.contacts
+    priced = pricing(service.store, engine, now)
+    (decision,) = decide(engine, past.events, *asked, as_of=now, language=told_in, explain=explain, terms=priced.terms)
+    return Explained(engine, past, decision, told_in, now, priced)

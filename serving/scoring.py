@@ -16,6 +16,7 @@ from models.engine import Engine, explain
 from models.snapshots import Snapshots
 from models.store import Answer, DecisionRow, LoggedEvent, Past
 from models.weighing import Context
+from serving.pricing import Pricing, pricing
 from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal
 from serving.schemas import ScoreRequest, microseconds
 from serving.service import Service
@@ -53,7 +54,8 @@ def answer_requests(service: Service, key_id: str, requests: Mapping[int, ScoreR
 
     Raises NoChampion and StoreUnavailable, which concern all of them.
     """
-    desk = _Desk(service, service.engine(), key_id, service.clock())
+    engine, now = service.engine(), service.clock()
+    desk = _Desk(service, engine, key_id, now, pricing(service.store, engine, now))
     refused = desk.unknown_or_repeated(requests)
     rest = {index: request for index, request in requests.items() if index not in refused}
     with desk.claimed(rest) as settled:
@@ -78,6 +80,7 @@ class _Desk:
     engine: Engine
     key_id: str
     now: datetime
+    pricing: Pricing
 
     def unknown_or_repeated(self, requests: Mapping[int, ScoreRequest]) -> Outcomes:
         known = self.service.store.known(request.member_id for request in requests.values())
@@ -135,7 +138,8 @@ class _Desk:
         ]
         accepted = tuple(event for event, fault in zip(events, faults, strict=True) if fault is None)
         language = request.language or self.engine.community.language
-        return Asked(index, request, self.service.new_id(), language, accepted, (*warnings, *age_of_model(self.engine, self.now)))
+        warnings += [*age_of_model(self.engine, self.now), *self.pricing.warnings]
+        return Asked(index, request, self.service.new_id(), language, accepted, tuple(warnings))
 
     def settle(self, group: Sequence[Asked]) -> Outcomes:
         """Decide, and keep what is to be kept; members whom another request contacted in the meantime are decided again."""
@@ -172,6 +176,7 @@ class _Desk:
             language=group[0].language,
             context=Context(group[0].request.context.channel),
             explain=explain,
+            terms=self.pricing.terms,
         )
 
     def _keep(self, decided: Sequence[Decided]) -> frozenset[str]:
