@@ -1,0 +1,213 @@
+"""Published randomised experiments: what they say, and what a model learned from one half would have earned on the other.
+
+- Halves: SPLITS random ones; a model is fitted on one, everything is measured on the other. Told are the mean over the splits, their
+  standard deviation (they overlap, so it is no standard error), and the 90 % interval of the first split alone.
+- Policy value: inverse propensity weighting with the probabilities of the design, per row of the held-out half. `personal` gives each
+  member the arm with the largest learned effect, none where all are negative.
+- Qini: area between the curve of gathered effect (per member, best predicted first, share of the members across) and the straight line to
+  its end, with effects weighted by the design's probabilities: `qini` of models.uplift_curves. Radcliffe's (2007) counts of treated divided
+  by the number of treated come to the same in expectation. Not divided by a best possible curve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from models.intervals import Estimate
+from models.policy_value import PolicyValue, estimate_ips, policy_difference
+from models.uplift import Uplift, fit_uplift
+from models.uplift_curves import arm_effects, qini_curve
+from tests.benchmarks.plain_learners import LEARNERS
+from tests.experiment_logs import Experiment, hillstrom, karlan_list, rscience, wikipedia_welcome
+from tests.read_outs import arm_means, differences, ratio_of_means
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+SPLITS = 10
+LEVEL = 0.9
+TELLING = 10.0
+"""A wider interval of the share of differences that held says nothing and is not printed."""
+
+
+class HeldOut(NamedTuple):
+    """The half that was not learned from, and its predicted effects, (n, n_interventions)."""
+
+    held: Experiment
+    effect: np.ndarray
+
+
+def learned(experiment: Experiment, outcome: str, seed: int) -> Uplift:
+    return fit_uplift(
+        experiment.features,
+        experiment.assignment,
+        experiment.outcomes[outcome],
+        experiment.propensities,
+        rng=np.random.default_rng(seed),
+        interventions=experiment.arms[1:],
+        groups=experiment.block,
+    )
+
+
+def halves(experiment: Experiment, seed: int) -> tuple[Experiment, Experiment]:
+    order = np.random.default_rng(seed).permutation(len(experiment))
+    return experiment[order[::2]], experiment[order[1::2]]
+
+
+def targets(experiment: Experiment, effect: np.ndarray) -> dict[str, np.ndarray]:
+    """Probabilities of each arm under each policy, (n, n_arms)."""
+    arms = np.eye(len(experiment.arms))
+    best = np.where(effect.max(axis=1) > 0, effect.argmax(axis=1) + 1, 0)
+    constant = {
+        f"{arm} to all" if arm != "none" else "nobody": np.tile(arms[at], (len(effect), 1)) for at, arm in enumerate(experiment.arms)
+    }
+    return {"personal": arms[best], **constant, "at random": experiment.propensities}
+
+
+def policy_values(split: HeldOut, outcome: str) -> dict[str, PolicyValue]:
+    held = split.held
+    given = (held.outcomes[outcome], held.chosen, held.propensities)
+    return {name: estimate_ips(*given, target, level=LEVEL) for name, target in targets(held, split.effect).items()}
+
+
+def interval(estimate: Estimate | PolicyValue | None, unit: float = 1.0, digits: int = 3) -> str:
+    if estimate is None:
+        return ""
+    low, high = (estimate.lower, estimate.upper) if isinstance(estimate, Estimate) else (estimate.low, estimate.high)
+    return f"{unit * estimate.value:.{digits}f} [{unit * low:.{digits}f}, {unit * high:.{digits}f}]"
+
+
+def over_splits(values: Sequence[float], unit: float = 1.0, digits: int = 3) -> str:
+    return f"{unit * np.mean(values):.{digits}f} (sd {unit * np.std(values, ddof=1):.{digits}f})"
+
+
+def split_effects(experiment: Experiment, outcome: str) -> list[HeldOut]:
+    pairs = [halves(experiment, seed) for seed in range(SPLITS)]
+    return [HeldOut(held, learned(half, outcome, seed).effect(held.features)) for seed, (half, held) in enumerate(pairs)]
+
+
+def tell_policies(splits: Sequence[HeldOut], outcome: str, unit: float) -> None:
+    """Each beside the constant arm whose mean over the splits is the largest."""
+    values = [policy_values(split, outcome) for split in splits]
+    constants = [name for name in values[0] if name.endswith("to all")]
+    best = max(constants, key=lambda name: float(np.mean([split[name].value for split in values])))
+    print(f"    {'':16}{f'mean of {SPLITS} splits':24}{'first split':28}{f'less {best}':24}first split")
+    for name in values[0]:
+        gaps = [policy_difference(split[name], split[best]) for split in values]
+        value = over_splits([split[name].value for split in values], unit)
+        less = over_splits([gap.value for gap in gaps], unit)
+        first = Estimate(gaps[0].value, gaps[0].low, gaps[0].high)
+        print(f"    {name:16}{value:24}{interval(values[0][name], unit):28}{less:24}{interval(first, unit)}", flush=True)
+
+
+def tell_arm_qini(splits: Sequence[HeldOut], outcome: str) -> None:
+    """Of the model of all arms, each arm against none."""
+    for at, arm in enumerate(splits[0].held.arms[1:]):
+        curves = [qini_of(split.held, outcome, split.effect[:, at], arm=at + 1, seed=seed) for seed, split in enumerate(splits)]
+        print(f"    {arm:16}{over_splits([qini.value for qini in curves], 1, 4):24}{interval(curves[0], 1, 4)}", flush=True)
+
+
+def qini_of(held: Experiment, outcome: str, predicted: np.ndarray, *, arm: int, seed: int) -> Estimate:
+    effects = arm_effects(held.outcomes[outcome], held.chosen, held.propensities, arm)
+    return qini_curve(predicted, effects, rng=np.random.default_rng(seed), level=LEVEL, resamples=100).qini
+
+
+def rankings(learning: Experiment, outcome: str, seed: int, held: Experiment) -> dict[str, np.ndarray]:
+    """Predicted effects of the one arm on the held-out half, (n,), by learner."""
+    treated, share = learning.assignment != "none", learning.share[learning.arms[1]]
+    given = (learning.features.to_numpy(), treated, learning.outcomes[outcome], share)
+    plain = {f"{name}-learner": learner(*given)(held.features.to_numpy()) for name, learner in LEARNERS.items()}
+    return {"keepwell": learned(learning, outcome, seed).effect(held.features)[:, 0], **plain}
+
+
+def tell_qini(experiment: Experiment, outcome: str) -> None:
+    """Of an experiment with one arm, beside plain learners."""
+    told: dict[str, list[Estimate]] = {}
+    for seed in range(SPLITS):
+        learning, held = halves(experiment, seed)
+        for name, predicted in rankings(learning, outcome, seed, held).items():
+            told.setdefault(name, []).append(qini_of(held, outcome, predicted, arm=1, seed=seed))
+    for name, curves in told.items():
+        print(f"    {name:16}{over_splits([qini.value for qini in curves], 1, 4):24}{interval(curves[0], 1, 4)}", flush=True)
+
+
+def tell_arms(experiment: Experiment, outcome: str, unit: float) -> None:
+    means = ", ".join(f"{arm} {interval(mean.interval(LEVEL), unit)}" for arm, mean in arm_means(experiment, outcome).items())
+    print(f"    means: {means}")
+    for gap in differences(experiment, outcome, level=LEVEL):
+        print(f"    {gap.arm} less {gap.other:12}{interval(gap.estimate, unit):26} p {gap.p:.3f}, of several {gap.adjusted:.3f}")
+
+
+def tell_evidence(model: Uplift, unit: float) -> None:
+    for evidence in model.evidence.values():
+        average = Estimate(evidence.average_effect, *evidence.interval)
+        held, more = evidence.heterogeneity_held, evidence.more_members
+        found = (
+            "" if held is None else f"; differences between members held {interval(Estimate(held, *evidence.heterogeneity_interval), 1, 2)}"
+        )
+        needed = f"; {more:,} more rows needed" if more else ""
+        print(f"    fit_uplift: {evidence.intervention} {interval(average, unit)}: {evidence.verdict}{needed}{found}", flush=True)
+
+
+def tell_hillstrom() -> None:
+    experiment = hillstrom(DATA)
+    for outcome, unit, what in (("visit", 100.0, "visits in % of members"), ("spend", 1.0, "$ per member")):
+        print(f"\nhillstrom, {len(experiment):,} customers: {what}; policies on held-out halves")
+        tell_evidence(learned(experiment, outcome, 0), unit)
+        splits = split_effects(experiment, outcome)
+        tell_policies(splits, outcome, unit)
+        print(f"  Qini, {outcome} per member, of all arms learned together, each against none: mean of {SPLITS} splits, first split")
+        tell_arm_qini(splits, outcome)
+        print(f"  Qini of both e-mails as one against none, {outcome} per member: mean of {SPLITS} splits, first split")
+        tell_qini(experiment.pooled("e-mail"), outcome)
+
+
+def tell_karlan() -> None:
+    donors = karlan_list(DATA)
+    for outcome, unit, what in (("gave", 100.0, "% who gave"), ("amount", 1.0, "$ per letter")):
+        everyone = donors.known(outcome)
+        dormant = everyone.where(everyone.features["dormant"].to_numpy() == 1)
+        print(f"\nkarlan_list_2007, {len(dormant):,} dormant donors: {what}")
+        tell_arms(dormant, outcome, unit)
+        tell_evidence(learned(dormant, outcome, 0), unit)
+        tell_policies(split_effects(dormant, outcome), outcome, unit)
+        print(f"  any match against none, all {len(everyone):,} donors")
+        tell_arms(everyone.pooled("match"), outcome, unit)
+
+
+def tell_rscience() -> None:
+    experiment = rscience(DATA)
+    ama = experiment.features["post.ama"].to_numpy() == 1
+    print(f"\nrscience, {len(experiment):,} threads in blocks: newcomer comments per thread, rules posted or not; intervals by block")
+    for name, part in {"other threads": experiment.where(~ama), "AMA threads": experiment.where(ama)}.items():
+        print(f"  {name}: {len(part):,}; ratio of means {interval(ratio_of_means(part, 'comments', 'rules', level=LEVEL))}")
+        tell_arms(part, "comments", 1.0)
+    for outcome in experiment.outcomes:
+        model = learned(experiment, outcome, 0)
+        effect, bounds = model.effect(experiment.features)[:, 0], model.interval(experiment.features, LEVEL)
+        print(f"  {outcome}:")
+        tell_evidence(model, 1.0)
+        for name, rows in {"other threads": ~ama, "AMA threads": ama}.items():
+            told = Estimate(float(effect[rows].mean()), float(bounds.low[rows].mean()), float(bounds.high[rows].mean()))
+            print(f"    expected effect on {name}, mean with the mean of the threads' own intervals: {interval(told)}")
+
+
+def tell_wikipedia() -> None:
+    for name, experiment in wikipedia_welcome(DATA).items():
+        outcome = next(iter(experiment.outcomes))
+        print(f"\nwikipedia_welcome {name}, {len(experiment):,} new accounts, in %")
+        tell_arms(experiment, outcome, 100.0)
+        tell_evidence(learned(experiment, outcome, 0), 100.0)
+
+
+TOLD: tuple[Callable[[], None], ...] = (tell_wikipedia, tell_rscience, tell_karlan, tell_hillstrom)
+
+
+def main() -> None:
+    if not DATA.is_dir():
+        print(f"the experiments are not on this machine: {DATA} is absent")
+        return
+    for tell in TOLD:
+        tell()
