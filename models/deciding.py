@@ -57,7 +57,9 @@ def decide(  # noqa: PLR0913 - the inputs of one member's decision and of a batc
     """
     weighed = weigh(engine, events, snapshots, member_ids, decision_ids, contacts, as_of=as_of, context=context, terms=terms)
     reasons = _reasons(engine, weighed, language, explain)
-    teller = _Teller(engine, weighed, as_of, terms.plan_id, last_event_us(events, snapshots, len(engine.community.signals)))
+    effects = {} if explain is None else _effect_reasons(engine, weighed, language)
+    last = last_event_us(events, snapshots, len(engine.community.signals))
+    teller = _Teller(engine, weighed, as_of, terms.plan_id, last, effects)
     return [teller.decision(row, *ids, reasons.get(row, ())) for row, ids in enumerate(zip(member_ids, decision_ids, strict=True))]
 
 
@@ -86,6 +88,13 @@ def _reasons(engine: Engine, weighed: Weighed, language: Language, explain: Expl
     return dict(zip(rows.tolist(), told, strict=True))
 
 
+def _effect_reasons(engine: Engine, weighed: Weighed, language: Language) -> dict[int, tuple[Reason, ...]]:
+    """By row, of scored members for whom something was chosen."""
+    rows = np.flatnonzero(weighed.scored & (weighed.chosen > 0))
+    told = engine.effect_reasons(weighed.scores.features[rows], weighed.chosen[rows] - 1, language)
+    return dict(zip(rows.tolist(), told, strict=True))
+
+
 @dataclass(frozen=True)
 class _Teller:
     engine: Engine
@@ -93,6 +102,7 @@ class _Teller:
     as_of: datetime
     plan_id: str | None
     last_event_us: Integers
+    effect_reasons: dict[int, tuple[Reason, ...]]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -123,6 +133,7 @@ class _Teller:
             grade=self.engine.grade,
             catalogue_fingerprint=self.fingerprint,
             plan_id=self.plan_id,
+            effect_reasons=self.effect_reasons.get(row, ()),
         )
 
     def _last_event_at(self, row: int) -> datetime | None:

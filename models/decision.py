@@ -113,7 +113,8 @@ class Decision:
     """The whole trace. `draw` in [0, 1) picked `chosen` from the cumulated probabilities of the candidates, in their order, `none` first.
 
     A member without a score has `none` and what admits such a member. `exploration`: the draw picked something else than the best.
-    `plan_id` names the plan whose prices were charged.
+    `plan_id` names the plan whose prices were charged. `effect_reasons` tell why the learned effect of what was chosen is larger or smaller
+    for this member than for the usual one, in percentage points of the effect.
     """
 
     decision_id: str
@@ -134,3 +135,4 @@ class Decision:
     grade: str
     catalogue_fingerprint: str
     plan_id: str | None = None
+    effect_reasons: tuple[Reason, ...] = ()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from models.arrays import Flags, Floats, Names
+    from models.arrays import Flags, Floats, Integers, Names
     from models.churn import ChurnModel, HorizonModel
     from models.community import Community
     from models.decision import Reason
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from models.uplift_beliefs import UpliftModel
     from models.value import ValueModel
 
-MOST_REASONS = 8
+MOST_REASONS, MOST_EFFECT_REASONS = 8, 3
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,21 @@ class Engine:
         contributions = self.contributions(features)
         typical = Typical.of(self.churn.main_model.calibration, contributions.base, self.reference.values)
         return reasons_of(contributions.values, features, probability, typical, self.groups, language, max_reasons=MOST_REASONS)
+
+    def effect_reasons(self, features: Floats, arm: Integers, language: Language) -> list[tuple[Reason, ...]]:
+        """Why the learned effect of intervention `arm`, shape (n,), is not the usual one for each row; nothing where it is believed.
+
+        They add up to the member's effect less that of the usual member, in percentage points.
+        """
+        if self.learned_uplift is None or not len(features):
+            return [()] * len(features)
+        told = self.learned_uplift.contributions(features)[np.arange(len(features)), arm]
+        rows: list[tuple[Reason, ...]] = []
+        for row, values in enumerate(told):
+            usual, effect = Typical(float(values[-1]), 1.0, self.reference.values), np.array([values.sum()])
+            own, one = values[None, :-1], features[row : row + 1]
+            rows.extend(reasons_of(own, one, effect, usual, self.groups, language, max_reasons=MOST_EFFECT_REASONS))
+        return rows
 
 
 def explain(engine: Engine, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]:

@@ -63,8 +63,11 @@ class ReasonAnswer(Answered):
 
 
 class ActionReason(Answered):
+    """`contribution_pp`: percentage points by which this makes the effect larger or smaller than for the usual member."""
+
     code: str
     text: str
+    contribution_pp: float | None = None
 
 
 class ActionAnswer(Answered):

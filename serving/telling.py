@@ -101,6 +101,8 @@ def _actions(decision: Decision, community: Community, language: Language) -> li
 def _action(rank: int, candidate: Candidate, decision: Decision, community: Community, language: Language) -> ActionAnswer:
     effect = uplift_sentence(language, candidate.uplift, candidate.uplift_interval)
     source = named(language, "uplift_source", candidate.uplift_source)
+    told = decision.effect_reasons if candidate.intervention_id == decision.chosen else ()
+    why = [ActionReason(code=reason.code, text=reason.text, contribution_pp=reason.contribution_pp) for reason in told]
     return ActionAnswer(
         rank=rank,
         intervention_id=candidate.intervention_id,
@@ -115,7 +117,7 @@ def _action(rank: int, candidate: Candidate, decision: Decision, community: Comm
         shadow_price=candidate.shadow_price,
         assignment_probability=candidate.probability,
         exploration=rank == 1 and decision.exploration,
-        reasons=[ActionReason(code="uplift", text=effect), ActionReason(code="uplift_source", text=source)],
+        reasons=[ActionReason(code="uplift", text=effect), ActionReason(code="uplift_source", text=source), *why],
         send_not_before=candidate.send_not_before,
         valid_until=candidate.valid_until,
     )

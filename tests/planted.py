@@ -133,6 +133,11 @@ class PlantedEngine:
             status=np.array(self.status)[snapshots.member],
         )
 
+    def effect_reasons(self, features, arm, language):
+        """Effects are believed, so there is nothing to tell."""
+        assert len(features) == len(arm)
+        return [()] * len(features)
+
 
 def engine(declared: Community, members: int = 1, *, risk=0.5, value=100.0, status="scored") -> PlantedEngine:
     """Each of risk, value and status for all members, or a list of one for each."""
