@@ -49,7 +49,7 @@ class Members:
         """The draw that is the sample itself."""
         return np.ones(self.n)
 
-    def sums(self, per_row: FloatArray) -> FloatArray:
+    def sums(self, per_row: npt.NDArray[np.floating]) -> FloatArray:
         """Sums over the rows of each member, shape (n,)."""
         return np.bincount(self.codes, weights=per_row, minlength=self.n).astype(np.float64)
 

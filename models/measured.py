@@ -12,7 +12,8 @@ from models.errors import NotEnoughData
 from models.intervals import Estimate
 
 if TYPE_CHECKING:
-    from models.intervals import FloatArray, Members
+    from models.arrays import Floats
+    from models.intervals import Members
 
 FEWEST_DEGREES = 2.0
 
@@ -25,7 +26,7 @@ class Measured:
     """
 
     value: float
-    influence: FloatArray
+    influence: Floats
 
     def __sub__(self, other: Measured) -> Measured:
         return Measured(self.value - other.value, self.influence - other.influence)
@@ -57,7 +58,7 @@ class Measured:
         return Estimate(self.value, self.value - error * _unskewed(reach, skewness), self.value - error * _unskewed(-reach, skewness))
 
 
-def ratio_of(numerator: FloatArray, denominator: FloatArray, members: Members) -> Measured:
+def ratio_of(numerator: Floats, denominator: Floats, members: Members) -> Measured:
     """sum(numerator) / sum(denominator) of rows, each of shape (n,); the denominator is nowhere negative.
 
     The influence of a member is (G - 1) / G times what leaving its rows out changes (the jackknife of Quenouille and Tukey), exact for
@@ -72,7 +73,7 @@ def ratio_of(numerator: FloatArray, denominator: FloatArray, members: Members) -
     return Measured(value, (members.n - 1) / members.n * (value - left_out))
 
 
-def mean_of(per_row: FloatArray, members: Members) -> Measured:
+def mean_of(per_row: Floats, members: Members) -> Measured:
     """The mean over rows; raises NotEnoughData on a single member."""
     return ratio_of(per_row, np.ones(len(per_row)), members)
 

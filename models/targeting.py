@@ -17,8 +17,8 @@ from models.measured import Measured, ratio_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.arrays import Flags, Integers
-    from models.intervals import Estimate, FloatArray, Members
+    from models.arrays import Flags, Floats, Integers
+    from models.intervals import Estimate, Members
 
 Ranking = Literal["risk", "effect", "net_value", "random"]
 Finding = Literal["risk_hurts", "effect_is_better", "risk_is_better", "no_difference"]
@@ -45,12 +45,12 @@ class TrialRows:
         member, fold: (n,) codes; a model was never asked about a member of the fold it learned from.
     """
 
-    risk: FloatArray
-    predicted: FloatArray
-    value: FloatArray
-    cost: FloatArray
-    score: FloatArray
-    given: FloatArray
+    risk: Floats
+    predicted: Floats
+    value: Floats
+    cost: Floats
+    score: Floats
+    given: Floats
     member: Integers
     fold: Integers
 
@@ -58,14 +58,14 @@ class TrialRows:
         return len(self.risk)
 
 
-def as_logged(propensities: FloatArray, comparable: Flags) -> FloatArray:
+def as_logged(propensities: Floats, comparable: Flags) -> Floats:
     """Contacted members get what they got so far: each action in proportion to its logged probability. (n, 1 + k) and (n, k) to (n, k)."""
     share = np.where(comparable, propensities[:, 1:], 0.0)
     total = share.sum(axis=1, keepdims=True)
     return share / np.where(total > 0, total, 1.0)
 
 
-def best_predicted(predicted: FloatArray, value: FloatArray, cost: FloatArray, comparable: Flags) -> FloatArray:
+def best_predicted(predicted: Floats, value: Floats, cost: Floats, comparable: Flags) -> Floats:
     """Contacted members get the comparable action of highest predicted net value; the first of equals, shape (n, k)."""
     worth = np.where(comparable, value[:, None] * predicted - cost, -np.inf)
     one = np.eye(predicted.shape[1])[np.argmax(worth, axis=1)]
@@ -185,15 +185,15 @@ class _Treated:
     """Rows with what each would get if contacted: effect and money (n,), and its place by each ranking."""
 
     members: Members
-    effect: FloatArray
-    money: FloatArray
+    effect: Floats
+    money: Floats
     places: dict[Ranking, Places]
 
     @classmethod
     def of(cls, rows: TrialRows, kept: Integers) -> _Treated:
         given, value = rows.given[kept], rows.value[kept]
         effect, predicted, cost = ((given * held[kept]).sum(axis=1) for held in (rows.score, rows.predicted, rows.cost))
-        scores: dict[Ranking, FloatArray] = {
+        scores: dict[Ranking, Floats] = {
             "risk": rows.risk[kept],
             "effect": predicted,
             "net_value": value * predicted - cost,
@@ -212,12 +212,12 @@ class _Treated:
 class Places:
     """Of each row in its fold, highest score first: rows `before` those of its score, the `size` of that block, all rows; shape (n,)."""
 
-    before: FloatArray
-    size: FloatArray
-    total: FloatArray
+    before: Floats
+    size: Floats
+    total: Floats
 
     @classmethod
-    def of(cls, score: FloatArray, fold: Integers) -> Self:
+    def of(cls, score: Floats, fold: Integers) -> Self:
         before, size, total = (np.empty(len(score)) for _ in range(3))
         for number in np.unique(fold):
             rows = np.flatnonzero(fold == number)
@@ -225,7 +225,7 @@ class Places:
             before[rows], size[rows], total[rows] = (np.cumsum(sizes) - sizes)[block], sizes[block], len(rows)
         return cls(before, size, total)
 
-    def included(self, share: float) -> FloatArray:
+    def included(self, share: float) -> Floats:
         """How much of each row is among the `share` of its fold with the highest scores, in [0, 1]; equal scores share alike."""
         return np.clip((share * self.total - self.before) / self.size, 0.0, 1.0)
 

@@ -30,6 +30,7 @@ COMMANDS = (
     campaigns.plan,
     campaigns.decide,
     campaigns.report,
+    campaigns.targeting,
     service.serve,
     service.key,
     tables.simulate,

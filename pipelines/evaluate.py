@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.comparison import compare
-from models.errors import InputError, NoChampion
-from models.registry import CHALLENGER
+from models.errors import InputError
 from models.snapshots import Activity, label_churn, last_usable_cut, population
 from models.training import default_test_as_of
 from models.weighing import microseconds
-from pipelines.loading import engine_of, load, moment, registry
+from pipelines.loading import champion_or_challenger, load, moment
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from models.comparison import Compared
-    from models.engine import Engine
     from pipelines.workspace import Workspace
 
 
@@ -59,7 +57,7 @@ def evaluate(workspace: Workspace, *, as_of: str | None, version: str | None, se
     Raises InputError, NotEnoughData, NoChampion, ModelRefused.
     """
     loaded = load(workspace, now=now)
-    engine = _engine(workspace, version)
+    engine = champion_or_challenger(workspace, version)
     community, arrays = engine.community, loaded.arrays
     at = default_test_as_of(arrays, community) if as_of is None else moment(as_of, community)
     _check_known(int(arrays.timestamp_us.max()), at, community.churn.horizon_days)
@@ -75,13 +73,6 @@ def evaluate(workspace: Workspace, *, as_of: str | None, version: str | None, se
     compared = compare(churned, risk, baselines, members.member, rng=np.random.default_rng(seed))
     provenance = engine.provenance
     return Evaluated(engine.version, at, community.churn.horizon_days, provenance.in_use, at >= provenance.trained_through, compared)
-
-
-def _engine(workspace: Workspace, version: str | None) -> Engine:
-    try:
-        return engine_of(workspace, version)
-    except NoChampion:
-        return engine_of(workspace, registry(workspace).version_of(CHALLENGER))
 
 
 def _check_known(log_end_us: int, at: datetime, horizon_days: int) -> None:

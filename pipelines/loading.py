@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from models.declaration import load_community
-from models.errors import InputError
+from models.errors import InputError, NoChampion
 from models.events import event_arrays, with_events
-from models.registry import Registry
+from models.registry import CHALLENGER, Registry
 from models.store import Store
 from models.times import YEARS
 from pipelines.ingest import ingest
@@ -60,6 +60,14 @@ def engine_of(workspace: Workspace, version: str | None) -> Engine:
     """A version, or the champion; raises NoChampion or ModelRefused."""
     models = registry(workspace)
     return models.champion(workspace.model_cache) if version is None else models.load(version, workspace.model_cache)
+
+
+def champion_or_challenger(workspace: Workspace, version: str | None) -> Engine:
+    """A version, else the champion, else the challenger, so that a model can be looked at before it is in force."""
+    try:
+        return engine_of(workspace, version)
+    except NoChampion:
+        return engine_of(workspace, registry(workspace).version_of(CHALLENGER))
 
 
 def midnight(day: date, community: Community) -> datetime:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+PAGES = (".html", ".htm")
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
@@ -20,6 +22,14 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as fault:
         message = f"{path} cannot be written ({fault.strerror or fault}); name another place"
         raise InputError(message) from None
+
+
+def check_page(path: Path) -> None:
+    """Raises InputError for another ending than that of a page, or where it cannot be written."""
+    if path.suffix not in PAGES:
+        message = f'"{path.name}": the report is a page; give the file the ending {PAGES[0]}'
+        raise InputError(message)
+    check_writable(path)
 
 
 def check_writable(path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from models.targeting_report import answer_of, caveats_of, notes_of
 from pipelines.train import effects_of
 
 if TYPE_CHECKING:
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from models.comparison import Compared
+    from models.declared import Language
     from models.evaluation import ChurnMetrics
     from models.intervals import Estimate
     from models.uplift_evidence import Evidence
     from pipelines.decide import Decided
     from pipelines.evaluate import Evaluated
+    from pipelines.targeting import TargetingTold
     from pipelines.train import TrainingSummary
 
 SHOWN = {
@@ -106,6 +109,17 @@ def print_decisions(decided: Decided, output: Path, console: Console) -> None:
     for name, members in counts.iter_rows():
         shown.add_row(str(name), f"{members:,}")
     console.print(shown, highlight=False)
+
+
+def print_targeting(told: TargetingTold, language: Language, console: Console) -> None:
+    """The sentence first."""
+    answer = answer_of(told.targeting, language, told.occasion.community.currency)
+    for sentence in (answer.lead, *answer.finding, *answer.money):
+        console.print(sentence, highlight=False, soft_wrap=True)
+    for note in notes_of(told.targeting, told.occasion, language):
+        console.print(note, style="dim", highlight=False, soft_wrap=True)
+    for caveat in caveats_of(told.occasion, language):
+        console.print(f"warning: {caveat}", style="yellow", highlight=False, soft_wrap=True)
 
 
 def _estimate(estimate: Estimate) -> str:

@@ -15,7 +15,7 @@ from models.snapshots import Snapshots
 from models.weighing import microseconds
 from pipelines.everyone import decision_id
 from pipelines.loading import decision_time, engine_of, load
-from pipelines.output import check_writable, writing
+from pipelines.output import check_page, writing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from models.declared import Language
     from pipelines.workspace import Workspace
 
-PAGES = (".html", ".htm")
-
 
 def report_member(
     workspace: Workspace, member_id: str, output: Path, *, as_of: str | None, language: Language | None, now: datetime
@@ -35,10 +33,7 @@ def report_member(
 
     Raises UnknownMember, InputError, NoChampion, ModelRefused.
     """
-    if output.suffix not in PAGES:
-        message = f'"{output.name}": the report is a page; give the file the ending {PAGES[0]}'
-        raise InputError(message)
-    check_writable(output)
+    check_page(output)
     loaded = load(workspace, now=now)
     engine = engine_of(workspace, None)
     told_in = language or engine.community.language

@@ -1,4 +1,4 @@
-"""Commands of those who act on members: plan and decide for all of them, tell about one."""
+"""Commands of those who act on members: plan and decide for all of them, tell about one, ask whom to contact."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.options import AsJson, AsOf, Budget, Home, Lang, language_of, now
-from pipelines.terminal import OUT, Steps, print_json
+from pipelines.options import AsJson, AsOf, Budget, Home, Lang, Seed, Version, language_of, now
+from pipelines.terminal import ERR, OUT, Steps, print_json
 from pipelines.workspace import Workspace
 
 
@@ -70,3 +70,33 @@ def report(
 
     report_member(Workspace.find(config), member, output, as_of=as_of, language=language_of(lang), now=now())
     OUT.print(f"Wrote {output}", highlight=False, soft_wrap=True)
+
+
+def targeting(
+    share: Annotated[float, typer.Option("--share", help="Part of the members to contact, above 0 and up to 1.")] = 0.2,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Page to write, .html.")] = None,
+    best_action: Annotated[
+        bool, typer.Option("--best-action", help="Let each contacted member have the best action instead of what the log gave.")
+    ] = False,
+    config: Home = None,
+    version: Version = None,
+    seed: Seed = 0,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell from the log of a trial whether targeting by risk hurts: the same number contacted by risk, by effect, at random."""
+    from pipelines.output import check_page
+    from pipelines.printing import print_targeting
+    from pipelines.targeting import compare_rankings, write_page
+
+    if output is not None:
+        check_page(output)
+    workspace, language = Workspace.find(config), language_of(lang)
+    told = compare_rankings(workspace, share, best_action=best_action, version=version, seed=seed, now=now(), progress=Steps())
+    if as_json:
+        print_json(told.to_dict())
+    else:
+        print_targeting(told, language or told.occasion.community.language, OUT)
+    if output is not None:
+        write_page(told, output, language=language or told.occasion.community.language, now=now())
+        ERR.print(f"Wrote {output}", highlight=False, soft_wrap=True)

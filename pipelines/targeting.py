@@ -1,0 +1,125 @@
+"""Is targeting by risk hurting us? Answered from the log of any trial with a control, and written as one page."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.assignments import assignments_of
+from models.errors import InputError
+from models.held_out import fold_engines, held_out_effects, hold_out
+from models.targeting import TrialRows, as_logged, best_predicted, compare_targeting
+from models.targeting_report import Occasion, render_targeting_report
+from models.weighing import microseconds
+from pipelines.loading import champion_or_challenger, load
+from pipelines.output import writing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from models.assignments import Assignments
+    from models.declared import Language
+    from models.engine import Engine
+    from models.held_out import HeldOut
+    from models.targeting import Targeting
+    from models.training import Progress
+    from pipelines.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class TargetingTold:
+    targeting: Targeting
+    occasion: Occasion
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `keepwell targeting --json` prints."""
+        told, occasion = self.targeting, self.occasion
+        return {
+            "version": occasion.version,
+            "currency": occasion.community.currency,
+            "first": occasion.first.isoformat(),
+            "last": occasion.last.isoformat(),
+            "assignment": occasion.assignment,
+            "finding": told.finding,
+            "needed": told.needed,
+            **asdict(told),
+            "mix": {one.id: part for one, part in zip(occasion.community.interventions, told.mix, strict=True)},
+            "warnings": list(occasion.warnings),
+        }
+
+
+def compare_rankings(
+    workspace: Workspace, share: float, *, best_action: bool, version: str | None, seed: int, now: datetime, progress: Progress
+) -> TargetingTold:
+    """On all assignments of the log whose outcome is known; risks are those of the champion, else the challenger.
+
+    Raises InputError, NotEnoughData, NoChampion, ModelRefused.
+    """
+    progress("log")
+    loaded = load(workspace, now=now)
+    engine = champion_or_challenger(workspace, version)
+    touches = loaded.log.touches
+    if touches is None:
+        message = "no touches are declared: whom to contact is judged on what was tried; see `touches` in docs/declaration.md"
+        raise InputError(message)
+    until_us = int(loaded.arrays.timestamp_us.max())
+    made = assignments_of(touches, loaded.arrays, engine.community, until_us=until_us)
+    _check_any(made)
+    holding, fitting = np.random.default_rng(seed).spawn(2)
+    progress("outcomes of the assignments")
+    scores = engine.score(loaded.arrays, made.snapshots, threads=2)
+    held = hold_out(scores.features, made, rng=holding)
+    progress("effects, out of fold")
+    engines = fold_engines(engine, held, loaded.arrays, touches, until_us=until_us, rng=fitting)
+    risk = engine.main_probability(scores)
+    rows = _rows(engine, held, risk, held_out_effects(engines, held, risk), scores.value, best_action=best_action)
+    progress("done")
+    told = compare_targeting(rows, share)
+    return TargetingTold(told, _occasion(engine, held, best_action=best_action))
+
+
+def _check_any(made: Assignments) -> None:
+    if len(made) == 0:
+        message = "the log holds no assignment of a declared intervention, or of `none`, whose outcome is known yet"
+        raise InputError(message)
+
+
+def _rows(engine: Engine, held: HeldOut, risk: np.ndarray, effects: np.ndarray, value: np.ndarray, *, best_action: bool) -> TrialRows:
+    cost = np.tile([intervention.cost for intervention in engine.community.interventions], (len(risk), 1))
+    comparable = held.scores.comparable
+    given = best_predicted(effects, value, cost, comparable) if best_action else as_logged(held.propensities.shares, comparable)
+    return TrialRows(
+        risk=risk,
+        predicted=effects,
+        value=value,
+        cost=cost,
+        score=held.scores.score,
+        given=given,
+        member=held.assignments.snapshots.member,
+        fold=held.fold,
+    )
+
+
+def _occasion(engine: Engine, held: HeldOut, *, best_action: bool) -> Occasion:
+    at_us, kind = held.assignments.snapshots.as_of_us, held.propensities.kind
+    return Occasion(
+        community=engine.community,
+        version=engine.version,
+        trained_through=engine.provenance.trained_through,
+        first=datetime.fromtimestamp(int(at_us.min()) / 1e6, UTC),
+        last=datetime.fromtimestamp(int(at_us.max()) / 1e6, UTC),
+        seen_share=float((at_us < microseconds(engine.provenance.trained_through)).mean()),
+        assignment=kind,
+        best_action=best_action,
+        warnings=held.assignments.warnings,
+    )
+
+
+def write_page(told: TargetingTold, output: Path, *, language: Language, now: datetime) -> None:
+    """Raises InputError for a place that cannot be written to."""
+    page = render_targeting_report(told.targeting, told.occasion, generated_at=now, language=language)
+    with writing(output):
+        output.write_text(page, encoding="utf-8")
