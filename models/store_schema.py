@@ -99,7 +99,7 @@ plans = Table(
     "plans",
     metadata,
     Column("plan_key", _RUNNING_NUMBER, primary_key=True, autoincrement=True, comment="the highest is in force"),
-    Column("plan_id", Text, nullable=False, unique=True),
+    Column("plan_id", Text, nullable=False),
     Column("activated_us", BigInteger, nullable=False),
     Column("body", Text, comment="prices and what they hold for, JSON; null where a plan was withdrawn"),
 )
