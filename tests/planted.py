@@ -133,7 +133,7 @@ class PlantedEngine:
             status=np.array(self.status)[snapshots.member],
         )
 
-    def effect_reasons(self, features, arm, language):
+    def effect_reasons(self, features, arm, _language):
         """Effects are believed, so there is nothing to tell."""
         assert len(features) == len(arm)
         return [()] * len(features)
