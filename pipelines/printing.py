@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.box import SIMPLE
+from rich.table import Column, Table
 
 from models.targeting_report import answer_of, caveats_of, notes_of
 from pipelines.train import effects_of
@@ -60,7 +61,8 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
 
 def print_effects(effects: Iterable[Evidence], console: Console) -> None:
     """Average effects in percentage points of staying, at 90 %."""
-    table = Table("intervention", "assigned", "effect, points", "source", "verdict", "more members")
+    heads = ("intervention", "assigned", "effect, points", "source", "verdict", "more needed")
+    table = Table(*(Column(head, no_wrap=True) for head in heads), box=SIMPLE, padding=(0, 1, 0, 0))
     for each in effects:
         more = "" if each.more_members in {None, 0} else f"{each.more_members:,}"
         table.add_row(each.intervention, f"{each.n:,}", _points(each), each.source, VERDICTS[each.verdict], more)
