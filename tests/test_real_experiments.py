@@ -53,7 +53,7 @@ def test_the_lift_in_spending_of_both_mails_has_the_known_interval(mails):
 
 def test_no_other_policy_beats_the_mens_mail_to_everyone_and_the_learned_one_is_not_below_it(mails):
     learning, held = halves(mails, 0)
-    values = policy_values(HeldOut(held, learned(learning, "visit", 0).effect(held.features)), "visit")
+    values = policy_values([HeldOut.of(learning, held, "visit", 0)], "visit")
     assert policy_difference(values["personal"], values["mens to all"]).high >= 0
     for plain in ("nobody", "womens to all", "at random"):
         assert policy_difference(values["personal"], values[plain]).low > 0

@@ -1,19 +1,19 @@
 """Published randomised experiments: what they say, and what a model learned from one half would have earned on the other.
 
-- Halves: SPLITS random ones; a model is fitted on one, everything is measured on the other. Told are the mean over the splits, their
-  standard deviation (they overlap, so it is no standard error), and the 90 % interval of the first split alone.
-- Policy value: inverse propensity weighting with the probabilities of the design, per row of the held-out half. `personal` gives each
-  member the arm with the largest learned effect, none where all are negative.
+- Halves: SPLITS random ones; models are fitted on one and measured on the other, for policies in both directions. Told are the mean over
+  the splits, their standard deviation (of the same members, so it is no standard error), and the 90 % interval of the first split alone.
+- Policy value: inverse propensity weighting with the probabilities of the design, per member. `personal` gives each member the arm with the
+  largest learned effect, none where all are negative; `best arm learned` gives all the arm whose mean was the largest in the other half.
 - Qini: area between the curve of gathered effect (per member, best predicted first, share of the members across) and the straight line to
-  its end, with effects weighted by the design's probabilities: `qini` of models.uplift_curves. Radcliffe's (2007) counts of treated divided
-  by the number of treated come to the same in expectation. Not divided by a best possible curve.
+  its end, with effects weighted by the design's probabilities and centred by the other half's arm means: `qini` of models.uplift_curves.
+  Radcliffe's (2007) counts divided by the number of treated come to the same in expectation. Not divided by a best possible curve.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -28,15 +28,22 @@ from tests.read_outs import arm_means, differences, ratio_of_means
 DATA = Path(__file__).parents[3] / "shared" / "data"
 SPLITS = 10
 LEVEL = 0.9
+LEARNED = "best arm learned"
 TELLING = 10.0
 """A wider interval of the share of differences that held says nothing and is not printed."""
 
 
 class HeldOut(NamedTuple):
-    """The half that was not learned from, and its predicted effects, (n, n_interventions)."""
+    """Members who were not learned from, their predicted effects (n, k), and the means of the arms where it was learned (n, 1 + k)."""
 
     held: Experiment
     effect: np.ndarray
+    means: np.ndarray
+
+    @classmethod
+    def of(cls, learning: Experiment, held: Experiment, outcome: str, seed: int) -> Self:
+        means = [mean.value for mean in arm_means(learning, outcome).values()]
+        return cls(held, learned(learning, outcome, seed).effect(held.features), np.tile(means, (len(held), 1)))
 
 
 def learned(experiment: Experiment, outcome: str, seed: int) -> Uplift:
@@ -56,25 +63,25 @@ def halves(experiment: Experiment, seed: int) -> tuple[Experiment, Experiment]:
     return experiment[order[::2]], experiment[order[1::2]]
 
 
-def targets(experiment: Experiment, effect: np.ndarray) -> dict[str, np.ndarray]:
+def targets(split: HeldOut) -> dict[str, np.ndarray]:
     """Probabilities of each arm under each policy, (n, n_arms)."""
-    arms = np.eye(len(experiment.arms))
-    best = np.where(effect.max(axis=1) > 0, effect.argmax(axis=1) + 1, 0)
-    constant = {
-        f"{arm} to all" if arm != "none" else "nobody": np.tile(arms[at], (len(effect), 1)) for at, arm in enumerate(experiment.arms)
-    }
-    return {"personal": arms[best], **constant, "at random": experiment.propensities}
+    held, arms = split.held, np.eye(len(split.held.arms))
+    personal = np.where(split.effect.max(axis=1) > 0, split.effect.argmax(axis=1) + 1, 0)
+    constant = {f"{arm} to all" if arm != "none" else "nobody": np.tile(arms[at], (len(held), 1)) for at, arm in enumerate(held.arms)}
+    return {"personal": arms[personal], LEARNED: arms[split.means.argmax(axis=1)], **constant, "at random": held.propensities}
 
 
-def policy_values(split: HeldOut, outcome: str) -> dict[str, PolicyValue]:
-    held = split.held
-    given = (held.outcomes[outcome], held.chosen, held.propensities)
-    return {name: estimate_ips(*given, target, level=LEVEL) for name, target in targets(held, split.effect).items()}
+def policy_values(splits: Sequence[HeldOut], outcome: str) -> dict[str, PolicyValue]:
+    """Of the members of all the parts together."""
+    parts = [targets(split) for split in splits]
+    reward, chosen, logged = (
+        np.concatenate(given)
+        for given in zip(*((held.outcomes[outcome], held.chosen, held.propensities) for held, *_ in splits), strict=True)
+    )
+    return {name: estimate_ips(reward, chosen, logged, np.concatenate([part[name] for part in parts]), level=LEVEL) for name in parts[0]}
 
 
-def interval(estimate: Estimate | PolicyValue | None, unit: float = 1.0, digits: int = 3) -> str:
-    if estimate is None:
-        return ""
+def interval(estimate: Estimate | PolicyValue, unit: float = 1.0, digits: int = 3) -> str:
     low, high = (estimate.lower, estimate.upper) if isinstance(estimate, Estimate) else (estimate.low, estimate.high)
     return f"{unit * estimate.value:.{digits}f} [{unit * low:.{digits}f}, {unit * high:.{digits}f}]"
 
@@ -83,43 +90,42 @@ def over_splits(values: Sequence[float], unit: float = 1.0, digits: int = 3) -> 
     return f"{unit * np.mean(values):.{digits}f} (sd {unit * np.std(values, ddof=1):.{digits}f})"
 
 
-def split_effects(experiment: Experiment, outcome: str) -> list[HeldOut]:
+def split_effects(experiment: Experiment, outcome: str) -> list[tuple[HeldOut, HeldOut]]:
+    """Of each split both halves, each predicted from the other."""
     pairs = [halves(experiment, seed) for seed in range(SPLITS)]
-    return [HeldOut(held, learned(half, outcome, seed).effect(held.features)) for seed, (half, held) in enumerate(pairs)]
+    return [(HeldOut.of(one, two, outcome, seed), HeldOut.of(two, one, outcome, seed)) for seed, (one, two) in enumerate(pairs)]
 
 
-def tell_policies(splits: Sequence[HeldOut], outcome: str, unit: float) -> None:
-    """Each beside the constant arm whose mean over the splits is the largest."""
-    values = [policy_values(split, outcome) for split in splits]
-    constants = [name for name in values[0] if name.endswith("to all")]
-    best = max(constants, key=lambda name: float(np.mean([split[name].value for split in values])))
-    print(f"    {'':16}{f'mean of {SPLITS} splits':24}{'first split':28}{f'less {best}':24}first split")
+def tell_policies(splits: Sequence[tuple[HeldOut, HeldOut]], outcome: str, unit: float) -> None:
+    """Each beside the arm that was the best of the other half, given to all."""
+    values = [policy_values(both, outcome) for both in splits]
+    print(f"    {'':18}{f'mean of {SPLITS} splits':24}{'first split':28}{f'less {LEARNED}':24}first split")
     for name in values[0]:
-        gaps = [policy_difference(split[name], split[best]) for split in values]
+        gaps = [policy_difference(split[name], split[LEARNED]) for split in values]
         value = over_splits([split[name].value for split in values], unit)
         less = over_splits([gap.value for gap in gaps], unit)
         first = Estimate(gaps[0].value, gaps[0].low, gaps[0].high)
-        print(f"    {name:16}{value:24}{interval(values[0][name], unit):28}{less:24}{interval(first, unit)}", flush=True)
+        print(f"    {name:18}{value:24}{interval(values[0][name], unit):28}{less:24}{interval(first, unit)}", flush=True)
 
 
-def tell_arm_qini(splits: Sequence[HeldOut], outcome: str) -> None:
+def tell_arm_qini(splits: Sequence[tuple[HeldOut, HeldOut]], outcome: str) -> None:
     """Of the model of all arms, each arm against none."""
-    for at, arm in enumerate(splits[0].held.arms[1:]):
-        curves = [qini_of(split.held, outcome, split.effect[:, at], arm=at + 1, seed=seed) for seed, split in enumerate(splits)]
-        print(f"    {arm:16}{over_splits([qini.value for qini in curves], 1, 4):24}{interval(curves[0], 1, 4)}", flush=True)
+    for at, arm in enumerate(splits[0][0].held.arms[1:]):
+        curves = [qini_of(one.held, outcome, one.effect[:, at], one.means, arm=at + 1, seed=seed) for seed, (one, _) in enumerate(splits)]
+        print(f"    {arm:18}{over_splits([qini.value for qini in curves], 1, 4):24}{interval(curves[0], 1, 4)}", flush=True)
 
 
-def qini_of(held: Experiment, outcome: str, predicted: np.ndarray, *, arm: int, seed: int) -> Estimate:
-    effects = arm_effects(held.outcomes[outcome], held.chosen, held.propensities, arm)
+def qini_of(held: Experiment, outcome: str, predicted: np.ndarray, means: np.ndarray, *, arm: int, seed: int) -> Estimate:
+    effects = arm_effects(held.outcomes[outcome], held.chosen, held.propensities, arm, predictions=means)
     return qini_curve(predicted, effects, rng=np.random.default_rng(seed), level=LEVEL, resamples=100).qini
 
 
-def rankings(learning: Experiment, outcome: str, seed: int, held: Experiment) -> dict[str, np.ndarray]:
-    """Predicted effects of the one arm on the held-out half, (n,), by learner."""
+def rankings(learning: Experiment, outcome: str, split: HeldOut) -> dict[str, np.ndarray]:
+    """Predicted effects of the one arm, (n,), by learner."""
     treated, share = learning.assignment != "none", learning.share[learning.arms[1]]
     given = (learning.features.to_numpy(), treated, learning.outcomes[outcome], share)
-    plain = {f"{name}-learner": learner(*given)(held.features.to_numpy()) for name, learner in LEARNERS.items()}
-    return {"keepwell": learned(learning, outcome, seed).effect(held.features)[:, 0], **plain}
+    plain = {f"{name}-learner": learner(*given)(split.held.features.to_numpy()) for name, learner in LEARNERS.items()}
+    return {"keepwell": split.effect[:, 0], **plain}
 
 
 def tell_qini(experiment: Experiment, outcome: str) -> None:
@@ -127,10 +133,11 @@ def tell_qini(experiment: Experiment, outcome: str) -> None:
     told: dict[str, list[Estimate]] = {}
     for seed in range(SPLITS):
         learning, held = halves(experiment, seed)
-        for name, predicted in rankings(learning, outcome, seed, held).items():
-            told.setdefault(name, []).append(qini_of(held, outcome, predicted, arm=1, seed=seed))
+        split = HeldOut.of(learning, held, outcome, seed)
+        for name, predicted in rankings(learning, outcome, split).items():
+            told.setdefault(name, []).append(qini_of(held, outcome, predicted, split.means, arm=1, seed=seed))
     for name, curves in told.items():
-        print(f"    {name:16}{over_splits([qini.value for qini in curves], 1, 4):24}{interval(curves[0], 1, 4)}", flush=True)
+        print(f"    {name:18}{over_splits([qini.value for qini in curves], 1, 4):24}{interval(curves[0], 1, 4)}", flush=True)
 
 
 def tell_arms(experiment: Experiment, outcome: str, unit: float) -> None:
@@ -144,9 +151,9 @@ def tell_evidence(model: Uplift, unit: float) -> None:
     for evidence in model.evidence.values():
         average = Estimate(evidence.average_effect, *evidence.interval)
         held, more = evidence.heterogeneity_held, evidence.more_members
-        found = (
-            "" if held is None else f"; differences between members held {interval(Estimate(held, *evidence.heterogeneity_interval), 1, 2)}"
-        )
+        between = None if held is None else Estimate(held, *evidence.heterogeneity_interval)
+        told = between is not None and between.upper - between.lower < TELLING
+        found = f"; of the differences between members {interval(between, 1, 2)} held" if told else ""
         needed = f"; {more:,} more rows needed" if more else ""
         print(f"    fit_uplift: {evidence.intervention} {interval(average, unit)}: {evidence.verdict}{needed}{found}", flush=True)
 
