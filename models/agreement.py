@@ -21,6 +21,7 @@ def check_agreement(community: Community) -> None:
     _check_signals(community)
     _check_reach(community)
     _check_lifecycle_signals(community)
+    _check_scenes(community)
     _check_catalogue(community)
     _check_contact_policy(community)
     _check_capacity(community)
@@ -30,6 +31,7 @@ def _check_repeats(community: Community) -> None:
     _refuse_repeats("signals", [signal.name for signal in community.signals])
     _refuse_repeats("event_types of signals", [kind for signal in community.signals for kind in signal.event_types])
     _refuse_repeats("interventions", [intervention.id for intervention in community.interventions])
+    _refuse_repeats("scenes", [scene.name for scene in community.scenes])
     _refuse_repeats("tiers", [tier.name for tier in community.lifecycle.tiers])
     _refuse_repeats("contact_policy.caps", [cap.name for cap in community.contact_policy.caps])
 
@@ -55,6 +57,22 @@ def _check_lifecycle_signals(community: Community) -> None:
     _refuse_unknown("lifecycle.satisfaction_signals", "signal with `value: quantity`", lifecycle.satisfaction_signals, rated)
 
 
+def _check_scenes(community: Community) -> None:
+    signals, longest = ["any", *(signal.name for signal in community.signals)], community.windows_days[-1]
+    risen = [tier.name for tier in community.lifecycle.tiers[1:]]
+    for scene in community.scenes:
+        where = f"scenes.{scene.name}"
+        _refuse_unknown(f"{where}.after_first", "signal", [scene.after_first or "any"], signals)
+        _refuse_unknown(f"{where}.on_tiers", "tier above the first", scene.on_tiers or (), risen)
+        if scene.on_tiers and 24 * (community.lookback_days - longest) < scene.open_hours:
+            least = longest + -(-scene.open_hours // 24)
+            message = f"{where}.on_tiers: to see a tier being reached, lookback_days {community.lookback_days} must be at least {least}"
+            raise ValueError(message)
+        if scene.on_date is not None and community.members is None:
+            message = f"{where}.on_date: there are no dates without a table of `members`"
+            raise ValueError(message)
+
+
 def _check_catalogue(community: Community) -> None:
     for intervention in community.interventions:
         where = f"interventions.{intervention.id}"
@@ -66,6 +84,7 @@ def _check_catalogue(community: Community) -> None:
 def _check_eligibility(where: str, eligibility: Eligibility, community: Community) -> None:
     signals = ["any", *(signal.name for signal in community.signals)]
     windows = {community.lookback_days, *community.windows_days}
+    _refuse_unknown(f"{where}.scenes", "scene", eligibility.scenes or (), [scene.name for scene in community.scenes])
     _refuse_unknown(f"{where}.tiers", "tier", eligibility.tiers or (), [tier.name for tier in community.lifecycle.tiers])
     _refuse_unknown(f"{where}.consents", "consent", eligibility.consents or (), _consents(community))
     _refuse_unknown(f"{where}.channels", "channel", eligibility.channels or (), community.channels)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from models.actions import Cap, ContactPolicy, Intervention, QuietHours
 from models.community import Lifecycle, Tier
 from models.declared import Label
-from models.rules import Eligibility
+from models.rules import Eligibility, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,8 +55,16 @@ class Pace:
 
 
 @dataclass(frozen=True)
+class Occasion:
+    """A scene, and who may have the intervention where it is declared."""
+
+    scene: str
+    eligibility: Eligibility
+
+
+@dataclass(frozen=True)
 class Offer:
-    """An intervention before it is paced.
+    """An intervention before it is paced; where the scene of its occasion is declared, that tells who may have it.
 
     `uplift` is a belief, a few percentage points at most, worth as much as a trial on `evidence` members. `cooldowns` counts usual
     cooldowns, 14 days where 30 days of silence are a loss; None is a year.
@@ -72,8 +80,11 @@ class Offer:
     evidence: float
     cooldowns: int | None
     eligibility: Callable[[Pace], Eligibility]
+    occasion: Occasion | None = None
 
-    def at(self, pace: Pace) -> Intervention:
+    def at(self, pace: Pace, scenes: Sequence[Scene]) -> Intervention:
+        occasion = self.occasion
+        met = occasion is not None and occasion.scene in {scene.name for scene in scenes}
         cooldown_days = 365 if self.cooldowns is None else self.cooldowns * pace.days(14, 7, 90)
         return Intervention(
             id=self.id,
@@ -86,7 +97,8 @@ class Offer:
             starting_evidence=self.evidence,
             cooldown_days=cooldown_days,
             valid_days=pace.days(7, 2, 30),
-            eligibility=self.eligibility(pace),
+            refusal_cooldown_days=pace.days(60, 30, 365),
+            eligibility=occasion.eligibility if occasion is not None and met else self.eligibility(pace),
         )
 
 
@@ -102,6 +114,7 @@ OFFERS = (
         evidence=500,
         cooldowns=None,
         eligibility=lambda pace: Eligibility(max_tenure_days=pace.new_days),
+        occasion=Occasion("welcome", Eligibility(scenes=("welcome",))),
     ),
     Offer(
         "silence_benefit",
@@ -126,6 +139,7 @@ OFFERS = (
         evidence=500,
         cooldowns=3,
         eligibility=lambda pace: Eligibility(tags=("win_back_candidate",), min_days_silent=2 * pace.silent_days),
+        occasion=Occasion("gone", Eligibility(scenes=("gone",), statuses=("scored", "already_churned"), tags=("win_back_candidate",))),
     ),
     Offer(
         "content_digest",
@@ -174,6 +188,7 @@ OFFERS = (
         evidence=1000,
         cooldowns=3,
         eligibility=lambda _: Eligibility(stages=("growing", "active", "stable"), tiers=("active", "KOC", "KOL")),
+        occasion=Occasion("tier_reached", Eligibility(scenes=("tier_reached",))),
     ),
     Offer(
         "personal_call",
@@ -190,8 +205,25 @@ OFFERS = (
 )
 
 
-def default_interventions(pace: Pace) -> tuple[Intervention, ...]:
-    return tuple(offer.at(pace) for offer in OFFERS)
+def default_interventions(pace: Pace, scenes: Sequence[Scene] = ()) -> tuple[Intervention, ...]:
+    return tuple(offer.at(pace, scenes) for offer in OFFERS)
+
+
+def default_scenes(pace: Pace, tiers: Sequence[Tier], reach_days: int, *, first: str = "any", born: str | None = None) -> tuple[Scene, ...]:
+    """first: the signal whose first event is welcomed; born: the column with birthdays, where there is one.
+
+    reach_days: how much further than the longest window the lookback goes, so that a tier can be seen being reached.
+    """
+    scenes = (
+        Scene(name="welcome", label=Label(en="Welcome", zh="欢迎"), after_first=first, within_hours=24),
+        Scene(name="gone_quiet", label=Label(en="Has gone quiet", zh="开始沉默"), after_silence_days=pace.silent_days, within_days=3),
+        Scene(name="gone", label=Label(en="Gone for long", zh="长期离开"), after_silence_days=pace.lost_days, within_days=14),
+        Scene(name="birthday", label=Label(en="Birthday", zh="生日"), on_date=born or "birthday", within_days=2),
+        Scene(name="tier_reached", label=Label(en="Reached a tier", zh="升级"), on_tiers=tuple(t.name for t in tiers[1:]), within_days=7),
+    )
+    absent = {"birthday"} if born is None else set()
+    absent |= {"tier_reached"} if len(tiers) < 2 or reach_days < 7 else set()
+    return tuple(scene for scene in scenes if scene.name not in absent)
 
 
 def default_contact_policy() -> ContactPolicy:
@@ -205,6 +237,7 @@ def default_contact_policy() -> ContactPolicy:
             Cap(name="phone_quarter", channel="phone", max_contacts=1, days=90),
         ),
         quiet_hours=QuietHours(start=time(21, 30), end=time(8, 30)),
+        refusal_cooldown_days=7,
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from models.actions import ContactPolicy, Intervention, Policy
 from models.agreement import check_agreement
 from models.declared import Declared, Label, Language, Name, PositiveDays, RisingDays, TimeZone
+from models.rules import Scene
 from models.sources import LogSource, MembersSource, TouchesSource
 from models.supply import Capacity
 
@@ -125,6 +126,7 @@ class Community(Declared):
     churn: Churn = Churn()
     value: Value = Value()
     lifecycle: Lifecycle
+    scenes: tuple[Scene, ...] = ()
     interventions: Annotated[tuple[Intervention, ...], Field(min_length=1)]
     contact_policy: ContactPolicy = ContactPolicy()
     policy: Policy = Policy()

@@ -12,6 +12,7 @@ from models.community import DAY_US
 from models.eligibility import reachable
 from models.features import ANY
 from models.interventions import ContactHistory, Refusals, Rule
+from models.scenes import SLACK_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,10 +61,12 @@ def contact_ruling(
 def history_days(community: Community) -> int:
     """How far back the rules look at assignments."""
     policy = community.contact_policy
-    asked = (entry for intervention in community.interventions for entry in intervention.eligibility.days_since_assigned or ())
-    bounds = [bound for entry in asked for bound in (entry.at_least, entry.at_most) if bound is not None]
+    asked = [entry for intervention in community.interventions for entry in intervention.eligibility.days_since_assigned or ()]
+    bounds = [max(entry.at_least or 0, entry.at_most or 0) for entry in asked]
     rests = [max(intervention.cooldown_days, intervention.refusal_cooldown_days) for intervention in community.interventions]
-    return max([0, *(cap.days for cap in policy.caps), policy.refusal_cooldown_days, *rests, *(int(bound) + 1 for bound in bounds)])
+    scenes = [scene.open_hours / 24 + SLACK_DAYS for scene in community.scenes]
+    days = [policy.refusal_cooldown_days, *(cap.days for cap in policy.caps), *rests, *bounds, *scenes]
+    return 1 + int(max(days))
 
 
 def _preferred(channels: tuple[str, ...], current: str | None) -> list[str]:

@@ -37,6 +37,7 @@ BLOCKS = (
 Where the tables are and what their columns mean: CSV, CSV.gz, Parquet, or a folder of Parquet.
 log: member and time; either type (a column) or type_is (one type for all rows); value, event_id and channel where there are any.
 members: attributes must have been fixed at joining; a column measured later leaks the future and must not be named.
+timezone, reachable (channel: column) and consents (name: column) are read by rules alone, so they may change.
 The models read them: numbers as they are, of labels the frequent ones (from 1 % of the rows, at most 20); all others count as "other".
 touches: earlier assignments, doing nothing ("none") included, with the probabilities of the arms where they were logged.""",
     ),
@@ -68,20 +69,32 @@ The last trend_days are set against the time before: growing_ratio and fading_ra
 Tiers go by the number of qualifying events in the longest window; value is money over value_days.""",
     ),
     Block(
+        ("scenes",),
+        """\
+Moments in the life of a member that an intervention can be for (eligibility: scenes). Each is the first event of a signal (after_first), a
+silence of so many days, a date of the members table every year (on_date), or reaching a tier. It is open for within_hours or within_days,
+and over as soon as an intervention for it was assigned: twice as long as the time between two of your runs is a good tolerance.""",
+    ),
+    Block(
         ("interventions",),
         """\
 What may be done for a member. starting_uplift: the change of the probability to stay that you believe in before there are data (0.02 is
 2 percentage points); starting_evidence: how many members a trial would need to be worth as much as that belief. cost: money for one
-member. cooldown_days: not again before. valid_days: how long an offer stands. eligibility: every rule must hold.""",
+member. cooldown_days: not again before. valid_days: how long an offer stands. eligibility: every rule must hold. message_class: marketing,
+mandatory (goes before all that is weighed) or transactional (goes before that, whatever the limits on contact).""",
     ),
     Block(
-        ("contact_policy",), "How often members may be contacted: at most max_contacts in any days running; nothing is sent in quiet hours."
+        ("contact_policy",),
+        """\
+How often members may be contacted: at most max_contacts in any days running; nothing is sent in quiet hours, by the member's clock where
+the members table tells it; nothing for refusal_cooldown_days after a refusal. opt_in: the consent that a channel needs.""",
     ),
     Block(
         ("policy",),
         """\
 exploration: the least probability of every allowed action, so that all can be learned about.
-control_share: share of members that no campaign ever touches, so that the effect of the whole can be measured.""",
+control_share: share of members that get no marketing, so that the effect of the whole can be measured.
+caution: 0 weighs the estimated uplift, 1 the lower end of its interval; what is certain to pay wins over what may pay more.""",
     ),
 )
 

@@ -14,7 +14,7 @@ from models.declared import STAGES, TAGS
 from models.interventions import NOT_ASSIGNED, Refusals, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from models.actions import Intervention
     from models.arrays import Flags, Floats, Names
@@ -34,7 +34,10 @@ UNSCORED = ("insufficient_history", "already_churned", "opted_out")
 
 @dataclass(frozen=True)
 class MemberFacts:
-    """What eligibility may ask; arrays of shape (n_members,). Where the probability is unknown (NaN) no bound on it holds."""
+    """What eligibility may ask; arrays of shape (n_members,). Where the probability is unknown (NaN) no bound on it holds.
+
+    scenes: for each declared scene whether it is open.
+    """
 
     community: Community
     spec: FeatureSpec
@@ -44,6 +47,7 @@ class MemberFacts:
     columns: MemberColumns
     contacts: ContactHistory
     as_of_us: int
+    scenes: Mapping[str, Flags]
 
     @property
     def value(self) -> Floats:
@@ -121,7 +125,13 @@ def _counted_within(facts: MemberFacts, rule: SignalCount) -> Flags:
     return _within(rule, facts.feature(f"{rule.signal}_count_{rule.days}d"))
 
 
+def _in_a_scene(facts: MemberFacts, scenes: Sequence[str]) -> Flags:
+    there: Flags = np.logical_or.reduce([facts.scenes[scene] for scene in scenes])
+    return there
+
+
 _ONE_BY_ONE: dict[str, Callable[[MemberFacts, Any], Flags]] = {
+    "scenes": _in_a_scene,
     "stages": _in_stages,
     "tiers": _in_tiers,
     "tags": _wears_one_of,

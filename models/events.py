@@ -113,7 +113,7 @@ class EventArrays:
     community's signals, with delivered touches as one signal more; value (n_events,) float64, NaN where a row has none;
     joined_us (n_members,) int64; contract_end_us (n_members,) int64, NEVER_US for those whose contract has not ended; attributes, of
     height n_members, the text of each declared attribute, numbers too, null where it is missing; None where none is declared;
-    rule_columns the same of the columns that rules read, which no model sees.
+    rule_columns the same of the columns that rules read, as far as the log has them; no model sees these.
     """
 
     offsets: np.ndarray
@@ -161,7 +161,7 @@ def event_arrays(log: EventLog, community: Community) -> EventArrays:
         joined_us=log.members["joined"].to_physical().to_numpy(),
         contract_end_us=_contract_ends(log, community.churn.contract_event),
         attributes=_texts(log.members, declared_attributes(community)),
-        rule_columns=_texts(log.members, rule_columns(community)),
+        rule_columns=_texts(log.members, tuple(name for name in rule_columns(community) if name in log.members.columns)),
     )
     if community.touches is None or log.touches is None:
         return arrays

@@ -34,7 +34,12 @@ def rule_columns(community: Community) -> tuple[str, ...]:
         return ()
     asked = (name for intervention in community.interventions for name in intervention.eligibility.attributes or ())
     zone = () if members.timezone is None else (members.timezone,)
-    return tuple(dict.fromkeys((*zone, *members.reachable.values(), *members.consents.values(), *asked)))
+    return tuple(dict.fromkeys((*zone, *members.reachable.values(), *members.consents.values(), *date_columns(community), *asked)))
+
+
+def date_columns(community: Community) -> tuple[str, ...]:
+    """Columns whose day every year is the moment of a scene."""
+    return tuple(dict.fromkeys(scene.on_date for scene in community.scenes if scene.on_date is not None))
 
 
 def kept_columns(community: Community) -> tuple[str, ...]:
@@ -72,6 +77,14 @@ class Zones:
 
 
 @dataclass(frozen=True)
+class DaysOfYear:
+    """month, day: shape (n_members,), 0 where no date is known."""
+
+    month: Integers
+    day: Integers
+
+
+@dataclass(frozen=True)
 class MemberColumns:
     """texts: a row for each of n members; a column that it does not have is missing for all of them."""
 
@@ -100,6 +113,11 @@ class MemberColumns:
         number, asked = as_numbers(told), as_numbers(pl.Series(allowed, dtype=pl.String))
         found: Flags = told.is_in(list(allowed)).fill_null(value=False).to_numpy() | np.isin(number, asked[~np.isnan(asked)])
         return found
+
+    def days_of_year(self, column: str) -> DaysOfYear:
+        """Of dates as `YYYY-MM-DD`."""
+        day = self.text(column).str.to_date("%Y-%m-%d", strict=False)
+        return DaysOfYear(day.dt.month().fill_null(0).to_numpy(), day.dt.day().fill_null(0).to_numpy())
 
     def zones(self, column: str | None, otherwise: ZoneInfo) -> Zones:
         """`otherwise` for members whose zone is missing or unknown."""

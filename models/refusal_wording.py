@@ -135,7 +135,12 @@ class _Measure:
     of: Callable[[Standing], float | None]
 
 
+def _scene_name(language: Language, name: str, community: Community) -> str:
+    return next(scene.label.of(language) for scene in community.scenes if scene.name == name)
+
+
 _SETS = {
+    "scenes": _Set(lambda _: (), _scene_name),
     "stages": _Set(lambda member: [member.stage], lambda language, name, _: named(language, "stage", name)),
     "tiers": _Set(lambda member: [member.tier], tier_name),
     "tags": _Set(lambda member: member.tags, lambda language, name, _: named(language, "tag", name)),

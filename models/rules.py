@@ -6,11 +6,43 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.declared import Declared, Name, PositiveDays, Share, Stage, Tag
+from models.declared import Declared, Label, Name, PositiveDays, Share, Stage, Tag
 
 Status = Literal["scored", "insufficient_history", "already_churned"]
 Texts = Annotated[tuple[str, ...], Field(min_length=1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Scene(Declared):
+    """A moment in the life of a member, and for how long after it something may still be done about it.
+
+    One of four: the first event of a signal ever (`any`: of any qualifying one); so many days after the last qualifying event, or after
+    joining; the beginning of the day of a date in the members table, every year, 29 February on the 28th in common years; the event that
+    lifted the member into one of the tiers. It is open in [moment, moment + within), until an intervention of it is assigned.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    label: Label
+    after_first: Name | None = None
+    after_silence_days: PositiveDays | None = None
+    on_date: Name | None = None
+    on_tiers: Texts | None = None
+    within_hours: Annotated[int, Field(gt=0, le=8760)] | None = None
+    within_days: PositiveDays | None = None
+
+    @model_validator(mode="after")
+    def _is_one_moment(self) -> Self:
+        for keys in (("after_first", "after_silence_days", "on_date", "on_tiers"), ("within_hours", "within_days")):
+            given = [key for key in keys if getattr(self, key) is not None]
+            if len(given) != 1:
+                message = f"give exactly one of {', '.join(keys)}, not {' and '.join(given) or 'none'}"
+                raise ValueError(message)
+        return self
+
+    @property
+    def open_hours(self) -> int:
+        """How long it stays open."""
+        return self.within_hours if self.within_hours is not None else 24 * (self.within_days or 0)
 
 
 class Bounds(Declared):
@@ -55,6 +87,7 @@ class Eligibility(Declared):
     is mandatory or transactional.
     """
 
+    scenes: Texts | None = None
     statuses: Annotated[tuple[Status, ...], Field(min_length=1)] | None = None
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)] | None = None
     tiers: Texts | None = None

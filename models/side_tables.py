@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from models.findings import Finding
-from models.member_columns import kept_columns, rule_findings
+from models.member_columns import date_columns, rule_columns, rule_findings
 from models.reading import Place, Read, flags, not_a_number, numbers
 from models.screening import Fault, Screened
 from models.sources import RESPONSES
@@ -30,6 +30,9 @@ def read_members(source: MembersSource, place: Place, community: Community, firs
     for intervention in community.interventions:
         for column in intervention.eligibility.attributes or ():
             place.require(column, table, source.path, "interventions", f"{intervention.id}.eligibility.attributes")
+    for scene in community.scenes:
+        if scene.on_date is not None:
+            place.require(scene.on_date, table, source.path, "scenes", f"{scene.name}.on_date")
     raw = _without_nested(table.read(table.columns), source)
     member, joined = cell_texts(raw[source.member]), read_times(raw[source.joined], place.timezone)
     unread = joined.timestamp.is_null() & cell_texts(raw[source.joined]).is_not_null()
@@ -52,15 +55,18 @@ def read_members(source: MembersSource, place: Place, community: Community, firs
         Fault(joined.timestamp.is_null() & ~active, source.joined, "neither a join time nor an event", "give the join time"),
     ]
     screened = Screened.of(table, faults)
-    as_written = {*kept_columns(community)} - {*source.attributes}
-    further = [
-        cell_texts(raw[name]) if name in as_written else typed(raw[name])
-        for name in raw.columns
-        if name not in {source.member, source.joined}
-    ]
+    further = [_told(raw[name], place, community, source) for name in raw.columns if name not in {source.member, source.joined}]
     rows = pl.DataFrame([member.alias("member_id"), joined.timestamp.alias("joined")]).hstack(_renamed(further)).filter(screened.accepted)
     found = (*_member_findings(rows, first_events, source), *rule_findings(rows, source))
     return Read(rows, screened.rejected, (*screened.findings, *found))
+
+
+def _told(column: pl.Series, place: Place, community: Community, source: MembersSource) -> pl.Series:
+    """A date that a scene reads as `YYYY-MM-DD`, what only rules read as it is written, all else as its type."""
+    if column.name in date_columns(community):
+        times = read_times(column, place.timezone).timestamp
+        return times.dt.convert_time_zone(place.timezone).dt.strftime("%Y-%m-%d").alias(column.name)
+    return cell_texts(column) if column.name in rule_columns(community) and column.name not in source.attributes else typed(column)
 
 
 def _named_columns(source: MembersSource) -> dict[str, str | None]:

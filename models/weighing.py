@@ -31,6 +31,7 @@ from models.policy import (
     with_urgent,
 )
 from models.quiet_hours import delays
+from models.scenes import open_scenes
 from models.shadow_prices import FREE, Charge, Terms
 from models.uplift_beliefs import PriorUplift, UpliftInterval
 
@@ -137,7 +138,8 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     control = in_control(member_ids, community.policy)
     columns = MemberColumns.of(events, snapshots)
     zones = columns.zones(None if community.members is None else community.members.timezone, community.zone)
-    facts = MemberFacts(community, engine.spec, scores, probability, lifecycles, columns, contacts, microseconds(as_of))
+    scenes = open_scenes(community, events, snapshots, columns, zones, contacts)
+    facts = MemberFacts(community, engine.spec, scores, probability, lifecycles, columns, contacts, microseconds(as_of), scenes)
     ruling = contact_ruling(contacts, community, columns, facts.as_of_us, context.channel)
     refusals = eligibility_refusals(facts).then(ruling.refusals).then(control_refusals(control, community))
     effects = _effects(engine, scores, probability)

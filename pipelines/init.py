@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
-from models.catalogue import Pace, default_contact_policy, default_interventions, default_lifecycle
+from models.catalogue import Pace, default_contact_policy, default_interventions, default_lifecycle, default_scenes
 from models.community import Community, Value
 from models.declaration import NO_LINES, parse_declaration
 from models.declaration_text import declaration_text
@@ -22,6 +22,7 @@ from models.reading import Place, located
 from models.side_tables import typed
 from models.sources import LogSource, MembersSource, TouchesSource
 from models.tables import open_table
+from models.times import read_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ MOST_CATEGORIES = 50
 MOST_DAYS = 1825
 SHOWN_TYPES = 40
 UNTOLD_TYPE = "activity"
+BIRTHDAYS = ("birthday", "birth_date", "birthdate", "date_of_birth", "dob", "生日", "出生日期")
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,9 @@ def _community(options: InitOptions, source: LogSource, root: Path, rows: pl.Dat
     value_days = max(90, churn.horizon_days) if profile.days >= 200 else churn.horizon_days
     roles = {signal.name: kind_of(signal.event_types[0]).role for signal in signals if signal.name != "other"}
     tiers = draft_tiers(rows, profile, signals, windows[-1], value_days)
+    lookback_days = max(365, 2 * churn.active_days)
+    paid = next((signal.name for signal in signals if signal.value == "money"), "any")
+    scenes = default_scenes(pace, tiers, lookback_days - windows[-1], first=paid, born=_birthdays(options))
     return Community(
         name=_stem(options.log)[:64],
         language=options.language,
@@ -157,7 +162,7 @@ def _community(options: InitOptions, source: LogSource, root: Path, rows: pl.Dat
         touches=_touches_source(options, root),
         signals=signals,
         windows_days=windows,
-        lookback_days=max(365, 2 * churn.active_days),
+        lookback_days=lookback_days,
         churn=churn,
         value=Value(source="purchases" if any(signal.value == "money" for signal in signals) else "tiers", value_days=value_days),
         lifecycle=default_lifecycle(
@@ -166,7 +171,8 @@ def _community(options: InitOptions, source: LogSource, root: Path, rows: pl.Dat
             service=tuple(name for name, role in roles.items() if role == "service"),
             satisfaction=tuple(signal.name for signal in signals if signal.value == "quantity" and roles.get(signal.name) == "rating"),
         ),
-        interventions=default_interventions(pace),
+        scenes=scenes,
+        interventions=default_interventions(pace, scenes),
         contact_policy=default_contact_policy(),
     )
 
@@ -205,7 +211,21 @@ def _one_of(columns: Sequence[str], names: Sequence[str], used: set[str | None])
 def _members_source(options: InitOptions, root: Path) -> MembersSource | None:
     if options.members is None or options.joined is None:
         return None
-    return MembersSource(path=_from(root, options.members), member=options.member, joined=options.joined)
+    zone = _one_of(open_table(options.members).columns, ("timezone", "time_zone", "tz", "时区"), {options.member, options.joined})
+    return MembersSource(path=_from(root, options.members), member=options.member, joined=options.joined, timezone=zone)
+
+
+def _birthdays(options: InitOptions) -> str | None:
+    """The column of the members table that holds them, if one is named so and can be read."""
+    if options.members is None:
+        return None
+    table = open_table(options.members)
+    column = _one_of(table.columns, BIRTHDAYS, {options.member, options.joined})
+    try:
+        held = 0 if column is None else read_times(table.read([column])[column], options.timezone).timestamp.count()
+    except InputError:
+        return None
+    return column if held else None
 
 
 def _touches_source(options: InitOptions, root: Path) -> TouchesSource | None:
@@ -220,6 +240,7 @@ def _touches_source(options: InitOptions, root: Path) -> TouchesSource | None:
         intervention="intervention",
         channel=_one_of(columns, ("channel", "渠道"), set()),
         delivered=_one_of(columns, ("delivered",), set()),
+        response=_one_of(columns, ("response",), set()),
         propensity_prefix="propensity_" if any(column.startswith("propensity_") for column in columns) else None,
     )
 

@@ -19,12 +19,14 @@ import httpx2
 import numpy as np
 import pytest
 import typer
+import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from models.community import Community
 from models.simulation import SimulationConfig, simulate
 from pipelines.cli import app
+from tests.planted import community, intervention, signal, tier
 
 ROOT = Path(__file__).parents[1]
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
@@ -256,6 +258,22 @@ def test_every_key_has_a_meaning_and_every_number_a_unit():
     numbers = [path for path, field in declared().items() if isinstance(field.default, int | float) and not isinstance(field.default, bool)]
     assert [path for path, cells in rows.items() if len(cells[1]) < len("Of it.")] == []
     assert [path for path in numbers if path not in unitless and not rows[path][2].strip()] == []
+
+
+def test_the_examples_of_rules_and_scenes_are_declarations():
+    """Each is put into a community that has the tiers, signals and consents that it names."""
+    examples = re.findall(r"^```yaml\n(.*?)^```$", written(ROOT / "docs/rules.md"), flags=re.DOTALL | re.MULTILINE)
+    scenes = [scene for example in examples for scene in yaml.safe_load(example).get("scenes", [])]
+    given = [arm for example in examples for arm in yaml.safe_load(example)["interventions"]]
+    declared = community(
+        *(intervention(arm["id"], channels=["app_push"], eligibility=arm["eligibility"]) for arm in given),
+        scenes=scenes,
+        signals=[signal("purchase"), signal("comment")],
+        members={"path": "members.csv", "member": "m", "joined": "j", "consents": {"offers": "likes_offers"}},
+        lifecycle={"tiers": [tier(name, floor, 1) for floor, name in enumerate(("base", "active", "KOC", "KOL"))]},
+    )
+    assert len(examples) >= 2
+    assert len(declared.scenes) == 5
 
 
 # Both languages, links, folders

@@ -16,7 +16,7 @@ from models.lifecycle import Lifecycles
 from models.member_columns import MemberColumns
 from models.rules import Eligibility
 from models.snapshots import Snapshots
-from tests.planted import AS_OF_US, Member, PlantedScores, arrays, community, intervention
+from tests.planted import AS_OF_US, TWIN, Member, PlantedScores, arrays, community, intervention
 
 TIERS = ("base", "koc")
 MEMBERS = {
@@ -26,6 +26,9 @@ MEMBERS = {
     "reachable": {"email": "has_email"},
     "consents": {"offers": "likes_offers", "calls": "likes_calls"},
 }
+
+
+SCENES = {name: {"name": name, "label": TWIN, "after_first": "post", "within_days": 1} for name in ("welcome", "gone")}
 
 
 def refusals(
@@ -41,12 +44,13 @@ def refusals(
     events=None,
     told=None,
     assigned=(),
+    scenes=(),
     given=None,
     **eligibility,
 ) -> Refusals:
-    """One member as told; `assigned`: (days ago, intervention)."""
-    asked = intervention("offer", channels=["email", "phone"], eligibility=eligibility, **(given or {}))
-    declared = community(asked, intervention("call"), members=MEMBERS)
+    """One member as told; `assigned`: (days ago, intervention); `scenes`: those that are open."""
+    asked = intervention("offer", channels=["email", "phone"], **{"eligibility": eligibility, **(given or {})})
+    declared = community(asked, intervention("call"), members=MEMBERS, scenes=SCENES.values())
     events = arrays([Member(tenure, {"post": [1.0]} if events is None else events)], declared)
     snapshots = Snapshots.at(events, AS_OF_US)
     spec = feature_spec(declared)
@@ -64,7 +68,17 @@ def refusals(
     at = np.array([AS_OF_US - round(days * DAY_US) for days in ago], dtype=np.int64)
     past = ContactHistory(np.zeros(len(at), dtype=np.int64), at, np.full(len(at), "email"), np.array(names, dtype=str))
     return eligibility_refusals(
-        MemberFacts(declared, spec, scores, np.array([probability]), lifecycles, columns, past, AS_OF_US),
+        MemberFacts(
+            declared,
+            spec,
+            scores,
+            np.array([probability]),
+            lifecycles,
+            columns,
+            past,
+            AS_OF_US,
+            {name: np.array([name in scenes]) for name in SCENES},
+        ),
     )
 
 
@@ -131,6 +145,12 @@ def test_an_attribute_that_the_table_of_members_lacks_is_nothing():
 
 def test_what_is_not_asked_does_not_bind():
     assert refusals(stage="lost", tenure=0.0, silence=1e9, probability=0.0, value=0.0, events={}).allowed.all()
+
+
+def test_one_open_scene_suffices():
+    wanted = {"given": {"eligibility": {"scenes": ["welcome", "gone"]}}}
+    assert refusals(scenes=["gone"], **wanted).allowed[0, 0]
+    assert refusals(**wanted).rule(0, 0) == Rule("eligibility", "scenes")
 
 
 def test_the_first_rule_that_fails_is_the_one_that_is_named():

@@ -345,3 +345,13 @@ def test_a_column_that_a_rule_names_in_vain_is_told_with_its_key(tmp_path, sourc
     with pytest.raises(InputError) as fault:
         read(tmp_path, PLAIN, members=source, interventions=[{**QUESTION, "eligibility": rules}])
     assert str(fault.value).startswith(sentence)
+
+
+def test_dates_of_scenes_are_kept_as_days_however_they_are_written(tmp_path):
+    written(tmp_path, "member,joined,born\nann,2025-01-05,05/12/1990\nbob,2025-01-05,29/02/2000\n", "members.csv")
+    scenes = [{"name": "birthday", "label": {"en": "Birthday", "zh": "生日"}, "on_date": "born", "within_days": 2}]
+    source = {"path": "members.csv", "member": "member", "joined": "joined"}
+    log = read(tmp_path, PLAIN, members=source, scenes=scenes, timezone="Asia/Shanghai").log
+    assert log.members["born"].to_list() == ["1990-12-05", "2000-02-29"]
+    with pytest.raises(InputError, match=r'scenes.birthday.on_date: no column "bron" in members.csv'):
+        read(tmp_path, PLAIN, members=source, scenes=[{**scenes[0], "on_date": "bron"}])

@@ -9,13 +9,14 @@ import pytest
 from models.actions import CONTACT_RULES, ContactPolicy, Intervention
 from models.community import Churn
 from models.decision import Candidate, ChurnScore, ChurnStatus, MemberState, RemovalStage, RiskBand
-from models.declared import STAGES, TAGS
+from models.declared import STAGES, TAGS, Label
 from models.eligibility import ELIGIBILITY_KEYS
 from models.features import feature_spec
 from models.policy import GLOBAL_CONTROL, MANDATORY_FIRST, OUTBID
 from models.reason_groups import reason_groups
 from models.refusal_wording import Standing, removal_sentence
 from models.report_choice import State
+from models.rules import Scene
 from models.sources import MembersSource
 from models.texts import LANGUAGES, calendar_day, duration, listed, messages, money, named, number, plural, points, share, text, window
 from models.wording import inside, natural_frequency, risk_sentence, status_sentence, uplift_sentence
@@ -318,6 +319,7 @@ def test_a_refusal_names_its_rule_with_the_bound_and_where_the_member_stands(int
 
 
 RULES = {
+    "scenes": ["birthday", "welcome"],
     "no_tags": ["interest_decay"],
     "consents": ["special_offers"],
     "channels": ["wecom", "phone"],
@@ -343,6 +345,7 @@ RULES = {
             "Not for members marked Interest is fading (this member: none)",
             "不用于带有兴趣减退标签的成员（该成员：无）",
         ),
+        ("eligibility", "scenes", "Only on the occasion: Birthday, Welcome, once each time", "只在以下时机使用，每次时机一次：生日、欢迎"),
         ("eligibility", "consents", "Only with the member's consent: special offers", "须经成员同意才可用：special offers"),
         (
             "eligibility",
@@ -387,7 +390,12 @@ RULES = {
 def test_every_kind_of_rule_is_told_in_both_languages(stage, rule, english, chinese):
     source = MembersSource(path="m.csv", member="m", joined="j", consents={"special_offers": "likes_offers"})
     ruled = told_intervention("ruled", "Ruled", "规则", eligibility=RULES, channels=("wecom", "phone"), refusal_cooldown_days=60)
-    community = told_community(members=source, interventions=(ruled, *CATALOGUE), contact_policy=ContactPolicy(refusal_cooldown_days=7))
+    scenes = (
+        Scene(name="welcome", label=Label(en="Welcome", zh="欢迎"), after_first="purchase", within_hours=24),
+        Scene(name="birthday", label=Label(en="Birthday", zh="生日"), on_date="born", within_days=2),
+    )
+    policy = ContactPolicy(refusal_cooldown_days=7)
+    community = told_community(members=source, interventions=(ruled, *CATALOGUE), contact_policy=policy, scenes=scenes)
     candidate, standing = removed("ruled", stage, rule), Standing(MEMBER, 0.43)
     assert removal_sentence("en", candidate, standing, community) == english
     assert removal_sentence("zh", candidate, standing, community) == chinese

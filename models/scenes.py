@@ -1,0 +1,154 @@
+"""Moments in a member's life, and whether something may still be done about them: each moment once, whenever and however often one asks."""
+
+from __future__ import annotations
+
+from calendar import isleap
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.community import DAY_US
+from models.features import ANY
+from models.snapshots import Activity
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from models.arrays import Flags, Integers
+    from models.community import Community
+    from models.events import EventArrays
+    from models.interventions import ContactHistory
+    from models.member_columns import MemberColumns, Zones
+    from models.rules import Scene
+    from models.snapshots import Snapshots
+
+HOUR_US = 3_600_000_000
+NEVER_US = -(1 << 62)
+SLACK_DAYS = 1
+"""An assignment may be logged with its date alone: one from so long before the moment counts as made for it."""
+
+
+def open_scenes(
+    community: Community, events: EventArrays, snapshots: Snapshots, columns: MemberColumns, zones: Zones, contacts: ContactHistory
+) -> dict[str, Flags]:
+    """For each declared scene whether it is open for each snapshot, all of which have one `as_of`: shape (n,).
+
+    It is where moment <= as_of < moment + within and none of the interventions that name the scene was assigned since the moment. Events
+    after `as_of` change nothing, nor do members beside each other.
+    """
+    if not community.scenes or len(snapshots) == 0:
+        return {scene.name: np.zeros(len(snapshots), dtype=np.bool_) for scene in community.scenes}
+    seen = _Seen(community, events, snapshots, columns, zones)
+    return {scene.name: _is_open(scene, seen, contacts) for scene in community.scenes}
+
+
+def _is_open(scene: Scene, seen: _Seen, contacts: ContactHistory) -> Flags:
+    moment, as_of_us = moments(scene, seen), seen.as_of_us
+    meant = [arm.id for arm in seen.community.interventions if scene.name in (arm.eligibility.scenes or ())]
+    last = contacts.last_assigned(meant, len(moment), as_of_us)
+    is_open: Flags = (moment <= as_of_us) & (as_of_us < moment + scene.open_hours * HOUR_US) & (last < moment - SLACK_DAYS * DAY_US)
+    return is_open
+
+
+def moments(scene: Scene, seen: _Seen) -> Integers:
+    """The last moment of the scene up to `as_of`, or one to come if nothing changes; NEVER_US where there is none. Shape (n,)."""
+    return next(of(seen, getattr(scene, key)) for key, of in _MOMENTS.items() if getattr(scene, key) is not None)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is known of the members of the snapshots."""
+
+    community: Community
+    events: EventArrays
+    snapshots: Snapshots
+    columns: MemberColumns
+    zones: Zones
+
+    @property
+    def as_of_us(self) -> int:
+        return int(self.snapshots.as_of_us[0])
+
+    def activity(self, signal: str) -> Activity:
+        """Events of one signal, or of all qualifying ones; touches, the last code where there are any, are neither."""
+        counted = [each.qualifying if signal == ANY else each.name == signal for each in self.community.signals]
+        return Activity.of(self.events, np.array([*counted, False]))
+
+
+def _first_event(seen: _Seen, signal: str) -> Integers:
+    activity = seen.activity(signal)
+    first = activity.offsets[seen.snapshots.member]
+    before = activity.first_from(seen.snapshots.member, seen.snapshots.as_of_us) > first
+    return np.where(before, _at(activity, first), NEVER_US)
+
+
+def _end_of_patience(seen: _Seen, days: int) -> Integers:
+    """So many days after the last qualifying event before `as_of`, after joining where there was none."""
+    activity, member = seen.activity(ANY), seen.snapshots.member
+    upto = activity.first_from(member, seen.snapshots.as_of_us)
+    last = np.where(upto > activity.offsets[member], _at(activity, upto - 1), seen.snapshots.joined_us)
+    return last + days * DAY_US
+
+
+def _at(activity: Activity, position: Integers) -> Integers:
+    """Times at positions that may lie outside; what is taken there means nothing."""
+    if len(activity.timestamp_us) == 0:
+        return np.full(len(position), NEVER_US)
+    at: Integers = activity.timestamp_us[np.clip(position, 0, len(activity.timestamp_us) - 1)]
+    return at
+
+
+def _ascent(seen: _Seen, tiers: tuple[str, ...]) -> Integers:
+    """The last event before `as_of` that lifted the member into one of the tiers from below it."""
+    activity = seen.activity(ANY)
+    floors = [tier.min_contributions for tier in seen.community.lifecycle.tiers if tier.name in tiers]
+    last: Integers = np.max([_last_ascent(seen, activity, floor) for floor in floors], axis=0)
+    return last
+
+
+def _last_ascent(seen: _Seen, activity: Activity, floor: int) -> Integers:
+    """With w the longest window, event i lifts over a floor of m where t[i - m + 1] > t[i] - w and not t[i - m] >= t[i] - w."""
+    window_us, at = seen.community.windows_days[-1] * DAY_US, activity.timestamp_us
+    begin = np.repeat(activity.offsets[:-1], np.diff(activity.offsets))
+    oldest = np.arange(len(at)) - floor + 1
+    enough = (oldest >= begin) & (at[np.maximum(oldest, 0)] > at - window_us)
+    already = (oldest > begin) & (at[np.maximum(oldest - 1, 0)] >= at - window_us)
+    lifting = np.flatnonzero(enough & ~already)
+    member = seen.snapshots.member
+    number = np.searchsorted(lifting, activity.first_from(member, seen.snapshots.as_of_us)) - 1
+    found = np.append(lifting, -1)[number]
+    return np.where(found >= activity.offsets[member], _at(activity, found), NEVER_US)
+
+
+def _anniversary(seen: _Seen, column: str) -> Integers:
+    """Midnight by the member's clock of the last day of the year that is that of the date."""
+    days, zones = seen.columns.days_of_year(column), seen.zones
+    distinct, kind = np.unique(np.column_stack([zones.code, days.month, days.day]), axis=0, return_inverse=True)
+    begun = np.array([_last_begun(seen.as_of_us, zones.zones[zone], month, day) for zone, month, day in distinct.tolist()], dtype=np.int64)
+    last: Integers = begun[kind.ravel()]
+    return last
+
+
+def _last_begun(as_of_us: int, zone: ZoneInfo, month: int, day: int) -> int:
+    """Microseconds since 1970; month 0 is no date."""
+    if month == 0:
+        return NEVER_US
+    year = datetime.fromtimestamp(as_of_us // 1_000_000, tz=zone).year
+    begun = (_midnight(each, month, day, zone) for each in (year, year - 1))
+    return next(at for at in begun if at <= as_of_us)
+
+
+def _midnight(year: int, month: int, day: int, zone: ZoneInfo) -> int:
+    shown = 28 if (month, day) == (2, 29) and not isleap(year) else day
+    return round(datetime(year, month, shown, tzinfo=zone).timestamp()) * 1_000_000
+
+
+_MOMENTS: dict[str, Callable[[_Seen, Any], Integers]] = {
+    "after_first": _first_event,
+    "after_silence_days": _end_of_patience,
+    "on_date": _anniversary,
+    "on_tiers": _ascent,
+}
