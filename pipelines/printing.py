@@ -60,9 +60,9 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
 
 
 def print_effects(effects: Iterable[Evidence], console: Console) -> None:
-    """Average effects in percentage points of staying, at 90 %."""
-    heads = ("intervention", "assigned", "effect, points", "source", "verdict", "more needed")
-    table = Table(*(Column(head, no_wrap=True) for head in heads), box=SIMPLE, padding=(0, 1, 0, 0))
+    """Average effects in percentage points of staying, at 90 %; `more`: rows still needed to see the effect."""
+    heads = {"intervention": True, "rows": True, "effect, points": True, "source": False, "verdict": False, "more": True}
+    table = Table(*(Column(head, no_wrap=whole) for head, whole in heads.items()), box=SIMPLE, padding=(0, 1, 0, 0))
     for each in effects:
         more = "" if each.more_members in {None, 0} else f"{each.more_members:,}"
         table.add_row(each.intervention, f"{each.n:,}", _points(each), each.source, VERDICTS[each.verdict], more)
