@@ -1,46 +1,65 @@
-"""What a person reads of a plan."""
+"""What a person reads of a plan, within eighty columns."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.box import SIMPLE
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from rich.console import Console
 
+    from models.intervals import Estimate
     from models.plan_figures import ArmOutlook, Outlook
     from models.planning import JointPlan
     from pipelines.plan import Planned
 
+INTRODUCTION = (
+    "{members:,} members at {as_of}, version {version}. Expected, in {currency}; saved: members who stay because of the plan, with a 90 % "
+    "interval for which the effect of an intervention errs for all its members alike."
+)
+
 
 def print_plan(planned: Planned, console: Console, *, now: datetime) -> None:
-    console.print(
-        f"{planned.members:,} members at {planned.as_of.isoformat()}, version {planned.version}; money in {planned.currency}, expected; "
-        "intervals 90 %, as if the effect of an intervention erred for all its members alike",
-        highlight=False,
-    )
+    given = {"members": planned.members, "as_of": planned.as_of.isoformat(), "version": planned.version, "currency": planned.currency}
+    _say(INTRODUCTION.format(**given), console)
     console.print(_frontier(planned), highlight=False)
-    console.print(f"The plan{_of_budget(planned.outlook.budget)}: by intervention", highlight=False)
+    budget = planned.outlook.budget
+    _say("The plan without a budget:" if budget is None else f"The plan for {_amount(budget)}:", console)
     console.print(_arms(planned.outlook), highlight=False)
+    for arm in planned.outlook.arms:
+        if arm.blocked:
+            _say(f"{arm.intervention_id} was kept from members by {', '.join(f'{rule} ({n:,})' for rule, n in arm.blocked)}", console)
     _print_prices(planned, console)
     _print_force(planned, console, now)
 
 
 def print_joint_plan(joint: JointPlan, spent: float, currency: str, console: Console) -> None:
     """What `decide` says of the plan that it followed."""
-    console.print(
+    _say(
         f"planned for all members together: {spent:,.2f} {currency} spent, gap to the best plan at most {joint.plan.gap:.3%}, "
-        f"one {currency} more would bring {joint.plan.shadow_prices.budget:.2f}, exploration {joint.exploration:.4f}",
-        highlight=False,
-        soft_wrap=True,
+        f"one {currency} more would bring {joint.plan.shadow_prices.budget:.2f}, exploration {joint.exploration:.4g}",
+        console,
+    )
+
+
+def _say(sentence: str, console: Console) -> None:
+    console.print(sentence, highlight=False, soft_wrap=True)
+
+
+def _table(*heads: str) -> Table:
+    return Table(
+        *(Column(head, no_wrap=True, justify="left" if at == 0 else "right") for at, head in enumerate(heads)),
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
     )
 
 
 def _frontier(planned: Planned) -> Table:
-    table = Table("budget", "spend", "net value", "contacted", "saved", "cost of one saved", title="What a budget brings")
+    table = _table("budget", "spend", "net value", "contacted", "saved", "cost of one")
     for point in planned.frontier:
         table.add_row(*_point(point))
     if planned.outlook.budget is not None:
@@ -50,55 +69,49 @@ def _frontier(planned: Planned) -> Table:
 
 
 def _point(point: Outlook) -> tuple[str, ...]:
-    saved, interval = point.saved, point.cost_per_saved_interval
-    ends = "" if interval is None else f" ({interval[0]:,.2f} to {'any' if interval[1] is None else f'{interval[1]:,.2f}'})"
-    return (
-        "none" if point.budget is None else f"{point.budget:,.2f}",
-        f"{point.spend:,.2f}",
-        f"{point.net_value:,.2f}",
-        f"{point.contacted:,.0f}",
-        f"{saved.value:,.1f} ({saved.lower:,.1f} to {saved.upper:,.1f})",
-        "-" if point.cost_per_saved is None else f"{point.cost_per_saved:,.2f}{ends}",
-    )
+    figures = [_amount(point.spend), _amount(point.net_value), f"{point.contacted:,.0f}", _saved(point.saved), _cost_per_saved(point)]
+    return ("none" if point.budget is None else _amount(point.budget), *figures)
 
 
-def _of_budget(budget: float | None) -> str:
-    return " without a budget" if budget is None else f" for {budget:,.2f}"
+def _cost_per_saved(point: Outlook) -> str:
+    interval = point.cost_per_saved_interval
+    if point.cost_per_saved is None or interval is None:
+        return "-"
+    return f"{_amount(point.cost_per_saved)} [{_amount(interval[0])}, {'any' if interval[1] is None else _amount(interval[1])}]"
 
 
 def _arms(outlook: Outlook) -> Table:
-    table = Table("intervention", "members", "spend", "net value", "saved", "kept from it most often by")
+    table = _table("intervention", "members", "spend", "net value", "saved")
     for arm in outlook.arms:
-        table.add_row(arm.intervention_id, f"{arm.members:,.0f}", f"{arm.spend:,.2f}", f"{arm.net_value:,.2f}", _saved(arm), _blocked(arm))
+        table.add_row(arm.intervention_id, *_figures(arm))
     return table
 
 
-def _saved(arm: ArmOutlook) -> str:
-    return f"{arm.saved.value:,.1f} ({arm.saved.lower:,.1f} to {arm.saved.upper:,.1f})"
+def _figures(arm: ArmOutlook) -> tuple[str, ...]:
+    return f"{arm.members:,.0f}", _amount(arm.spend), _amount(arm.net_value), _saved(arm.saved)
 
 
-def _blocked(arm: ArmOutlook) -> str:
-    return ", ".join(f"{rule} {members:,}" for rule, members in arm.blocked)
+def _saved(saved: Estimate) -> str:
+    return f"{saved.value:,.1f} [{saved.lower:,.1f}, {saved.upper:,.1f}]"
+
+
+def _amount(money: float) -> str:
+    return f"{money:,.0f}" if abs(money) >= 1000 else f"{money:,.2f}"
 
 
 def _print_prices(planned: Planned, console: Console) -> None:
     if planned.outlook.budget is not None:
-        console.print(f"one {planned.currency} more would bring {planned.budget_price:,.2f}", highlight=False)
+        _say(f"one {planned.currency} more would bring {_amount(planned.budget_price)}", console)
     for name, limit in planned.limits.items():
-        console.print(
-            f"{name}: {limit.used:,.1f} of {limit.limit:,.0f} places; one more would bring {limit.shadow_price:,.2f}", highlight=False
-        )
+        _say(f"{name}: {limit.used:,.1f} of {limit.limit:,.0f} places; one more would bring {_amount(limit.shadow_price)}", console)
     if planned.exploration < planned.declared_exploration:
-        console.print(
-            f"exploration is lowered from {planned.declared_exploration:g} to {planned.exploration:.4g}, to take no more than its share",
-            highlight=False,
-        )
+        _say(f"exploration is lowered from {planned.declared_exploration:g} to {planned.exploration:.4g}, to keep to its share", console)
 
 
 def _print_force(planned: Planned, console: Console, now: datetime) -> None:
     plan = planned.in_force
     if plan is None:
         return
-    console.print(f"plan {plan.plan_id} is in force until {plan.valid_until.isoformat()}", highlight=False, soft_wrap=True)
+    _say(f"plan {plan.plan_id} is in force until {plan.valid_until.isoformat()}", console)
     if plan.valid_until <= now:
-        console.print("that is past: only a service whose clock stopped before, `keepwell serve --as-of`, goes by it", style="yellow")
+        _say("that is past: only a service whose clock stopped before, `keepwell serve --as-of`, goes by it", console)

@@ -14,7 +14,7 @@ from tests.command_line import DAYS, MEMBERS, RESTLESS, RESTLESS_EVENTS, declare
 
 COMMAND = Path(sys.executable).with_name("keepwell")
 FIGURES = ("auc", "average_precision", "brier", "log_loss", "ece", "lift_at_10")
-VERBS = ("init", "check", "ingest", "train", "evaluate", "promote", "decide", "report", "serve", "simulate", "demo")
+VERBS = ("init", "check", "ingest", "train", "evaluate", "promote", "plan", "decide", "report", "serve", "simulate", "demo")
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +140,37 @@ def test_a_member_with_a_hundred_thousand_events_is_scored(decided):
     assert (member["status"], member["churn_probability"] < 0.5) == ("scored", True)
 
 
+def test_a_budget_is_kept_and_its_plan_is_told(champion, tmp_path):
+    table, free = tmp_path / "planned.parquet", tmp_path / "free.parquet"
+    said = keepwell("decide", "-c", champion, "-o", table, "--budget", "20")
+    assert "planned for all members together: " in said.out
+    assert keepwell("decide", "-c", champion, "-o", free).code == 0
+    planned = pl.read_parquet(table)
+    assert 15 < planned["cost"].sum() <= 20 < pl.read_parquet(free)["cost"].sum()
+    propensities = planned.select(pl.col("^propensity_.*$").fill_null(0)).to_numpy()
+    assert propensities.sum(axis=1) == pytest.approx(1)
+    assert "outbid" in planned["no_action_reason"].to_list()
+
+
+def test_a_plan_tells_what_each_budget_brings(champion):
+    told = keepwell("plan", "-c", champion, "--budget", "20", "--frontier", "3", "--json").json()
+    spends = [point["spend"] for point in told["frontier"]]
+    assert spends == sorted(spends)
+    assert [point["budget"] is None for point in told["frontier"]] == [False, False, True]
+    assert 15 < told["plan"]["spend"] <= 20
+    assert told["plan_in_force"] is None
+    assert {arm["intervention_id"] for arm in told["plan"]["interventions"]} >= {"group_invitation", "personal_call"}
+    saved = told["plan"]["members_saved"]
+    assert saved["lower"] < saved["value"] < saved["upper"]
+
+
+def test_a_plan_is_put_in_force_and_withdrawn(champion):
+    said = keepwell("plan", "-c", champion, "--budget", "20", "--frontier", "1", "--activate")
+    assert " is in force until 2025-07-27T00:00:00" in said.out
+    assert "keepwell serve --as-of" in said.out
+    assert keepwell("plan", "-c", champion, "--withdraw").out == "no plan is in force\n"
+
+
 @pytest.mark.parametrize("name", ["again.parquet", "again.csv"])
 def test_deciding_twice_gives_the_same_bytes(champion, tmp_path, name):
     for folder in ("one", "two"):
@@ -216,6 +247,9 @@ def test_the_simulation_says_how_to_go_on(tmp_path):
         ("decide -c {small} -o {empty}/table.xlsx", "written as .parquet or .csv"),
         ("decide -c {small} -o {log}/table.csv", "cannot be written"),
         ("decide -c {small} -o {empty}/table.csv --lang fr", '"fr" is no language'),
+        ("decide -c {small} -o {empty}/table.csv --budget -1", "'--budget'"),
+        ("plan -c {small}", "`keepwell train` makes one"),
+        ("plan -c {small} --frontier 0", "'--frontier'"),
         ("report -c {small} --member m1 -o {empty}/m1.html", "`keepwell train` makes one"),
         ("report -c {small} --member m1 -o {empty}/m1.pdf", "give the file the ending .html"),
         ("report -c {small} --member m1 -o {empty}", "ending .html"),
