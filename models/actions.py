@@ -28,6 +28,9 @@ class Intervention(Declared):
     A `mandatory` one goes before all that is weighed, and passes the contact policy like a `marketing` one; a `transactional` one goes
     before that, at any hour, whatever the caps and what the member wishes to hear, and no cap counts it. The global control holds back
     neither of the two. After a refusal it rests for `refusal_cooldown_days`.
+
+    `cost` is paid for every member to whom it is assigned, `incentive_cost` for those who redeem it: a share of `redemption_rate`, as
+    believed before there are data, and worth as much as `redemption_evidence` members seen. Members who would stay anyway redeem too.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -38,6 +41,9 @@ class Intervention(Declared):
     context_weights: dict[WeightedContext, Annotated[float, Field(ge=0, le=2)]] = {}  # noqa: RUF012 - pydantic copies a default
     channels: Annotated[tuple[Name, ...], Field(min_length=1)]
     cost: Annotated[float, Field(ge=0)]
+    incentive_cost: Annotated[float, Field(ge=0)] = 0.0
+    redemption_rate: Share = 1.0
+    redemption_evidence: Annotated[float, Field(gt=0)] = 20.0
     starting_uplift: Annotated[float, Field(ge=-1, le=1)]
     starting_evidence: Annotated[float, Field(gt=0)]
     cooldown_days: Annotated[int, Field(ge=0)] = 14
@@ -52,6 +58,11 @@ class Intervention(Declared):
             message = f'"{NO_ACTION}" is the name of doing nothing; choose another id'
             raise ValueError(message)
         return self
+
+    @property
+    def expected_cost(self) -> float:
+        """Of assigning it to one member: cost + redemption_rate x incentive_cost. Every cost in a decision is this one."""
+        return self.cost + self.redemption_rate * self.incentive_cost
 
 
 class Cap(Declared):

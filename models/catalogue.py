@@ -55,6 +55,14 @@ class Pace:
 
 
 @dataclass(frozen=True)
+class Incentive:
+    """What it costs when it is redeemed, and the share of members who are believed to do so."""
+
+    cost: float
+    redemption_rate: float
+
+
+@dataclass(frozen=True)
 class Occasion:
     """A scene, and who may have the intervention where it is declared."""
 
@@ -81,6 +89,7 @@ class Offer:
     cooldowns: int | None
     eligibility: Callable[[Pace], Eligibility]
     occasion: Occasion | None = None
+    incentive: Incentive | None = None
 
     def at(self, pace: Pace, scenes: Sequence[Scene]) -> Intervention:
         occasion = self.occasion
@@ -93,6 +102,8 @@ class Offer:
             lever=self.lever,
             channels=self.channels,
             cost=self.cost,
+            incentive_cost=0.0 if self.incentive is None else self.incentive.cost,
+            redemption_rate=1.0 if self.incentive is None else self.incentive.redemption_rate,
             starting_uplift=self.uplift,
             starting_evidence=self.evidence,
             cooldown_days=cooldown_days,
@@ -109,7 +120,8 @@ OFFERS = (
         "incentive",
         "reciprocity",
         channels=("app_push", "sms"),
-        cost=3.0,
+        cost=0.1,
+        incentive=Incentive(6.0, 0.5),
         uplift=0.02,
         evidence=500,
         cooldowns=None,
@@ -122,7 +134,8 @@ OFFERS = (
         "incentive",
         "loss_aversion",
         channels=("app_push", "sms"),
-        cost=2.0,
+        cost=0.1,
+        incentive=Incentive(6.0, 0.3),
         uplift=0.015,
         evidence=800,
         cooldowns=2,
@@ -134,7 +147,8 @@ OFFERS = (
         "incentive",
         "scarcity",
         channels=("email", "sms"),
-        cost=4.0,
+        cost=0.1,
+        incentive=Incentive(10.0, 0.4),
         uplift=0.02,
         evidence=500,
         cooldowns=3,

@@ -80,8 +80,9 @@ and over as soon as an intervention for it was assigned: twice as long as the ti
         """\
 What may be done for a member. starting_uplift: the change of the probability to stay that you believe in before there are data (0.02 is
 2 percentage points); starting_evidence: how many members a trial would need to be worth as much as that belief. cost: money for one
-member. cooldown_days: not again before. valid_days: how long an offer stands. eligibility: every rule must hold. message_class: marketing,
-mandatory (goes before all that is weighed) or transactional (goes before that, whatever the limits on contact).""",
+member; incentive_cost: money for one who redeems it, a share of redemption_rate, worth as much as redemption_evidence members seen.
+cooldown_days: not again before. valid_days: how long an offer stands. message_class: marketing, mandatory (goes before all that is weighed)
+or transactional (goes before that, whatever the limits on contact). eligibility: every rule must hold.""",
     ),
     Block(
         ("contact_policy",),

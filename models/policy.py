@@ -49,8 +49,8 @@ def priorities(community: Community, context_weight: Floats, uplift: Floats, val
 
 
 def costs(community: Community) -> Floats:
-    """Money for one member, shape (n_interventions,)."""
-    return np.array([intervention.cost for intervention in community.interventions], dtype=np.float64)
+    """Expected for one member, the incentive counted as often as it is redeemed; shape (n_interventions,)."""
+    return np.array([intervention.expected_cost for intervention in community.interventions], dtype=np.float64)
 
 
 def cautious(uplift: Floats, low: Floats, caution: float) -> Floats:

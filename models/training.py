@@ -17,6 +17,7 @@ from models.churn import ChurnModel, HorizonModel
 from models.churn_fit import FittedHorizon, TrainingRows, fit_horizon
 from models.community import DAY_US
 from models.comparison import compare
+from models.costs import RedemptionRate, redemption_rates, with_redemption
 from models.engine import Engine, Provenance, Reference
 from models.engine_files import Golden
 from models.errors import InputError, NotEnoughData
@@ -98,6 +99,7 @@ class Trained:
     test_features: Floats
     warnings: tuple[str, ...]
     uplift: UpliftFromLog | None = None
+    redemption: tuple[RedemptionRate, ...] = ()
 
     @property
     def members(self) -> int:
@@ -140,7 +142,8 @@ def train(
 ) -> Trained:
     """Learns from cuts whose labels end by `test_as_of`, and is tested on the members of `test_as_of`.
 
-    Effects are learned from `touches`, those of the EventLog, where the outcome of the assignment lies before that date too.
+    Effects are learned from `touches`, those of the EventLog, where the outcome of the assignment lies before that date too, and how
+    often incentives are redeemed where the offer had ended by then.
 
     Raises InputError where the log does not hold the test's outcome, NotEnoughData where there is too little to learn or to test.
     """
@@ -155,8 +158,11 @@ def train(
     progress("value of members")
     value, tested_value, value_warnings = _value(data, preparation, valuing)
     engine = _engine(data, horizons, tested, value, trained_at)
-    uplift = None
+    uplift: UpliftFromLog | None = None
+    redemption: tuple[RedemptionRate, ...] = ()
     if touches is not None and community.touches is not None:
+        redemption = redemption_rates(touches, community, until_us=data.test_as_of_us)
+        engine = replace(engine, community=with_redemption(engine.community, redemption))
         progress("effects of the interventions")
         with threadpool_limits(1, user_api="blas"):
             uplift = learn_uplift(engine, events, touches, preparation.kept, until_us=data.test_as_of_us, rng=uplifting)
@@ -175,6 +181,7 @@ def train(
         test_features=data.test_features,
         warnings=(*warnings, *value_warnings, *(uplift.warnings if uplift else ())),
         uplift=uplift,
+        redemption=redemption,
     )
 
 

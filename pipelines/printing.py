@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from models.comparison import Compared
+    from models.costs import RedemptionRate
     from models.declared import Language
     from models.evaluation import ChurnMetrics
     from models.intervals import Estimate
@@ -54,6 +55,8 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
     print_comparison(trained.churn.compared, trained.churn.in_use, console)
     if effects := effects_of(trained):
         print_effects(effects, console)
+    for rate in trained.redemption:
+        console.print(_redeemed(rate), highlight=False, soft_wrap=True)
     for warning in trained.warnings:
         console.print(f"warning: {warning}", style="yellow", highlight=False)
     console.print("registered as challenger; put it in force with: keepwell promote", highlight=False)
@@ -67,6 +70,12 @@ def print_effects(effects: Iterable[Evidence], console: Console) -> None:
         more = "" if each.more_members in {None, 0} else f"{each.more_members:,}"
         table.add_row(each.intervention, f"{each.n:,}", _points(each), each.source, VERDICTS[each.verdict], more)
     console.print(table, highlight=False)
+
+
+def _redeemed(each: RedemptionRate) -> str:
+    """For example "welcome_gift: redeemed by 42% (38% to 46%, 90 %); 120 of 284 in the log, believed 50%"."""
+    seen = f"{each.redeemed:,} of {each.assigned:,} in the log" if each.assigned else "none in the log yet"
+    return f"{each.intervention}: redeemed by {each.rate:.0%} ({each.low:.0%} to {each.high:.0%}, 90 %); {seen}, believed {each.belief:.0%}"
 
 
 def _points(each: Evidence) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from models.assignments import assignments_of
 from models.errors import InputError
 from models.held_out import fold_engines, held_out_effects, hold_out
+from models.policy import costs
 from models.targeting import TrialRows, as_logged, best_predicted, compare_targeting
 from models.targeting_report import Occasion, render_targeting_report
 from models.weighing import microseconds
@@ -88,7 +89,7 @@ def _check_any(made: Assignments) -> None:
 
 
 def _rows(engine: Engine, held: HeldOut, risk: np.ndarray, effects: np.ndarray, value: np.ndarray, *, best_action: bool) -> TrialRows:
-    cost = np.tile([intervention.cost for intervention in engine.community.interventions], (len(risk), 1))
+    cost = np.tile(costs(engine.community), (len(risk), 1))
     comparable = held.scores.comparable
     given = best_predicted(effects, value, cost, comparable) if best_action else as_logged(held.propensities.shares, comparable)
     return TrialRows(

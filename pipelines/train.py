@@ -63,6 +63,7 @@ class TrainingSummary:
             },
             "value": {"source": trained.value.source, "expected": trained.value.expected, "actual": trained.value.actual},
             "effects": [evidence.to_dict() for evidence in effects_of(trained)],
+            "redemption": [rate.to_dict() for rate in trained.redemption],
             "warnings": list(trained.warnings),
         }
 

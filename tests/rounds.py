@@ -271,7 +271,7 @@ def look_at(live: LiveCommunity, engine: Engine, declared: Community, setting: S
         allowed=table.select(removed.is_null() | removed.str.starts_with("arbitration")).to_numpy(),
         retention=oracle.retention[:, [ARM_IDS.index(arm) for arm in arms]],
         worth=live.worth(setting.round_days),
-        cost=np.array([0.0, *(intervention.cost for intervention in declared.interventions)]),
+        cost=np.array([0.0, *(intervention.expected_cost for intervention in declared.interventions)]),
     )
 
 

@@ -1,5 +1,6 @@
 """Moments in a member's life, each of which is acted on once."""
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.community import DAY_US
+from models.deciding import decide
 from models.events import EventArrays
 from models.interventions import ContactHistory
 from models.member_columns import MemberColumns
 from models.scenes import open_scenes
 from models.snapshots import Snapshots
+from models.store import DecisionRow, LoggedEvent, Store
 from models.weighing import weigh
 from tests.planted import AS_OF, AS_OF_US, TWIN, Member, arrays, community, engine, intervention, tier
 
@@ -254,6 +257,24 @@ def test_a_tier_is_reached_where_counting_day_by_day_says_so(days, floor):
 def within_90(posts, ago, *, including) -> int:
     """Posts up to 90 days before the moment `ago`: just after it, with that of the moment itself, or at it, without."""
     return sum(ago <= post < ago + 90 if including else ago < post <= ago + 90 for post in posts)
+
+
+def test_the_service_acts_on_a_moment_once_from_what_its_store_holds(tmp_path):
+    declared = staged(FIRST_READ, policy={"control_share": 0})
+    rules = []
+    with closing(Store.open(f"sqlite:///{tmp_path}/keepwell.db")) as store:
+        store.add_events([LoggedEvent("ann", AS_OF_US - DAY_US // 2, "read"), LoggedEvent("ann", AS_OF_US - 90 * DAY_US, "post")])
+        for number, minutes in enumerate((0, 1, 300)):
+            as_of = AS_OF + timedelta(minutes=minutes)
+            as_of_us = AS_OF_US + minutes * 60_000_000
+            past = store.past(["ann"], declared, as_of_us)
+            snapshots = Snapshots.at(past.events, as_of_us)
+            (decision,) = decide(
+                engine(declared), past.events, snapshots, ["ann"], [f"d{number}"], past.contacts, as_of=as_of, language="en"
+            )
+            rules.append((decision.chosen, decision.candidates[1].removed_at, decision.candidates[1].rule))
+            store.record([DecisionRow(f"d{number}", "ann", as_of_us, "7", decision.chosen, "email", past.contacts_seen[0], "{}")])
+    assert rules == [("act", None, None), ("none", "eligibility", "scenes"), ("none", "eligibility", "scenes")]
 
 
 YEAR = 365
