@@ -97,15 +97,16 @@ def split_effects(experiment: Experiment, outcome: str) -> list[tuple[HeldOut, H
 
 
 def tell_policies(splits: Sequence[tuple[HeldOut, HeldOut]], outcome: str, unit: float) -> None:
-    """Each beside the arm that was the best of the other half, given to all."""
+    """Each beside the arm that was the best of the other half, given to all; how many splits' intervals lie below and above it."""
     values = [policy_values(both, outcome) for both in splits]
-    print(f"    {'':18}{f'mean of {SPLITS} splits':24}{'first split':28}{f'less {LEARNED}':24}first split")
+    print(f"    {'':18}{f'mean of {SPLITS} splits':24}{'first split':28}{f'less {LEARNED}':24}{'first split':28}splits below, above")
     for name in values[0]:
         gaps = [policy_difference(split[name], split[LEARNED]) for split in values]
         value = over_splits([split[name].value for split in values], unit)
         less = over_splits([gap.value for gap in gaps], unit)
-        first = Estimate(gaps[0].value, gaps[0].low, gaps[0].high)
-        print(f"    {name:18}{value:24}{interval(values[0][name], unit):28}{less:24}{interval(first, unit)}", flush=True)
+        first = interval(Estimate(gaps[0].value, gaps[0].low, gaps[0].high), unit)
+        clear = f"{sum(gap.high < 0 for gap in gaps)}, {sum(gap.low > 0 for gap in gaps)}"
+        print(f"    {name:18}{value:24}{interval(values[0][name], unit):28}{less:24}{first:28}{clear}", flush=True)
 
 
 def tell_arm_qini(splits: Sequence[tuple[HeldOut, HeldOut]], outcome: str) -> None:
