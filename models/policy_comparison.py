@@ -12,8 +12,7 @@ from models.policy_value import LEVEL, estimate_dr, estimate_snips, policy_diffe
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from models.arrays import Flags, Integers
-    from models.intervals import FloatArray
+    from models.arrays import Flags, Floats, Integers
     from models.policy_value import PolicyDifference, PolicyValue
 
 FEWEST_EFFECTIVE = 100.0
@@ -46,9 +45,9 @@ class DecisionRows:
 
     actions: tuple[str, ...]
     chosen: Integers
-    reward: FloatArray
-    propensities: FloatArray
-    predictions: FloatArray
+    reward: Floats
+    propensities: Floats
+    predictions: Floats
     member: Integers
     fold: Integers
 
@@ -60,7 +59,7 @@ class DecisionRows:
 class Target:
     """A policy's probabilities for each row (n, 1 + k), and what a reader should know of how they came about."""
 
-    probabilities: FloatArray
+    probabilities: Floats
     note: str = ""
 
 
@@ -86,6 +85,10 @@ class Judged:
             found.append(
                 f"its weights average {told.mean_weight:.2f} where {1 - told.outside_support:.2f} is due: "
                 "the logged probabilities are not those that were in force"
+            )
+        if told.clipped_share > 0:
+            found.append(
+                f"{told.clipped_share:.1%} of its weights were held at {told.clip:g}, which moves its value towards what was logged"
             )
         return tuple(found)
 
@@ -134,8 +137,9 @@ def compare_policies(
     return PolicyComparison(len(rows), robust[champion].n_members, level, judged)
 
 
-def nobody(rows: DecisionRows) -> Target:
-    return Target(_constant(np.zeros((len(rows), len(rows.actions)), dtype=np.bool_), 0))
+def nobody(allowed: Flags) -> Target:
+    """Nothing, but for messages that must go out; allowed (n, 1 + k), in whose rows such a message is all that is allowed."""
+    return Target(_constant(allowed, 0))
 
 
 def random_choice(allowed: Flags) -> Target:
@@ -157,22 +161,20 @@ def best_constant(rows: DecisionRows, allowed: Flags) -> Target:
         probabilities[~others] = _constant(allowed[~others], best)
         taken.append(best)
     often = int(np.bincount(taken).argmax())
-    return Target(probabilities, f"{rows.actions[often]}, the best in {taken.count(often)} of {len(taken)} folds")
+    return Target(probabilities, f"{rows.actions[often]}, chosen in {taken.count(often)} of {len(taken)} folds")
 
 
-def _constant(allowed: Flags, action: int) -> FloatArray:
-    """The action where it is allowed, else nothing."""
+def _constant(allowed: Flags, action: int) -> Floats:
+    """The action where it is allowed, else the first that is: nothing, unless a message must go out."""
     probabilities = np.zeros(allowed.shape)
-    given = allowed[:, action] if action else np.zeros(len(allowed), dtype=np.bool_)
-    probabilities[:, action] = given
-    probabilities[:, 0] = np.where(given, 0.0, 1.0)
+    probabilities[np.arange(len(allowed)), np.where(allowed[:, action], action, np.argmax(allowed, axis=1))] = 1
     return probabilities
 
 
-def _robust_rewards(rows: DecisionRows, target: FloatArray) -> FloatArray:
+def _robust_rewards(rows: DecisionRows, target: Floats) -> Floats:
     """The doubly robust reward of each row, shape (n,)."""
     own = np.arange(len(rows)), rows.chosen
-    expected: FloatArray = (target * rows.predictions).sum(axis=1)
+    expected: Floats = (target * rows.predictions).sum(axis=1)
     return expected + target[own] / rows.propensities[own] * (rows.reward - rows.predictions[own])
 
 

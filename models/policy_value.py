@@ -14,8 +14,8 @@ from models.measured import Measured, mean_of, ratio_of
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from models.arrays import Integers
-    from models.intervals import FloatArray, Members
+    from models.arrays import Floats, Integers
+    from models.intervals import Members
 
 Estimator = Literal["ips", "snips", "dr"]
 LEVEL = 0.9
@@ -139,10 +139,10 @@ def policy_difference(policy: PolicyValue, other: PolicyValue) -> PolicyDifferen
 class Log:
     """Checked rows: reward (n,), chosen (n,) positions, propensities and target (n, 1 + n_interventions)."""
 
-    reward: FloatArray
+    reward: Floats
     chosen: Integers
-    propensities: FloatArray
-    target: FloatArray
+    propensities: Floats
+    target: Floats
     members: Members
 
     @classmethod
@@ -169,10 +169,10 @@ class Log:
         members = members_of_rows(np.arange(rows) if groups is None else groups, rows)
         return cls(earned, actions.astype(np.int64), logged, wanted, members)
 
-    def weights(self, clip: float | None = None) -> FloatArray:
+    def weights(self, clip: float | None = None) -> Floats:
         """Of each row, w = target / logged probability of what was chosen, at most `clip`, shape (n,)."""
         rows = np.arange(len(self.chosen))
-        weight: FloatArray = self.target[rows, self.chosen] / self.propensities[rows, self.chosen]
+        weight: Floats = self.target[rows, self.chosen] / self.propensities[rows, self.chosen]
         return weight if clip is None else np.minimum(weight, clip)
 
     def told(self, estimator: Estimator, measured: Measured, clip: float | None, level: float) -> PolicyValue:
@@ -198,7 +198,7 @@ class Log:
         )
 
 
-def _check_shapes(reward: FloatArray, chosen: Integers, logged: FloatArray, target: FloatArray) -> None:
+def _check_shapes(reward: Floats, chosen: Integers, logged: Floats, target: Floats) -> None:
     rows = len(reward)
     shapes = f"reward {reward.shape}, chosen {chosen.shape}, propensities {logged.shape}, target {target.shape}"
     if rows == 0 or reward.shape != chosen.shape or reward.ndim != 1:
@@ -209,7 +209,7 @@ def _check_shapes(reward: FloatArray, chosen: Integers, logged: FloatArray, targ
         raise InputError(f"policy value: {int((~np.isfinite(reward)).sum())} rewards are not finite; leave such rows out")
 
 
-def _check_probabilities(name: str, probability: FloatArray) -> None:
+def _check_probabilities(name: str, probability: Floats) -> None:
     wrong = ~((probability >= 0).all(axis=1) & (np.abs(probability.sum(axis=1) - 1) <= ROUNDING))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
@@ -218,7 +218,7 @@ def _check_probabilities(name: str, probability: FloatArray) -> None:
         )
 
 
-def _check_choices(chosen: Integers, logged: FloatArray) -> None:
+def _check_choices(chosen: Integers, logged: Floats) -> None:
     if not np.issubdtype(chosen.dtype, np.integer) or chosen.min() < 0 or chosen.max() >= logged.shape[1]:
         raise InputError(f"policy value: chosen must hold positions from 0 to {logged.shape[1] - 1}, the columns of the propensities")
     impossible = np.flatnonzero(logged[np.arange(len(chosen)), chosen] == 0)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 from scipy.stats import beta, norm
 
+from models.arrays import Floats
 from models.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
@@ -98,7 +99,7 @@ def _acceptance_cuts(hull: RocHull, economics: CampaignEconomics) -> FloatArray:
     return np.concatenate([[0.0], np.clip(break_even, 0.0, 1.0), [1.0]])
 
 
-def learned_profit(score: FloatArray, net: FloatArray, spread: FloatArray) -> MaximumProfit:
+def learned_profit(score: Floats, net: Floats, spread: Floats) -> MaximumProfit:
     """Expected maximum profit of contacting by falling `score`, with the learned response in place of the Beta of EMPC.
 
     Arrays of shape (n,). `net` is uplift x value - cost of the action a member would get, `spread` the standard error of that uplift

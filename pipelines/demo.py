@@ -79,7 +79,7 @@ def run_demo(folder: Path, members: int, seed: int, console: Console, *, now: da
     )
     print_training(summary, console)
     step("putting it in force: keepwell promote")
-    promote(workspace, None)
+    promote(workspace, None, now=now)
     step("deciding for everybody: keepwell decide")
     decided = decide_all(workspace, folder / "decisions.parquet", as_of=None, language=None, now=now, progress=lambda _: None)
     print_decisions(decided, folder / "decisions.parquet", console)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.campaign_profit import campaign_profit
 from models.comparison import compare
 from models.errors import InputError
 from models.snapshots import Activity, label_churn, last_usable_cut, population
@@ -17,7 +18,12 @@ from pipelines.loading import champion_or_challenger, load, moment
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from models.arrays import Flags
+    from models.campaign_profit import CampaignProfit
     from models.comparison import Compared
+    from models.engine import Engine
+    from models.events import EventArrays
+    from models.snapshots import Snapshots
     from pipelines.workspace import Workspace
 
 
@@ -31,6 +37,7 @@ class Evaluated:
     in_use: str
     out_of_time: bool
     compared: Compared
+    campaign: CampaignProfit
 
     def to_dict(self) -> dict[str, Any]:
         compared = self.compared
@@ -48,7 +55,17 @@ class Evaluated:
                 "auc_gain_interval": compared.gain.interval,
                 "baselines": {name: metrics.to_dict() for name, metrics in compared.baselines.items()},
             },
+            "campaign_profit": self.campaign.to_dict(),
         }
+
+
+@dataclass(frozen=True)
+class KnownOutcomes:
+    """The population of one date and who of them was lost; both follow the snapshots."""
+
+    as_of: datetime
+    members: Snapshots
+    churned: Flags
 
 
 def evaluate(workspace: Workspace, *, as_of: str | None, version: str | None, seed: int, now: datetime) -> Evaluated:
@@ -58,7 +75,25 @@ def evaluate(workspace: Workspace, *, as_of: str | None, version: str | None, se
     """
     loaded = load(workspace, now=now)
     engine = champion_or_challenger(workspace, version)
-    community, arrays = engine.community, loaded.arrays
+    known = known_outcomes(engine, loaded.arrays, as_of)
+    features = engine.features(loaded.arrays, known.members, threads=2)
+    baselines = {name: model.probability(features) for name, model in engine.baselines.items()}
+    risk = engine.churn.main_model.probability(features)
+    compared = compare(known.churned, risk, baselines, known.members.member, rng=np.random.default_rng(seed))
+    return Evaluated(
+        version=engine.version,
+        as_of=known.as_of,
+        horizon_days=engine.community.churn.horizon_days,
+        in_use=engine.provenance.in_use,
+        out_of_time=known.as_of >= engine.provenance.trained_through,
+        compared=compared,
+        campaign=campaign_profit(engine, features, risk),
+    )
+
+
+def known_outcomes(engine: Engine, arrays: EventArrays, as_of: str | None) -> KnownOutcomes:
+    """By default at the last date whose outcome the log holds; raises InputError for a later one, or where nobody was active."""
+    community = engine.community
     at = default_test_as_of(arrays, community) if as_of is None else moment(as_of, community)
     _check_known(int(arrays.timestamp_us.max()), at, community.churn.horizon_days)
     activity = Activity.of(arrays, engine.qualifying)
@@ -66,13 +101,7 @@ def evaluate(workspace: Workspace, *, as_of: str | None, version: str | None, se
     if len(members) == 0:
         message = f"nobody was active in the {community.churn.active_days} days before {at.date()}; choose a date within the log"
         raise InputError(message)
-    features = engine.features(arrays, members, threads=2)
-    churned = label_churn(activity, members, community.churn.horizon_days, community.churn)
-    baselines = {name: model.probability(features) for name, model in engine.baselines.items()}
-    risk = engine.churn.main_model.probability(features)
-    compared = compare(churned, risk, baselines, members.member, rng=np.random.default_rng(seed))
-    provenance = engine.provenance
-    return Evaluated(engine.version, at, community.churn.horizon_days, provenance.in_use, at >= provenance.trained_through, compared)
+    return KnownOutcomes(at, members, label_churn(activity, members, community.churn.horizon_days, community.churn))
 
 
 def _check_known(log_end_us: int, at: datetime, horizon_days: int) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
-from models.targeting_report import answer_of, caveats_of, notes_of
 from pipelines.train import effects_of
 
 if TYPE_CHECKING:
@@ -18,13 +17,11 @@ if TYPE_CHECKING:
 
     from models.comparison import Compared
     from models.costs import RedemptionRate
-    from models.declared import Language
     from models.evaluation import ChurnMetrics
     from models.intervals import Estimate
     from models.uplift_evidence import Evidence
     from pipelines.decide import Decided
     from pipelines.evaluate import Evaluated
-    from pipelines.targeting import TargetingTold
     from pipelines.train import TrainingSummary
 
 SHOWN = {
@@ -92,8 +89,22 @@ def print_evaluation(evaluated: Evaluated, console: Console) -> None:
         highlight=False,
     )
     print_comparison(evaluated.compared, evaluated.in_use, console)
+    console.print(_campaign(evaluated), highlight=False)
     if not evaluated.out_of_time:
         console.print("warning: the model learned from outcomes after this date; the figures flatter it", style="yellow", highlight=False)
+
+
+def _campaign(evaluated: Evaluated) -> str:
+    """EMPC and its successor, in money for each member."""
+    assumed, told = evaluated.compared.metrics.empc, evaluated.campaign
+    learned = ", ".join(
+        f"{found.profit:.3f} by {name} ({found.target_share:.0%} contacted)"
+        for name, found in (("risk", told.by_risk), ("net value", told.by_net_value))
+    )
+    return (
+        f"expected maximum profit of a campaign for each member: {_estimate(assumed)} with the acceptance that EMPC assumes; "
+        f"with the response of this version, learned from touches for {told.learned:.0%} of the members, {learned}"
+    )
 
 
 def print_comparison(compared: Compared, in_use: str, console: Console) -> None:
@@ -120,17 +131,6 @@ def print_decisions(decided: Decided, output: Path, console: Console) -> None:
     for name, members in counts.iter_rows():
         shown.add_row(str(name), f"{members:,}")
     console.print(shown, highlight=False)
-
-
-def print_targeting(told: TargetingTold, language: Language, console: Console) -> None:
-    """The sentence first."""
-    answer = answer_of(told.targeting, language, told.occasion.community.currency)
-    for sentence in (answer.lead, *answer.finding, *answer.money):
-        console.print(sentence, highlight=False, soft_wrap=True)
-    for note in notes_of(told.targeting, told.occasion, language):
-        console.print(note, style="dim", highlight=False, soft_wrap=True)
-    for caveat in caveats_of(told.occasion, language):
-        console.print(f"warning: {caveat}", style="yellow", highlight=False, soft_wrap=True)
 
 
 def _estimate(estimate: Estimate) -> str:

@@ -1,15 +1,167 @@
-"""Makes a registered engine the champion."""
+"""Puts a registered engine in force, once it has shown what a challenger must show; keeps what it showed with the version."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from pipelines.loading import registry
+import numpy as np
+
+from models.errors import InputError, ModelRefused, NotEnoughData
+from models.gate import GOLDEN, Missing, PolicyProof, Verdict, judge, judge_first, measure_risk
+from models.policy_trial import try_policies
+from models.registry import CHALLENGER, CHAMPION
+from pipelines.evaluate import known_outcomes
+from pipelines.loading import load, registry
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from models.engine import Engine
+    from models.gate import RiskProof
+    from models.policy_trial import PolicyTrial
+    from models.training import Progress
+    from pipelines.loading import Loaded
     from pipelines.workspace import Workspace
 
 
-def promote(workspace: Workspace, version: str | None) -> str:
-    """The version that is now in force, by default the challenger's. Raises NoChampion and ModelRefused."""
-    return registry(workspace).promote(version, workspace.model_cache)
+@dataclass(frozen=True)
+class Force:
+    """A promotion without proof, and why."""
+
+    because: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a version showed: `risk` and `policies` where they could be measured."""
+
+    verdict: Verdict
+    risk: RiskProof | None = None
+    policies: PolicyTrial | None = None
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """`against` was in force before, None where nothing was; `because` is there where it was forced."""
+
+    version: str
+    against: str | None
+    at: datetime
+    shown: Shown
+    because: str | None = None
+
+    @property
+    def outcome(self) -> str:
+        if self.because is not None:
+            return f"forced: {self.because}"
+        return "passed" if self.shown.verdict.passed else "refused"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is kept with the version, and what `keepwell promote --json` prints."""
+        shown = self.shown
+        return {
+            "version": self.version,
+            "against": self.against,
+            "at": self.at.isoformat(),
+            "outcome": self.outcome.split(":", maxsplit=1)[0],
+            "because": self.because,
+            **shown.verdict.to_dict(),
+            "risk": None if shown.risk is None else asdict(shown.risk),
+            "policies": None if shown.policies is None else shown.policies.to_dict(),
+        }
+
+
+def promote(
+    workspace: Workspace,
+    version: str | None,
+    *,
+    now: datetime,
+    margin: float = 0.0,
+    force: Force | None = None,
+    seed: int = 0,
+    progress: Progress = lambda _: None,
+) -> Promotion:
+    """By default the challenger. Raises ModelRefused where proof is missing, and says which; nothing is in force then that was not before.
+
+    A forced promotion measures nothing; its golden members must agree all the same. Raises NoChampion where nothing is registered.
+    """
+    models, cache = registry(workspace), workspace.model_cache
+    chosen = models.version_of(CHALLENGER) if version is None else version
+    engine, against = models.load(chosen, cache), models.aliases().get(CHAMPION)
+    if force is not None:
+        shown = Shown(Verdict((GOLDEN,), ("forced: nothing else was asked",)))
+    else:
+        shown = _shown(workspace, engine, against, margin=margin, seed=seed, now=now, progress=progress)
+    promotion = Promotion(chosen, against, now, shown, None if force is None else force.because)
+    models.record_gate(chosen, promotion.outcome, promotion.to_dict())
+    if not shown.verdict.passed:
+        message = (
+            f"version {chosen} is not put in force: {'; '.join(shown.verdict.missing)}. "
+            f"Version {against} stays; `keepwell promote --force --because TEXT` promotes without proof"
+        )
+        raise ModelRefused(message)
+    models.promote(chosen, cache)
+    return promotion
+
+
+def _shown(
+    workspace: Workspace, engine: Engine, against: str | None, *, margin: float, seed: int, now: datetime, progress: Progress
+) -> Shown:
+    if against is None:
+        return Shown(judge_first("there is no champion to compare with: the golden members were asked and nothing else"))
+    if against == engine.version:
+        return Shown(judge_first("it is the champion already"))
+    try:
+        champion = registry(workspace).load(against, workspace.model_cache)
+    except ModelRefused as refusal:
+        return Shown(judge_first(f"the champion cannot be loaded, so nothing was compared: {refusal}"))
+    progress("log")
+    loaded = load(workspace, now=now)
+    risking, trying = np.random.default_rng(seed).spawn(2)
+    progress("risk beside the champion's")
+    risk = _risk(engine, champion, loaded, risking)
+    progress("decisions beside the champion's")
+    trial = _trial(engine, champion, loaded, trying)
+    progress("done")
+    proved = trial if trial is None or isinstance(trial, Missing) else _policy(trial)
+    return Shown(
+        verdict=judge(risk, proved, margin=margin),
+        risk=None if isinstance(risk, Missing) else risk,
+        policies=None if isinstance(trial, Missing) else trial,
+    )
+
+
+def _risk(engine: Engine, champion: Engine, loaded: Loaded, rng: np.random.Generator) -> RiskProof | Missing:
+    """At the last date whose outcome the log holds, which the challenger has not seen."""
+    horizons = [one.community.churn.horizon_days for one in (engine, champion)]
+    if horizons[0] != horizons[1]:
+        return Missing(f"risk: the challenger looks {horizons[0]} days ahead and the champion {horizons[1]}, which cannot be compared")
+    try:
+        known = known_outcomes(engine, loaded.arrays, None)
+        mine, theirs = (
+            one.churn.main_model.probability(one.features(loaded.arrays, known.members, threads=2)) for one in (engine, champion)
+        )
+        return measure_risk(known.churned, mine, theirs, known.members.member, rng=rng)
+    except (InputError, NotEnoughData) as shortage:
+        return Missing(f"risk: {shortage}")
+
+
+def _trial(engine: Engine, champion: Engine, loaded: Loaded, rng: np.random.Generator) -> PolicyTrial | Missing | None:
+    """None where the log holds no assignment at all."""
+    touches = loaded.log.touches
+    if touches is None or touches.is_empty():
+        return None
+    try:
+        return try_policies({CHAMPION: champion, CHALLENGER: engine}, loaded.log, loaded.arrays, rng=rng)
+    except (InputError, NotEnoughData) as shortage:
+        return Missing(f"policy value: {shortage}")
+
+
+def _policy(trial: PolicyTrial) -> PolicyProof | Missing:
+    policies = trial.comparison.policies
+    gain = policies[CHALLENGER].gain
+    if gain is None:
+        return Missing("policy value: the challenger was not compared")
+    unlogged = "" if trial.assignment == "logged" else f"; the chances of the actions were not logged but estimated ({trial.assignment})"
+    return PolicyProof(policies[CHALLENGER], policies[CHAMPION], gain, f"{trial.source}{unlogged}")

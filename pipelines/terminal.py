@@ -29,6 +29,11 @@ def print_json(content: dict[str, Any]) -> None:
     OUT.out(json.dumps(content, ensure_ascii=False, indent=2), highlight=False)
 
 
+def log_line(event: str, **told: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """One JSON object on stderr, for whoever keeps the logs."""
+    ERR.out(json.dumps({"event": event, **told}, ensure_ascii=False), highlight=False)
+
+
 def show_key(secret: str | None) -> None:
     """Nothing for None: a key is shown when it is made and never again."""
     if secret is not None:

@@ -31,7 +31,11 @@ def true_values() -> dict[str, float]:
 
 def test_each_policy_is_worth_what_is_planted() -> None:
     rows, truth = decisions(), true_values()
-    targets = {"random": random_choice(everything(rows)), "nobody": nobody(rows), "constant": best_constant(rows, everything(rows))}
+    targets = {
+        "random": random_choice(everything(rows)),
+        "nobody": nobody(everything(rows)),
+        "constant": best_constant(rows, everything(rows)),
+    }
     told = compare_policies(rows, targets, "random")
     best = max(NAMES, key=lambda name: truth[name])
     assert targets["constant"].note.startswith(best)
@@ -68,6 +72,13 @@ def test_a_constant_action_falls_back_to_nothing_where_it_is_not_allowed() -> No
     assert np.all(random_choice(allowed).probabilities[:50, 0] == 1)
 
 
+def test_a_message_that_must_go_out_goes_out_under_every_policy() -> None:
+    """The third action is all that is allowed."""
+    allowed = np.array([[False, False, False, True]])
+    assert nobody(allowed).probabilities.tolist() == [[0, 0, 0, 1]]
+    assert random_choice(allowed).probabilities.tolist() == [[0, 0, 0, 1]]
+
+
 def test_a_policy_beyond_the_log_is_warned_of() -> None:
     rows = decisions(500)
     never = np.where(np.arange(ACTIONS) == 3, 0.0, rows.propensities)
@@ -82,14 +93,14 @@ def test_a_policy_beyond_the_log_is_warned_of() -> None:
         rows.fold[kept],
     )
     call = Target(np.tile([0.0, 0.0, 0.0, 1.0], (len(narrow), 1)))
-    told = compare_policies(narrow, {"nobody": nobody(narrow), "call": call}, "nobody").policies["call"]
+    told = compare_policies(narrow, {"nobody": nobody(everything(narrow)), "call": call}, "nobody").policies["call"]
     assert told.snips is None
     assert "100.0% of its probability lies on actions that the log never tried there" in told.warnings
 
 
 def test_few_effective_rows_are_warned_of() -> None:
     rows = decisions(40)
-    told = compare_policies(rows, {"nobody": nobody(rows)}, "nobody").policies["nobody"]
+    told = compare_policies(rows, {"nobody": nobody(everything(rows))}, "nobody").policies["nobody"]
     assert any("effective rows" in warning for warning in told.warnings)
 
 
@@ -99,15 +110,15 @@ def test_probabilities_that_were_not_in_force_are_found_out() -> None:
     claimed = rows.propensities.copy()
     claimed[:, 0] /= 2
     claimed /= claimed.sum(axis=1, keepdims=True)
-    told = compare_policies(replace(rows, propensities=claimed), {"nobody": nobody(rows)}, "nobody").policies["nobody"]
+    told = compare_policies(replace(rows, propensities=claimed), {"nobody": nobody(everything(rows))}, "nobody").policies["nobody"]
     assert any("not those that were in force" in warning for warning in told.warnings)
-    honest = compare_policies(rows, {"nobody": nobody(rows)}, "nobody").policies["nobody"]
+    honest = compare_policies(rows, {"nobody": nobody(everything(rows))}, "nobody").policies["nobody"]
     assert honest.warnings == ()
 
 
 @pytest.mark.parametrize("part", ["dr", "snips"])
 def test_all_figures_can_be_written_down(part: str) -> None:
     rows = decisions(200)
-    told = compare_policies(rows, {"random": random_choice(everything(rows)), "nobody": nobody(rows)}, "random").to_dict()
+    told = compare_policies(rows, {"random": random_choice(everything(rows)), "nobody": nobody(everything(rows))}, "random").to_dict()
     assert told["policies"]["nobody"][part]["low"] <= told["policies"]["nobody"][part]["value"] <= told["policies"]["nobody"][part]["high"]
     assert told["policies"]["random"]["gain"] is None

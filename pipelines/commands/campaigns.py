@@ -86,7 +86,7 @@ def targeting(
 ) -> None:
     """Tell from the log of a trial whether targeting by risk hurts: the same number contacted by risk, by effect, at random."""
     from pipelines.output import check_page
-    from pipelines.printing import print_targeting
+    from pipelines.printing_proof import print_targeting
     from pipelines.targeting import compare_rankings, write_page
 
     if output is not None:

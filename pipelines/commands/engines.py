@@ -30,20 +30,56 @@ def train(
         print_training(summary, OUT)
 
 
-def evaluate(config: Home = None, as_of: AsOf = None, version: Version = None, seed: Seed = 0, as_json: AsJson = False) -> None:
-    """Measure a registered version, by default the champion or else the challenger, at a date whose outcome is known."""
+def evaluate(
+    config: Home = None,
+    as_of: AsOf = None,
+    version: Version = None,
+    policy: Annotated[bool, typer.Option("--policy", help="Try its decisions on logged assignments, beside the champion's.")] = False,
+    clip: Annotated[float | None, typer.Option("--clip", min=1, help="With --policy: hold weights at so much, and say so.")] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a registered version at a date whose outcome is known; with --policy, what its decisions would have earned."""
     from pipelines.evaluate import evaluate
+    from pipelines.policies import evaluate_policies
     from pipelines.printing import print_evaluation
+    from pipelines.printing_proof import print_policies
 
-    evaluated = evaluate(Workspace.find(config), as_of=as_of, version=version, seed=seed, now=now())
-    if as_json:
-        print_json(evaluated.to_dict())
-    else:
-        print_evaluation(evaluated, OUT)
+    workspace = Workspace.find(config)
+    if policy:
+        _refuse_both(as_of, "--as-of")
+        tried = evaluate_policies(workspace, version=version, clip=clip, seed=seed, now=now(), progress=Steps())
+        print_json(tried.to_dict()) if as_json else print_policies(tried, OUT)
+        return
+    evaluated = evaluate(workspace, as_of=as_of, version=version, seed=seed, now=now())
+    print_json(evaluated.to_dict()) if as_json else print_evaluation(evaluated, OUT)
 
 
-def promote(config: Home = None, version: Version = None) -> None:
-    """Make a version, by default the challenger, the champion that the service uses."""
-    from pipelines.promote import promote
+def promote(
+    config: Home = None,
+    version: Version = None,
+    margin: Annotated[
+        float, typer.Option("--margin", min=0, help="Money per 1,000 decisions by which it may be worse at the lower bound.")
+    ] = 0.0,
+    force: Annotated[bool, typer.Option("--force", help="Put it in force without proof; goes with --because.")] = False,
+    because: Annotated[str | None, typer.Option("--because", help="Why it is forced; kept with the version.")] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Make a version, by default the challenger, the champion that the service uses, once it has shown that it decides better."""
+    from pipelines.printing_proof import print_promotion
+    from pipelines.promote import Force, promote
+    from pipelines.terminal import log_line
 
-    OUT.print(f"version {promote(Workspace.find(config), version)} is the champion", highlight=False)
+    if force != bool(because):
+        raise typer.BadParameter("--force and --because go together: a promotion without proof needs its reason")
+    forced = Force(because) if because else None
+    promotion = promote(Workspace.find(config), version, margin=margin, force=forced, seed=seed, now=now(), progress=Steps())
+    if forced is not None:
+        log_line("promotion_forced", version=promotion.version, against=promotion.against, at=promotion.at.isoformat(), because=because)
+    print_json(promotion.to_dict()) if as_json else print_promotion(promotion, OUT)
+
+
+def _refuse_both(given: str | None, name: str) -> None:
+    if given is not None:
+        raise typer.BadParameter(f"{name} asks for the risk at one date; --policy uses all assignments whose outcome is known")

@@ -1,0 +1,129 @@
+"""Champion and challenger, one action for all, chance and nothing, tried on the assignments of the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.actions import NO_ACTION
+from models.assignments import assignments_of
+from models.errors import NotEnoughData
+from models.held_out import hold_out
+from models.policy import costs
+from models.policy_comparison import DecisionRows, Target, best_constant, compare_policies, nobody, random_choice
+from models.policy_value import LEVEL
+from models.replaying import replay_held_out
+from models.weighing import microseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from models.arrays import Floats, Integers
+    from models.assignments import Assignments
+    from models.engine import Engine
+    from models.events import EventArrays, EventLog
+    from models.held_out import HeldOut
+    from models.policy_comparison import PolicyComparison
+    from models.propensity import AssignmentKind
+    from models.replaying import Replayed
+
+FEWEST_LATER = 500
+"""With so many assignments that no engine learned from, only these are used."""
+
+
+@dataclass(frozen=True)
+class PolicyTrial:
+    """`source` tells which assignments were used and what the engines had seen of them."""
+
+    comparison: PolicyComparison
+    source: str
+    assignment: AssignmentKind
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        told = self.comparison.to_dict()
+        return {**told, "source": self.source, "assignment": self.assignment, "warnings": list(self.warnings)}
+
+
+def try_policies(
+    engines: Mapping[str, Engine],
+    log: EventLog,
+    events: EventArrays,
+    *,
+    clip: float | None = None,
+    level: float = LEVEL,
+    rng: np.random.Generator,
+) -> PolicyTrial:
+    """The first of `engines` is the one that the others are compared with; its catalogue, costs and values are those of the trial.
+
+    The reward of a decision is retained x value - cost of what was assigned. Assignments made after all engines had learned are used where
+    there are FEWEST_LATER, else those after the first engine had, else all. Raises InputError, and NotEnoughData where there are none.
+    """
+    name, engine = next(iter(engines.items()))
+    if log.touches is None:
+        raise NotEnoughData("no touches are declared: decisions are judged on what was tried; see `touches` in docs/declaration.md")
+    every = assignments_of(log.touches, events, engine.community, until_us=int(events.timestamp_us.max()))
+    later = _later(every, list(engines.values()))
+    made = every[later]
+    if len(made) == 0:
+        raise NotEnoughData("the log holds no assignment of a declared intervention, or of doing nothing, whose outcome is known yet")
+    holding, *children = rng.spawn(1 + len(engines))
+    held = hold_out(engine.features(events, made.snapshots, threads=2), made, rng=holding)
+    asked = zip(engines.items(), children, strict=True)
+    replayed = {role: replay_held_out(one, held, log, events, rng=child) for (role, one), child in asked}
+    actions = _actions(list(engines.values()))
+    rows = _rows(engine, held, replayed[name], actions)
+    targets = {role: Target(_aligned(told.propensity, engines[role], actions)) for role, told in replayed.items()}
+    allowed = _aligned(replayed[name].allowed.astype(np.float64), engine, actions) > 0
+    targets |= {"best_constant": best_constant(rows, allowed), "random": random_choice(allowed), "nobody": nobody(allowed)}
+    compared = compare_policies(rows, targets, name, clip=clip, level=level)
+    return PolicyTrial(compared, _source(len(made), len(every), replayed), held.propensities.kind, made.warnings)
+
+
+def _later(made: Assignments, engines: Sequence[Engine]) -> Integers:
+    """Rows of the assignments to use."""
+    through = [microseconds(engine.provenance.trained_through) for engine in engines]
+    for since in (max(through), through[0]):
+        rows = np.flatnonzero(made.snapshots.as_of_us >= since)
+        if len(rows) >= FEWEST_LATER:
+            return rows
+    return np.arange(len(made))
+
+
+def _actions(engines: Sequence[Engine]) -> tuple[str, ...]:
+    """Those of the first catalogue, in its order, then what only others have."""
+    known = [intervention.id for engine in engines for intervention in engine.community.interventions]
+    return (NO_ACTION, *dict.fromkeys(known))
+
+
+def _aligned(told: Floats, engine: Engine, actions: tuple[str, ...]) -> Floats:
+    """Columns of an engine's own actions (n, 1 + k) at their places among all; 0 for what it does not have."""
+    own = (NO_ACTION, *(intervention.id for intervention in engine.community.interventions))
+    aligned = np.zeros((len(told), len(actions)))
+    aligned[:, [actions.index(name) for name in own]] = told
+    return aligned
+
+
+def _rows(engine: Engine, held: HeldOut, replayed: Replayed, actions: tuple[str, ...]) -> DecisionRows:
+    """An action that the first catalogue does not have was never logged; it is expected to change nothing."""
+    made, extra = held.assignments, len(actions) - held.retention.shape[1]
+    cost = np.concatenate([[0.0], costs(engine.community), np.zeros(extra)])
+    retention = np.column_stack([held.retention, np.repeat(held.retention[:, :1], extra, axis=1)])
+    return DecisionRows(
+        actions=actions,
+        chosen=made.arm,
+        reward=made.retained * replayed.value - cost[made.arm],
+        propensities=_aligned(held.propensities.shares, engine, actions),
+        predictions=retention * replayed.value[:, None] - cost,
+        member=made.snapshots.member,
+        fold=held.fold,
+    )
+
+
+def _source(used: int, there: int, replayed: Mapping[str, Replayed]) -> str:
+    seen = {role: float(told.relearned.mean()) for role, told in replayed.items()}
+    told = [f"the effects of the {role} were learned anew without the member for {share:.0%}" for role, share in seen.items() if share > 0]
+    rest = "; ".join(told) or "no engine had learned effects from them"
+    return f"{used:,} of {there:,} assignments whose outcome is known; {rest}"

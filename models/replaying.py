@@ -1,0 +1,68 @@
+"""What an engine would have done at the moments of logged decisions: the same path as when it decides, asked about the past."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.held_out import fold_engines
+from models.interventions import ContactHistory
+from models.weighing import EPOCH, microseconds, weigh
+
+if TYPE_CHECKING:
+    from models.arrays import Flags, Floats
+    from models.engine import Engine
+    from models.events import EventArrays, EventLog
+    from models.held_out import HeldOut
+    from models.snapshots import Snapshots
+    from models.weighing import Weighed
+
+BATCH = 20_000
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """propensity and allowed (n, 1 + k), `none` first; value (n,) of the member at that time. `relearned` (n,): effects of fold models."""
+
+    propensity: Floats
+    allowed: Flags
+    value: Floats
+    relearned: Flags
+
+
+def replay(engine: Engine, log: EventLog, events: EventArrays, snapshots: Snapshots) -> Replayed:
+    """Eligibility, contact policy, control and exploration included, without the prices of any plan; one row for each snapshot."""
+    parts = [_weighed(engine, log, events, snapshots[begin : begin + BATCH]) for begin in range(0, len(snapshots), BATCH)]
+    allowed = np.concatenate([np.column_stack([part.urgent == 0, part.allowed]) for part in parts])
+    propensity, value = np.concatenate([part.propensity for part in parts]), np.concatenate([part.scores.value for part in parts])
+    return Replayed(propensity, allowed, value, np.zeros(len(value), dtype=np.bool_))
+
+
+def replay_held_out(engine: Engine, held: HeldOut, log: EventLog, events: EventArrays, *, rng: np.random.Generator) -> Replayed:
+    """Where the engine's effects were learned from the time of the decisions, by engines that learned them without the row's member."""
+    snapshots, through_us = held.assignments.snapshots, microseconds(engine.provenance.trained_through)
+    seen = snapshots.as_of_us < through_us
+    told = replay(engine, log, events, snapshots)
+    if engine.learned_uplift is None or log.touches is None or not seen.any():
+        return told
+    propensity, allowed = told.propensity.copy(), told.allowed.copy()
+    engines = fold_engines(engine, held, events, log.touches, until_us=through_us, rng=rng)
+    for fold, relearned in enumerate(engines):
+        rows = np.flatnonzero(seen & (held.fold == fold))
+        if len(rows):
+            again = replay(relearned, log, events, snapshots[rows])
+            propensity[rows], allowed[rows] = again.propensity, again.allowed
+    return Replayed(propensity, allowed, told.value, seen)
+
+
+def _weighed(engine: Engine, log: EventLog, events: EventArrays, snapshots: Snapshots) -> Weighed:
+    """All rows at once: the features are of each row's own time, and rules on contacts ask only how long before it they were."""
+    reference_us = int(snapshots.as_of_us.max())
+    contacts = ContactHistory.empty() if log.touches is None else ContactHistory.of_touches(log.touches, snapshots.member)
+    moved = replace(contacts, at_us=contacts.at_us + (reference_us - snapshots.as_of_us[contacts.member]))
+    ids = log.members["member_id"].gather(snapshots.member).to_list()
+    draws = [str(row) for row in range(len(snapshots))]
+    return weigh(engine, events, snapshots, ids, draws, moved, as_of=EPOCH + timedelta(microseconds=reference_us))
