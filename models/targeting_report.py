@@ -34,6 +34,7 @@ FINDINGS = {
     "no_difference": "targeting.no_difference",
 }
 BANDED: tuple[Ranking, ...] = ("risk", "effect")
+IN_THE_LEAD: tuple[Ranking, ...] = ("risk", "effect", "random")
 X_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SMALLEST_IN_MIX = 0.005
 
@@ -82,7 +83,7 @@ def _finding(told: Targeting, language: Language) -> tuple[str, ...]:
     sentences = [text(language, FINDINGS[finding], **_bounds(shown.get(finding, ahead), _count))]
     if finding == "no_difference" and told.needed is not None:
         sentences.append(text(language, "targeting.needed", needed=number(language, told.needed), rows=number(language, told.n)))
-    if min(found.kept.value for found in told.at.values()) < 0:
+    if min(told.at[name].kept.value for name in IN_THE_LEAD) < 0:
         sentences.append(text(language, "targeting.below_zero"))
     return tuple(sentences)
 
