@@ -4,6 +4,7 @@
   the splits, their standard deviation (of the same members, so it is no standard error), and the 90 % interval of the first split alone.
 - Policy value: inverse propensity weighting with the probabilities of the design, per member. `personal` gives each member the arm with the
   largest learned effect, none where all are negative; `best arm learned` gives all the arm whose mean was the largest in the other half.
+  Intervals hold the policy as it was learned: where two arms all but tied in the other half, which of them was taken is no part of them.
 - Qini: area between the curve of gathered effect (per member, best predicted first, share of the members across) and the straight line to
   its end, with effects weighted by the design's probabilities and centred by the other half's arm means: `qini` of models.uplift_curves.
   Radcliffe's (2007) counts divided by the number of treated come to the same in expectation. Not divided by a best possible curve.
