@@ -4,7 +4,7 @@
 of REQUEST (see `Request`) and writes FOLDER/LEARNER.npz for each learner (see `Answer`).
 
 The settings of the trees are the best of the handful that were tried on `strong` and `crossed`: small trees, and for X and the forest
-leaves that grow with the log. LightGBM's usual 31 leaves cost every learner here but S a third of its gain or more.
+leaves that grow with the log. Trees of twice the size cost every learner but S 5 to 12 points of gain at 50,000 rows.
 """
 
 from __future__ import annotations

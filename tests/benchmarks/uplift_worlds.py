@@ -111,7 +111,8 @@ def of_peers(case: Case, learners: Sequence[str], kept: Kept) -> dict[str, Figur
     code = {name: peers.code_of(name) for name in learners}
     found = {name: kept.read(case, name, code[name]) for name in learners}
     missing = [name for name in learners if found[name] is None and peers.PYTHON]
-    for name, answer in peers.ask(peers.request(case.world, case.log, case.new), missing).items() if missing else ():
+    answers = peers.ask(peers.request(case.world, case.log, case.new), missing) if missing else {}
+    for name, answer in answers.items():
         estimated = Estimated(answer.effect, answer.lower, answer.upper, answer.fit_s, answer.one_ms)
         found[name] = figures(case.new, estimated)
         kept.write(case, name, code[name], found[name])
