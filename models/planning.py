@@ -11,10 +11,10 @@ import numpy as np
 from models.allocation import Plan, plan_of
 from models.interventions import Refusals
 from models.offers import NOBODY, Offers
-from models.policy import OUTBID, arbitration_refusals, choose, exploring, with_urgent
+from models.policy import OUTBID, arbitration_refusals, choose, propensities, with_urgent
 from models.rationing import Turn, ration, with_slack
 from models.rounding import best_fitting
-from models.shadow_prices import Charge, Terms
+from models.shadow_prices import Charge
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers
@@ -74,10 +74,6 @@ class JointPlan:
     exploration: float
     expected: Floats
 
-    @property
-    def terms(self) -> Terms:
-        return Terms(self.plan.shadow_prices, self.exploration)
-
 
 def plan_jointly(candidates: Candidates, supply: Supply, exploration: float) -> JointPlan:
     """The plan of highest priority, in expectation within the supply, exploration counted in full.
@@ -97,7 +93,7 @@ def plan_jointly(candidates: Candidates, supply: Supply, exploration: float) -> 
     weight = np.maximum(1 - number * floor, 0.0)
     worth_it = replace(candidates, allowed=open_now & (candidates.priority > 0))
     plan = plan_of(worth_it.offers(weight, len(supply.channels)), np.maximum(rest, 0.0))
-    return JointPlan(plan, least, with_urgent(exploring(1 + plan.choice, open_now, least), certain.urgent))
+    return JointPlan(plan, least, with_urgent(propensities(1 + plan.choice, open_now, least), certain.urgent))
 
 
 def _limits(candidates: Candidates, supply: Supply) -> Floats:
@@ -145,7 +141,7 @@ def settle(candidates: Candidates, joint: JointPlan, supply: Supply, draw: Float
         granted = (meant != NOBODY) & turn.fits[meant, np.arange(len(meant))]
         at = 1 + np.where(granted, meant, best_fitting(turn, prices, least=0.0))
         at[meant == NOBODY] = 0
-        probability = exploring(at, turn.fits.T, joint.exploration)
+        probability = propensities(at, turn.fits.T, joint.exploration)
         propensity[turn.members], best[turn.members], stood[turn.members] = probability, at, turn.fits.T
         return choose(probability, draw[turn.members]) - 1
 

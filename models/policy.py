@@ -108,17 +108,12 @@ def in_control(member_ids: Iterable[str], policy: Policy) -> Flags:
     return draws_of(f"{policy.control_salt}:{member_id}" for member_id in member_ids) < policy.control_share
 
 
-def propensities(priorities: Floats, allowed: Flags, exploration: float) -> Floats:
-    """Probability of each action, `none` first: shape (n_members, 1 + n_interventions) for arguments of (n_members, n_interventions).
+def propensities(best: Integers, allowed: Flags, exploration: float) -> Floats:
+    """Probability of each action, `none` first: (n_members, 1 + k) for best (n_members,), 0 for doing nothing, and allowed (n_members, k).
 
-    With k allowed actions, doing nothing among them, each has e = min(exploration, 1/k) and the best has 1 - (k - 1) e. Ties go to the
-    first in order, so to doing nothing before all. What is not allowed has 0.
+    With m allowed actions, doing nothing among them, each has e = min(exploration, 1/m) and the best has 1 - (m - 1) e. What is not allowed
+    has 0.
     """
-    return exploring(best_action(priorities, allowed), allowed, exploration)
-
-
-def exploring(best: Integers, allowed: Flags, exploration: float) -> Floats:
-    """The `propensities` with `best` (n_members,), 0 for doing nothing, given; shapes as there."""
     number = 1 + allowed.sum(axis=1)
     least = np.minimum(exploration, 1 / number)
     probability = np.column_stack([least, allowed * least[:, None]])
@@ -127,7 +122,10 @@ def exploring(best: Integers, allowed: Flags, exploration: float) -> Floats:
 
 
 def best_action(priorities: Floats, allowed: Flags) -> Integers:
-    """(n_members,): 0 for doing nothing, else 1 + position of the allowed intervention of highest priority; ties as in `propensities`."""
+    """(n_members,): 0 for doing nothing, else 1 + position of the allowed intervention of highest priority.
+
+    Ties go to the first in order, so to doing nothing before all.
+    """
     worth = np.where(allowed, priorities, -np.inf)
     best: Integers = np.argmax(np.column_stack([np.zeros(len(worth)), worth]), axis=1)
     return best

@@ -23,9 +23,9 @@ from models.policy import (
     control_refusals,
     costs,
     draws_of,
-    exploring,
     in_control,
     priorities,
+    propensities,
     urgent_action,
     urgent_refusals,
     with_urgent,
@@ -150,7 +150,7 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     urgent = urgent_action(community, priority, refusals.allowed)
     refusals = refusals.then(urgent_refusals(urgent, len(community.interventions)))
     best = np.where(urgent > 0, urgent, best_action(priority - charge.total, refusals.allowed))
-    explored = exploring(best, refusals.allowed, terms.exploration_or(community.policy.exploration))
+    explored = propensities(best, refusals.allowed, terms.exploration_or(community.policy.exploration))
     propensity, draw = with_urgent(explored, urgent), draws_of(decision_ids)
     return Weighed(
         scores=scores,

@@ -35,6 +35,10 @@ flags = hnp.arrays(np.bool_, (3, ARMS))
 explorations = st.floats(0, 1)
 
 
+def explored(priorities, allowed, exploration):
+    return propensities(best_action(priorities, allowed), allowed, exploration)
+
+
 def test_priority_is_weighted_worth_less_cost():
     """0.5 x 1.2 x (0.06 x 200) - 3 = 4.2, and 1 x 1 x (-0.01 x 200) - 0 = -2."""
     declared = community(intervention("a", lever_weight=1.2, cost=3), intervention("b"))
@@ -59,12 +63,12 @@ def test_a_stage_and_a_channel_weigh_together_and_all_else_weighs_one():
 
 
 def test_the_best_has_what_exploration_leaves():
-    found = propensities(np.array([[3.0, 5.0, 9.0]]), np.array([[True, True, False]]), 0.02)
+    found = explored(np.array([[3.0, 5.0, 9.0]]), np.array([[True, True, False]]), 0.02)
     assert found.tolist() == [pytest.approx([0.02, 0.02, 0.96, 0])]
 
 
 def test_doing_nothing_is_best_where_all_else_costs_more_than_it_brings():
-    found = propensities(np.array([[-3.0, -0.1]]), np.array([[True, True]]), 0.02)
+    found = explored(np.array([[-3.0, -0.1]]), np.array([[True, True]]), 0.02)
     assert found.tolist() == [pytest.approx([0.96, 0.02, 0.02])]
 
 
@@ -74,13 +78,13 @@ def test_ties_go_to_doing_nothing_and_then_to_the_first_of_the_catalogue():
 
 
 def test_with_more_actions_than_exploration_can_serve_all_are_equally_likely():
-    found = propensities(np.arange(20.0)[None], np.ones((1, 20), dtype=bool), 0.1)
+    found = explored(np.arange(20.0)[None], np.ones((1, 20), dtype=bool), 0.1)
     assert found.tolist() == [pytest.approx([1 / 21] * 21)]
 
 
 @given(worths, flags, explorations)
 def test_propensities_sum_to_one_and_every_allowed_action_keeps_its_share(worth, allowed, exploration):
-    found = propensities(worth, allowed, exploration)
+    found = explored(worth, allowed, exploration)
     assert found.shape == (3, 1 + ARMS)
     assert np.abs(found.sum(axis=1) - 1).max() <= 1e-12
     least = np.minimum(exploration, 1 / (1 + allowed.sum(axis=1)))
@@ -96,7 +100,7 @@ classes = st.lists(st.sampled_from(CLASSES), min_size=ARMS, max_size=ARMS)
 def test_what_is_urgent_is_certain_and_the_rest_is_as_if_it_were_not_there(worth, allowed, exploration, kinds):
     declared = community(*(intervention(f"a{number}", message_class=kind) for number, kind in enumerate(kinds)))
     urgent = urgent_action(declared, worth, allowed)
-    plain = propensities(worth, allowed, exploration)
+    plain = explored(worth, allowed, exploration)
     found = with_urgent(plain, urgent)
     for row in range(3):
         standing = [(CLASSES.index(kinds[arm]), worth[row, arm], -arm) for arm in range(ARMS) if allowed[row, arm]]
@@ -117,14 +121,14 @@ def test_the_control_holds_back_marketing_and_nothing_else():
 
 @given(worths, flags, explorations)
 def test_no_action_is_likelier_than_the_best(worth, allowed, exploration):
-    found = propensities(worth, allowed, exploration)
+    found = explored(worth, allowed, exploration)
     best = best_action(worth, allowed)
     assert (found[np.arange(3), best] >= found.max(axis=1) - 1e-12).all()
 
 
 @given(worths, flags, explorations, hnp.arrays(np.float64, 3, elements=st.floats(0, 1, exclude_max=True)))
 def test_what_is_chosen_was_allowed_and_had_a_chance(worth, allowed, exploration, draw):
-    found = propensities(worth, allowed, exploration)
+    found = explored(worth, allowed, exploration)
     chosen = choose(found, draw)
     assert (found[np.arange(3), chosen] > 0).all()
 
@@ -140,7 +144,7 @@ def test_a_last_step_lost_to_rounding_chooses_the_last_that_is_possible():
 
 
 def test_actions_are_chosen_as_often_as_their_propensity_says():
-    found = propensities(np.array([[3.0, 5.0]]), np.ones((1, 2), dtype=bool), 0.1)
+    found = explored(np.array([[3.0, 5.0]]), np.ones((1, 2), dtype=bool), 0.1)
     chosen = choose(np.repeat(found, 20_000, axis=0), draws_of(str(number) for number in range(20_000)))
     assert np.bincount(chosen) / 20_000 == pytest.approx([0.1, 0.1, 0.8], abs=0.01)
 
