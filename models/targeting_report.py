@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from models.community import Community
     from models.declared import Language
+    from models.effect_ranking import ArmRanking
     from models.propensity import AssignmentKind
     from models.targeting import Ranking, Targeting
 
@@ -37,6 +38,7 @@ BANDED: tuple[Ranking, ...] = ("risk", "effect")
 IN_THE_LEAD: tuple[Ranking, ...] = ("risk", "effect", "random")
 X_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 SMALLEST_IN_MIX = 0.005
+PER = 1000
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Occasion:
     seen_share: float
     assignment: AssignmentKind
     best_action: bool
+    arms: tuple[ArmRanking, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -132,6 +135,7 @@ def render_targeting_report(told: Targeting, occasion: Occasion, *, generated_at
         kept_chart=_chart(told, partial(_axis, language), money_curve=False),
         money_chart=_chart(told, partial(_axis, language), money_curve=True),
         points=[_point(told, at, language, community.currency) for at in range(len(told.curve))],
+        arms=[_arm_row(arm, community, language) for arm in occasion.arms],
         notes=notes_of(told, occasion, language),
         warnings=caveats_of(occasion, language),
         generated=f"{moment(language, generated_at.astimezone(community.zone))} ({community.timezone})",
@@ -172,6 +176,21 @@ def _row(told: Targeting, name: Ranking, language: Language, currency: str) -> R
     estimates = [found.kept, found.money, *((None, None) if against is None else (against.kept, against.money))]
     cells = [None if one is None else _cell(one, write, language) for one, write in zip(estimates, written * 2, strict=True)]
     return Row(name, text(language, NAMES[name]), tuple(cells))
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One intervention: how often it was assigned; kept of 1,000 on average, in its best and its worst fifth; its Qini."""
+
+    name: str
+    assigned: str
+    cells: tuple[Cell, ...]
+
+
+def _arm_row(arm: ArmRanking, community: Community, language: Language) -> ArmRow:
+    told = (arm.average, arm.fifths[0].effect, arm.fifths[-1].effect, arm.qini)
+    cells = tuple(_cell(Estimate(*(PER * value for value in (one.value, one.lower, one.upper))), _count, language) for one in told)
+    return ArmRow(community.intervention(arm.intervention).label.of(language), number(language, arm.assigned), cells)
 
 
 def _cell(estimate: Estimate, written: Callable[[float], str], language: Language) -> Cell:

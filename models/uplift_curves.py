@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy.special import ndtri
@@ -16,7 +16,7 @@ from models.metrics import equal_mass_bins
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from models.arrays import Integers
+    from models.arrays import Flags, Floats, Integers
     from models.intervals import FloatArray, Members
 
 LEVEL = 0.9
@@ -40,6 +40,15 @@ class ArmEffects:
     left_out: int
     members: Members
 
+    @classmethod
+    def of_scores(cls, score: Floats, comparable: Flags, member: npt.ArrayLike) -> Self:
+        """From doubly robust scores of one intervention that are there already, all (n,); raises NotEnoughData where none is comparable."""
+        rows = np.flatnonzero(comparable)
+        if len(rows) == 0:
+            raise NotEnoughData("uplift curve: no row could have had both the intervention and nothing; log assignments with a control")
+        members = members_of_rows(np.asarray(member)[rows], len(rows))
+        return cls(score[rows].astype(np.float64), rows, len(score) - len(rows), members)
+
 
 def arm_effects(
     outcome: npt.ArrayLike,
@@ -56,14 +65,11 @@ def arm_effects(
     logged, told = np.asarray(propensities, dtype=np.float64), np.asarray(outcome, dtype=np.float64)
     expected = np.zeros_like(logged) if predictions is None else np.asarray(predictions, dtype=np.float64)
     _check(told, np.asarray(chosen), logged, expected, arm)
-    rows = np.flatnonzero((logged[:, arm] > 0) & (logged[:, 0] > 0))
-    if len(rows) == 0:
-        raise NotEnoughData(f"uplift curve: no row could have had both intervention {arm} and nothing; log assignments with a control")
-    y, what = told[rows], np.asarray(chosen)[rows]
-    treated, left = ((what == position) * (y - expected[rows, position]) / logged[rows, position] for position in (arm, 0))
-    members = members_of_rows(np.arange(len(told)) if groups is None else groups, len(told)).codes[rows]
-    effect = expected[rows, arm] - expected[rows, 0] + treated - left
-    return ArmEffects(effect, rows, len(told) - len(rows), members_of_rows(members, len(rows)))
+    comparable = (logged[:, arm] > 0) & (logged[:, 0] > 0)
+    what, safe = np.asarray(chosen), np.where(comparable[:, None], logged, 1.0)
+    treated, left = ((what == position) * (told - expected[:, position]) / safe[:, position] for position in (arm, 0))
+    score = expected[:, arm] - expected[:, 0] + treated - left
+    return ArmEffects.of_scores(score, comparable, np.arange(len(told)) if groups is None else groups)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.assignments import assignments_of
+from models.effect_ranking import rank_effects
 from models.errors import InputError
 from models.held_out import fold_engines, held_out_effects, hold_out
 from models.policy import costs
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from models.assignments import Assignments
     from models.declared import Language
+    from models.effect_ranking import ArmRanking
     from models.engine import Engine
     from models.held_out import HeldOut
     from models.targeting import Targeting
@@ -48,6 +50,7 @@ class TargetingTold:
             "needed": told.needed,
             **asdict(told),
             "mix": {one.id: part for one, part in zip(occasion.community.interventions, told.mix, strict=True)},
+            "interventions": [asdict(arm) for arm in occasion.arms],
             "warnings": list(occasion.warnings),
         }
 
@@ -69,17 +72,19 @@ def compare_rankings(
     until_us = int(loaded.arrays.timestamp_us.max())
     made = assignments_of(touches, loaded.arrays, engine.community, until_us=until_us)
     _check_any(made)
-    holding, fitting = np.random.default_rng(seed).spawn(2)
+    holding, fitting, drawing = np.random.default_rng(seed).spawn(3)
     progress("outcomes of the assignments")
     scores = engine.score(loaded.arrays, made.snapshots, threads=2)
     held = hold_out(scores.features, made, rng=holding)
     progress("effects, out of fold")
     engines = fold_engines(engine, held, loaded.arrays, touches, until_us=until_us, rng=fitting)
     risk = engine.main_probability(scores)
-    rows = _rows(engine, held, risk, held_out_effects(engines, held, risk), scores.value, best_action=best_action)
+    effects = held_out_effects(engines, held, risk)
+    progress("rankings")
+    told = compare_targeting(_rows(engine, held, risk, effects, scores.value, best_action=best_action), share)
+    arms = rank_effects(held, effects, rng=drawing)
     progress("done")
-    told = compare_targeting(rows, share)
-    return TargetingTold(told, _occasion(engine, held, best_action=best_action))
+    return TargetingTold(told, _occasion(engine, held, arms, best_action=best_action))
 
 
 def _check_any(made: Assignments) -> None:
@@ -104,7 +109,7 @@ def _rows(engine: Engine, held: HeldOut, risk: np.ndarray, effects: np.ndarray, 
     )
 
 
-def _occasion(engine: Engine, held: HeldOut, *, best_action: bool) -> Occasion:
+def _occasion(engine: Engine, held: HeldOut, arms: tuple[ArmRanking, ...], *, best_action: bool) -> Occasion:
     at_us, kind = held.assignments.snapshots.as_of_us, held.propensities.kind
     return Occasion(
         community=engine.community,
@@ -115,6 +120,7 @@ def _occasion(engine: Engine, held: HeldOut, *, best_action: bool) -> Occasion:
         seen_share=float((at_us < microseconds(engine.provenance.trained_through)).mean()),
         assignment=kind,
         best_action=best_action,
+        arms=arms,
         warnings=held.assignments.warnings,
     )
 

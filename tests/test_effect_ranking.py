@@ -1,0 +1,53 @@
+"""Curves of each intervention from the held-out rows of a trial whose effects are planted."""
+
+import numpy as np
+import pytest
+
+from models.assignments import Assignments
+from models.doubly_robust import Scores
+from models.effect_ranking import rank_effects
+from models.held_out import HeldOut
+from models.propensity import propensities_of
+from models.snapshots import Snapshots
+from models.trial import trial_of
+from tests.uplift_worlds import ARMS, simulate_trial
+
+N = 20_000
+
+
+@pytest.fixture(scope="module")
+def told():
+    """Effects as they are predict; the last intervention was hardly ever assigned."""
+    trial = simulate_trial("crossed", N, np.random.default_rng(3))
+    arm = np.array([("none", *ARMS).index(name) for name in trial.assignment])
+    treated = (arm[:, None] == np.arange(1, 5)) / trial.propensities[:, 1:]
+    left = (arm == 0)[:, None] / trial.propensities[:, :1]
+    expected = trial.untreated[:, None]
+    residual = trial.outcome[:, None] - expected
+    score = trial.effects + treated * (residual - trial.effects) - left * residual
+    arm = np.where((arm == 4) & (np.cumsum(arm == 4) > 40), 1, arm)
+    moments = Snapshots(np.arange(N), np.zeros(N, dtype=np.int64), np.zeros(N, dtype=np.int64))
+    made = Assignments(moments, ARMS, arm, trial.propensities, trial.outcome)
+    shares = propensities_of(trial_of(trial.features, trial.assignment, trial.outcome, trial.propensities, interventions=ARMS), None)
+    retention = np.column_stack([trial.untreated, trial.untreated[:, None] + trial.effects])
+    scores = Scores(score, np.ones_like(score), np.ones_like(score, dtype=bool))
+    held = HeldOut(made, trial.features, np.zeros(N, dtype=int), shares, retention, scores)
+    return trial, rank_effects(held, trial.effects, rng=np.random.default_rng(1))
+
+
+def test_an_intervention_that_was_hardly_tried_is_left_out(told):
+    assert [ranked.intervention for ranked in told[1]] == list(ARMS[:3])
+
+
+def test_the_average_is_that_which_was_planted(told):
+    trial, ranked = told
+    for position, arm in enumerate(ranked):
+        assert arm.average.lower < trial.effects[:, position].mean() < arm.average.upper
+
+
+def test_true_effects_tell_members_apart(told):
+    for arm in told[1]:
+        assert arm.qini.lower > 0
+        assert arm.fifths[0].effect.lower > arm.fifths[-1].effect.upper
+        assert (len(arm.fifths), len(arm.deciles)) == (5, 10)
+        assert sum(found.n for found in arm.fifths) == N
