@@ -36,7 +36,7 @@ UNSCORED = ("insufficient_history", "already_churned", "opted_out")
 class MemberFacts:
     """What eligibility may ask; arrays of shape (n_members,). Where the probability is unknown (NaN) no bound on it holds.
 
-    scenes: for each declared scene whether it is open.
+    scenes: for each scene that an intervention names whether it is open.
     """
 
     community: Community

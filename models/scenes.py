@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calendar import isleap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -34,20 +34,24 @@ SLACK_DAYS = 1
 def open_scenes(
     community: Community, events: EventArrays, snapshots: Snapshots, columns: MemberColumns, zones: Zones, contacts: ContactHistory
 ) -> dict[str, Flags]:
-    """For each declared scene whether it is open for each snapshot, all of which have one `as_of`: shape (n,).
+    """For each scene that an intervention names whether it is open for each snapshot, all of which have one `as_of`: shape (n,).
 
     It is where moment <= as_of < moment + within and none of the interventions that name the scene was assigned since the moment. Events
     after `as_of` change nothing, nor do members beside each other.
     """
-    if not community.scenes or len(snapshots) == 0:
-        return {scene.name: np.zeros(len(snapshots), dtype=np.bool_) for scene in community.scenes}
+    meant: dict[str, list[str]] = {}
+    for intervention in community.interventions:
+        for name in intervention.eligibility.scenes or ():
+            meant.setdefault(name, []).append(intervention.id)
+    if len(snapshots) == 0:
+        return {name: np.zeros(0, dtype=np.bool_) for name in meant}
     seen = _Seen(community, events, snapshots, columns, zones)
-    return {scene.name: _is_open(scene, seen, contacts) for scene in community.scenes}
+    return {scene.name: _is_open(scene, seen, contacts, meant[scene.name]) for scene in community.scenes if scene.name in meant}
 
 
-def _is_open(scene: Scene, seen: _Seen, contacts: ContactHistory) -> Flags:
+def _is_open(scene: Scene, seen: _Seen, contacts: ContactHistory, meant: Sequence[str]) -> Flags:
+    """meant: the interventions that name the scene."""
     moment, as_of_us = moments(scene, seen), seen.as_of_us
-    meant = [arm.id for arm in seen.community.interventions if scene.name in (arm.eligibility.scenes or ())]
     last = contacts.last_assigned(meant, len(moment), as_of_us)
     is_open: Flags = (moment <= as_of_us) & (as_of_us < moment + scene.open_hours * HOUR_US) & (last < moment - SLACK_DAYS * DAY_US)
     return is_open

@@ -53,7 +53,8 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
     if effects := effects_of(trained):
         print_effects(effects, console)
     for rate in trained.redemption:
-        console.print(_redeemed(rate), highlight=False, soft_wrap=True)
+        if rate.assigned > 0:
+            console.print(_redeemed(rate), highlight=False, soft_wrap=True)
     for warning in trained.warnings:
         console.print(f"warning: {warning}", style="yellow", highlight=False)
     console.print("registered as challenger; put it in force with: keepwell promote", highlight=False)
@@ -71,8 +72,8 @@ def print_effects(effects: Iterable[Evidence], console: Console) -> None:
 
 def _redeemed(each: RedemptionRate) -> str:
     """For example "welcome_gift: redeemed by 42% (38% to 46%, 90 %); 120 of 284 in the log, believed 50%"."""
-    seen = f"{each.redeemed:,} of {each.assigned:,} in the log" if each.assigned else "none in the log yet"
-    return f"{each.intervention}: redeemed by {each.rate:.0%} ({each.low:.0%} to {each.high:.0%}, 90 %); {seen}, believed {each.belief:.0%}"
+    seen = f"{each.redeemed:,} of {each.assigned:,} in the log, believed {each.belief:.0%}"
+    return f"{each.intervention}: redeemed by {each.rate:.0%} ({each.low:.0%} to {each.high:.0%}, 90 %); {seen}"
 
 
 def _points(each: Evidence) -> str:

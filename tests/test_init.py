@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from models.catalogue import Pace, default_contact_policy, default_interventions, default_lifecycle, default_tiers
+from models.catalogue import Pace, default_contact_policy, default_interventions, default_lifecycle, default_scenes, default_tiers
 from models.declaration import load_community, parse_declaration
 from models.declaration_text import declaration_text
 from models.errors import InputError
@@ -209,10 +209,43 @@ def test_the_draft_for_the_spanish_newcomers_leaves_out_what_was_measured_at_the
 @given(st.integers(1, 3650))
 def test_the_catalogue_fits_every_pace(horizon):
     pace = Pace(horizon)
-    assert len(default_interventions(pace)) >= 8
-    lifecycle = default_lifecycle(pace, default_tiers([1, 1, 50]))
+    tiers = default_tiers([1, 1, 50])
+    scenes = default_scenes(pace, tiers, 275, born="birthday")
+    assert [scene.name for scene in scenes] == ["welcome", "gone_quiet", "gone", "birthday", "tier_reached"]
+    for interventions in (default_interventions(pace), default_interventions(pace, scenes)):
+        assert len(interventions) >= 8
+        assert {name for one in interventions for name in one.eligibility.scenes or ()} <= {scene.name for scene in scenes}
+    lifecycle = default_lifecycle(pace, tiers)
     assert lifecycle.silent_days < lifecycle.lost_days
     assert [tier.min_contributions for tier in lifecycle.tiers] == [0, 1, 2, 50]
+
+
+MEMBERS = "member,joined,birthday,timezone\n" + "".join(
+    f"m{number},2024-12-{1 + number:02d},19{60 + number}-05-{1 + number:02d},Asia/Tokyo\n" for number in range(20)
+)
+
+
+def test_scenes_are_drafted_for_what_the_tables_hold_and_interventions_that_wait_for_them(tmp_path, init):
+    members = tmp_path / "members.csv"
+    members.write_text(MEMBERS)
+    log = log_with(tmp_path, ["post", "purchase"], value=9.5)
+    community, _, _ = init(log, type="type", value="amount", members=members, joined="joined")
+    scenes = {scene.name: scene for scene in community.scenes}
+    assert list(scenes) == ["welcome", "gone_quiet", "gone", "birthday", "tier_reached"]
+    assert (scenes["welcome"].after_first, scenes["welcome"].open_hours) == ("purchase", 24)
+    assert (scenes["gone_quiet"].after_silence_days, scenes["gone"].after_silence_days) == (7, 30)
+    assert scenes["birthday"].on_date == "birthday"
+    assert community.members.timezone == "timezone"
+    assert community.intervention("welcome_gift").eligibility.scenes == ("welcome",)
+    assert community.intervention("comeback_offer").eligibility.statuses == ("scored", "already_churned")
+    kept = canonical_log(Workspace.find(tmp_path), community, now=NOW).members
+    assert kept.select("birthday", "timezone").row(0) == ("1960-05-01", "Asia/Tokyo")
+
+
+def test_without_purchases_and_birthdays_the_first_event_of_any_kind_is_welcomed(tmp_path, init):
+    community, _, _ = init(log_with(tmp_path, ["post", "read"]), type="type")
+    assert [scene.name for scene in community.scenes] == ["welcome", "gone_quiet", "gone", "tier_reached"]
+    assert community.scenes[0].after_first == "any"
 
 
 def test_starting_uplifts_are_modest_and_cover_every_category_and_the_levers_named():

@@ -205,7 +205,8 @@ born = st.dates(date(1950, 1, 1), date(2010, 1, 1)).map(str)
 
 
 def every(members, told) -> tuple:
-    declared = community(scenes=EVERY_SCENE, members=MEMBERS, **THREE_FOR_KOC)
+    named = intervention(eligibility={"scenes": [each["name"] for each in EVERY_SCENE]})
+    declared = community(named, scenes=EVERY_SCENE, members=MEMBERS, **THREE_FOR_KOC)
     zones = ["Asia/Shanghai" if day < "1980" else None for day in told]
     events = replace(arrays(members, declared), rule_columns=pl.DataFrame({"born": told, "zone": pl.Series(zones, dtype=pl.String)}))
     return declared, events
