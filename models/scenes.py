@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calendar import isleap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -32,28 +32,32 @@ SLACK_DAYS = 1
 
 
 def open_scenes(
-    community: Community, events: EventArrays, snapshots: Snapshots, columns: MemberColumns, zones: Zones, contacts: ContactHistory
+    community: Community,
+    events: EventArrays,
+    snapshots: Snapshots,
+    columns: MemberColumns,
+    zones: Zones,
+    contacts: ContactHistory,
+    as_of_us: int,
 ) -> dict[str, Flags]:
-    """For each scene that an intervention names whether it is open for each snapshot, all of which have one `as_of`: shape (n,).
+    """For each scene that an intervention names whether it is open for each snapshot: shape (n,).
 
     It is where moment <= as_of < moment + within and none of the interventions that name the scene was assigned since the moment. Events
-    after `as_of` change nothing, nor do members beside each other.
+    after `as_of` change nothing, nor do members beside each other. The `contacts` are told as of `as_of_us`, and each snapshot by its own.
     """
     meant: dict[str, list[str]] = {}
     for intervention in community.interventions:
         for name in intervention.eligibility.scenes or ():
             meant.setdefault(name, []).append(intervention.id)
-    if len(snapshots) == 0:
-        return {name: np.zeros(0, dtype=np.bool_) for name in meant}
     seen = _Seen(community, events, snapshots, columns, zones)
-    return {scene.name: _is_open(scene, seen, contacts, meant[scene.name]) for scene in community.scenes if scene.name in meant}
+    since = {name: as_of_us - contacts.last_assigned(ids, len(snapshots), as_of_us) for name, ids in meant.items()}
+    return {scene.name: _is_open(scene, seen, since[scene.name]) for scene in community.scenes if scene.name in meant}
 
 
-def _is_open(scene: Scene, seen: _Seen, contacts: ContactHistory, meant: Sequence[str]) -> Flags:
-    """meant: the interventions that name the scene."""
-    moment, as_of_us = moments(scene, seen), seen.as_of_us
-    last = contacts.last_assigned(meant, len(moment), as_of_us)
-    is_open: Flags = (moment <= as_of_us) & (as_of_us < moment + scene.open_hours * HOUR_US) & (last < moment - SLACK_DAYS * DAY_US)
+def _is_open(scene: Scene, seen: _Seen, since_assigned_us: Integers) -> Flags:
+    """since_assigned_us (n,): from the last assignment for the scene to `as_of`."""
+    age_us = seen.snapshots.as_of_us - moments(scene, seen)
+    is_open: Flags = (age_us >= 0) & (age_us < scene.open_hours * HOUR_US) & (since_assigned_us > age_us + SLACK_DAYS * DAY_US)
     return is_open
 
 
@@ -71,10 +75,6 @@ class _Seen:
     snapshots: Snapshots
     columns: MemberColumns
     zones: Zones
-
-    @property
-    def as_of_us(self) -> int:
-        return int(self.snapshots.as_of_us[0])
 
     def activity(self, signal: str) -> Activity:
         """Events of one signal, or of all qualifying ones; touches, the last code where there are any, are neither."""
@@ -130,9 +130,10 @@ def _last_ascent(seen: _Seen, activity: Activity, floor: int) -> Integers:
 def _anniversary(seen: _Seen, column: str) -> Integers:
     """Midnight by the member's clock of the last day of the year that is that of the date."""
     days, zones = seen.columns.days_of_year(column), seen.zones
-    distinct, kind = np.unique(np.column_stack([zones.code, days.month, days.day]), axis=0, return_inverse=True)
-    begun = np.array([_last_begun(seen.as_of_us, zones.zones[zone], month, day) for zone, month, day in distinct.tolist()], dtype=np.int64)
-    last: Integers = begun[kind.ravel()]
+    asked = np.column_stack([seen.snapshots.as_of_us, zones.code, days.month, days.day])
+    distinct, kind = np.unique(asked, axis=0, return_inverse=True)
+    begun = (_last_begun(as_of_us, zones.zones[zone], month, day) for as_of_us, zone, month, day in distinct.tolist())
+    last: Integers = np.fromiter(begun, dtype=np.int64)[kind.ravel()]
     return last
 
 

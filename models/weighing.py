@@ -138,7 +138,7 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     control = in_control(member_ids, community.policy)
     columns = MemberColumns.of(events, snapshots)
     zones = columns.zones(None if community.members is None else community.members.timezone, community.zone)
-    scenes = open_scenes(community, events, snapshots, columns, zones, contacts)
+    scenes = open_scenes(community, events, snapshots, columns, zones, contacts, microseconds(as_of))
     facts = MemberFacts(community, engine.spec, scores, probability, lifecycles, columns, contacts, microseconds(as_of), scenes)
     ruling = contact_ruling(contacts, community, columns, facts.as_of_us, context.channel)
     refusals = eligibility_refusals(facts).then(ruling.refusals).then(control_refusals(control, community))

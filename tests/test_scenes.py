@@ -46,7 +46,7 @@ def is_open(given, *, member=None, told=None, assigned=(), as_of_us=AS_OF_US, zo
     at = np.array([as_of_us - round(ago * DAY_US) for ago, _ in assigned], dtype=np.int64)
     names = np.array([name for _, name in assigned], dtype=str)
     past = ContactHistory(np.zeros(len(at), dtype=np.int64), at, np.full(len(at), "email"), names)
-    found = open_scenes(declared, events, Snapshots.at(events, as_of_us), columns, columns.zones(None, ZoneInfo(zone)), past)
+    found = open_scenes(declared, events, Snapshots.at(events, as_of_us), columns, columns.zones(None, ZoneInfo(zone)), past, as_of_us)
     return found["moment"].item()
 
 
@@ -216,7 +216,7 @@ def opened(declared, events: EventArrays, rows=None) -> dict[str, list[bool]]:
     snapshots = Snapshots.at(events, AS_OF_US)
     snapshots = snapshots if rows is None else snapshots[rows]
     columns = MemberColumns.of(events, snapshots)
-    found = open_scenes(declared, events, snapshots, columns, columns.zones("zone", declared.zone), ContactHistory.empty())
+    found = open_scenes(declared, events, snapshots, columns, columns.zones("zone", declared.zone), ContactHistory.empty(), AS_OF_US)
     return {name: flags.tolist() for name, flags in found.items()}
 
 
@@ -278,6 +278,24 @@ def test_the_service_acts_on_a_moment_once_from_what_its_store_holds(tmp_path):
     assert rules == [("act", None, None), ("none", "eligibility", "scenes"), ("none", "eligibility", "scenes")]
 
 
+@given(st.lists(st.tuples(stories, born, st.floats(0, 40)), min_size=1, max_size=5))
+def test_each_snapshot_is_seen_from_its_own_time_also_beside_others(drawn):
+    members, told, back = (list(column) for column in zip(*drawn, strict=True))
+    declared, events = every(members, told)
+    times = AS_OF_US - (np.array(back) * DAY_US).astype(np.int64)
+    snapshots = replace(Snapshots.at(events, AS_OF_US), as_of_us=times)
+    columns = MemberColumns.of(events, snapshots)
+    zones, assigned = columns.zones("zone", declared.zone), [(row, times[row] - DAY_US // 2) for row in range(0, len(members), 2)]
+    past = replace(contacts_of(assigned), intervention=np.full(len(assigned), "digest"))
+    moved = replace(past, at_us=past.at_us + AS_OF_US - times[past.member])
+    together = open_scenes(declared, events, snapshots, columns, zones, moved, AS_OF_US)
+    for row in range(len(members)):
+        alone, mine = snapshots[[row]], contacts_of([(0, at_us) for who, at_us in assigned if who == row])
+        own, mine = MemberColumns.of(events, alone), replace(mine, intervention=np.full(len(mine.at_us), "digest"))
+        found = open_scenes(declared, events, alone, own, own.zones("zone", declared.zone), mine, int(times[row]))
+        assert {name: flags.item() for name, flags in found.items()} == {name: flags[row] for name, flags in together.items()}
+
+
 YEAR = 365
 RUNS = {
     "every day": lambda _: [float(day) for day in range(YEAR)],
@@ -313,7 +331,7 @@ def test_over_a_year_of_runs_every_moment_that_a_run_falls_into_is_acted_on_once
         snapshots = Snapshots.at(events, now)
         columns = MemberColumns.of(events, snapshots)
         zones = columns.zones("zone", declared.zone)
-        fresh = open_scenes(declared, events, snapshots, columns, zones, ContactHistory.empty())["moment"]
+        fresh = open_scenes(declared, events, snapshots, columns, zones, ContactHistory.empty(), now)["moment"]
         as_of = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=now)
         weighed = weigh(planted, events, snapshots, ids, [f"{run}-{name}" for name in ids], contacts_of(acted), as_of=as_of)
         for row in np.flatnonzero(fresh):
