@@ -264,15 +264,18 @@ def test_the_examples_of_rules_and_scenes_are_declarations():
     """Each is put into a community that has the tiers, signals and consents that it names."""
     examples = re.findall(r"^```yaml\n(.*?)^```$", written(ROOT / "docs/rules.md"), flags=re.DOTALL | re.MULTILINE)
     scenes = [scene for example in examples for scene in yaml.safe_load(example).get("scenes", [])]
-    given = [arm for example in examples for arm in yaml.safe_load(example)["interventions"]]
+    arms: dict[str, dict[str, Any]] = {}
+    for arm in (arm for example in examples for arm in yaml.safe_load(example)["interventions"]):
+        name = arm.pop("id")
+        arms[name] = arms.get(name, {}) | arm
     declared = community(
-        *(intervention(arm["id"], channels=["app_push"], eligibility=arm["eligibility"]) for arm in given),
+        *(intervention(**{"name": name, "channels": ["app_push"], **merged}) for name, merged in arms.items()),
         scenes=scenes,
         signals=[signal("purchase"), signal("comment")],
         members={"path": "members.csv", "member": "m", "joined": "j", "consents": {"offers": "likes_offers"}},
         lifecycle={"tiers": [tier(name, floor, 1) for floor, name in enumerate(("base", "active", "KOC", "KOL"))]},
     )
-    assert len(examples) >= 2
+    assert len(examples) == 3
     assert len(declared.scenes) == 5
 
 
