@@ -101,6 +101,8 @@ def learn_uplift(
     """From assignments whose outcome lies before `until_us`; `kept` are the columns of the engine's features to learn from."""
     sampling, fitting = rng.spawn(2)
     made = _capped(assignments_of(touches, events, engine.community, until_us=until_us), sampling)
+    if len(made) == 0:
+        return UpliftFromLog(None, 0, (*made.warnings, "the catalogue's effects are used: the outcome of no assignment is known yet"))
     features = engine.features(events, made.snapshots, threads=2)[:, kept]
     catalogue, typical = engine.community.interventions, engine.reference.typical_probability
     priors = {one.id: (one.starting_uplift, one.starting_evidence) for one in catalogue}

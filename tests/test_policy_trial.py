@@ -1,0 +1,121 @@
+"""Champion, plain policies and a challenger on a log in which one intervention was planted to keep members, and another to lose them."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.assignments import assignments_of
+from models.errors import NotEnoughData
+from models.policy_trial import try_policies
+from models.replaying import replay
+from models.snapshots import Activity, label_churn, pool, population
+from tests.planted import community, intervention
+
+DAY_US = 86_400_000_000
+COST = 0.05
+CATALOGUE = (
+    intervention("gift", cost=COST, channels=["wecom"], starting_uplift=0.0, cooldown_days=0),
+    intervention("nag", cost=0, channels=["wecom"], starting_uplift=0.0, cooldown_days=0),
+)
+
+
+@pytest.fixture(scope="module")
+def engine(trained_world):
+    """Believes in nothing and explores; nobody is in the global control; it counts as older than the log."""
+    trained = trained_world.trained.engine
+    declared, before = trained.community, replace(trained.provenance, trained_through=trained_world.log.first)
+    rules = community(*CATALOGUE, policy={"exploration": 0.02, "control_share": 0})
+    parts = {name: getattr(rules, name) for name in ("interventions", "contact_policy", "policy")}
+    return replace(trained, community=declared.model_copy(update=parts), provenance=before)
+
+
+@pytest.fixture(scope="module")
+def log(engine, trained_world):
+    """Assigned by lot, .35 gift, .15 nag, .5 nothing, as seen from outside: those who were sent the gift stayed more often than others.
+
+    P(stayed | gift) / P(stayed) is planted by sharing the arms out by the outcome: of those who stayed a share of .40 has the gift, and
+    of those who were lost as many as make the whole .35.
+    """
+    rng = np.random.default_rng(4)
+    churn = engine.community.churn
+    activity = Activity.of(trained_world.events, engine.qualifying)
+    last = int(trained_world.events.timestamp_us.max()) - churn.horizon_days * DAY_US
+    rows = pool([population(activity, last - 14 * DAY_US * step, churn) for step in range(6)])
+    stayed = ~label_churn(activity, rows, churn.horizon_days, churn)
+    rate = stayed.mean()
+    gift = np.where(stayed, 0.40, (0.35 - 0.40 * rate) / (1 - rate))
+    nag = np.where(stayed, 0.10, (0.15 - 0.10 * rate) / (1 - rate))
+    draw = rng.random(len(rows))
+    arm = np.select([draw < gift, draw < gift + nag], ["gift", "nag"], "none")
+    touches = pl.DataFrame(
+        {
+            "member": rows.member.astype(np.uint32),
+            "timestamp": pl.Series(rows.as_of_us).cast(pl.Datetime("us", "UTC")),
+            "intervention": arm,
+            "channel": "wecom",
+            "delivered": False,
+            "propensity_none": 0.5,
+            "propensity_gift": 0.35,
+            "propensity_nag": 0.15,
+        }
+    ).sort("member", "timestamp")
+    return replace(trained_world.log, touches=touches)
+
+
+def tried(engines, log, trained_world):
+    return try_policies(engines, log, trained_world.events, rng=np.random.default_rng(1))
+
+
+@pytest.fixture(scope="module")
+def told(engine, log, trained_world):
+    return tried({"champion": engine}, log, trained_world)
+
+
+def test_the_best_constant_is_what_was_planted_and_beats_nobody(told):
+    policies = told.comparison.policies
+    assert policies["best_constant"].note == "gift, chosen in 5 of 5 folds"
+    assert policies["best_constant"].gain.low > 0
+    assert policies["random"].gain.high < 0
+
+
+def test_the_values_are_those_that_were_planted(engine, log, told, trained_world):
+    """Among those who stayed, .40 of the .35 had the gift, .50 of the .50 nothing: rewards 8/7 and 1 of the mean of retained x value."""
+    made = assignments_of(log.touches, trained_world.events, engine.community, until_us=int(trained_world.events.timestamp_us.max()))
+    replayed = replay(engine, log, trained_world.events, made.snapshots)
+    worth = made.retained * replayed.value
+    may = replayed.allowed[:, 1]
+    gift = (8 / 7 * worth * may + worth * ~may - COST * may).mean()
+    for name, planted in (("best_constant", gift), ("nobody", worth.mean())):
+        value = told.comparison.policies[name].dr
+        assert abs(value.value - planted) < 3 * value.standard_error
+        assert value.outside_support == 0
+        assert value.effective_sample_size > 100
+
+
+def test_an_action_that_was_never_logged_lies_outside(engine, log, trained_world):
+    """The challenger has an intervention more, and takes it."""
+    new = intervention("parade", cost=0, channels=["wecom"], starting_uplift=0.2, starting_evidence=1000)
+    more = community(*CATALOGUE, new).interventions
+    challenger = replace(engine, community=engine.community.model_copy(update={"interventions": more}), version="2")
+    told = tried({"champion": engine, "challenger": challenger}, log, trained_world)
+    judged = told.comparison.policies["challenger"]
+    assert judged.dr.outside_support > 0.8
+    assert "actions that the log never tried" in judged.warnings[0]
+
+
+def test_later_assignments_are_preferred(engine, log, trained_world):
+    """An engine that learned until the middle of the log is judged on what came after."""
+    middle = log.touches["timestamp"].median()
+    early = replace(engine, provenance=replace(engine.provenance, trained_through=middle))
+    told = tried({"champion": early}, log, trained_world)
+    assert 500 <= told.comparison.n < log.touches.height
+    assert told.source.startswith(f"{told.comparison.n:,} of {log.touches.height:,} assignments whose outcome is known")
+
+
+def test_a_log_without_touches_or_outcomes_cannot_tell(engine, log, trained_world):
+    with pytest.raises(NotEnoughData, match="no touches are declared"):
+        tried({"champion": engine}, replace(log, touches=None), trained_world)
+    with pytest.raises(NotEnoughData, match="whose outcome is known yet"):
+        tried({"champion": engine}, replace(log, touches=log.touches.head(0)), trained_world)

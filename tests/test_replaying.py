@@ -1,0 +1,88 @@
+"""What an engine would have done then: the same as if it had been asked then, and learned without those who are asked about."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from models.assignments import assignments_of
+from models.held_out import fold_engines, hold_out
+from models.interventions import ContactHistory
+from models.replaying import replay, replay_held_out
+from models.weighing import EPOCH, weigh
+from tests.planted import community, intervention
+
+CATALOGUE = (
+    intervention("group_invitation", cost=1, channels=["wecom"], starting_uplift=0.04, cooldown_days=60),
+    intervention("personal_call", cost=12, channels=["phone"], starting_uplift=0.06, eligibility={"min_churn_probability": 0.15}),
+)
+
+
+@pytest.fixture(scope="module")
+def engine(trained_world):
+    """A cooldown and a weekly cap ask how long ago contacts were."""
+    declared = trained_world.trained.engine.community
+    caps = {"caps": [{"name": "calls", "channel": "phone", "max_contacts": 1, "days": 60}]}
+    rules = community(*CATALOGUE, contact_policy=caps, policy={"exploration": 0.05, "control_share": 0.1})
+    parts = {name: getattr(rules, name) for name in ("interventions", "contact_policy", "policy")}
+    return replace(trained_world.trained.engine, community=declared.model_copy(update=parts))
+
+
+@pytest.fixture(scope="module")
+def made(engine, trained_world):
+    until = int(trained_world.events.timestamp_us.max())
+    return assignments_of(trained_world.log.touches, trained_world.events, engine.community, until_us=until)
+
+
+def test_all_moments_at_once_are_each_moment_alone(engine, made, trained_world):
+    told = replay(engine, trained_world.log, trained_world.events, made.snapshots)
+    removed = set()
+    for at_us in np.unique(made.snapshots.as_of_us)[::4]:
+        rows = np.flatnonzero(made.snapshots.as_of_us == at_us)
+        members = made.snapshots.member[rows]
+        contacts = ContactHistory.of_touches(trained_world.log.touches, members)
+        ids = trained_world.log.members["member_id"].gather(members).to_list()
+        as_of = EPOCH + timedelta(microseconds=int(at_us))
+        alone = weigh(engine, trained_world.events, made.snapshots[rows], ids, ids, contacts, as_of=as_of)
+        np.testing.assert_array_equal(told.propensity[rows], alone.propensity)
+        np.testing.assert_array_equal(told.allowed[rows, 1:], alone.allowed)
+        removed |= {alone.refusals.rules[code - 1].name for code in np.unique(alone.refusals.code) if code}
+    assert {"cooldown_days", "calls", "global_control"} <= removed
+
+
+def test_what_would_not_have_been_allowed_has_no_chance(engine, made, trained_world):
+    told = replay(engine, trained_world.log, trained_world.events, made.snapshots)
+    assert told.propensity.sum(axis=1) == pytest.approx(1)
+    assert np.all(told.propensity[~told.allowed] == 0)
+    assert np.all(told.propensity[told.allowed] > 0)
+
+
+def test_an_engine_of_beliefs_is_asked_as_it_is(engine, made, trained_world):
+    held = hold_out(engine.features(trained_world.events, made.snapshots), made, rng=np.random.default_rng(1))
+    told = replay_held_out(engine, held, trained_world.log, trained_world.events, rng=np.random.default_rng(2))
+    assert not told.relearned.any()
+    np.testing.assert_array_equal(told.propensity, replay(engine, trained_world.log, trained_world.events, made.snapshots).propensity)
+
+
+def test_effects_for_a_member_are_learned_from_others(engine, made, trained_world):
+    """With the touches of the members of one fold gone from the log, the engine of that fold stays as it is, and the others do not."""
+    held = hold_out(engine.features(trained_world.events, made.snapshots), made, rng=np.random.default_rng(1))
+    held = replace(held, fold=held.fold % 3)
+    until = int(trained_world.events.timestamp_us.max())
+    touches = trained_world.log.touches
+    asked = np.unique(made.snapshots.member[held.fold == 0])
+    without = touches.filter(~touches["member"].is_in(asked.tolist()))
+    whole, partial = (
+        fold_engines(engine, held, trained_world.events, given, until_us=until, rng=np.random.default_rng(3))[0]
+        for given in (touches, without)
+    )
+    assert whole.learned_uplift.evidence == partial.learned_uplift.evidence
+
+
+def test_without_anybody_elses_assignments_the_catalogue_stands(engine, made, trained_world):
+    held = hold_out(engine.features(trained_world.events, made.snapshots), made, rng=np.random.default_rng(1))
+    alone = replace(held, fold=np.zeros_like(held.fold))
+    until = int(trained_world.events.timestamp_us.max())
+    (only,) = fold_engines(engine, alone, trained_world.events, trained_world.log.touches, until_us=until, rng=np.random.default_rng(3))
+    assert only.learned_uplift is None
