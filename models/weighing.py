@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -132,14 +132,12 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     """
     community = engine.community
     scores = engine.score(events, snapshots)
-    scored = np.asarray(scores.status) == SCORED
-    probability = np.where(scored, scores.probability[:, main_horizon(community)], np.nan)
-    lifecycles = lifecycle_of(scores.features, engine.spec, community.lifecycle, scores.value)
-    control = in_control(member_ids, community.policy)
     columns = MemberColumns.of(events, snapshots)
     zones = columns.zones(None if community.members is None else community.members.timezone, community.zone)
     scenes = open_scenes(community, events, snapshots, columns, zones, contacts, microseconds(as_of))
-    facts = MemberFacts(community, engine.spec, scores, probability, lifecycles, columns, contacts, microseconds(as_of), scenes)
+    facts = _facts(engine, scores, columns, contacts, scenes, as_of)
+    probability, lifecycles = facts.probability, facts.lifecycles
+    control = in_control(member_ids, community.policy)
     ruling = contact_ruling(contacts, community, columns, facts.as_of_us, context.channel)
     refusals = eligibility_refusals(facts).then(ruling.refusals).then(control_refusals(control, community))
     effects = _effects(engine, scores, probability)
@@ -158,7 +156,7 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
         percentile=_percentile(probability, engine.reference.probabilities),
         lifecycles=lifecycles,
         control=control,
-        opted_out=contacts.refuses_all(len(scored)),
+        opted_out=contacts.refuses_all(len(snapshots)),
         uplift=effects.uplift,
         interval=effects.interval,
         channel=ruling.channel,
@@ -175,6 +173,16 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
         best=best,
         chosen=choose(propensity, draw),
     )
+
+
+def _facts(
+    engine: Engine, scores: Scores, columns: MemberColumns, contacts: ContactHistory, scenes: Mapping[str, Flags], as_of: datetime
+) -> MemberFacts:
+    """The probability is NaN where a member is not scored."""
+    scored = np.asarray(scores.status) == SCORED
+    probability = np.where(scored, scores.probability[:, main_horizon(engine.community)], np.nan)
+    lifecycles = lifecycle_of(scores.features, engine.spec, engine.community.lifecycle, scores.value)
+    return MemberFacts(engine.community, engine.spec, scores, probability, lifecycles, columns, contacts, microseconds(as_of), scenes)
 
 
 @dataclass(frozen=True)
