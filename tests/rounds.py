@@ -135,12 +135,23 @@ def never(look: Look, contacts: int, rng: np.random.Generator) -> Choice:
 
 
 def by_risk(look: Look, contacts: int, rng: np.random.Generator) -> Choice:
-    """The riskiest, as many as the engine contacts, each with the allowed intervention that truly brings most on average."""
-    brings = np.where(look.allowed, look.net_gain[look.scored, 1:].mean(axis=0), -np.inf)
+    """As a marketer would who knows from the log what each intervention brings on average."""
+    learned = look.table.select(f"priority_{arm}" for arm in look.arms[1:]).to_numpy()
+    return _to_the_riskiest(look, learned[look.scored].mean(axis=0), contacts)
+
+
+def by_risk_and_truth(look: Look, contacts: int, rng: np.random.Generator) -> Choice:
+    """As a marketer would who was told what each intervention truly brings on average."""
+    return _to_the_riskiest(look, look.net_gain[look.scored, 1:].mean(axis=0), contacts)
+
+
+def _to_the_riskiest(look: Look, brings: np.ndarray, contacts: int) -> Choice:
+    """As many as the engine contacts, each with the allowed intervention that brings most; brings (k,) money for one member."""
+    worth = np.where(look.allowed, brings, -np.inf)
     risk = np.where(look.allowed.any(axis=1), look.table["churn_probability"].fill_null(-1).to_numpy(), -1.0)
     riskiest = np.argsort(-risk, kind="stable")[: min(contacts, int((risk >= 0).sum()))]
     choice = np.zeros(len(risk), dtype=np.int64)
-    choice[riskiest] = 1 + brings[riskiest].argmax(axis=1)
+    choice[riskiest] = 1 + worth[riskiest].argmax(axis=1)
     return look.only(choice)
 
 
@@ -156,6 +167,7 @@ POLICIES: dict[str, Policy] = {
     "fixed rule": by_a_fixed_rule,
     "random": at_random,
     "risk": by_risk,
+    "risk, truth": by_risk_and_truth,
     "nobody": never,
     "oracle": by_the_oracle,
 }

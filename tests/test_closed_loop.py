@@ -106,8 +106,8 @@ def test_the_oracle_takes_all_that_is_possible_and_nobody_else_takes_more(played
 
 def test_nobody_costs_nothing_and_risk_targeting_makes_as_many_contacts_as_the_engine(played):
     assert all(account.contacts == 0 and account.gained == 0 for account in played.of("nobody"))
-    for engine, risk in zip(played.of("engine"), played.of("risk"), strict=True):
-        assert risk.contacts == engine.contacts > 0
+    for engine, risk, told in zip(*(played.of(policy) for policy in ("engine", "risk", "risk, truth")), strict=True):
+        assert risk.contacts == told.contacts == engine.contacts > 0
 
 
 def test_retained_worth_is_what_was_expected_but_for_chance(played):
@@ -122,4 +122,4 @@ def test_only_the_engine_and_chance_leave_a_choice_to_luck(played):
 
     assert not certain("engine")
     assert not certain("random")
-    assert all(certain(policy) for policy in ("fixed rule", "risk", "nobody", "oracle"))
+    assert all(certain(policy) for policy in set(POLICIES) - {"engine", "random"})
