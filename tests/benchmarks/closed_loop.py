@@ -2,9 +2,9 @@
 
 All policies begin with the same past and meet the same chance; all keep to the same eligibility, contact policy and global control, as the
 engine of the round sees them. A member is worth what they usually spend in a round of 30 days; a round earns worth x true probability of
-retention over 28 days given what was assigned, less the costs of that. Risk targeting gives the riskiest, as many as the engine
-contacts, what brings most on average: as the engine learned it, or (truth) as it is. The oracle knows each member's true effects. Intervals
-are over the seeds: mean +- t(0.95) s / sqrt(seeds), paired.
+retention over 28 days given what was assigned, less the costs of what was assigned. Risk targeting gives the riskiest, as many as the
+engine contacts, what brings most on average: as the engine learned it, or (truth) as it is. The oracle knows each member's true effects.
+Intervals are over the seeds: mean +- t(0.95) s / sqrt(seeds), paired.
 """
 
 from __future__ import annotations
