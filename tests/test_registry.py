@@ -150,7 +150,7 @@ def engine_folder(shelf):
         path.write_bytes(content)
 
 
-@pytest.mark.parametrize("pattern", ["engine.json", "golden.npz", "reference.npz", "churn*.lgb.txt", "value.lgb.txt"])
+@pytest.mark.parametrize("pattern", ["engine.json", "golden.npz", "reference.npz", "churn*.lgb.txt", "value*.lgb.txt"])
 def test_a_version_with_a_changed_file_is_refused_and_the_champion_stays(shelf, engine_folder, pattern):
     shelf.promote("1")
     file = next(engine_folder.glob(pattern))
