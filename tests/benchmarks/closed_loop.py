@@ -67,13 +67,13 @@ def _print_rounds(played: list[list[Account]], rounds: int) -> None:
 
 
 def _print_totals(played: list[list[Account]]) -> None:
-    oracle, nobody = (_net(played, policy) for policy in ("oracle", "nobody"))
+    oracle, nobody, engine = (_net(played, policy) for policy in ("oracle", "nobody", "engine"))
     came = _sums(played, "nobody", "came") - _sums(played, "nobody", "cost")
-    heads = ("net value", "over nobody", "as it came", "regret", "of possible", "contacts", "cost")
-    print(f"    {'all rounds':12s}" + "".join(f"{head:>27s}" for head in heads[:5]) + "".join(f"{head:>10s}" for head in heads[5:]))
+    heads = ("net value", "over nobody", "as it came", "engine over it", "regret", "of possible", "contacts", "cost")
+    print(f"    {'all rounds':12s}" + "".join(f"{head:>27s}" for head in heads[:6]) + "".join(f"{head:>10s}" for head in heads[6:]))
     for policy in POLICIES:
         net, happened = _net(played, policy), _sums(played, policy, "came") - _sums(played, policy, "cost")
-        told = (net, net - nobody, happened - came, oracle - net, 100 * (net - nobody) / (oracle - nobody))
+        told = (net, net - nobody, happened - came, engine - net, oracle - net, 100 * (net - nobody) / (oracle - nobody))
         rest = (_sums(played, policy, "contacts").mean(), _sums(played, policy, "cost").mean())
         print(f"    {policy:12s}" + "".join(f"{_interval(each):>27s}" for each in told) + "".join(f"{each:10,.0f}" for each in rest))
 
