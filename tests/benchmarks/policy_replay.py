@@ -18,7 +18,7 @@ from models.simulation import WORLDS, SimulationConfig, World, simulate
 from tests.planted import community, intervention
 from tests.trained_world import canonical_log, train_on_world
 
-COMMUNITIES, MEMBERS = 60, 3000
+COMMUNITIES, MEMBERS = 200, 3000
 START, DAYS = date(2025, 1, 1), 175
 MOMENTS = tuple(START + timedelta(days=day) for day in range(63, 140, 7))
 """Campaign days at whose midnight the truth stands."""
@@ -85,7 +85,7 @@ def true_effects(world: World, log: EventLog, member: np.ndarray, as_of_us: np.n
 def main() -> None:
     engine = believer()
     config = SimulationConfig(
-        members=MEMBERS, days=DAYS, start=START, truth_as_of=MOMENTS, horizons_days=(30,), truth_paths=64, world=WORLDS["strong"]
+        members=MEMBERS, days=DAYS, start=START, truth_as_of=MOMENTS, horizons_days=(30,), truth_paths=16, world=WORLDS["strong"]
     )
     seen = [gaps(engine, simulate(config, np.random.default_rng(seed)), seed) for seed in range(COMMUNITIES)]
     print(f"{COMMUNITIES} communities of {MEMBERS:,} members, world strong; money per decision against the engine; 90 % intervals")
