@@ -170,7 +170,7 @@ def _fitted(trial: Trial, propensities: Propensities, priors: Mapping[str, Prior
     averages = _honest(trial, propensities, scores, averages_of(scores, trial.member))
     expected = expected_averages(trial, averages, priors)
     centred = Averages(expected.effect, expected.error)
-    weighted = weigh_candidates(candidate_effects(trial, outcomes, scores, centred, fold, seed), scores, fold)
+    weighted = weigh_candidates(candidate_effects(trial, outcomes, scores, centred, fold, seed), scores, fold, trial.member)
     known = _learnable(scores)
     student = distil(trial.features, weighted.centred, known, seed)
     said = student(trial.features)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from models.arrays import Floats, Integers
     from models.doubly_robust import Scores
 
+LEAST_CERTAINTY = 1e-4
+"""Of a slope, 1 / error^2; below it the learners claim no differences whose share could be told, and it is NaN."""
 LEARNED = tuple(position for position, candidate in enumerate(CANDIDATES) if candidate.name not in {"constant_shift", "all_arms"})
 
 
@@ -43,15 +45,18 @@ class _Moments:
     cross: Floats
 
 
-def weigh_candidates(effects: Floats, scores: Scores, fold: Integers) -> Weighted:
+def weigh_candidates(effects: Floats, scores: Scores, fold: Integers, member: Integers) -> Weighted:
     """Weights w >= 0 that minimise sum_a sum_i v_ia (s_ia - sum_c w_c f_iac)^2 / noise_a + sum_c ((w_c - usual_c) / doubt_c)^2.
 
     s and f are the scores and guesses less their means within the fold, v the weights of the scores. Without that centring a guess that is
     low where its fold was high, as any mean out of fold is, makes a sound candidate look harmful: its slope came out at -2 where
     it was 1 (15,000 rows). One set of weights for all arms has a fraction of the noise of a set for each.
+
+    noise_a is the variance of a score, times how much more the sums of v s f over the rows of a member vary than with rows of equal and
+    independent noise: outcomes vary most where much is expected, as money does, and rows of one member depend on one another.
     """
     centred = _centred(effects, scores.weight, fold)
-    moments = _moments(centred, scores, fold)
+    moments = _moments(centred, scores, fold, member)
     usual, doubt = (np.array([getattr(candidate, name) for candidate in CANDIDATES]) for name in ("usual", "doubt"))
     precision = 1 / doubt**2
     gram, cross = moments.gram.sum(axis=0) + np.diag(precision), moments.cross.sum(axis=0) + precision * usual
@@ -75,7 +80,7 @@ def _centred(values: Floats, weight: Floats, fold: Integers) -> Floats:
     return centred
 
 
-def _moments(centred: Floats, scores: Scores, fold: Integers) -> _Moments:
+def _moments(centred: Floats, scores: Scores, fold: Integers, member: Integers) -> _Moments:
     score = _centred(scores.score, scores.weight, fold)
     k, c = centred.shape[1:]
     gram, cross = np.zeros((k, c, c)), np.zeros((k, c))
@@ -86,17 +91,27 @@ def _moments(centred: Floats, scores: Scores, fold: Integers) -> _Moments:
         weight = scores.weight[rows, arm] / scores.weight[rows, arm].mean()
         guesses, target = centred[rows, arm], score[rows, arm]
         noise = max(float(np.average(target**2 * weight, weights=weight)), 1e-12)
-        gram[arm] = (guesses * weight[:, None]).T @ guesses / noise
-        cross[arm] = guesses.T @ (weight * target) / noise
+        plain = (guesses * weight[:, None]).T @ guesses
+        noise *= _excess(guesses * (weight * target)[:, None], member[rows], noise * np.diag(plain))
+        gram[arm], cross[arm] = plain / noise, guesses.T @ (weight * target) / noise
     return _Moments(gram, cross)
+
+
+def _excess(parts: Floats, member: Integers, usual: Floats) -> float:
+    """Squared sums of `parts` (n, c) by member, over their `usual` size (c,) for rows of equal noise; mean of the columns, at least 1."""
+    seen = usual > 0
+    if not seen.any():
+        return 1.0
+    summed = np.column_stack([np.bincount(member, weights=column) for column in parts[:, seen].T])
+    return max(1.0, float(np.mean((summed**2).sum(axis=0) / usual[seen])))
 
 
 def _held(moments: _Moments) -> tuple[Floats, Floats]:
     mean = np.zeros(len(CANDIDATES))
     mean[list(LEARNED)] = 1 / len(LEARNED)
     certainty = np.einsum("kcd,c,d->k", moments.gram, mean, mean)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return moments.cross @ mean / certainty, 1 / np.sqrt(certainty)
+    certainty = np.where(certainty > LEAST_CERTAINTY, certainty, np.nan)
+    return moments.cross @ mean / certainty, 1 / np.sqrt(certainty)
 
 
 def missed_spread(found: Floats, error: Floats, features: int, usual: float) -> Floats:

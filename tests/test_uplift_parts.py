@@ -41,7 +41,7 @@ def test_a_guess_that_holds_is_believed_and_one_that_is_noise_is_not(rng):
     score = (true + rng.normal(0, 0.5, n))[:, None]
     effects = np.zeros((n, 1, 5))
     effects[:, 0, 2], effects[:, 0, 3] = true, rng.normal(0, 0.05, n)
-    weighted = weigh_candidates(effects, Scores(score, np.ones((n, 1)), np.ones((n, 1), dtype=bool)), rng.integers(0, 5, n))
+    weighted = weigh_candidates(effects, Scores(score, np.ones((n, 1)), np.ones((n, 1), dtype=bool)), rng.integers(0, 5, n), np.arange(n))
     assert weighted.weights[2] == pytest.approx(1, abs=0.15)
     assert weighted.weights[3] < 0.12
 
@@ -53,7 +53,7 @@ def test_a_mean_that_was_learned_out_of_fold_does_not_count_against_its_guess(rn
     score = (true + shift[fold] + rng.normal(0, 0.4, n))[:, None]
     effects = np.zeros((n, 1, 5))
     effects[:, 0, 2] = true - shift[fold]
-    weighted = weigh_candidates(effects, Scores(score, np.ones((n, 1)), np.ones((n, 1), dtype=bool)), fold)
+    weighted = weigh_candidates(effects, Scores(score, np.ones((n, 1)), np.ones((n, 1), dtype=bool)), fold, np.arange(n))
     assert weighted.weights[2] == pytest.approx(1, abs=0.15)
 
 
@@ -102,3 +102,21 @@ def test_many_models_in_one_say_what_each_says(rng):
 def test_a_student_of_nothing_says_nothing(rng):
     features = rng.normal(size=(300, 3))
     np.testing.assert_allclose(distil(features, np.zeros((300, 2)), np.ones((300, 2), dtype=bool), 1)(features), 0.0, atol=1e-12)
+
+
+def test_rows_repeated_for_a_member_make_no_guess_surer(rng):
+    n, fold = 4_000, rng.integers(0, 5, 4_000)
+    effects = np.zeros((n, 1, 5))
+    effects[:, 0, 2] = rng.normal(0, 0.05, n)
+    score, known = (effects[:, 0, 2] + rng.normal(0, 0.5, n))[:, None], np.ones((n, 1), dtype=bool)
+    once = weigh_candidates(effects, Scores(score, np.ones((n, 1)), known), fold, np.arange(n))
+    twice = np.tile(np.arange(n), 4)
+    again = weigh_candidates(effects[twice], Scores(score[twice], np.ones((4 * n, 1)), known[twice]), fold[twice], twice)
+    assert again.held_error[0] == pytest.approx(once.held_error[0], rel=0.15)
+
+
+def test_where_no_learner_claims_a_difference_no_share_of_it_is_told(rng):
+    scores = Scores(rng.normal(size=(500, 1)), np.ones((500, 1)), np.ones((500, 1), dtype=bool))
+    told = weigh_candidates(np.zeros((500, 1, 5)), scores, rng.integers(0, 5, 500), np.arange(500))
+    assert np.isnan(told.held).all()
+    assert np.isnan(told.held_error).all()
