@@ -63,7 +63,7 @@ notebooks: .venv/.dev ## run the notebooks again, in place
 lock: .venv/.dev ## pin every dependency again; UPGRADE=--upgrade takes the newest releases
 	@$(COMPILE) pyproject.toml -o requirements.lock
 	@$(COMPILE) --group build -c requirements.lock -o requirements-build.lock
-	@$(COMPILE) pyproject.toml --group dev -c requirements.lock -c requirements-build.lock -o requirements-dev.lock
+	@$(COMPILE) pyproject.toml --all-extras --group dev -c requirements.lock -c requirements-build.lock -o requirements-dev.lock
 
 clean: ## remove the virtual environment, the demo and every cache
 	rm -rf .venv demo dist .hypothesis
