@@ -11,7 +11,10 @@ from models.declared import STAGES, Declared, Label, Name, PositiveDays, Share
 from models.rules import Eligibility
 
 NO_ACTION = "none"
-CONTACT_RULES = ("cooldown_days", "refused_before", "refused_recently", "unreachable", "opted_out", "no_consent")
+CONTACT_RULES = (
+    *("cooldown_days", "refused_before", "refused_recently", "unreachable", "opted_out", "no_consent"),
+    *("capacity_used_up", "budget_used_up"),
+)
 """What the contact policy may name beside its caps."""
 MessageClass = Literal["marketing", "mandatory", "transactional"]
 WeightedContext = Annotated[str, Field(pattern=rf"^({'|'.join(STAGES)}|channel:.+)$")]
@@ -85,13 +88,15 @@ class ContactPolicy(Declared):
     """How often may we, when, and with whose leave.
 
     After a refusal of anything the member is left alone for `refusal_cooldown_days`. `opt_in` maps a channel, or `any`, to the consent
-    that is needed there.
+    that is needed there. A decision of the service holds its contact until a touch is reported; where none was by the end of its validity
+    it is `unreported`: `released`, or `counted` for good.
     """
 
     caps: tuple[Cap, ...] = ()
     quiet_hours: QuietHours | None = None
     refusal_cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
     opt_in: dict[str, str] = {}  # noqa: RUF012 - pydantic copies a default
+    unreported: Literal["released", "counted"] = "released"
 
 
 class Policy(Declared):

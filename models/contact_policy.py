@@ -12,6 +12,7 @@ from models.community import DAY_US
 from models.eligibility import reachable
 from models.features import ANY
 from models.interventions import ContactHistory, Refusals, Rule
+from models.quotas import NOTHING_USED_UP
 from models.scenes import SLACK_DAYS
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from models.arrays import Flags, Integers
     from models.community import Community
     from models.member_columns import MemberColumns
+    from models.quotas import UsedUp
 
-COOLDOWN, REFUSED_BEFORE, REFUSED_RECENTLY, UNREACHABLE, OPTED_OUT, NO_CONSENT = CONTACT_RULES
+COOLDOWN, REFUSED_BEFORE, REFUSED_RECENTLY, UNREACHABLE, OPTED_OUT, NO_CONSENT, NO_PLACE, NO_MONEY = CONTACT_RULES
 _CODE = {name: number for number, name in enumerate(CONTACT_RULES, start=1)}
 
 
@@ -35,26 +37,33 @@ class ContactRuling:
 
 
 def contact_ruling(
-    history: ContactHistory, community: Community, columns: MemberColumns, as_of_us: int, channel: str | None = None
+    history: ContactHistory,
+    community: Community,
+    columns: MemberColumns,
+    as_of_us: int,
+    channel: str | None = None,
+    used_up: UsedUp = NOTHING_USED_UP,
 ) -> ContactRuling:
     """The intervention's own rest and that after a refusal, then for each of its channels whether the member may be met there.
 
     The first open channel of the intervention's list is taken; `channel`, where the conversation is now, goes first if the list
     has it. When none is open the rule that closed the preferred one stands. Contacts count in (as_of - days, as_of): with a cap of n in
-    d days no d days hold more than n of them, and one is possible again after exactly d days.
+    d days no d days hold more than n of them, and one is possible again after exactly d days. What is `used_up` holds back marketing alone.
     """
     desk = _Desk(history, community, columns, as_of_us)
     rules = tuple(Rule("contact_policy", name) for name in (*CONTACT_RULES, *(cap.name for cap in community.contact_policy.caps)))
-    marketing, transactional = desk.closed_channels(), desk.unreachable_channels()
+    mandatory, transactional = desk.closed_channels(), desk.unreachable_channels()
+    closed = {"marketing": desk.without_places(mandatory, used_up), "mandatory": mandatory, "transactional": transactional}
     code = np.empty((columns.n_members, len(community.interventions)), dtype=np.int16)
     chosen = np.empty_like(code)
     for position, intervention in enumerate(community.interventions):
-        closed = transactional if intervention.message_class == "transactional" else marketing
+        here = closed[intervention.message_class]
         order = np.array([community.channels.index(name) for name in _preferred(intervention.channels, channel)])
-        first = np.argmax(closed[:, order] == 0, axis=1)
+        first = np.argmax(here[:, order] == 0, axis=1)
         chosen[:, position] = order[first]
         at_rest = desk.resting(intervention)
-        code[:, position] = np.where(at_rest > 0, at_rest, closed[np.arange(columns.n_members), chosen[:, position]])
+        ruled = np.where(at_rest > 0, at_rest, here[np.arange(columns.n_members), chosen[:, position]])
+        code[:, position] = np.where(ruled > 0, ruled, _exhausted(intervention, used_up))
     return ContactRuling(Refusals(rules, code), chosen)
 
 
@@ -67,6 +76,15 @@ def history_days(community: Community) -> int:
     scenes = [scene.open_hours / 24 + SLACK_DAYS for scene in community.scenes]
     days = [policy.refusal_cooldown_days, *(cap.days for cap in policy.caps), *rests, *bounds, *scenes]
     return 1 + int(max(days))
+
+
+def _exhausted(intervention: Intervention, used_up: UsedUp) -> int:
+    """The code of what there is no more of for anybody, 0 where there is."""
+    if intervention.message_class != "marketing":
+        return 0
+    if intervention.id in used_up.interventions:
+        return _CODE[NO_PLACE]
+    return _CODE[NO_MONEY] if intervention.id in used_up.too_dear else 0
 
 
 def _preferred(channels: tuple[str, ...], current: str | None) -> list[str]:
@@ -113,6 +131,11 @@ class _Desk:
             full = self._count(counted & where, cap.days) >= cap.max_contacts
             closed[(closed == 0) & full[:, None] & self._covered(cap.channel)] = number
         return closed
+
+    def without_places(self, closed: Integers, used_up: UsedUp) -> Integers:
+        """`closed`, and the channels on which there is no place left for anybody."""
+        full = np.array([name in used_up.channels for name in self.community.channels])
+        return np.where((closed == 0) & full, _CODE[NO_PLACE], closed).astype(closed.dtype)
 
     def _without_consent(self) -> Iterator[tuple[str, Flags]]:
         members = self.community.members

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import numpy as np
 from pydantic import Field
 
-from models.declared import Declared, Share
+from models.declared import Declared, PositiveDays, Share
 
 if TYPE_CHECKING:
     from models.arrays import Floats
@@ -18,13 +18,16 @@ Members = Annotated[int, Field(ge=0)]
 
 
 class Capacity(Declared):
-    """Most members who can be served in one run, by the id of an intervention and by the name of a channel.
+    """Most members who can be served, by the id of an intervention and by the name of a channel, and most money.
 
-    `exploration_share` is the largest part of the budget, and of each of these, that exploration may be expected to take.
+    They hold for one run of a batch, and in the service for every period of `period_days`, which begins at midnight by the community's
+    clock. `exploration_share` is the largest part of the budget, and of each of these, that exploration of a batch may be expected to take.
     """
 
     interventions: dict[str, Members] = {}  # noqa: RUF012 - pydantic copies a default
     channels: dict[str, Members] = {}  # noqa: RUF012 - as above
+    budget: Annotated[float, Field(ge=0)] | None = None
+    period_days: PositiveDays = 1
     exploration_share: Share = 0.1
 
 

@@ -32,6 +32,7 @@ from models.policy import (
 )
 from models.quiet_hours import delays
 from models.scenes import open_scenes
+from models.quotas import NOTHING_USED_UP
 from models.shadow_prices import FREE, Charge, Terms
 from models.uplift_beliefs import PriorUplift, UpliftInterval
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from models.interventions import ContactHistory, Refusals
     from models.lifecycle import Lifecycles
     from models.snapshots import Snapshots
+    from models.quotas import UsedUp
 
 BANDS: tuple[RiskBand, ...] = ("low", "medium", "high")
 INTERVAL_LEVEL = 0.9
@@ -52,9 +54,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Context:
-    """Where the member is met at this moment; `channel` is preferred by the interventions that have it."""
+    """What holds at this moment: `channel`, where the member is met, is preferred by the interventions that have it."""
 
     channel: str | None = None
+    used_up: UsedUp = NOTHING_USED_UP
 
 
 NOWHERE = Context()
@@ -138,7 +141,7 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     facts = _facts(engine, scores, columns, contacts, scenes, as_of)
     probability, lifecycles = facts.probability, facts.lifecycles
     control = in_control(member_ids, community.policy)
-    ruling = contact_ruling(contacts, community, columns, facts.as_of_us, context.channel)
+    ruling = contact_ruling(contacts, community, columns, facts.as_of_us, context.channel, context.used_up)
     refusals = eligibility_refusals(facts).then(ruling.refusals).then(control_refusals(control, community))
     effects = _effects(engine, scores, probability)
     weight = context_weights(community, lifecycles.stage, ruling.channel)

@@ -57,9 +57,10 @@ def decide_all(
 ) -> Decided:
     """By default at the first midnight after the log's last event, or now where that is earlier.
 
-    With a budget, or a declared capacity, all members are planned for together. Decision ids follow from model version, date and member, so
-    that a second run writes the same table. Raises InputError for another suffix than .parquet or .csv or a place that cannot be written
-    to, NoChampion, ModelRefused.
+    With a budget, by default the declared one, or a declared capacity, all members are planned for together. Decision ids follow from
+    model version, date and member, so that a second run writes the same table.
+
+    Raises InputError for another suffix than .parquet or .csv or a place that cannot be written to, NoChampion, ModelRefused.
     """
     write = _writer(output)
     progress("log")
@@ -68,7 +69,8 @@ def decide_all(
     at = decision_time(loaded, as_of, now=now)
     progress("decisions")
     batches: Iterable[Batch] = weigh_everyone(engine, loaded, at)
-    supply, joint = Supply.of(engine.community, loaded.community.capacity, budget), None
+    capacity = loaded.community.capacity
+    supply, joint = Supply.of(engine.community, capacity, capacity.budget if budget is None else budget), None
     if not supply.endless:
         batches = list(batches)
         candidates = Candidates.together([Candidates.of(batch.weighed) for batch in batches])

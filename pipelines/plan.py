@@ -108,6 +108,7 @@ def plan_campaign(
     engine = engine_of(workspace, None)
     at = decision_time(loaded, as_of, now=now)
     progress("members")
+    budget = loaded.community.capacity.budget if budget is None else budget
     everyone = _Everyone.of(engine, loaded, at)
     progress("plans")
     joint = everyone.plan(budget)
