@@ -111,6 +111,13 @@ class Store:
                 events=statements.history(connection, member_ids, since_us, community, added),
             )
 
+    def happened(
+        self, member_id: str, since_us: int, event_ids: Sequence[str] = (), types: Sequence[str] = ()
+    ) -> list[tuple[str, int, str, float | None]]:
+        """Events of one member from `since_us` on that have one of these ids or types: member_id, timestamp_us, type, value."""
+        with self._reading() as connection:
+            return statements.happened(connection, member_id, since_us, event_ids, types)
+
     def record(self, rows: Sequence[DecisionRow], answers: Sequence[Answer] = (), events: Sequence[LoggedEvent] = ()) -> frozenset[str]:
         """Keep decisions, the answers given for them and the events that came with them: all, or nothing.
 

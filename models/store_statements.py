@@ -137,6 +137,15 @@ def history(
     return grouped_arrays(rows, _joined(connection, member_ids), ends, attributes, for_rules)
 
 
+def happened(
+    connection: Connection, member_id: str, since_us: int, event_ids: Sequence[str], types: Sequence[str]
+) -> list[tuple[str, int, str, float | None]]:
+    table = schema.events.c
+    meant = or_(table.event_id.in_(event_ids), table.type.in_(types))
+    rows = select(table.member_id, table.timestamp_us, table.type, table.value)
+    return [tuple(row) for row in connection.execute(rows.where(table.member_id == member_id, table.timestamp_us >= since_us, meant))]
+
+
 def _not_stored(connection: Connection, added: Sequence[LoggedEvent]) -> list[LoggedEvent]:
     """One of each identity, without those that the store has already."""
     unique = {row.identity: row for row in added}

@@ -174,6 +174,17 @@ class BatchAnswer(Answered):
     results: list[BatchRow]
 
 
+class WhatIfAnswer(Answered):
+    """`change_pp`: percentage points of risk, null where one of the two has no score; `removed`: events that were left out."""
+
+    member_id: str
+    before: ScoreAnswer
+    after: ScoreAnswer
+    removed: int
+    change_pp: float | None
+    warnings: list[Fault]
+
+
 class RejectedEvent(Answered):
     index: int
     code: str

@@ -104,6 +104,23 @@ class BatchRequest(Received):
     requests: Annotated[list[Row[ScoreRequest]], Field(min_length=1, max_length=MAX_ROWS)]
 
 
+class Removal(Received):
+    """Events to be left out: those with these ids, and those of these types from `since` on; older ones than the lookback count nowhere."""
+
+    event_ids: Annotated[list[Text], Field(max_length=MAX_ROWS)] = []
+    types: Annotated[list[ShortText], Field(max_length=100)] = []
+    since: Annotated[AwareDatetime | None, Field(description="by default as far back as the features look")] = None
+
+
+class WhatIfRequest(Received):
+    """Nothing of it is kept."""
+
+    add: Annotated[list[Behaviour], Field(max_length=MAX_ROWS, description="as if the member had done this too")] = []
+    remove: Annotated[Removal | None, Field(description="as if the member had not done this")] = None
+    max_actions: Annotated[int, Field(ge=0, le=50)] = 3
+    language: Annotated[Language | None, Field(description="of the texts; by default that of the community")] = None
+
+
 class EventsRequest(Received):
     events: Annotated[list[Row[MemberBehaviour]], Field(max_length=MAX_ROWS)]
 

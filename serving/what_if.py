@@ -1,0 +1,90 @@
+"""The same member with other events in its log, through the same features: what would be decided before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from models.community import DAY_US
+from models.deciding import decide
+from models.decision import Decision
+from models.declared import Language
+from models.engine import Engine, explain
+from models.snapshots import Snapshots
+from models.store import LoggedEvent, Past
+from models.store_rows import signal_rows
+from models.what_if import without
+from serving.answers import ScoreAnswer, WhatIfAnswer
+from serving.pricing import Pricing, pricing
+from serving.problems import Fault
+from serving.schemas import Removal, ScoreRequest, WhatIfRequest, microseconds
+from serving.scoring import age_of_model
+from serving.service import Service
+from serving.telling import score_answer
+
+
+def what_if(service: Service, member_id: str, request: WhatIfRequest) -> WhatIfAnswer:
+    """Raises UnknownMember, NoChampion and StoreUnavailable. The draw is the same for both, so that only the events differ."""
+    engine, now = service.engine(), service.clock()
+    language = request.language or engine.community.language
+    study = _Study(engine, member_id, service.new_id(), now, language, pricing(service.store, engine, now))
+    added, faults = _accepted(service, [event.of(member_id) for event in request.add], now)
+    before = service.store.past([member_id], engine.community, microseconds(now))
+    after = service.store.past([member_id], engine.community, microseconds(now), added)
+    removed = _removed(service, engine, member_id, request.remove, now)
+    faults += [] if removed or not request.remove else [NOTHING_REMOVED]
+    changed = without(after.events, signal_rows(removed, {member_id: 0}, engine.community.signal_of_type))
+    decided = study.decided(before), study.decided(Past(changed, after.contacts, after.contacts_seen))
+    answers = [study.answer(decision, request.max_actions) for decision in decided]
+    return WhatIfAnswer(
+        member_id=member_id, before=answers[0], after=answers[1], removed=len(removed), change_pp=_change(*decided), warnings=faults
+    )
+
+
+NOTHING_REMOVED = Fault(code="nothing_removed", pointer="/remove", detail="the member has no such event within the lookback")
+
+
+@dataclass(frozen=True)
+class _Study:
+    engine: Engine
+    member_id: str
+    decision_id: str
+    now: datetime
+    language: Language
+    pricing: Pricing
+
+    def decided(self, past: Past) -> Decision:
+        asked = Snapshots.at(past.events, microseconds(self.now)), [self.member_id], [self.decision_id], past.contacts
+        terms = self.pricing.terms
+        (decision,) = decide(self.engine, past.events, *asked, as_of=self.now, language=self.language, explain=explain, terms=terms)
+        return decision
+
+    def answer(self, decision: Decision, max_actions: int) -> ScoreAnswer:
+        request = ScoreRequest(member_id=self.member_id, mode="simulate", max_actions=max_actions)
+        warnings = [*age_of_model(self.engine, self.now), *self.pricing.warnings]
+        return score_answer(decision, request, self.engine.community, self.language, warnings)
+
+
+def _accepted(service: Service, events: Sequence[LoggedEvent], now: datetime) -> tuple[list[LoggedEvent], list[Fault]]:
+    """Those that a log may hold, and what is wrong with the others."""
+    faults = [service.fault_of(event, now) for event in events]
+    told = [fault.model_copy(update={"pointer": f"/add/{at}"}) for at, fault in enumerate(faults) if fault is not None]
+    return [event for event, fault in zip(events, faults, strict=True) if fault is None], told
+
+
+def _removed(
+    service: Service, engine: Engine, member_id: str, remove: Removal | None, now: datetime
+) -> list[tuple[str, int, str, float | None]]:
+    """Rows of the store that are to be left out; older ones than the lookback are read by no feature."""
+    if remove is None:
+        return []
+    oldest_us = microseconds(now) - engine.community.lookback_days * DAY_US
+    since_us = oldest_us if remove.since is None else max(oldest_us, microseconds(remove.since))
+    return service.store.happened(member_id, since_us, remove.event_ids, remove.types)
+
+
+def _change(before: Decision, after: Decision) -> float | None:
+    """Percentage points of risk; None where one of them has no score."""
+    old, new = before.churn.probability, after.churn.probability
+    return None if old is None or new is None else 100 * (new - old)
