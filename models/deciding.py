@@ -13,10 +13,12 @@ import numpy as np
 
 from models.actions import NO_ACTION
 from models.decision import Candidate, ChurnScore, Decision, MemberState
+from models.eligibility import OPTED_OUT
 from models.features import lower_bound
+from models.moments import EPOCH
 from models.policy import MANDATORY_FIRST
 from models.shadow_prices import FREE, Terms
-from models.weighing import BANDS, EPOCH, NOWHERE, Context, Weighed, risk_bands, weigh
+from models.weighing import BANDS, NOWHERE, Context, Weighed, risk_bands, weigh
 
 if TYPE_CHECKING:
     from models.actions import Intervention
@@ -138,7 +140,8 @@ class _Teller:
 
     def _last_event_at(self, row: int) -> datetime | None:
         at = int(self.last_event_us[row])
-        return None if at < 0 else EPOCH + timedelta(microseconds=at)
+        withheld = self.weighed.scores.status[row] == OPTED_OUT
+        return None if at < 0 or withheld else EPOCH + timedelta(microseconds=at)
 
     def _churn(self, row: int) -> ChurnScore:
         churn = self.engine.community.churn

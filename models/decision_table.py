@@ -12,7 +12,9 @@ import polars as pl
 from models.actions import NO_ACTION
 from models.community import DAY_US
 from models.declared import STAGES, TAGS
-from models.weighing import BANDS, NOWHERE, Context, Weighed, microseconds, risk_bands, weigh
+from models.eligibility import OPTED_OUT
+from models.moments import microseconds
+from models.weighing import BANDS, NOWHERE, Context, Weighed, risk_bands, weigh
 
 if TYPE_CHECKING:
     from models.arrays import Floats, Integers
@@ -68,8 +70,9 @@ def _risk(engine: Engine, weighed: Weighed) -> dict[str, object]:
 
 
 def _member(engine: Engine, weighed: Weighed) -> dict[str, object]:
+    """Null for members who switched personalisation off."""
     lifecycles, scores = weighed.lifecycles, weighed.scores
-    return {
+    columns: dict[str, pl.Series | Floats] = {
         "stage": _named(STAGES, lifecycles.stage),
         "tier": _named(lifecycles.tiers, lifecycles.tier),
         "tags": _named(_TAG_SETS, lifecycles.tags @ (1 << np.arange(len(TAGS)))),
@@ -78,6 +81,8 @@ def _member(engine: Engine, weighed: Weighed) -> dict[str, object]:
         "tenure_days": lifecycles.tenure_days,
         "days_silent": scores.features[:, engine.spec.position("days_since_any")],
     }
+    withheld = pl.Series(scores.status == OPTED_OUT)
+    return {name: pl.Series(column).set(withheld, None) for name, column in columns.items()}
 
 
 def _choice(community: Community, weighed: Weighed, as_of: datetime) -> dict[str, object]:

@@ -11,6 +11,7 @@ import numpy as np
 from models.attributes import NO_ATTRIBUTES, AttributeEncoding, feature_matrix
 from models.explanation import Typical, reasons_of
 from models.margins import Contributions
+from models.moments import microseconds
 from models.reason_groups import ReasonGroups, reason_groups, with_attributes
 from models.snapshots import Activity, Snapshots
 from models.uplift_beliefs import PriorUplift
@@ -78,7 +79,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Provenance:
-    """When the engine was made, the end of the last label it learned from, its grade, and what uses the risk: the blend or a plain rule."""
+    """When the engine was made, the end of the last label of its risks, its grade, and what uses the risk: the blend or a plain rule."""
 
     trained_at: datetime
     trained_through: datetime
@@ -111,6 +112,12 @@ class Engine:
         if self.learned_uplift is not None:
             return self.learned_uplift
         return PriorUplift.of(self.community.interventions, self.reference.typical_probability)
+
+    @property
+    def learned_through_us(self) -> int:
+        """No outcome that any of its models learned from ended later."""
+        through = microseconds(self.provenance.trained_through)
+        return through if self.learned_uplift is None else max(through, self.learned_uplift.through_us)
 
     @property
     def grade(self) -> str:

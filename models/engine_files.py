@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-FORMAT = 4
+FORMAT = 5
 ENGINE_FILE, REFERENCE_FILE, GOLDEN_FILE = "engine.json", "reference.npz", "golden.npz"
 GOLDEN_MEMBERS = 5
 FEATURE_TOLERANCE = 1e-5

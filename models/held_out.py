@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from models.events import EventArrays
     from models.propensity import Propensities
 
-FOLDS = 5
-
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -61,7 +59,7 @@ def hold_out(features: Floats, assignments: Assignments, *, rng: np.random.Gener
         groups=assignments.snapshots.member,
     )
     folding, estimating, seeding = rng.spawn(3)
-    fold = assign_folds(trial.member.astype(np.int64), rng=folding, n_folds=FOLDS)
+    fold = assign_folds(trial.member.astype(np.int64), rng=folding, n_folds=trial.folds)
     propensities = propensities_of(trial, estimating)
     outcomes = arm_outcomes(trial, fold, int(seeding.integers(1 << 30)))
     return HeldOut(assignments, features, fold, propensities, outcomes.mean, scores_of(trial, propensities.shares, outcomes))

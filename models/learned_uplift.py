@@ -34,11 +34,15 @@ UNSEEN_CONFOUNDING = (
 
 @dataclass(frozen=True)
 class LearnedUplift:
-    """`fitted` reads the columns `columns` of the engine's features; an intervention whose evidence is mostly prior follows `beliefs`."""
+    """`fitted` reads the columns `columns` of the engine's features; an intervention whose evidence is mostly prior follows `beliefs`.
+
+    `through_us`: no outcome that it learned from ended later.
+    """
 
     fitted: Uplift
     beliefs: PriorUplift
     columns: Integers
+    through_us: int
 
     @property
     def interventions(self) -> tuple[str, ...]:
@@ -69,12 +73,17 @@ class LearnedUplift:
         return values
 
     def to_dict(self) -> dict[str, Any]:
-        return {"fitted": self.fitted.to_dict(), "beliefs": self.beliefs.to_dict(), "columns": self.columns.tolist()}
+        return {
+            "fitted": self.fitted.to_dict(),
+            "beliefs": self.beliefs.to_dict(),
+            "columns": self.columns.tolist(),
+            "through_us": self.through_us,
+        }
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> LearnedUplift:
         columns = np.array(stored["columns"], dtype=np.int64)
-        return cls(Uplift.from_dict(stored["fitted"]), PriorUplift.from_dict(stored["beliefs"]), columns)
+        return cls(Uplift.from_dict(stored["fitted"]), PriorUplift.from_dict(stored["beliefs"]), columns, stored["through_us"])
 
     @property
     def _learned(self) -> np.ndarray:
@@ -122,7 +131,7 @@ def learn_uplift(
     beliefs = PriorUplift.of(_updated(catalogue, fitted.evidence, typical), typical)
     observational = any(evidence.source == "observational" for evidence in fitted.evidence.values())
     warnings = (*made.warnings, *((UNSEEN_CONFOUNDING,) if observational else ()))
-    return UpliftFromLog(LearnedUplift(fitted, beliefs, kept), len(made), warnings)
+    return UpliftFromLog(LearnedUplift(fitted, beliefs, kept, until_us), len(made), warnings)
 
 
 def _updated(catalogue: Sequence[Intervention], evidence: Mapping[str, Evidence], typical: float) -> list[Intervention]:

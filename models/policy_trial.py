@@ -15,7 +15,6 @@ from models.policy import costs
 from models.policy_comparison import DecisionRows, Target, best_constant, compare_policies, nobody, random_choice
 from models.policy_value import LEVEL
 from models.replaying import replay_held_out
-from models.weighing import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +83,7 @@ def try_policies(
 
 def _later(made: Assignments, engines: Sequence[Engine]) -> Integers:
     """Rows of the assignments to use."""
-    through = [microseconds(engine.provenance.trained_through) for engine in engines]
+    through = [engine.learned_through_us for engine in engines]
     for since in (max(through), through[0]):
         rows = np.flatnonzero(made.snapshots.as_of_us >= since)
         if len(rows) >= FEWEST_LATER:

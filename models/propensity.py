@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers
     from models.trial import Trial
 
-FOLDS = 5
 SMALLEST = 0.01
 """Estimated probabilities below it are held there; logged ones never are."""
 PENALTY = 20.0
@@ -92,7 +91,7 @@ def _estimated(trial: Trial, rng: np.random.Generator) -> tuple[Floats, Assignme
     A feature tells where the models lower the log loss by more than NOISE standard errors, or where its means in two arms differ by more
     than chance allows the largest of all such differences (Bonferroni at CHANCE). The mixture is that of the lowest out-of-fold log loss.
     """
-    fold = assign_folds(trial.member.astype(np.int64), rng=rng, n_folds=FOLDS)
+    fold = assign_folds(trial.member.astype(np.int64), rng=rng, n_folds=trial.folds)
     plain = np.maximum(trial.rows / len(trial), 1e-12)
     modelled = np.zeros((len(trial), len(plain)))
     seed = int(rng.integers(1 << 30))

@@ -16,9 +16,9 @@ from models.attributes import attributes_from_json
 from models.engine_files import load_engine
 from models.errors import InputError
 from models.events import NEVER_US
+from models.moments import microseconds
 from models.snapshots import Snapshots
 from models.store_rows import grouped_arrays, signal_rows
-from models.weighing import microseconds
 
 if TYPE_CHECKING:
     import polars as pl

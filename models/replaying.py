@@ -10,7 +10,8 @@ import numpy as np
 
 from models.held_out import fold_engines
 from models.interventions import ContactHistory
-from models.weighing import EPOCH, microseconds, weigh
+from models.moments import EPOCH
+from models.weighing import weigh
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats
@@ -43,10 +44,13 @@ def replay(engine: Engine, log: EventLog, events: EventArrays, snapshots: Snapsh
 
 def replay_held_out(engine: Engine, held: HeldOut, log: EventLog, events: EventArrays, *, rng: np.random.Generator) -> Replayed:
     """Where the engine's effects were learned from the time of the decisions, by engines that learned them without the row's member."""
-    snapshots, through_us = held.assignments.snapshots, microseconds(engine.provenance.trained_through)
-    seen = snapshots.as_of_us < through_us
+    snapshots = held.assignments.snapshots
     told = replay(engine, log, events, snapshots)
-    if engine.learned_uplift is None or log.touches is None or not seen.any():
+    if engine.learned_uplift is None or log.touches is None:
+        return told
+    through_us = engine.learned_uplift.through_us
+    seen = snapshots.as_of_us < through_us
+    if not seen.any():
         return told
     propensity, allowed = told.propensity.copy(), told.allowed.copy()
     engines = fold_engines(engine, held, events, log.touches, until_us=through_us, rng=rng)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Given = Any
 """A list, an array, or a column or frame of any library."""
 ROUNDING = 0.01
+MANY_ROWS = 20_000
 MISPLACED_SHARE, MISPLACED_Z = 0.05, 10.0
 """An arm whose share of the rows is so far from its mean propensity, and by so many standard errors, has another arm's column."""
 
@@ -50,6 +51,11 @@ class Trial:
     @property
     def binary(self) -> bool:
         return bool(np.isin(self.outcome, (0.0, 1.0)).all())
+
+    @property
+    def folds(self) -> int:
+        """Into how many parts the members are split where models are judged on those they have not seen."""
+        return 5 if len(self) <= MANY_ROWS else 3
 
     @property
     def rows(self) -> Integers:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from models.propensity import Propensities
     from models.trial import Given, Prior, Trial
 
-MANY_ROWS = 40_000
 FEWEST_ROWS = 50
 MOST_STRETCH = 1.6
 
@@ -158,7 +157,7 @@ def fit_uplift(
     beliefs = priors_of(priors, trial.interventions)
     _check_known(trial, beliefs)
     folding, propensing, seeding = rng.spawn(3)
-    fold = assign_folds(trial.member.astype(np.int64), rng=folding, n_folds=3 if len(trial) > MANY_ROWS else 5)
+    fold = assign_folds(trial.member.astype(np.int64), rng=folding, n_folds=trial.folds)
     seed = int(seeding.integers(1 << 30))
     shares = propensities_of(trial, propensing)
     return replace(_fitted(trial, shares, beliefs, fold, seed), columns=_column_names(features))

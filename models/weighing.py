@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.contact_policy import contact_ruling
-from models.eligibility import SCORED, MemberFacts, admits, eligibility_refusals
+from models.eligibility import OPTED_OUT, SCORED, MemberFacts, admits, eligibility_refusals
 from models.lifecycle import lifecycle_of
 from models.member_columns import MemberColumns
+from models.moments import microseconds
 from models.policy import (
     arbitration_refusals,
     best_action,
@@ -31,8 +32,8 @@ from models.policy import (
     with_urgent,
 )
 from models.quiet_hours import delays
-from models.scenes import open_scenes
 from models.quotas import NOTHING_USED_UP
+from models.scenes import open_scenes
 from models.shadow_prices import FREE, Charge, Terms
 from models.uplift_beliefs import PriorUplift, UpliftInterval
 
@@ -44,12 +45,11 @@ if TYPE_CHECKING:
     from models.events import EventArrays
     from models.interventions import ContactHistory, Refusals
     from models.lifecycle import Lifecycles
-    from models.snapshots import Snapshots
     from models.quotas import UsedUp
+    from models.snapshots import Snapshots
 
 BANDS: tuple[RiskBand, ...] = ("low", "medium", "high")
 INTERVAL_LEVEL = 0.9
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Weighed:
         outbid = (standing & (self.priority > 0)).any(axis=1)
         gone = ~self.scored & nothing_allowed
         held = [self.chosen > 0, gone, self.control, self.opted_out, nothing_allowed, (self.best == 0) & outbid, self.best == 0]
-        names = ["", self.scores.status, "global_control", "opted_out", "nothing_allowed", "outbid", "do_nothing_is_best"]
+        names = ["", self.scores.status, "global_control", "contact_refused", "nothing_allowed", "outbid", "do_nothing_is_best"]
         return np.select(held, [np.asarray(name, dtype=str) for name in names], "explored_nothing")
 
 
@@ -134,7 +134,7 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     `terms` are those of a plan: what a candidate is charged for its cost and its place, and how much is explored.
     """
     community = engine.community
-    scores = engine.score(events, snapshots)
+    scores = _withheld(engine.score(events, snapshots), contacts.impersonal)
     columns = MemberColumns.of(events, snapshots)
     zones = columns.zones(None if community.members is None else community.members.timezone, community.zone)
     scenes = open_scenes(community, events, snapshots, columns, zones, contacts, microseconds(as_of))
@@ -178,6 +178,15 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     )
 
 
+def _withheld(scores: Scores, impersonal: tuple[int, ...]) -> Scores:
+    """Members in these rows have the status `opted_out`, and to decide on them their value is 0."""
+    if not impersonal:
+        return scores
+    status, value = scores.status.astype("U32"), scores.value.copy()
+    status[list(impersonal)], value[list(impersonal)] = OPTED_OUT, 0.0
+    return replace(scores, status=status, value=value)
+
+
 def _facts(
     engine: Engine, scores: Scores, columns: MemberColumns, contacts: ContactHistory, scenes: Mapping[str, Flags], as_of: datetime
 ) -> MemberFacts:
@@ -219,11 +228,6 @@ def _effects(engine: Engine, scores: Scores, probability: Floats) -> _Effects:
 def main_horizon(community: Community) -> int:
     """Position of the horizon that decisions are made on."""
     return community.churn.horizons_days.index(community.churn.horizon_days)
-
-
-def microseconds(at: datetime) -> int:
-    """Since 1970 UTC."""
-    return (at - EPOCH) // timedelta(microseconds=1)
 
 
 def risk_bands(probability: Floats, edges: tuple[float, float]) -> Integers:

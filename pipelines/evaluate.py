@@ -10,9 +10,9 @@ import numpy as np
 from models.campaign_profit import campaign_profit
 from models.comparison import compare
 from models.errors import InputError
+from models.moments import microseconds
 from models.snapshots import Activity, label_churn, last_usable_cut, population
 from models.training import default_test_as_of
-from models.weighing import microseconds
 from pipelines.loading import champion_or_challenger, load, moment
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import numpy as np
 
 from models.errors import InputError
 from models.interventions import ContactHistory
+from models.moments import microseconds
 from models.snapshots import Snapshots
-from models.weighing import microseconds, weigh
+from models.weighing import weigh
 
 if TYPE_CHECKING:
     from datetime import datetime

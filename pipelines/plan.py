@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.deciding import catalogue_fingerprint
+from models.moments import microseconds
 from models.plan_figures import Outlook, Prospects, blocked_by_rule, outlook
 from models.plan_in_force import PlanInForce
 from models.planning import Candidates, JointPlan, plan_jointly
 from models.store import PlanRow, Store
 from models.store_rows import content_id
 from models.supply import Supply
-from models.weighing import microseconds
 from pipelines.everyone import weigh_everyone
 from pipelines.loading import decision_time, engine_of, load
 
@@ -102,13 +102,16 @@ class _Everyone:
 def plan_campaign(
     workspace: Workspace, *, budget: float | None, points: int, as_of: str | None, now: datetime, progress: Progress, valid_days: int | None
 ) -> Planned:
-    """With `valid_days` the plan is put in force for so long from `as_of` on. Raises InputError, NoChampion, ModelRefused."""
+    """With `valid_days` the plan is put in force for so long from `as_of` on. Without a `budget` the declared one holds.
+
+    Raises InputError, NoChampion, ModelRefused.
+    """
     progress("log")
     loaded = load(workspace, now=now)
+    budget = loaded.community.capacity.budget if budget is None else budget
     engine = engine_of(workspace, None)
     at = decision_time(loaded, as_of, now=now)
     progress("members")
-    budget = loaded.community.capacity.budget if budget is None else budget
     everyone = _Everyone.of(engine, loaded, at)
     progress("plans")
     joint = everyone.plan(budget)

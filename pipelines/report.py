@@ -11,8 +11,8 @@ from models.engine import explain
 from models.errors import InputError
 from models.interventions import ContactHistory
 from models.member_report import Provenance, render_member_report, weekly_activity
+from models.moments import microseconds
 from models.snapshots import Snapshots
-from models.weighing import microseconds
 from pipelines.everyone import decision_id
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_page, writing

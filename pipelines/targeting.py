@@ -12,10 +12,10 @@ from models.assignments import assignments_of
 from models.effect_ranking import rank_effects
 from models.errors import InputError
 from models.held_out import fold_engines, held_out_effects, hold_out
+from models.moments import microseconds
 from models.policy import costs
 from models.targeting import TrialRows, as_logged, best_predicted, compare_targeting
 from models.targeting_report import Occasion, render_targeting_report
-from models.weighing import microseconds
 from pipelines.loading import champion_or_challenger, load
 from pipelines.output import writing
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from models.declaration import load_community
+from models.moments import microseconds
 from models.snapshots import Snapshots
 from models.store import Store
-from models.weighing import microseconds
 from pipelines.loading import engine_of
 from pipelines.serve import prepare
 from pipelines.workspace import Workspace

@@ -9,8 +9,9 @@ import pytest
 from models.assignments import assignments_of
 from models.held_out import fold_engines, hold_out
 from models.interventions import ContactHistory
+from models.moments import EPOCH
 from models.replaying import replay, replay_held_out
-from models.weighing import EPOCH, weigh
+from models.weighing import weigh
 from tests.planted import community, intervention
 
 CATALOGUE = (
