@@ -9,8 +9,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaH
 from pydantic_core import CoreSchema, core_schema
 
 from models.declared import Language
+from models.moments import EPOCH
 from models.store import LoggedEvent
-from models.weighing import EPOCH
 from serving.problems import Fault, faults_of
 
 MAX_ROWS = 1_000
