@@ -23,6 +23,7 @@ NoActionReason = Literal[
     "outbid",
     "do_nothing_is_best",
     "explored_nothing",
+    "contact_refused",
 ]
 
 
@@ -136,3 +137,8 @@ class Decision:
     catalogue_fingerprint: str
     plan_id: str | None = None
     effect_reasons: tuple[Reason, ...] = ()
+
+    @property
+    def impersonal(self) -> bool:
+        """The member switched personalisation off: nothing that was derived of its behaviour is told."""
+        return self.churn.status == "opted_out"

@@ -67,7 +67,7 @@ class ContactHistory:
     member: row of the batch that is decided on; at_us: microseconds since 1970 UTC; channel: name, "" where unknown (it counts for `any`
     alone); intervention: id, also one that the catalogue does not have; response: one of `sources.RESPONSES` or "", None where none was
     recorded at all; undelivered: True where it is known not to have reached the member, so that it was no contact, None where all did.
-    opted_out: (row, channel), or (row, "any") for all channels.
+    opted_out: (row, channel), or (row, "any") for all channels. impersonal: rows of members who switched personalisation off.
     """
 
     member: Integers
@@ -77,6 +77,7 @@ class ContactHistory:
     opted_out: tuple[tuple[int, str], ...] = ()
     response: Names | None = None
     undelivered: Flags | None = None
+    impersonal: tuple[int, ...] = ()
 
     @property
     def reached(self) -> Flags:

@@ -61,7 +61,7 @@ def render_member_report(
         facts=_facts(decision, community, language),
         choice=choice_of(decision, community, language),
         options=options_of(decision, community, language),
-        activity=activity_of(language, community, activity),
+        activity=None if decision.impersonal else activity_of(language, community, activity),
         listed=partial(listed, language),
         sources=_sources(decision, provenance, generated_at, clock),
         warnings=provenance.warnings,
@@ -100,6 +100,8 @@ class Badge:
 
 
 def _badges(decision: Decision, community: Community, language: Language) -> list[Badge]:
+    if decision.impersonal:
+        return []
     member, band = decision.member, decision.churn.risk_band
     risk = [] if band is None else [Badge(BAND_SIGNS[band], text(language, f"band.{band}"), f"band-{band}")]
     plain = [named(language, "stage", member.stage), opening(tier_name(language, member.tier, community))]
@@ -114,6 +116,8 @@ class Fact:
 
 
 def _facts(decision: Decision, community: Community, language: Language) -> list[Fact]:
+    if decision.impersonal:
+        return []
     member = decision.member
     days = duration(language, community.value.value_days)
     value = [Fact(text(language, "report.value", window=days), money(language, member.value, community.currency))]

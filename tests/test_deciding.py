@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.community import DAY_US
 from models.deciding import catalogue_fingerprint, decide
-from models.decision import Decision, Reason
+from models.decision import ChurnScore, Decision, Reason
 from models.decision_table import decide_table
 from models.interventions import ContactHistory
 from models.policy import draw_of
@@ -114,7 +114,31 @@ def test_members_of_the_global_control_are_never_contacted_and_say_so():
 def test_who_opted_out_of_all_contact_gets_none():
     past = replace(ContactHistory.empty(), opted_out=((0, "any"),))
     decision = one(OFFER, contacts=past)
-    assert (decision.chosen, decision.no_action_reason) == ("none", "opted_out")
+    assert (decision.chosen, decision.no_action_reason) == ("none", "contact_refused")
+
+
+def test_who_switched_personalisation_off_has_no_risk_no_value_and_no_action_and_the_others_are_as_they_were():
+    impersonal = replace(ContactHistory.empty(), impersonal=(1,))
+    planted = engine(community(OFFER, CALL), 3, risk=0.7)
+    before, off, after = decide_all(planted, [Member(events={"post": [2.0]})] * 3, impersonal)
+    assert (off.churn, off.churn.status) == (ChurnScore("opted_out", 30), "opted_out")
+    assert (off.chosen, off.no_action_reason, off.reasons, off.last_event_at) == ("none", "opted_out", (), None)
+    assert (off.member.value, off.member.value_at_risk) == (0, None)
+    assert [candidate.intervention_id for candidate in off.candidates] == ["none"]
+    assert [before, after] == decide_all(planted, [Member(events={"post": [2.0]})] * 3)[::2]
+
+
+def test_what_has_to_be_sent_reaches_who_switched_personalisation_off():
+    notice = intervention("notice", message_class="mandatory", eligibility={})
+    impersonal = replace(ContactHistory.empty(), impersonal=(0,))
+    assert one(OFFER, notice, contacts=impersonal).chosen == "notice"
+
+
+def test_the_table_tells_nothing_of_who_switched_personalisation_off():
+    row = table(engine(community(OFFER)), [Member()], replace(ContactHistory.empty(), impersonal=(0,))).row(0, named=True)
+    told = ("churn_probability", "risk_band", "stage", "tier", "tags", "value", "value_at_risk", "tenure_days", "days_silent")
+    assert [row[name] for name in told] == [None] * len(told)
+    assert (row["status"], row["chosen"], row["no_action_reason"]) == ("opted_out", "none", "opted_out")
 
 
 @pytest.mark.parametrize("status", ["insufficient_history", "already_churned", "opted_out"])

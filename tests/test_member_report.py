@@ -210,6 +210,12 @@ def test_every_status_without_a_number_can_be_told(status, language):
     Page(rendered(decision, language, community=told_community(churn=Churn(contract_event="cancel"))))
 
 
+def test_the_page_of_who_switched_personalisation_off_tells_nothing_of_the_behaviour():
+    found = page(replace(without_history(), churn=ChurnScore("opted_out", 30), no_action_reason="opted_out"))
+    assert "This member has switched personalisation off, so no risk is computed." in found.text
+    assert not [told for told in ("Activity", "Value", "A member for", "Silent") if told in found.text]
+
+
 def test_a_member_like_the_usual_one_has_no_difference_to_show():
     usual = replace(at_risk(), reasons=(), churn=replace(at_risk().churn, probability=0.18))
     assert "This member does not differ from the usual one in anything that counts." in page(usual).text

@@ -33,6 +33,7 @@ NO_ACTION_REASONS = (
     "already_churned",
     "explored_nothing",
     "opted_out",
+    "contact_refused",
 )
 
 
