@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from models.rules import AssignedDays, Bounds, SignalCount, SignalDays
     from models.sources import MembersSource
 
-SCORED = "scored"
-UNSCORED = ("insufficient_history", "already_churned", "opted_out")
+SCORED, OPTED_OUT = "scored", "opted_out"
+UNSCORED = ("insufficient_history", "already_churned", OPTED_OUT)
 
 
 @dataclass(frozen=True)
