@@ -26,6 +26,10 @@ class StoreUnavailable(KeepwellError):
     """The store did not answer; nothing was half-written."""
 
 
+class StoreOutdated(StoreUnavailable):
+    """The store stands at another revision of its schema than this release reads and writes."""
+
+
 class RegistryUnavailable(KeepwellError):
     """The registry of models cannot be asked."""
 

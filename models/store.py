@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Self
 
@@ -12,15 +12,19 @@ from sqlalchemy import Connection, Engine, delete, exists, literal, select
 from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from models import store_migrations
 from models import store_schema as schema
 from models import store_statements as statements
 from models.actions import NO_ACTION
 from models.community import DAY_US, Community
 from models.errors import StoreUnavailable
 from models.events import EventArrays, EventLog
+from models.store_migrations import Migration
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow
 
-__all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", "Past", "PlanRow", "Store"]
+MIGRATION_SECONDS = 60.0
+
+__all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", "Migration", "Past", "PlanRow", "Store"]
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,44 @@ class Store:
 
     @classmethod
     def open(cls, url: str, *, wait_seconds: float = 5.0) -> Self:
-        """Makes tables and columns where they are missing. `url` as SQLAlchemy reads it: sqlite:///path or postgresql+driver://..."""
-        store = cls(schema.open_database(url, wait_seconds))
+        """A SQLite store is made or brought up to date; one on a server must be already (`migrate`), else StoreOutdated is raised.
+
+        `url` as SQLAlchemy reads it: sqlite:///path or postgresql://user:password@host/database.
+        """
+        with ExitStack() as on_failure:
+            store = cls(schema.open_database(url, wait_seconds))
+            on_failure.callback(store.close)
+            if not store._stands_ready():
+                store._migrate()
+            on_failure.pop_all()
+            return store
+
+    @classmethod
+    def migrate(cls, url: str) -> Migration:
+        """Makes a store, or brings one of an earlier release up to date."""
+        store = cls(schema.open_database(url, MIGRATION_SECONDS))
+        with closing(store):
+            return store._migrate()
+
+    def _stands_ready(self) -> bool:
+        """Raises StoreOutdated where the revision is another and only a person may change it."""
+        with self._opening() as connection:
+            if connection.dialect.name == "sqlite":
+                return store_migrations.revision_of(connection) == store_migrations.newest()
+            store_migrations.check(connection)
+            return True
+
+    def _migrate(self) -> Migration:
+        with self._opening(writes=True) as connection:
+            return store_migrations.upgrade(connection)
+
+    @contextmanager
+    def _opening(self, *, writes: bool = False) -> Iterator[Connection]:
         try:
-            with store._writing() as connection:
-                schema.metadata.create_all(connection)
-                schema.add_missing_columns(connection)
+            with self._reading(writes=writes) as connection:
+                yield connection
         except DatabaseError as error:
-            raise StoreUnavailable(f"{store.engine.url} holds no store ({error.orig})") from error
-        return store
+            raise StoreUnavailable(f"{self.engine.url} holds no store ({error.orig})") from error
 
     def close(self) -> None:
         self.engine.dispose()

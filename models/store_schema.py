@@ -18,7 +18,6 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
-    inspect,
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -68,9 +67,37 @@ touches = Table(
     Column("at_us", BigInteger, nullable=False),
     Column("channel", Text),
     Column("intervention_id", Text, nullable=False),
-    Column("state", Text, nullable=False, comment="reserved | delivered | undelivered"),
+    Column("state", Text, nullable=False, comment="reserved | delivered | undelivered | expired"),
     Column("response", Text, comment="accepted | refused | redeemed; null where none is known"),
+    Column("decision_id", Text, comment="null for contacts of other systems"),
+    Column("cost", Float, comment="expected, until one is reported"),
+    Column("expires_us", BigInteger, comment="when a reservation ends by itself; null for none, and for what is none"),
+    Column("period_us", BigInteger, comment="begin of the period in which its place is counted; null where none is"),
+    Column("source", Text, comment="log | decision | report; null from before it was told, then log"),
     Index("touches_of_member", "member_id", "at_us"),
+    Index("touches_of_decision", "decision_id"),
+    Index("touches_by_expiry", "expires_us"),
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("outcome_id", Text, primary_key=True),
+    Column("member_id", Text, nullable=False),
+    Column("decision_id", Text),
+    Column("type", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("value", Float),
+    Index("outcomes_of_member", "member_id", "at_us"),
+    Index("outcomes_of_decision", "decision_id"),
+)
+
+uses = Table(
+    "uses",
+    metadata,
+    Column("period_us", BigInteger, primary_key=True, comment="begin of the period"),
+    Column("resource", Text, primary_key=True, comment="intervention:<id> | channel:<name> | budget"),
+    Column("used", Float, nullable=False, comment="members, or money"),
 )
 
 decisions = Table(
@@ -82,7 +109,11 @@ decisions = Table(
     Column("model_version", Text, nullable=False),
     Column("chosen", Text, nullable=False),
     Column("body", Text, nullable=False, comment="the whole trace, JSON"),
+    Column("channel", Text),
+    Column("propensities", Text, comment="of every candidate by its id, none included, JSON"),
+    Column("basis", Text, comment="what was seen when it was decided, JSON; null where it cannot be replayed"),
     Index("decisions_of_member", "member_id", "created_us"),
+    Index("decisions_by_time", "created_us", "decision_id"),
 )
 
 requests = Table(
@@ -136,17 +167,6 @@ def open_database(url: str, wait_seconds: float) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
-
-
-def add_missing_columns(connection: Connection) -> None:
-    """A store of an earlier release lacks columns; those that came later may all be null."""
-    held = inspect(connection)
-    for table in metadata.sorted_tables:
-        names = {column["name"] for column in held.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in names:
-                kind = column.type.compile(dialect=connection.dialect)
-                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}")
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:

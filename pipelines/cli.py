@@ -33,6 +33,7 @@ COMMANDS = (
     campaigns.targeting,
     service.serve,
     service.key,
+    service.migrate,
     tables.simulate,
     tables.demo,
 )

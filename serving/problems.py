@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from models.errors import InputError, KeepwellError, ModelRefused, NoChampion, NotEnoughData, StoreUnavailable, UnknownMember
+from models.errors import InputError, KeepwellError, ModelRefused, NoChampion, NotEnoughData, StoreOutdated, StoreUnavailable, UnknownMember
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -52,11 +52,12 @@ REFUSED_INPUT = ProblemType("refused-input", 422, "The input cannot be used")
 INTERNAL = ProblemType("internal-error", 500, "Something went wrong here", advice="the log of the service tells why, under this request id")
 NO_MODEL = ProblemType("no-model", 503, "No model is in force", retry=True, advice="`keepwell promote` puts one in force")
 STORE_DOWN = ProblemType("store-unavailable", 503, "The store does not answer", retry=True, advice="nothing was written; try again")
+STORE_OUTDATED = ProblemType("store-outdated", 503, "The store is of another release", retry=True, advice="`keepwell migrate` brings it up")
 BUSY = ProblemType("busy", 503, "Too many decide on this member at once", retry=True)
 
 PROBLEM_TYPES = (
     *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, NOT_ALLOWED, NOT_ACCEPTABLE, IN_FLIGHT),
-    *(TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, INTERNAL, NO_MODEL, STORE_DOWN, BUSY),
+    *(TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, INTERNAL, NO_MODEL, STORE_DOWN, STORE_OUTDATED, BUSY),
 )
 
 _OF_EXCEPTION: Mapping[type[KeepwellError], ProblemType] = {
@@ -64,6 +65,7 @@ _OF_EXCEPTION: Mapping[type[KeepwellError], ProblemType] = {
     NoChampion: NO_MODEL,
     ModelRefused: NO_MODEL,
     StoreUnavailable: STORE_DOWN,
+    StoreOutdated: STORE_OUTDATED,
     InputError: REFUSED_INPUT,
     NotEnoughData: REFUSED_INPUT,
 }

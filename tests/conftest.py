@@ -2,12 +2,14 @@
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.databases import Postgres, postgres_server, sqlite_url
 from tests.trained_world import TrainedWorld, train_on_world
 
 os.environ["MPLBACKEND"] = "Agg"
@@ -44,3 +46,19 @@ def free_port() -> int:
 def trained_world() -> TrainedWorld:
     """Trained once for the whole run; nobody may change it."""
     return train_on_world()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Of a database of its own that a store can be opened in; a test that asks for it runs on both makes."""
+    if request.param == "sqlite":
+        yield sqlite_url(tmp_path)
+        return
+    with request.getfixturevalue("postgres").database() as url:
+        yield url

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -15,6 +14,7 @@ from models.community import DAY_US, Community
 from models.errors import InputError, StoreUnavailable, UnknownMember
 from models.events import EventLog, event_arrays
 from models.store import Answer, DecisionRow, KeyRow, LoggedEvent, Store
+from tests.databases import sqlite_url
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 START_US = int(START.timestamp()) * 1_000_000
@@ -75,8 +75,15 @@ ROWS = [
 
 
 @pytest.fixture
-def store(tmp_path: Path):
-    store = Store.open(f"sqlite:///{tmp_path}/keepwell.db", wait_seconds=0.3)
+def store(store_url):
+    store = Store.open(store_url, wait_seconds=0.3)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path):
+    store = Store.open(sqlite_url(tmp_path), wait_seconds=0.3)
     yield store
     store.close()
 
@@ -157,19 +164,6 @@ def test_what_a_member_answered_later_is_taken_over_from_a_later_log(store):
     contacts = store.past(ids, community(), START_US + 6 * DAY_US).contacts
     assert sorted(contacts.response.tolist()) == ["", "refused"]
     assert contacts.reached.all()
-
-
-def test_the_store_of_an_earlier_release_gets_the_columns_that_it_lacks(tmp_path):
-    path = tmp_path / "old.db"
-    with closing(sqlite3.connect(path)) as old, old:
-        old.execute(
-            "CREATE TABLE touches (touch_id TEXT PRIMARY KEY, member_id TEXT, at_us BIGINT, channel TEXT, intervention_id TEXT, state TEXT)"
-        )
-        old.execute("INSERT INTO touches VALUES ('t', 'anna', 0, 'email', 'digest', 'delivered')")
-    with closing(Store.open(f"sqlite:///{path}")):
-        pass
-    with closing(sqlite3.connect(path)) as new:
-        assert new.execute("SELECT touch_id, response FROM touches").fetchall() == [("t", None)]
 
 
 def test_what_rules_read_of_a_member_comes_back_as_the_log_has_it(store):
@@ -309,13 +303,13 @@ def test_keys_are_found_by_their_id(store):
     assert store.key("k2") is None
 
 
-def test_a_store_locked_by_another_is_unavailable_and_keeps_nothing(store, tmp_path):
-    store.load_log(log_of(ROWS))
+def test_a_store_locked_by_another_is_unavailable_and_keeps_nothing(sqlite_store, tmp_path):
+    sqlite_store.load_log(log_of(ROWS))
     with closing(sqlite3.connect(tmp_path / "keepwell.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match="locked"):
-            store.record([decision(1)])
-    assert store.decision("d1") is None
+            sqlite_store.record([decision(1)])
+    assert sqlite_store.decision("d1") is None
 
 
 def test_a_store_that_cannot_be_opened_says_so(tmp_path):
@@ -325,7 +319,7 @@ def test_a_store_that_cannot_be_opened_says_so(tmp_path):
         Store.open("mysql://root@localhost/keepwell")
 
 
-def test_every_commit_is_on_the_disk_before_it_returns(store):
-    with store.engine.connect() as connection:
+def test_every_commit_is_on_the_disk_before_it_returns(sqlite_store):
+    with sqlite_store.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2

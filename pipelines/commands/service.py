@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pipelines.options import Home, now
-from pipelines.terminal import show_key
+from pipelines.terminal import OUT, show_key
 from pipelines.workspace import Workspace
 
 
@@ -33,3 +33,14 @@ def key(
     from pipelines.key import make_key
 
     show_key(make_key(Workspace.find(config), name, tuple(scopes.split(",")), now=now()))
+
+
+def migrate(config: Home = None) -> None:
+    """Bring the store of an earlier release up to date, or make one; a store in a SQLite file comes up by itself."""
+    from models.store import Store
+
+    migrated = Store.migrate(Workspace.find(config).store_url)
+    if migrated.before == migrated.after:
+        OUT.print(f"the store stands at revision {migrated.after} already", highlight=False)
+    else:
+        OUT.print(f"the store went from {migrated.before or 'no revision'} to revision {migrated.after}", highlight=False)

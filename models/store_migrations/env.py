@@ -1,0 +1,16 @@
+"""Alembic runs this file for every command; `upgrade` hands it the connection whose transaction it is to work in."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from models.store_migrations import CONNECTION, VERSION_TABLE
+from models.store_schema import metadata
+
+context.configure(
+    connection=context.config.attributes[CONNECTION],
+    target_metadata=metadata,
+    version_table=VERSION_TABLE,
+    render_as_batch=True,
+)
+context.run_migrations()
