@@ -30,6 +30,15 @@ if TYPE_CHECKING:
     from pipelines.workspace import Workspace
 
 APP = "serving.app:create_app"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"lines": {"()": "serving.logs.line_formatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"keepwell": {"level": "INFO"}, "uvicorn": {"level": "INFO"}},
+}
+"""For the standard error of every process; requests are logged by the application and not by uvicorn, whose lines hold raw paths."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
         os.environ["KEEPWELL_HOME"] = str(workspace.declaration)
         if stopped_at is not None:
             os.environ["KEEPWELL_AS_OF"] = stopped_at
-        config = Config(APP, factory=True, host=host, port=port, workers=workers, server_header=False)
+        config = Config(APP, factory=True, host=host, port=port, workers=workers, server_header=False, access_log=False, log_config=LOGGING)
         with suppress(KeyboardInterrupt):
             if workers > 1:
                 Multiprocess(config, sockets=[listener]).run()

@@ -15,6 +15,7 @@ from serving import problems
 from serving.description import described
 from serving.gate import Gate
 from serving.model_source import ModelSource
+from serving.observation import Observed
 from serving.routes import decisions, docs, events, explanation, operation, score, what_if
 from serving.service import Service
 from serving.settings import Clock, Settings
@@ -40,6 +41,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     )
     app.state.service = service
     app.add_middleware(Gate, max_body_bytes=settings.max_body_bytes)
+    app.add_middleware(Observed)
     problems.install(app)
     for routes in (score, events, decisions, explanation, what_if, operation, docs):
         app.include_router(routes.router)

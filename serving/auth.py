@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from models.api_keys import Principal, Scope, holder_of
@@ -16,16 +16,17 @@ _bearer = HTTPBearer(auto_error=False, scheme_name="api_key", description="An AP
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def requires(scope: Scope) -> Callable[[CurrentService, _Credentials], Principal]:
+def requires(scope: Scope) -> Callable[[CurrentService, _Credentials, Request], Principal]:
     """A dependency that answers 401 without a valid key and 403 for a key without the scope."""
 
-    def principal(service: CurrentService, credentials: _Credentials) -> Principal:
+    def principal(service: CurrentService, credentials: _Credentials, request: Request) -> Principal:
         holder = None if credentials is None else holder_of(service.store, credentials.credentials)
         if holder is None:
             given = "the key is not valid" if credentials else "no key was given"
             raise Refusal(UNAUTHENTICATED, f'{given}; send "Authorization: Bearer kw_..."', headers={"WWW-Authenticate": "Bearer"})
         if not holder.may(scope):
             raise Refusal(FORBIDDEN, f'the key "{holder.name}" has {", ".join(sorted(holder.scopes))}; this needs {scope}')
+        request.state.key_id = holder.key_id
         return holder
 
     return principal

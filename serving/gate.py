@@ -1,9 +1,6 @@
-"""What every request passes before it is routed: its id, the limit on its body, the media type, and the headers of its answer."""
+"""What every request passes before it is routed: the limit on its body, the media type, and the headers of its answer."""
 
 from __future__ import annotations
-
-import re
-import secrets
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -11,7 +8,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.problems import TOO_LARGE, UNSUPPORTED, Refusal
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 JSON_TYPES = ("application/json",)
 DEFAULT_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -33,13 +29,11 @@ class Gate:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        request_id = _request_id(headers)
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id = scope["state"]["request_id"]
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = MutableHeaders(scope=message)
-                given["X-Request-ID"] = request_id
                 for name, value in DEFAULT_HEADERS.items():
                     given.setdefault(name, value)
             await send(message)
@@ -78,8 +72,3 @@ class Gate:
 
         return counted
 
-
-def _request_id(headers: Headers) -> str:
-    """The client's own where it is short and plain, else a new one."""
-    given = headers.get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from threading import Event, Lock, Thread
 
 from models.engine import Engine
 from models.errors import KeepwellError, NoChampion
-
-LOGGER = logging.getLogger("uvicorn.error")
+from serving.logs import LOGGER
 
 
 class ModelSource:
@@ -46,7 +44,7 @@ class ModelSource:
                 self._engine = self._champion()
             except KeepwellError as error:
                 self.error = str(error)
-            except Exception:  # the thread has to outlive a registry that is down, in whatever way it is
+            except Exception:  # noqa: BLE001 - the thread has to outlive a registry that is down, in whatever way it is
                 LOGGER.exception("the champion could not be looked up")
                 self.error = "the registry did not answer; the log of the service tells why"
             else:
@@ -62,7 +60,7 @@ class ModelSource:
         if self._engine is not None and self._engine.version == version:
             return self._engine
         engine = registry.load(version, self._cache)
-        LOGGER.info("model version %s is in force", version)
+        LOGGER.info("model in force", version=version)
         return engine
 
     def _watch(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -14,10 +13,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from models.errors import InputError, KeepwellError, ModelRefused, NoChampion, NotEnoughData, StoreOutdated, StoreUnavailable, UnknownMember
+from serving.logs import LOGGER
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
-LOGGER = logging.getLogger("uvicorn.error")
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def install(app: FastAPI) -> None:
 def _answer(request: Request, error: Exception) -> Response:
     refusal, request_id = _refusal(error), request_id_of(request)
     if refusal.kind.advice is not None:
-        LOGGER.error("request %s: %s: %s", request_id, type(error).__name__, error)
+        LOGGER.error("problem", problem=refusal.kind.name, detail=str(error) if isinstance(error, KeepwellError) else type(error).__name__)
     return refusal.response(request_id)
 
 
