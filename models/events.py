@@ -14,7 +14,7 @@ from models.features import lower_bound
 from models.member_columns import rule_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -93,6 +93,19 @@ def with_events(log: EventLog, posted: pl.DataFrame | None) -> EventLog:
     events = pl.concat([_recoded(log.events, moved), fresh.join(codes, on="member_id").select(_as_events(log.events))], how="diagonal")
     touches = None if log.touches is None else _recoded(log.touches, moved).sort("member", "timestamp", maintain_order=True)
     return EventLog(events.sort("member", "timestamp", maintain_order=True), members, touches)
+
+
+def without_members(log: EventLog, member_ids: Collection[str]) -> EventLog:
+    """The log as if these members had never been in it."""
+    if not member_ids:
+        return log
+    kept = log.members.with_row_index("old").filter(~pl.col("member_id").is_in(list(member_ids)))
+    moved = kept.select("old", member=pl.int_range(pl.len(), dtype=pl.UInt32))
+
+    def rest(rows: pl.DataFrame) -> pl.DataFrame:
+        return _recoded(rows.join(moved, left_on="member", right_on="old", how="semi", maintain_order="left"), moved)
+
+    return EventLog(rest(log.events), kept.drop("old"), None if log.touches is None else rest(log.touches))
 
 
 def _recoded(rows: pl.DataFrame, moved: pl.DataFrame) -> pl.DataFrame:

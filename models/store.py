@@ -8,27 +8,31 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 import polars as pl
-from sqlalchemy import Connection, Engine, delete, exists, literal, select
+from sqlalchemy import Connection, Engine, delete, literal, select
 from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from models import store_migrations
+from models import store_privacy as privacy
 from models import store_schema as schema
 from models import store_statements as statements
 from models.actions import NO_ACTION
 from models.community import DAY_US, Community
 from models.errors import StoreUnavailable
-from models.events import EventArrays, EventLog
+from models.events import EventArrays, EventLog, without_members
+from models.preferences import respected
+from models.store_keys import KeyStore
 from models.store_migrations import Migration
+from models.store_privacy import PrivacyStore, Receipt
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow
 
 MIGRATION_SECONDS = 60.0
 
-__all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", "Migration", "Past", "PlanRow", "Store"]
+__all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", "Migration", "Past", "PlanRow", "Receipt", "Store"]
 
 
 @dataclass(frozen=True)
-class Store:
+class Store(KeyStore, PrivacyStore):
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
 
     engine: Engine
@@ -91,6 +95,11 @@ class Store:
         with self._reading(writes=True) as connection:
             yield connection
 
+    def _overwrite_journal(self) -> None:
+        if self.engine.dialect.name == "sqlite":
+            with closing(self.engine.raw_connection()) as connection:
+                schema.empty_journal(connection)
+
     def ping(self) -> None:
         with self._reading() as connection:
             connection.execute(select(literal(1)))
@@ -104,14 +113,18 @@ class Store:
         with self._writing() as connection:
             if fingerprint is not None and not statements.is_new_load(connection, fingerprint):
                 return Loaded(0, 0, 0)
+            members = statements.load_members(connection, log)
+            erased = privacy.erased(connection, log.members["member_id"].to_list())
+            privacy.forget(connection, erased)
+            rest = without_members(log, erased)
             return Loaded(
-                members=statements.load_members(connection, log),
-                events=statements.load_events(connection, log),
-                touches=statements.load_touches(connection, log),
+                members=members - len(erased),
+                events=statements.load_events(connection, rest),
+                touches=statements.load_touches(connection, rest),
             )
 
-    def add_events(self, rows: Sequence[LoggedEvent]) -> list[bool]:
-        """For each row whether it is new. A member who was unknown joins with its first event."""
+    def add_events(self, rows: Sequence[LoggedEvent]) -> list[bool | None]:
+        """For each row whether it is new, None where its member was erased. A member who was unknown joins with its first event."""
         with self._writing() as connection:
             return statements.add_events(connection, rows)
 
@@ -140,7 +153,11 @@ class Store:
         with self._reading() as connection:
             return Past(
                 contacts_seen=tuple(statements.of_members(connection, member_ids, "contacts")),
-                contacts=statements.contacts(connection, member_ids, community, as_of_us),
+                contacts=respected(
+                    statements.contacts(connection, member_ids, community, as_of_us),
+                    member_ids,
+                    privacy.preferences(connection, member_ids),
+                ),
                 events=statements.history(connection, member_ids, since_us, community, added),
             )
 
@@ -154,11 +171,11 @@ class Store:
     def record(self, rows: Sequence[DecisionRow], answers: Sequence[Answer] = (), events: Sequence[LoggedEvent] = ()) -> frozenset[str]:
         """Keep decisions, the answers given for them and the events that came with them: all, or nothing.
 
-        Returns the members whose contacts are no longer those that were seen; then nothing was written, and they are to be decided again.
+        Returns the members who are no longer as they were seen; then nothing was written, and they are to be decided again.
         """
         reserving = [row for row in rows if row.chosen != NO_ACTION]
         with self._writing() as connection:
-            stale = statements.stale(connection, reserving)
+            stale = statements.stale(connection, rows)
             if not stale:
                 statements.add_events(connection, events)
                 statements.reserve(connection, reserving)
@@ -197,17 +214,3 @@ class Store:
         open_claims = delete(schema.requests).where(table.key_id == key_id, table.request_id.in_(request_ids), table.answer.is_(None))
         with self._writing() as connection:
             connection.execute(open_claims)
-
-    def add_key(self, key: KeyRow) -> None:
-        with self._writing() as connection:
-            statements.insert(connection, schema.api_keys, [asdict(key)])
-
-    def key(self, key_id: str) -> KeyRow | None:
-        table = schema.api_keys
-        with self._reading() as connection:
-            row = connection.execute(select(table).where(table.c.key_id == key_id)).mappings().one_or_none()
-        return None if row is None else KeyRow(**row)
-
-    def has_keys(self) -> bool:
-        with self._reading() as connection:
-            return bool(connection.scalar(select(exists().select_from(schema.api_keys))))

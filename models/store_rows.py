@@ -81,21 +81,25 @@ class Claim:
 
 @dataclass(frozen=True)
 class Answer:
-    """The text that a repeated request gets."""
+    """The text that a repeated request gets, and the member whom it tells of."""
 
     key_id: str
     request_id: str
     answer: str
+    member_id: str | None = None
 
 
 @dataclass(frozen=True)
 class KeyRow:
+    """`expires_us`: from then on it is not valid; None for one that holds until it is revoked."""
+
     key_id: str
     name: str
     scopes: str
     salt: str
     digest: str
     created_us: int
+    expires_us: int | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +16,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PoolProxiedConnection,
     Table,
     Text,
     create_engine,
@@ -27,10 +30,11 @@ from sqlalchemy.exc import ArgumentError
 from models.errors import InputError
 
 WRITES = "keepwell_writes"
+CHECKPOINT_MS = 100
 
 _RUNNING_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 BACKENDS = ("sqlite", "postgresql")
-_SQLITE_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "cache_size = -32000")
+_SQLITE_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "cache_size = -32000", "secure_delete = ON")
 
 metadata = MetaData()
 
@@ -42,6 +46,7 @@ members = Table(
     Column("source", Text, nullable=False, comment="log | api"),
     Column("attributes", Text, comment="JSON; null for members that no log declared"),
     Column("contacts", Integer, nullable=False, server_default="0", comment="how often one was reserved; rises with each"),
+    Column("preferences", Text, comment="JSON; null for members who refused nothing"),
 )
 
 events = Table(
@@ -124,6 +129,8 @@ requests = Table(
     Column("fingerprint", Text, nullable=False),
     Column("claimed_us", BigInteger, nullable=False),
     Column("answer", Text, comment="null while the first attempt is under way"),
+    Column("member_id", Text, comment="of the answer"),
+    Index("requests_of_member", "member_id"),
 )
 
 plans = Table(
@@ -146,7 +153,22 @@ api_keys = Table(
     Column("salt", Text, nullable=False),
     Column("digest", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, comment="null for a key that holds until it is revoked"),
 )
+
+
+class Transactions(ABC):
+    """What the parts of the store share: a transaction that reads and one that writes; both raise StoreUnavailable."""
+
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[Connection]: ...
+
+    @abstractmethod
+    def _writing(self) -> AbstractContextManager[Connection]: ...
+
+    @abstractmethod
+    def _overwrite_journal(self) -> None:
+        """In SQLite the journal still holds pages as they were before a commit; does nothing where somebody reads just then."""
 
 
 def open_database(url: str, wait_seconds: float) -> Engine:
@@ -174,6 +196,14 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
     connection.isolation_level = None
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+
+
+def empty_journal(connection: PoolProxiedConnection) -> None:
+    """Of SQLite, outside of transactions; whoever reads is waited for a moment, and writers with it."""
+    cursor = connection.cursor()
+    (usual,) = cursor.execute("PRAGMA busy_timeout").fetchone()
+    for pragma in (f"busy_timeout = {CHECKPOINT_MS}", "wal_checkpoint(TRUNCATE)", f"busy_timeout = {usual}"):
+        cursor.execute(f"PRAGMA {pragma}").fetchall()
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Connection, Select, Table, and_, bindparam, func, or_, select, update
 
+from models import store_privacy
 from models import store_schema as schema
+from models.actions import NO_ACTION
 from models.attributes import attributes_from_json, declared_attributes
 from models.community import DAY_US, Community
 from models.contact_policy import history_days
@@ -79,21 +81,31 @@ def load_touches(connection: Connection, log: EventLog) -> int:
     return new
 
 
-def add_events(connection: Connection, rows: Sequence[LoggedEvent]) -> list[bool]:
-    """For each row whether it is new; of two equal ones in `rows` the first is."""
+def add_events(connection: Connection, rows: Sequence[LoggedEvent]) -> list[bool | None]:
+    """For each row whether it is new; of two equal ones in `rows` the first is. None where the member was erased: nothing is kept."""
     if not rows:
         return []
     _add_members(connection, rows)
+    erased = store_privacy.erased(connection, {row.member_id for row in rows})
+    store_privacy.forget(connection, erased)
+    fresh = _add_new(connection, [row for row in rows if row.member_id not in erased])
+    first = {row.identity: position for position, row in reversed(list(enumerate(rows)))}
+    kept = [row.identity in fresh and first[row.identity] == position for position, row in enumerate(rows)]
+    return [None if row.member_id in erased else new for row, new in zip(rows, kept, strict=True)]
+
+
+def _add_new(connection: Connection, rows: Sequence[LoggedEvent]) -> set[str]:
+    """The identities of those that were not there."""
     unique = {row.identity: row for row in reversed(rows)}
+    if not unique:
+        return set()
     statement = schema.insert_new(connection, schema.events).on_conflict_do_nothing().returning(schema.events.c.event_id)
     values = [{**asdict(row), "event_id": identity, "source": "api"} for identity, row in unique.items()]
-    fresh = set(connection.scalars(statement, values))
-    first = {row.identity: position for position, row in reversed(list(enumerate(rows)))}
-    return [row.identity in fresh and first[row.identity] == position for position, row in enumerate(rows)]
+    return set(connection.scalars(statement, values))
 
 
 def _add_members(connection: Connection, rows: Sequence[LoggedEvent]) -> None:
-    """A member whom no log declared has joined with the earliest of its events."""
+    """A member whom no log declared has joined with the earliest of its events; those who were there are held, changed or not."""
     first: dict[str, int] = {}
     for row in rows:
         first[row.member_id] = min(row.timestamp_us, first.get(row.member_id, row.timestamp_us))
@@ -228,13 +240,17 @@ def contacts(connection: Connection, member_ids: Sequence[str], community: Commu
 
 
 def stale(connection: Connection, rows: Sequence[DecisionRow]) -> frozenset[str]:
-    """Members of these rows for whom a contact was reserved since; holds their rows until the transaction ends."""
+    """Members of these rows who were erased since, or are to be contacted and for whom a contact was reserved or a preference changed.
+
+    Holds their rows until the transaction ends.
+    """
     if not rows:
         return frozenset()
     table = schema.members.c
     wanted = select(table.member_id, table.contacts).where(table.member_id.in_([row.member_id for row in rows]))
     now = dict(_tuples(connection, wanted.order_by(table.member_id).with_for_update()))
-    return frozenset(row.member_id for row in rows if now.get(row.member_id) != row.contacts_seen)
+    changed = {row.member_id for row in rows if row.chosen != NO_ACTION and now.get(row.member_id) != row.contacts_seen}
+    return frozenset(changed | {row.member_id for row in rows if row.member_id not in now})
 
 
 def reserve(connection: Connection, rows: Sequence[DecisionRow]) -> None:
@@ -269,9 +285,13 @@ def insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]])
 
 def answer(connection: Connection, answers: Sequence[Answer]) -> None:
     table = schema.requests
-    given = update(table).where(table.c.key_id == bindparam("by"), table.c.request_id == bindparam("to")).values(answer=bindparam("text"))
+    given = (
+        update(table)
+        .where(table.c.key_id == bindparam("by"), table.c.request_id == bindparam("to"))
+        .values(answer=bindparam("text"), member_id=bindparam("of"))
+    )
     if answers:
-        connection.execute(given, [{"by": row.key_id, "to": row.request_id, "text": row.answer} for row in answers])
+        connection.execute(given, [{"by": row.key_id, "to": row.request_id, "text": row.answer, "of": row.member_id} for row in answers])
 
 
 def claim(connection: Connection, key_id: str, request_id: str, fingerprint: str, now_us: int) -> Claim:

@@ -12,12 +12,17 @@ from serving.service import CurrentService
 
 router = APIRouter(tags=["events"])
 
+ERASED = {"code": "erased_member", "detail": "the member was erased, and nothing of it is kept; stop sending its data"}
+
 
 @router.post("/v1/events")
 def add_events(service: CurrentService, _holder: Ingesting, request: EventsRequest) -> EventsAnswer:
-    """Scope `ingest`. Accepted events are durable when the answer is sent; sending them again counts them as duplicates."""
+    """Scope `ingest`. Accepted events are durable when the answer is sent; sending them again counts them as duplicates.
+
+    Of members who were erased nothing is kept; rows of theirs are rejected as `erased_member`.
+    """
     now = service.clock()
-    accepted: list[LoggedEvent] = []
+    accepted: dict[int, LoggedEvent] = {}
     rejected: list[RejectedEvent] = []
     for index, row in enumerate(request.events):
         event = None if row.content is None else row.content.logged()
@@ -27,9 +32,11 @@ def add_events(service: CurrentService, _holder: Ingesting, request: EventsReque
         elif fault is not None:
             rejected.append(RejectedEvent(index=index, code=fault.code, detail=fault.detail))
         else:
-            accepted.append(event)
-    new = sum(service.store.add_events(accepted))
-    return EventsAnswer(accepted=new, duplicate=len(accepted) - new, rejected=rejected)
+            accepted[index] = event
+    kept = service.store.add_events(list(accepted.values()))
+    rejected += [RejectedEvent(index=index, **ERASED) for index, new in zip(accepted, kept, strict=True) if new is None]
+    rejected.sort(key=lambda row: row.index)
+    return EventsAnswer(accepted=kept.count(True), duplicate=kept.count(False), rejected=rejected)
 
 
 def _malformed(index: int, row: Row[MemberBehaviour]) -> RejectedEvent:

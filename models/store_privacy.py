@@ -1,0 +1,192 @@
+"""The rights of one member over what the store holds: preferences, access and erasure, each within the caller's transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, RowMapping, Table, Text, delete, select, update
+
+from models import store_schema as schema
+from models.errors import UnknownMember
+from models.moments import EPOCH
+from models.preferences import UNASKED, Preferences
+
+TOMBSTONE_KEY = "tombstone_key"
+FEW = 1_000
+JSON_COLUMNS = ("answer", "attributes", "body", "payload", "preferences")
+
+settings = Table(
+    "settings",
+    schema.metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+erasures = Table(
+    "erasures",
+    schema.metadata,
+    Column("token", Text, primary_key=True, comment="keyed hash of the member's id"),
+    Column("receipt_id", Text, nullable=False),
+    Column("erased_us", BigInteger, nullable=False),
+    Column("counts", Text, nullable=False, comment="rows that were erased, by table, JSON"),
+)
+
+NOTHING_SAID: Mapping[str, bool] = MappingProxyType({})
+Traces = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Of an erasure. `token` is a keyed hash of the member's id; `counts` are the rows that were erased, by table."""
+
+    receipt_id: str
+    erased_us: int
+    token: str
+    counts: Mapping[str, int]
+
+
+class PrivacyStore(schema.Transactions):
+    """The store's part that members have a right to."""
+
+    def preferences(self, member_id: str) -> Preferences:
+        """Raises UnknownMember."""
+        with self._reading() as connection:
+            return preferences_of(connection, member_id)
+
+    def everyones_preferences(self) -> dict[str, Preferences]:
+        """Of those members who refused or allowed anything."""
+        with self._reading() as connection:
+            return preferences(connection)
+
+    def prefer(self, member_id: str, *, personalization: bool | None = None, contact: Mapping[str, bool] = NOTHING_SAID) -> Preferences:
+        """What is not said stays as it was; returns what holds now. No decision that is kept later contradicts it. Raises UnknownMember."""
+        with self._writing() as connection:
+            return prefer(connection, member_id, personalization, contact)
+
+    def traces(self, member_id: str) -> Traces:
+        """All rows of the member, by table; raises UnknownMember."""
+        with self._reading() as connection:
+            return traces(connection, member_id)
+
+    def erase(self, member_id: str, now_us: int) -> Receipt:
+        """Every row of the member; events, touches and logs that come later do not bring it back. Raises UnknownMember."""
+        with self._writing() as connection:
+            receipt = erase(connection, member_id, now_us)
+        self._overwrite_journal()
+        return receipt
+
+    def erased(self, member_ids: Collection[str]) -> frozenset[str]:
+        """Those of the members who were erased."""
+        with self._reading() as connection:
+            return erased(connection, member_ids)
+
+
+def holders() -> list[Table]:
+    """Tables with rows of a member, those first that refer to others."""
+    return [table for table in reversed(schema.metadata.sorted_tables) if "member_id" in table.c]
+
+
+def preferences(connection: Connection, member_ids: Collection[str] | None = None) -> dict[str, Preferences]:
+    """Of those members who said anything; of all where none are named."""
+    table = schema.members.c
+    told = select(table.member_id, table.preferences).where(table.preferences.is_not(None))
+    asked = told if member_ids is None else told.where(table.member_id.in_(member_ids))
+    return {member_id: Preferences.from_json(text) for member_id, text in connection.execute(asked)}
+
+
+def preferences_of(connection: Connection, member_id: str) -> Preferences:
+    """Raises UnknownMember."""
+    _hold(connection, member_id)
+    return preferences(connection, [member_id]).get(member_id, UNASKED)
+
+
+def prefer(connection: Connection, member_id: str, personalization: bool | None, contact: Mapping[str, bool]) -> Preferences:  # noqa: FBT001 - what the member says
+    """What is not said stays as it was. A decision under way that looked at the member before is taken again. Raises UnknownMember."""
+    held = preferences_of(connection, member_id)
+    personal = held.personalization if personalization is None else personalization
+    wanted = Preferences(personal, {**held.contact, **contact})
+    table = schema.members
+    told = update(table).where(table.c.member_id == member_id)
+    connection.execute(told.values(preferences=wanted.to_json(), contacts=table.c.contacts + 1))
+    return wanted
+
+
+def traces(connection: Connection, member_id: str) -> Traces:
+    """By table the rows of the member, empty for one who is unknown. Columns of JSON are read, and microseconds become times."""
+    every = {table.name: table.select().where(table.c.member_id == member_id).order_by(*table.primary_key) for table in holders()}
+    return {name: [_told(row) for row in connection.execute(query).mappings()] for name, query in every.items()}
+
+
+def _told(row: RowMapping) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for name, value in row.items():
+        if name.endswith("_us"):
+            told[name.removesuffix("_us")] = None if value is None else _moment(value)
+        else:
+            told[name] = json.loads(value) if name in JSON_COLUMNS and value is not None else value
+    return told
+
+
+def _moment(at_us: int) -> datetime:
+    return EPOCH + timedelta(microseconds=at_us)
+
+
+def erase(connection: Connection, member_id: str, now_us: int) -> Receipt:
+    """Every row of the member in every table; raises UnknownMember."""
+    _hold(connection, member_id)
+    key = _made_tombstone_key(connection)
+    counts = {table.name: connection.execute(delete(table).where(table.c.member_id == member_id)).rowcount for table in holders()}
+    receipt = Receipt(secrets.token_hex(16), now_us, _token(key, member_id), counts)
+    row = {"token": receipt.token, "receipt_id": receipt.receipt_id, "erased_us": now_us, "counts": json.dumps(counts)}
+    connection.execute(erasures.insert(), row)
+    return receipt
+
+
+def erased(connection: Connection, member_ids: Collection[str]) -> frozenset[str]:
+    """Those of the members who were erased.
+
+    Whoever is about to write rows of members holds the members' own rows first: then an erasure comes wholly before, and is seen here, or
+    wholly after.
+    """
+    key = _tombstone_key(connection)
+    if key is None:
+        return frozenset()
+    of_token = {_token(key, member_id): member_id for member_id in member_ids}
+    tokens = select(erasures.c.token)
+    few = tokens.where(erasures.c.token.in_(of_token)) if len(of_token) <= FEW else tokens
+    return frozenset(of_token[token] for token in connection.scalars(few) if token in of_token)
+
+
+def forget(connection: Connection, member_ids: Collection[str]) -> None:
+    """Members who were erased and have just been added again."""
+    connection.execute(delete(schema.members).where(schema.members.c.member_id.in_(member_ids)))
+
+
+def _hold(connection: Connection, member_id: str) -> None:
+    """Until the transaction ends; raises UnknownMember."""
+    table = schema.members.c
+    if connection.scalar(select(table.member_id).where(table.member_id == member_id).with_for_update()) is None:
+        raise UnknownMember(f'member "{member_id}" is not in the store; ids are case-sensitive, and a member joins with its first event')
+
+
+def _tombstone_key(connection: Connection) -> str | None:
+    """None as long as nobody was erased."""
+    return connection.scalar(select(settings.c.value).where(settings.c.name == TOMBSTONE_KEY))
+
+
+def _made_tombstone_key(connection: Connection) -> str:
+    """Of two made at once the first one stays."""
+    made = schema.insert_new(connection, settings).on_conflict_do_nothing().values(name=TOMBSTONE_KEY, value=secrets.token_hex(32))
+    connection.execute(made)
+    return str(connection.execute(select(settings.c.value).where(settings.c.name == TOMBSTONE_KEY)).scalar_one())
+
+
+def _token(key: str, member_id: str) -> str:
+    return hashlib.blake2b(member_id.encode(), key=bytes.fromhex(key), digest_size=32).hexdigest()
