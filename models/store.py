@@ -12,16 +12,19 @@ from sqlalchemy import Connection, Engine, delete, literal, select
 from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from models import store_contacts as contacts
 from models import store_migrations
 from models import store_privacy as privacy
 from models import store_schema as schema
 from models import store_statements as statements
-from models.actions import NO_ACTION
 from models.community import DAY_US, Community
 from models.errors import StoreUnavailable
 from models.events import EventArrays, EventLog, without_members
 from models.preferences import respected
+from models.quotas import Quotas
+from models.store_contacts import ContactStore
 from models.store_keys import KeyStore
+from models.store_log import LogStore
 from models.store_migrations import Migration
 from models.store_privacy import PrivacyStore, Receipt
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow
@@ -32,7 +35,7 @@ __all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", 
 
 
 @dataclass(frozen=True)
-class Store(KeyStore, PrivacyStore):
+class Store(ContactStore, LogStore, KeyStore, PrivacyStore):
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
 
     engine: Engine
@@ -168,17 +171,23 @@ class Store(KeyStore, PrivacyStore):
         with self._reading() as connection:
             return statements.happened(connection, member_id, since_us, event_ids, types)
 
-    def record(self, rows: Sequence[DecisionRow], answers: Sequence[Answer] = (), events: Sequence[LoggedEvent] = ()) -> frozenset[str]:
+    def record(
+        self,
+        rows: Sequence[DecisionRow],
+        answers: Sequence[Answer] = (),
+        events: Sequence[LoggedEvent] = (),
+        quotas: Quotas | None = None,
+    ) -> frozenset[str]:
         """Keep decisions, the answers given for them and the events that came with them: all, or nothing.
 
-        Returns the members who are no longer as they were seen; then nothing was written, and they are to be decided again.
+        Returns the members whose contacts, or whose places and money, are no longer those that were seen, row by row in their order; then
+        nothing was written, and they are to be decided again.
         """
-        reserving = [row for row in rows if row.chosen != NO_ACTION]
         with self._writing() as connection:
-            stale = statements.stale(connection, rows)
+            stale = statements.stale(connection, rows) | contacts.outrun(connection, rows, quotas)
             if not stale:
                 statements.add_events(connection, events)
-                statements.reserve(connection, reserving)
+                contacts.reserve(connection, rows, quotas)
                 statements.insert(connection, schema.decisions, [asdict(row) for row in rows])
                 statements.answer(connection, answers)
         return stale

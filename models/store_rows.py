@@ -14,6 +14,7 @@ from models.actions import NO_ACTION
 from models.attributes import attributes_to_json
 from models.events import EventArrays, EventLog
 from models.interventions import ContactHistory
+from models.quotas import NOTHING_USED_UP, UsedUp
 
 ClaimState = Literal["new", "in_flight", "answered", "other_body"]
 
@@ -59,7 +60,11 @@ class Past:
 
 @dataclass(frozen=True)
 class DecisionRow:
-    """A decision to be kept; where `chosen` is not `none` it takes one contact, provided that `contacts_seen` is still true."""
+    """A decision to be kept; where `chosen` is not `none` it takes one contact, provided that `contacts_seen` is still true.
+
+    It costs `cost` and gives its place back at `expires_us`, if any; `used_up` is what it was decided with; `propensities` are JSON, by
+    candidate.
+    """
 
     decision_id: str
     member_id: str
@@ -69,6 +74,15 @@ class DecisionRow:
     channel: str | None
     contacts_seen: int
     body: str
+    cost: float = 0.0
+    expires_us: int | None = None
+    used_up: UsedUp = NOTHING_USED_UP
+    propensities: str | None = None
+    basis: str | None = None
+
+    @property
+    def touches(self) -> bool:
+        return self.chosen != NO_ACTION
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Select, Table, and_, bindparam, func, or_, se
 
 from models import store_privacy
 from models import store_schema as schema
-from models.actions import NO_ACTION
 from models.attributes import attributes_from_json, declared_attributes
 from models.community import DAY_US, Community
 from models.contact_policy import history_days
@@ -34,6 +33,7 @@ from models.store_rows import (
 )
 
 LEASE_US = 60_000_000
+NO_CONTACT = ("undelivered", "expired")
 CHUNK = 50_000
 
 
@@ -225,7 +225,7 @@ def contacts(connection: Connection, member_ids: Sequence[str], community: Commu
     """
     since_us = as_of_us - history_days(community) * DAY_US
     table = schema.touches.c
-    columns = (table.member_id, table.at_us, table.channel, table.intervention_id, table.response, table.state)
+    columns = (table.member_id, table.at_us, table.channel, table.intervention_id, table.response, table.state, table.expires_us)
     made = select(*columns).where(table.member_id.in_(member_ids), table.at_us >= since_us)
     row_of = {member_id: row for row, member_id in enumerate(member_ids)}
     rows = _tuples(connection, made)
@@ -235,7 +235,7 @@ def contacts(connection: Connection, member_ids: Sequence[str], community: Commu
         channel=np.array([row[2] or "" for row in rows], dtype=str),
         intervention=np.array([row[3] for row in rows], dtype=str),
         response=np.array([row[4] or "" for row in rows], dtype=str),
-        undelivered=np.array([row[5] == "undelivered" for row in rows], dtype=np.bool_),
+        undelivered=np.array([row[5] in NO_CONTACT or (row[6] or NEVER_US) <= as_of_us for row in rows], dtype=np.bool_),
     )
 
 
@@ -249,31 +249,8 @@ def stale(connection: Connection, rows: Sequence[DecisionRow]) -> frozenset[str]
     table = schema.members.c
     wanted = select(table.member_id, table.contacts).where(table.member_id.in_([row.member_id for row in rows]))
     now = dict(_tuples(connection, wanted.order_by(table.member_id).with_for_update()))
-    changed = {row.member_id for row in rows if row.chosen != NO_ACTION and now.get(row.member_id) != row.contacts_seen}
+    changed = {row.member_id for row in rows if row.touches and now.get(row.member_id) != row.contacts_seen}
     return frozenset(changed | {row.member_id for row in rows if row.member_id not in now})
-
-
-def reserve(connection: Connection, rows: Sequence[DecisionRow]) -> None:
-    if not rows:
-        return
-    table = schema.members
-    taken = update(table).where(table.c.member_id == bindparam("of")).values(contacts=table.c.contacts + 1)
-    connection.execute(taken, [{"of": row.member_id} for row in rows])
-    insert(
-        connection,
-        schema.touches,
-        [
-            {
-                "touch_id": row.decision_id,
-                "member_id": row.member_id,
-                "at_us": row.created_us,
-                "channel": row.channel,
-                "intervention_id": row.chosen,
-                "state": "reserved",
-            }
-            for row in rows
-        ],
-    )
 
 
 def insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """The store's schema comes from its revisions, on both databases, from every earlier state, by one process at a time."""
 
+import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,6 +19,10 @@ from tests.databases import sqlite_url
 from tests.serving_world import write_home
 
 OLDEST = "0001"
+TRACE = (
+    r'{"chosen"\: "digest", "candidates"\: [{"intervention_id"\: "none", "channel"\: null, "probability"\: 0.1}, '
+    r'{"intervention_id"\: "digest", "channel"\: "email", "probability"\: 0.9}]}'
+)
 BEFORE_REVISIONS = (
     f"DROP TABLE {VERSION_TABLE}",
     "DROP TABLE plans",
@@ -97,13 +102,16 @@ def test_rows_of_the_first_revision_live_through_all_later_ones(empty_url):
         "INSERT INTO members (member_id, joined_us, source) VALUES ('anna', 7, 'log')",
         "INSERT INTO events (event_id, member_id, timestamp_us, type, source) VALUES ('e', 'anna', 8, 'post', 'api')",
         "INSERT INTO touches (touch_id, member_id, at_us, intervention_id, state) VALUES ('d', 'anna', 9, 'digest', 'reserved')",
-        "INSERT INTO decisions VALUES ('d', 'anna', 9, '1', 'digest', '{}')",
+        f"INSERT INTO decisions VALUES ('d', 'anna', 9, '1', 'digest', '{TRACE}')",  # noqa: S608 - the trace above
         "INSERT INTO requests VALUES ('k', 'r', 'f', 9, '{}')",
         "INSERT INTO api_keys VALUES ('k', 'crm', 'score read', 'salt', 'digest', 5)",
     )
     assert Store.migrate(empty_url).before == OLDEST
     with closing(Store.open(empty_url)) as store:
-        assert store.decision("d") == "{}"
+        assert store.decision("d") == TRACE.replace("\\", "")
+        (assigned,) = store.assignments().to_dicts()
+        assert (assigned["intervention"], assigned["channel"]) == ("digest", "email")
+        assert json.loads(assigned["propensities"]) == {"none": 0.1, "digest": 0.9}
         assert store.claim("k", [("r", "f")], 10)[0].answer == "{}"
         assert store.key("k").name == "crm"
         assert store.api_events()["event_id"].to_list() == ["e"]

@@ -1,0 +1,269 @@
+"""Contacts in the store: what is reserved, reported, released, and how many places and how much money that takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import Connection, RowMapping, Table, bindparam, select, update
+
+from models import store_schema as schema
+from models.reports import (
+    ACCEPTED,
+    Change,
+    DecisionMade,
+    Known,
+    OutcomeReport,
+    Touch,
+    TouchReport,
+    Verdict,
+    judge_outcome,
+    judge_touch,
+)
+from models.sources import RESPONSES
+from models.store_statements import add_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from models.quotas import Quotas
+    from models.store_rows import DecisionRow, LoggedEvent
+
+Row = TypeVar("Row", DecisionMade, OutcomeReport, Touch)
+
+
+class ContactStore(schema.Transactions):
+    """The store's part that other systems report to."""
+
+    def report_touches(
+        self,
+        reports: Sequence[TouchReport],
+        channels: Mapping[str, tuple[str, ...]],
+        quotas_at: Callable[[int], Quotas],
+        skew_us: int,
+    ) -> list[Verdict]:
+        """`channels` by intervention; `quotas_at` tells the quotas of the period of a moment; clocks may differ by `skew_us`."""
+        with self._writing() as connection:
+            return report_touches(connection, reports, channels, quotas_at, skew_us)
+
+    def report_outcomes(self, reports: Sequence[OutcomeReport], events: Mapping[str, LoggedEvent], skew_us: int) -> list[Verdict]:
+        """`events`, by outcome, are what an outcome says that the member did; they are kept with those outcomes that are accepted."""
+        with self._writing() as connection:
+            verdicts = report_outcomes(connection, reports, skew_us)
+            accepted = [report for report, verdict in zip(reports, verdicts, strict=True) if verdict == ACCEPTED]
+            add_events(connection, [events[report.outcome_id] for report in accepted if report.outcome_id in events])
+            answered = {report.decision_id: report.type for report in accepted if report.decision_id and report.type in RESPONSES}
+            answer_touches(connection, answered)
+            return verdicts
+
+    def used(self, begins_us: int) -> dict[str, float]:
+        """What is used up of each resource in the period that begins then."""
+        with self._reading() as connection:
+            return used(connection, begins_us)
+
+
+def report_touches(
+    connection: Connection,
+    reports: Sequence[TouchReport],
+    channels: Mapping[str, tuple[str, ...]],
+    quotas_at: Callable[[int], Quotas],
+    skew_us: int,
+) -> list[Verdict]:
+    """`quotas_at` gives for a moment the quotas of its period. Rows of one member are judged in their order."""
+    known = _known(connection, reports, channels, skew_us)
+    touches, reservations = dict(known.touches), dict(known.reservations)
+    verdicts: list[Verdict] = []
+    changes: list[Change] = []
+    for report in reports:
+        judged = judge_touch(report, replace(known, touches=touches, reservations=reservations))
+        if isinstance(judged, Verdict):
+            verdicts.append(judged)
+            continue
+        change = judged if judged.before else Change(None, _counted(judged.after, quotas_at(report.at_us)))
+        touches[change.after.touch_id] = change.after
+        reservations.pop(change.after.decision_id or "", None)
+        changes.append(change)
+        verdicts.append(ACCEPTED)
+    _write(connection, changes, quotas_at)
+    return verdicts
+
+
+def _counted(touch: Touch, quotas: Quotas) -> Touch:
+    """A contact of another origin takes its place in the period in which it was made."""
+    uses = quotas.use(touch.intervention_id, touch.channel, touch.cost or 0.0)
+    cost = quotas.costs.get(touch.intervention_id) if touch.cost is None else touch.cost
+    return replace(touch, cost=cost, period_us=quotas.begins_us) if uses else replace(touch, cost=cost)
+
+
+def _known(
+    connection: Connection, reports: Sequence[TouchReport | OutcomeReport], channels: Mapping[str, tuple[str, ...]], skew_us: int
+) -> Known:
+    """Holds the rows of the members until the transaction ends, so that no decision on them is made in between."""
+    decision_ids = {report.decision_id for report in reports if report.decision_id is not None}
+    decisions = {row.decision_id: row for row in _rows(connection, schema.decisions, "decision_id", decision_ids, DecisionMade)}
+    touch_ids = {report.touch_id for report in reports if isinstance(report, TouchReport)}
+    member_ids = {report.member_id for report in reports if report.member_id is not None} | {row.member_id for row in decisions.values()}
+    table = schema.members.c.member_id
+    held = connection.scalars(select(table).where(table.in_(member_ids)).order_by(table).with_for_update())
+    members = frozenset(held)
+    touches = {row.touch_id: row for row in _rows(connection, schema.touches, "touch_id", touch_ids, Touch)}
+    of_decisions = _rows(connection, schema.touches, "decision_id", decision_ids, Touch)
+    reservations = {row.touch_id: row for row in of_decisions if row.is_reservation}
+    return Known(members, decisions, touches, reservations, channels, skew_us)
+
+
+def _rows(connection: Connection, table: Table, column: str, values: Iterable[str], kind: type[Row]) -> list[Row]:
+    names = [field.name for field in fields(kind)]
+    found = connection.execute(select(*(table.c[name] for name in names)).where(table.c[column].in_(set(values)))).mappings()
+    return [_made(kind, row) for row in found]
+
+
+def _made(kind: type[Row], row: RowMapping) -> Row:
+    return kind(**row)
+
+
+def _write(connection: Connection, changes: Sequence[Change], quotas_at: Callable[[int], Quotas]) -> None:
+    if not changes:
+        return
+    table = schema.touches
+    new = [asdict(change.after) for change in changes if change.before is None]
+    if new:
+        connection.execute(table.insert(), new)
+    moved = [{**asdict(change.after), "was": change.before.touch_id} for change in changes if change.before is not None]
+    if moved:
+        connection.execute(update(table).where(table.c.touch_id == bindparam("was")), moved)
+    seen_anew(connection, {change.after.member_id for change in changes})
+    take(connection, _uses_of(changes, quotas_at))
+
+
+def _uses_of(changes: Iterable[Change], quotas_at: Callable[[int], Quotas]) -> Counter[tuple[int, str]]:
+    """By period and resource, what the changes take more than before."""
+    more: Counter[tuple[int, str]] = Counter()
+    for change in changes:
+        for touch, sign in ((change.before, -1), (change.after, 1)):
+            if touch is None or not touch.occupies or touch.period_us is None:
+                continue
+            uses = quotas_at(touch.period_us).use(touch.intervention_id, touch.channel, touch.cost or 0.0)
+            for resource, amount in uses.items():
+                more[touch.period_us, resource] += sign * amount
+    return more
+
+
+def seen_anew(connection: Connection, member_ids: Iterable[str]) -> None:
+    """Decisions that were made on what was known of these members' contacts are to be made again."""
+    table = schema.members
+    risen = update(table).where(table.c.member_id == bindparam("of")).values(contacts=table.c.contacts + 1)
+    connection.execute(risen, [{"of": member_id} for member_id in sorted(member_ids)])
+
+
+def take(connection: Connection, more: Mapping[tuple[int, str], float]) -> None:
+    """Adds to what is used, in one order for all, so that two never wait for each other."""
+    table = schema.uses
+    rows = [{"period_us": key[0], "resource": key[1], "used": amount} for key, amount in sorted(more.items()) if amount]
+    if rows:
+        added = schema.insert_new(connection, table)
+        added = added.on_conflict_do_update(index_elements=["period_us", "resource"], set_={"used": table.c.used + added.excluded.used})
+        connection.execute(added, rows)
+
+
+def used(connection: Connection, begins_us: int) -> dict[str, float]:
+    """Of the period, by resource."""
+    table = schema.uses.c
+    return {row.resource: row.used for row in connection.execute(select(table.resource, table.used).where(table.period_us == begins_us))}
+
+
+def outrun(connection: Connection, rows: Sequence[DecisionRow], quotas: Quotas | None) -> frozenset[str]:
+    """Members of the first row that was decided with other places or money than there are when its turn comes, and of all after it.
+
+    Holds the period until the transaction ends.
+    """
+    if quotas is None or not quotas.limits or not rows:
+        return frozenset()
+    release_expired(connection, rows[0].created_us, quotas)
+    taken = Counter(_held(connection, quotas))
+    for position, row in enumerate(rows):
+        if quotas.used_up(taken) != row.used_up:
+            return frozenset(later.member_id for later in rows[position:])
+        if row.touches:
+            taken.update(quotas.use(row.chosen, row.channel, row.cost))
+    return frozenset()
+
+
+def _held(connection: Connection, quotas: Quotas) -> dict[str, float]:
+    table = schema.uses
+    begun = [{"period_us": quotas.begins_us, "resource": resource, "used": 0.0} for resource in sorted(quotas.limits)]
+    connection.execute(schema.insert_new(connection, table).on_conflict_do_nothing(), begun)
+    this = select(table.c.resource, table.c.used).where(table.c.period_us == quotas.begins_us)
+    return {row.resource: row.used for row in connection.execute(this.order_by(table.c.resource).with_for_update())}
+
+
+def reserve(connection: Connection, rows: Sequence[DecisionRow], quotas: Quotas | None) -> None:
+    """A contact for each row that chose something."""
+    reserving = [row for row in rows if row.touches]
+    if not reserving:
+        return
+    seen_anew(connection, [row.member_id for row in reserving])
+    limited = quotas is not None and bool(quotas.limits)
+    touches = [_reservation(row, quotas.begins_us if quotas is not None and limited else None) for row in reserving]
+    connection.execute(schema.touches.insert(), [asdict(touch) for touch in touches])
+    if quotas is not None:
+        take(connection, _uses_of([Change(None, touch) for touch in touches], quotas.at))
+
+
+def _reservation(row: DecisionRow, period_us: int | None) -> Touch:
+    return Touch(
+        touch_id=row.decision_id,
+        member_id=row.member_id,
+        at_us=row.created_us,
+        channel=row.channel,
+        intervention_id=row.chosen,
+        state="reserved",
+        decision_id=row.decision_id,
+        cost=row.cost,
+        expires_us=row.expires_us,
+        period_us=period_us,
+        source="decision",
+    )
+
+
+def release_expired(connection: Connection, now_us: int, quotas: Quotas) -> None:
+    """Reservations that nobody confirmed in time give their places back; those that another transaction is at are left to it."""
+    table = schema.touches
+    due = select(*(table.c[field.name] for field in fields(Touch))).where(table.c.expires_us <= now_us)
+    held = [_made(Touch, row) for row in connection.execute(due.order_by(table.c.touch_id).with_for_update(skip_locked=True)).mappings()]
+    if not held:
+        return
+    changes = [Change(touch, replace(touch, state="expired", expires_us=None)) for touch in held]
+    ended = update(table).where(table.c.touch_id == bindparam("of")).values(state="expired", expires_us=None)
+    connection.execute(ended, [{"of": touch.touch_id} for touch in held])
+    take(connection, _uses_of(changes, quotas.at))
+
+
+def report_outcomes(connection: Connection, reports: Sequence[OutcomeReport], skew_us: int) -> list[Verdict]:
+    known = _known(connection, reports, {}, skew_us)
+    table = schema.outcomes
+    held = {row.outcome_id: row for row in _rows(connection, table, "outcome_id", {report.outcome_id for report in reports}, OutcomeReport)}
+    verdicts: list[Verdict] = []
+    new: list[dict[str, Any]] = []
+    for report in reports:
+        verdict = judge_outcome(report, held.get(report.outcome_id), known)
+        verdicts.append(verdict)
+        if verdict == ACCEPTED:
+            held[report.outcome_id] = report
+            new.append(asdict(report))
+    if new:
+        connection.execute(schema.insert_new(connection, table).on_conflict_do_nothing(), new)
+    return verdicts
+
+
+def answer_touches(connection: Connection, responses: Mapping[str, str]) -> None:
+    """The member's response, by decision, stands with the touches of that decision that may have reached the member."""
+    if not responses:
+        return
+    touches = [touch for touch in _rows(connection, schema.touches, "decision_id", responses, Touch) if touch.state != "undelivered"]
+    table = schema.touches
+    said = update(table).where(table.c.touch_id == bindparam("of")).values(response=bindparam("said"))
+    if touches:
+        connection.execute(said, [{"of": touch.touch_id, "said": responses[touch.decision_id or ""]} for touch in touches])
+        seen_anew(connection, {touch.member_id for touch in touches})
