@@ -12,7 +12,7 @@ from models.comparison import compare
 from models.errors import InputError
 from models.moments import microseconds
 from models.snapshots import Activity, label_churn, last_usable_cut, population
-from models.training import default_test_as_of
+from models.training_rows import default_test_as_of
 from pipelines.loading import champion_or_challenger, load, moment
 
 if TYPE_CHECKING:

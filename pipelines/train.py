@@ -14,7 +14,8 @@ from models.explanation import shap_summary
 from models.figures import calibration_figure, lift_figure
 from models.model_card import model_card
 from models.registry import DataDescription, RunRecord
-from models.training import default_test_as_of, train
+from models.training import train
+from models.training_rows import default_test_as_of
 from pipelines.loading import load, moment, registry
 
 if TYPE_CHECKING:

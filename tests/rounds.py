@@ -20,7 +20,8 @@ from models.interventions import ContactHistory
 from models.simulation import ARM_IDS, QUALIFYING, WORLDS, SimulationConfig
 from models.simulation_loop import LiveCommunity, Observed
 from models.snapshots import Snapshots
-from models.training import default_test_as_of, train
+from models.training import train
+from models.training_rows import default_test_as_of
 from pipelines.init import InitOptions, initialise
 from tests.trained_world import canonical_log
 

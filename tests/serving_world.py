@@ -28,7 +28,8 @@ from models.registry import DataDescription, Registry, RunRecord
 from models.simulation import SimulationConfig, simulate
 from models.simulation import World as Simulated
 from models.store import Store
-from models.training import default_test_as_of, train
+from models.training import train
+from models.training_rows import default_test_as_of
 from serving.app import create_app
 from serving.settings import Settings
 from tests.planted import community, intervention, signal

@@ -25,7 +25,8 @@ from models.features import compute_features
 from models.registry import _signature
 from models.snapshots import Snapshots
 from models.store import LoggedEvent, Store
-from models.training import Trained, default_test_as_of, train
+from models.training import Trained, train
+from models.training_rows import default_test_as_of
 from tests.planted import community
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

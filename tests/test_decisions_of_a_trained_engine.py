@@ -16,7 +16,8 @@ from models.events import EventArrays, EventLog, event_arrays
 from models.interventions import ContactHistory
 from models.simulation import SimulationConfig, simulate
 from models.snapshots import Snapshots
-from models.training import default_test_as_of, train
+from models.training import train
+from models.training_rows import default_test_as_of
 from tests.planted import community, intervention, signal
 
 DECLARED = community(

@@ -52,8 +52,10 @@ def taught(trained_world) -> Taught:
     return teach(trained_world, trained_world.log.touches)
 
 
-def test_training_learns_from_the_assignments_whose_outcome_was_known_by_the_test(taught, trained_world):
-    made = assignments_of(trained_world.log.touches, taught.events, taught.declared, until_us=trained_world.test_as_of_us)
+def test_training_learns_from_all_assignments_whose_outcome_is_in_the_log(taught, trained_world):
+    log_end_us = int(taught.events.timestamp_us.max())
+    assert taught.trained.engine.learned_through_us == log_end_us > trained_world.test_as_of_us
+    made = assignments_of(trained_world.log.touches, taught.events, taught.declared, until_us=log_end_us)
     assert taught.trained.uplift.rows == len(made) > 1_000
     assert {name: evidence.n for name, evidence in taught.uplift.evidence.items()} == {
         name: int((made.names == name).sum()) for name in ARMS

@@ -9,7 +9,8 @@ import pytest
 
 from models.engine_files import read_golden
 from models.registry import DataDescription, RunRecord
-from models.training import default_test_as_of, train
+from models.training import train
+from models.training_rows import default_test_as_of
 from pipelines.loading import load, registry
 from pipelines.options import now
 from pipelines.workspace import Workspace

@@ -12,7 +12,7 @@ from models.community import DAY_US
 from models.errors import InputError, NotEnoughData
 from models.events import NEVER_US, EventArrays
 from models.snapshots import Activity, Snapshots, cuts_back_from, label_churn, last_usable_cut, population
-from models.training import default_test_as_of
+from models.training_rows import default_test_as_of
 from tests.planted import AS_OF, AS_OF_US, Member, arrays, community
 from tests.trained_world import learn
 

@@ -15,7 +15,8 @@ from models.events import EventArrays, EventLog, event_arrays
 from models.simulation import SimulationConfig, World, simulate
 from models.simulation_loop import Observed
 from models.snapshots import Snapshots
-from models.training import Trained, default_test_as_of, train
+from models.training import Trained, train
+from models.training_rows import default_test_as_of
 from tests.planted import community, intervention, signal
 
 TRAINED_AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -19,7 +19,8 @@ import numpy as np
 from models.evaluation import Estimate
 from models.events import EventArrays, event_arrays
 from models.simulation import SimulationConfig, simulate
-from models.training import default_test_as_of, train
+from models.training import train
+from models.training_rows import default_test_as_of
 from tests.trained_world import DECLARED, TRAINED_AT, canonical_log
 
 CONFIG = SimulationConfig(members=7000, days=365, start=date(2025, 1, 1), actions_per_visit=2.0)

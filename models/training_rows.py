@@ -1,0 +1,121 @@
+"""The rows to learn from and the members to test on: cuts through the log, so far apart that no label reaches into the test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.attribute_fit import fit_attributes
+from models.attributes import AttributeEncoding, feature_matrix
+from models.churn_fit import TrainingRows
+from models.community import DAY_US
+from models.errors import InputError, NotEnoughData
+from models.features import feature_spec
+from models.snapshots import Activity, cuts_back_from, label_churn, last_usable_cut, pool, population
+
+if TYPE_CHECKING:
+    from models.arrays import Floats
+    from models.community import Community
+    from models.events import EventArrays
+    from models.features import FeatureSpec
+    from models.snapshots import Snapshots
+
+MOST_CUTS = 26
+MOST_ROWS = 300_000
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The rows to learn from, and the test's members."""
+
+    community: Community
+    spec: FeatureSpec
+    attributes: AttributeEncoding
+    events: EventArrays
+    activity: Activity
+    log_end_us: int
+    test_as_of_us: int
+    rows: Snapshots
+    features: Floats
+    test: Snapshots
+    test_features: Floats
+
+    def labelled(self, horizon_days: int) -> TrainingRows:
+        """Snapshots whose label at this horizon ends by the test date."""
+        known = np.flatnonzero(self.rows.as_of_us + horizon_days * DAY_US <= self.test_as_of_us)
+        rows = self.rows[known]
+        churned = label_churn(self.activity, rows, horizon_days, self.community.churn)
+        features = self.features if len(known) == len(self.rows) else self.features[known]
+        return TrainingRows(features, churned, rows.member, rows.as_of_us)
+
+
+def default_test_as_of(events: EventArrays, community: Community) -> datetime:
+    """The last midnight, by the community's clock, whose whole decision horizon is in the log."""
+    latest = last_usable_cut(log_end_us(events), community.churn.horizon_days)
+    local = datetime.fromtimestamp(latest / 1e6, tz=UTC).astimezone(community.zone)
+    return local.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def log_end_us(events: EventArrays) -> int:
+    if len(events.timestamp_us) == 0:
+        message = "no event of the log belongs to a declared signal; see `signals` in the declaration"
+        raise InputError(message)
+    return int(events.timestamp_us.max())
+
+
+def gather(events: EventArrays, community: Community, test_as_of_us: int, rng: np.random.Generator) -> TrainingData:
+    spec = feature_spec(community)
+    log_end = log_end_us(events)
+    _check_test_date(test_as_of_us, log_end, community)
+    activity = Activity.of(events, np.array([*(use.qualifying for use in spec.signals), False]))
+    cuts = _cuts(int(events.timestamp_us.min()), test_as_of_us, community)
+    rows = _capped(pool([population(activity, cut, community.churn) for cut in cuts]), rng)
+    test = population(activity, test_as_of_us, community.churn)
+    attributes = fit_attributes(events.attributes, rows.member)
+    features, test_features = (feature_matrix(events, asked, spec, attributes, threads=THREADS) for asked in (rows, test))
+    return TrainingData(community, spec, attributes, events, activity, log_end, test_as_of_us, rows, features, test, test_features)
+
+
+def _check_test_date(test_as_of_us: int, log_end_us: int, community: Community) -> None:
+    latest = last_usable_cut(log_end_us, community.churn.horizon_days)
+    if test_as_of_us > latest:
+        message = (
+            f"test date {_day(test_as_of_us)}: its {community.churn.horizon_days}-day outcome is not in the log, "
+            f"which ends {_day(log_end_us)}; the latest date that can be tested is {_day(latest)}"
+        )
+        raise InputError(message)
+
+
+def _day(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, tz=UTC).date().isoformat()
+
+
+def _cuts(log_start_us: int, test_as_of_us: int, community: Community) -> list[int]:
+    """A quarter of the decision horizon apart (3 to 30 days); the shorter horizons get later cuts as well, whose labels end by the test."""
+    churn = community.churn
+    step = int(np.clip(churn.horizon_days // 4, 3, 30))
+    latest = test_as_of_us - churn.horizon_days * DAY_US
+    needed = max(churn.active_days, churn.horizon_days) * DAY_US // 2
+    earliest = log_start_us + min(needed, max(latest - log_start_us, 0))
+    cuts = cuts_back_from(latest, earliest, step, MOST_CUTS)
+    if not cuts:
+        message = (
+            f"the log begins {_day(log_start_us)}; a test on {_day(test_as_of_us)} with a horizon of {churn.horizon_days} days "
+            f"leaves nothing to learn from: it must begin before {_day(latest)}. "
+            "Bring a longer log, choose a later test date or a shorter horizon"
+        )
+        raise NotEnoughData(message)
+    later = range(latest + step * DAY_US, test_as_of_us - churn.horizons_days[0] * DAY_US + 1, step * DAY_US)
+    return [*cuts, *later]
+
+
+def _capped(rows: Snapshots, rng: np.random.Generator) -> Snapshots:
+    """All snapshots of so many members drawn at random that about 300,000 remain."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    drawn = rng.random(int(rows.member.max()) + 1) < MOST_ROWS / len(rows)
+    return rows[np.flatnonzero(drawn[rows.member])]
