@@ -27,11 +27,11 @@ from models.store_keys import KeyStore
 from models.store_log import LogStore
 from models.store_migrations import Migration
 from models.store_privacy import PrivacyStore, Receipt
-from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow
+from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow, Then
 
 MIGRATION_SECONDS = 60.0
 
-__all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", "Migration", "Past", "PlanRow", "Receipt", "Store"]
+__all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", "Migration", "Past", "PlanRow", "Receipt", "Store", "Then"]
 
 
 @dataclass(frozen=True)
@@ -157,12 +157,19 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore):
             return Past(
                 contacts_seen=tuple(statements.of_members(connection, member_ids, "contacts")),
                 contacts=respected(
-                    statements.contacts(connection, member_ids, community, as_of_us),
+                    contacts.contacts(connection, member_ids, community, as_of_us),
                     member_ids,
                     privacy.preferences(connection, member_ids),
                 ),
                 events=statements.history(connection, member_ids, since_us, community, added),
+                attributes=tuple(statements.of_members(connection, member_ids, "attributes")),
+                event_key=statements.last_event_key(connection),
             )
+
+    def history_then(self, member_id: str, as_of_us: int, community: Community, added: Sequence[LoggedEvent], then: Then) -> EventArrays:
+        """The history of one member, as `past` gave it when no more than `then` was known."""
+        with self._reading() as connection:
+            return statements.history_then(connection, member_id, as_of_us - community.lookback_days * DAY_US, community, added, then)
 
     def happened(
         self, member_id: str, since_us: int, event_ids: Sequence[str] = (), types: Sequence[str] = ()

@@ -6,9 +6,14 @@ from collections import Counter
 from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
 from sqlalchemy import Connection, RowMapping, Table, bindparam, select, update
 
 from models import store_schema as schema
+from models.community import DAY_US
+from models.contact_policy import history_days
+from models.events import NEVER_US
+from models.interventions import ContactHistory
 from models.reports import (
     ACCEPTED,
     Change,
@@ -27,9 +32,11 @@ from models.store_statements import add_events
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from models.community import Community
     from models.quotas import Quotas
     from models.store_rows import DecisionRow, LoggedEvent
 
+NO_CONTACT = ("undelivered", "expired")
 Row = TypeVar("Row", DecisionMade, OutcomeReport, Touch)
 
 
@@ -61,6 +68,27 @@ class ContactStore(schema.Transactions):
         """What is used up of each resource in the period that begins then."""
         with self._reading() as connection:
             return used(connection, begins_us)
+
+
+def contacts(connection: Connection, member_ids: Sequence[str], community: Community, as_of_us: int) -> ContactHistory:
+    """As far back as the rules look.
+
+    What another request reserved a moment after `as_of` was decided earlier all the same, and is put before it.
+    """
+    since_us = as_of_us - history_days(community) * DAY_US
+    table = schema.touches.c
+    columns = (table.member_id, table.at_us, table.channel, table.intervention_id, table.response, table.state, table.expires_us)
+    made = select(*columns).where(table.member_id.in_(member_ids), table.at_us >= since_us)
+    row_of = {member_id: row for row, member_id in enumerate(member_ids)}
+    rows = [tuple(row) for row in connection.execute(made)]
+    return ContactHistory(
+        member=np.array([row_of[row[0]] for row in rows], dtype=np.int64),
+        at_us=np.array([min(row[1], as_of_us - 1) for row in rows], dtype=np.int64),
+        channel=np.array([row[2] or "" for row in rows], dtype=str),
+        intervention=np.array([row[3] for row in rows], dtype=str),
+        response=np.array([row[4] or "" for row in rows], dtype=str),
+        undelivered=np.array([row[5] in NO_CONTACT or (row[6] or NEVER_US) <= as_of_us for row in rows], dtype=np.bool_),
+    )
 
 
 def report_touches(

@@ -50,12 +50,25 @@ class Loaded:
 class Past:
     """What the store knows of some members before `as_of`, in the order in which they were asked for.
 
-    contacts_seen (n_members,): how many contacts had been reserved when this was read.
+    contacts_seen (n_members,): how many contacts had been reserved when this was read; attributes (n_members,): JSON, None where none are
+    declared; event_key: of the event that had arrived last, whoever's it was.
     """
 
     events: EventArrays
     contacts: ContactHistory
     contacts_seen: tuple[int, ...]
+    attributes: tuple[str | None, ...] = ()
+    event_key: int = 0
+
+
+@dataclass(frozen=True)
+class Then:
+    """What the store knew of one member at another time: events that had arrived up to `event_key`, and what may have changed since."""
+
+    event_key: int
+    joined_us: int
+    attributes: str | None
+    touched_us: tuple[int, ...]
 
 
 @dataclass(frozen=True)

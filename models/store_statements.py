@@ -13,11 +13,9 @@ from sqlalchemy import Connection, Select, Table, and_, bindparam, func, or_, se
 from models import store_privacy
 from models import store_schema as schema
 from models.attributes import attributes_from_json, declared_attributes
-from models.community import DAY_US, Community
-from models.contact_policy import history_days
+from models.community import Community
 from models.errors import UnknownMember
 from models.events import NEVER_US, EventArrays, EventLog
-from models.interventions import ContactHistory
 from models.member_columns import rule_columns
 from models.store_rows import (
     Answer,
@@ -25,6 +23,7 @@ from models.store_rows import (
     DecisionRow,
     LoggedEvent,
     SignalRow,
+    Then,
     event_rows,
     grouped_arrays,
     member_rows,
@@ -33,7 +32,6 @@ from models.store_rows import (
 )
 
 LEASE_US = 60_000_000
-NO_CONTACT = ("undelivered", "expired")
 CHUNK = 50_000
 
 
@@ -131,22 +129,57 @@ def history(
     connection: Connection, member_ids: Sequence[str], since_us: int, community: Community, added: Sequence[LoggedEvent]
 ) -> EventArrays:
     row_of = {member_id: row for row, member_id in enumerate(member_ids)}
+    rows = _event_signals(connection, row_of, since_us, community, added, None)
+    rows += _touch_signals(connection, row_of, since_us, community)
+    ends = _contract_ends(connection, row_of, community, added, None)
+    told = of_members(connection, member_ids, "attributes")
+    return _grouped(rows, _joined(connection, member_ids), ends, told, community)
+
+
+def history_then(
+    connection: Connection, member_id: str, since_us: int, community: Community, added: Sequence[LoggedEvent], then: Then
+) -> EventArrays:
+    """Of one member, as `history` gave it when no more had arrived."""
+    rows = _event_signals(connection, {member_id: 0}, since_us, community, added, then.event_key)
+    rows += [SignalRow(0, at_us, len(community.signals), np.nan) for at_us in then.touched_us]
+    ends = _contract_ends(connection, {member_id: 0}, community, added, then.event_key)
+    return _grouped(rows, [then.joined_us], ends, [then.attributes], community)
+
+
+def _grouped(
+    rows: list[SignalRow], joined: Sequence[int], ends: np.ndarray, told: Sequence[str | None], community: Community
+) -> EventArrays:
+    attributes, for_rules = (attributes_from_json(told, names(community)) for names in (declared_attributes, rule_columns))
+    return grouped_arrays(rows, joined, ends, attributes, for_rules)
+
+
+def last_event_key(connection: Connection) -> int:
+    """0 where there is no event yet."""
+    return connection.scalar(select(func.max(schema.events.c.event_key))) or 0
+
+
+def _had_arrived(query: Select[Any], arrived_by: int | None) -> Select[Any]:
+    return query if arrived_by is None else query.where(schema.events.c.event_key <= arrived_by)
+
+
+def _event_signals(
+    connection: Connection,
+    row_of: dict[str, int],
+    since_us: int,
+    community: Community,
+    added: Sequence[LoggedEvent],
+    arrived_by: int | None,
+) -> list[SignalRow]:
     table = schema.events.c
     stored = (
         select(table.member_id, table.timestamp_us, table.type, table.value)
-        .where(table.member_id.in_(member_ids), table.timestamp_us >= since_us)
+        .where(table.member_id.in_(row_of), table.timestamp_us >= since_us)
         .order_by(table.member_id, table.timestamp_us, table.event_key)
     )
-    fresh = [
-        (row.member_id, row.timestamp_us, row.type, row.value) for row in _not_stored(connection, added) if row.timestamp_us >= since_us
-    ]
-    rows = signal_rows([*_tuples(connection, stored), *fresh], row_of, community.signal_of_type)
-    rows += _last_before(connection, row_of, since_us, community)
-    rows += _touch_signals(connection, row_of, since_us, community)
-    ends = _contract_ends(connection, row_of, community, added)
-    told = of_members(connection, member_ids, "attributes")
-    attributes, for_rules = (attributes_from_json(told, names(community)) for names in (declared_attributes, rule_columns))
-    return grouped_arrays(rows, _joined(connection, member_ids), ends, attributes, for_rules)
+    new = _not_stored(connection, added, arrived_by)
+    fresh = [(row.member_id, row.timestamp_us, row.type, row.value) for row in new if row.timestamp_us >= since_us]
+    rows = signal_rows([*_tuples(connection, _had_arrived(stored, arrived_by)), *fresh], row_of, community.signal_of_type)
+    return rows + _last_before(connection, row_of, since_us, community, arrived_by)
 
 
 def happened(
@@ -158,23 +191,25 @@ def happened(
     return [tuple(row) for row in connection.execute(rows.where(table.member_id == member_id, table.timestamp_us >= since_us, meant))]
 
 
-def _not_stored(connection: Connection, added: Sequence[LoggedEvent]) -> list[LoggedEvent]:
+def _not_stored(connection: Connection, added: Sequence[LoggedEvent], arrived_by: int | None) -> list[LoggedEvent]:
     """One of each identity, without those that the store has already."""
     unique = {row.identity: row for row in added}
     if not unique:
         return []
     column = schema.events.c.event_id
-    known = set(connection.scalars(select(column).where(column.in_(unique))))
+    known = set(connection.scalars(_had_arrived(select(column).where(column.in_(unique)), arrived_by)))
     return [row for identity, row in unique.items() if identity not in known]
 
 
-def _last_before(connection: Connection, row_of: dict[str, int], since_us: int, community: Community) -> list[SignalRow]:
+def _last_before(
+    connection: Connection, row_of: dict[str, int], since_us: int, community: Community, arrived_by: int | None
+) -> list[SignalRow]:
     """The last event of each type before `since_us`: who was there long ago is gone, and not unknown."""
     table = schema.events.c
     last = select(table.member_id, func.max(table.timestamp_us), table.type).where(
         table.member_id.in_(row_of), table.timestamp_us < since_us
     )
-    rows = _tuples(connection, last.group_by(table.member_id, table.type))
+    rows = _tuples(connection, _had_arrived(last, arrived_by).group_by(table.member_id, table.type))
     return signal_rows([(*row, None) for row in rows], row_of, community.signal_of_type)
 
 
@@ -202,7 +237,9 @@ def of_members(connection: Connection, member_ids: Sequence[str], column: str) -
     return [found[member_id] for member_id in member_ids]
 
 
-def _contract_ends(connection: Connection, row_of: dict[str, int], community: Community, added: Sequence[LoggedEvent]) -> np.ndarray:
+def _contract_ends(
+    connection: Connection, row_of: dict[str, int], community: Community, added: Sequence[LoggedEvent], arrived_by: int | None
+) -> np.ndarray:
     ends = np.full(len(row_of), NEVER_US, dtype=np.int64)
     ending = community.churn.contract_event
     if ending is None:
@@ -210,33 +247,12 @@ def _contract_ends(connection: Connection, row_of: dict[str, int], community: Co
     table = schema.events.c
     first = select(table.member_id, func.min(table.timestamp_us)).where(table.member_id.in_(row_of), table.type == ending)
     rows = [
-        *_tuples(connection, first.group_by(table.member_id)),
+        *_tuples(connection, _had_arrived(first, arrived_by).group_by(table.member_id)),
         *((row.member_id, row.timestamp_us) for row in added if row.type == ending),
     ]
     for member_id, at_us in rows:
         ends[row_of[member_id]] = min(ends[row_of[member_id]], at_us)
     return ends
-
-
-def contacts(connection: Connection, member_ids: Sequence[str], community: Community, as_of_us: int) -> ContactHistory:
-    """As far back as the rules look.
-
-    What another request reserved a moment after `as_of` was decided earlier all the same, and is put before it.
-    """
-    since_us = as_of_us - history_days(community) * DAY_US
-    table = schema.touches.c
-    columns = (table.member_id, table.at_us, table.channel, table.intervention_id, table.response, table.state, table.expires_us)
-    made = select(*columns).where(table.member_id.in_(member_ids), table.at_us >= since_us)
-    row_of = {member_id: row for row, member_id in enumerate(member_ids)}
-    rows = _tuples(connection, made)
-    return ContactHistory(
-        member=np.array([row_of[row[0]] for row in rows], dtype=np.int64),
-        at_us=np.array([min(row[1], as_of_us - 1) for row in rows], dtype=np.int64),
-        channel=np.array([row[2] or "" for row in rows], dtype=str),
-        intervention=np.array([row[3] for row in rows], dtype=str),
-        response=np.array([row[4] or "" for row in rows], dtype=str),
-        undelivered=np.array([row[5] in NO_CONTACT or (row[6] or NEVER_US) <= as_of_us for row in rows], dtype=np.bool_),
-    )
 
 
 def stale(connection: Connection, rows: Sequence[DecisionRow]) -> frozenset[str]:
