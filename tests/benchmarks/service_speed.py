@@ -1,0 +1,117 @@
+"""Full decisions over HTTP beside `mlflow models serve`, which answers a plain predict of the churn model alone, on the same cores.
+
+A decision: stored history of about 300 events, features, churn at three horizons, uplift of eight interventions, policy, SHAP reasons for
+risk and for the first action's effect, in mode `decide` a durable write, JSON. The load generator is a third process on the same cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow.lightgbm
+import numpy as np
+
+from models.margins import BoosterMargin
+from tests.benchmarks.servers import Load, Server, keepwell, mlflow_models_serve, put_load
+from tests.benchmarks.service_world import ServiceWorld, make_world
+from tests.databases import postgres_server
+
+CONNECTIONS = 16
+MODES = ("score_only", "simulate", "decide")
+REQUIRED = {"score_only": 20, "simulate": 10, "decide": 10}
+BATCH = 1000
+
+
+def bodies(world: ServiceWorld, mode: str) -> list[str]:
+    return [json.dumps({"member_id": member_id, "mode": mode}) for member_id in world.asked]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="service_speed", description=__doc__)
+    parser.add_argument("--home", type=Path, help="folder of the community, kept for the next run; by default a new one")
+    parser.add_argument("--members", type=int, default=2500)
+    parser.add_argument("--seconds", type=float, default=8, help="of each load")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes of keepwell")
+    parser.add_argument("--postgres", action="store_true", help="on PostgreSQL too")
+    options = parser.parse_args()
+    with _folder(options.home) as folder:
+        world = make_world(folder, options.members)
+        print(f"  {len(world.asked)} members are asked about, with {world.mean_events:.0f} events each on average", flush=True)
+        plain = beside(world, folder, options.seconds)
+        for workers in options.workers:
+            report("SQLite", world, workers, options.seconds, plain, None)
+        if options.postgres:
+            with postgres_server() as postgres, postgres.database() as url:
+                report("PostgreSQL", world, max(options.workers), options.seconds, plain, url)
+
+
+def beside(world: ServiceWorld, folder: Path, seconds: float) -> float:
+    """The best rate that `mlflow models serve` reaches with the booster of the main horizon."""
+    part = next(part for part in world.engine.churn.main_model.margin.parts if isinstance(part, BoosterMargin))
+    model = folder / "plain-model"
+    if not model.exists():
+        mlflow.lightgbm.save_model(part.booster, str(model), pip_requirements=["lightgbm"])
+    usual = np.nan_to_num(world.engine.reference.values[part.columns])
+    body = json.dumps({"inputs": [usual.tolist()]})
+    with mlflow_models_serve(model) as server:
+        loads = [put_load(server, "/invocations", [body], connections=n, seconds=seconds) for n in (4, CONNECTIONS)]
+        print(f"mlflow models serve: ready after {server.started_s:.1f} s, {server.resident_mb:,.0f} MB")
+    for load, n in zip(loads, (4, CONNECTIONS), strict=True):
+        print(f"  plain predict, {n:2} connections        {load.told()}", flush=True)
+    return max(load.rate for load in loads)
+
+
+def report(name: str, world: ServiceWorld, workers: int, seconds: float, plain: float, store_url: str | None) -> None:
+    with keepwell(world, workers=workers, store_url=store_url) as server:
+        print(f"keepwell serve --workers {workers}, {name}: ready after {server.started_s:.1f} s, {server.resident_mb:,.0f} MB", flush=True)
+        rates = {mode: _full_and_half(server, world, mode, seconds, plain) for mode in MODES}
+        _one_connection(server, world, seconds)
+        _batches(server, world, rates["score_only"])
+        print(f"  after all that {server.resident_mb:,.0f} MB", flush=True)
+
+
+def _full_and_half(server: Server, world: ServiceWorld, mode: str, seconds: float, plain: float) -> float:
+    full = put_load(server, "/v1/score", bodies(world, mode), connections=CONNECTIONS, seconds=seconds)
+    factor = f"{full.rate / plain:5.1f} x plain predict (required {REQUIRED[mode]})"
+    print(f"  {mode:10} {CONNECTIONS} connections    {full.told()}  {factor}", flush=True)
+    half = put_load(server, "/v1/score", bodies(world, mode), connections=64, seconds=seconds, rate=full.rate / 2)
+    print(f"  {mode:10} at half that rate  {half.told()}", flush=True)
+    return full.rate
+
+
+def _one_connection(server: Server, world: ServiceWorld, seconds: float) -> None:
+    for mode in MODES:
+        load = put_load(server, "/v1/score", bodies(world, mode), connections=1, seconds=seconds / 2)
+        print(f"  {mode:10}  1 connection     {load.told()}", flush=True)
+
+
+def _batches(server: Server, world: ServiceWorld, singles: float) -> None:
+    """Of as many members as there are, at most 1,000."""
+    asked = world.asked[:BATCH]
+    for mode in MODES:
+        body = json.dumps({"requests": [{"member_id": member_id, "mode": mode} for member_id in asked]})
+        load: Load = put_load(server, "/v1/score/batch", [body], connections=1, seconds=4)
+        members = load.rate * len(asked)
+        print(
+            f"  {mode:10} batches of {len(asked)}: {members:,.0f} members/s, {members / singles:.1f} x singles ({load.told().strip()})",
+            flush=True,
+        )
+
+
+@contextmanager
+def _folder(home: Path | None) -> Iterator[Path]:
+    if home is not None:
+        home.mkdir(parents=True, exist_ok=True)
+        yield home
+        return
+    with tempfile.TemporaryDirectory(prefix="keepwell-speed-") as folder:
+        yield Path(folder)
+
+
+if __name__ == "__main__":
+    main()
