@@ -71,6 +71,16 @@ def catalogue_fingerprint(community: Community) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+def decides_alike(one: Community, other: Community) -> bool:
+    """Whether both decide by the same declaration; how often incentives are redeemed is learned and may differ."""
+    return len({catalogue_fingerprint(_undetermined(community)) for community in (one, other)}) == 1
+
+
+def _undetermined(community: Community) -> Community:
+    plain = tuple(each.model_copy(update={"redemption_rate": 1.0}) for each in community.interventions)
+    return community.model_copy(update={"interventions": plain})
+
+
 def last_event_us(events: EventArrays, snapshots: Snapshots, n_signals: int) -> Integers:
     """The member's own last event before `as_of`, qualifying or not, shape (n,); -1 where there is none. Touches are not the member's."""
     own = np.flatnonzero(events.signal < n_signals)

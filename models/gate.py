@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MOST_CALIBRATION_ERROR = 0.05
 """Predicted risks may be off by so much on average; only an error that is larger beyond chance counts against a model."""
 PER = 1000
+KEPT_GAIN = 0.5
+"""Of what the champion is sure to gain over doing nothing a renewal keeps at least this (FDA 2016, Non-Inferiority Clinical Trials)."""
 NO_TOUCHES = "the log holds no assignments, so decisions cannot be proved: the risk alone was"
 
 
@@ -35,12 +37,22 @@ class RiskProof:
 
 @dataclass(frozen=True)
 class PolicyProof:
-    """What the challenger's and the champion's decisions are worth on the same logged decisions; `source` tells which these are."""
+    """What the challenger's and the champion's decisions are worth on the same logged decisions; `source` tells which these are.
+
+    `renewed_gain`: set where the challenger decides by the same rules and was only trained again; the lower bound of what the champion's
+    decisions gain over doing nothing, money per decision.
+    """
 
     challenger: Judged
     champion: Judged
     gain: PolicyDifference
     source: str
+    renewed_gain: float | None = None
+
+    @property
+    def tolerance(self) -> float:
+        """Money per PER decisions by which the challenger may be worse, if nobody says otherwise."""
+        return 0.0 if self.renewed_gain is None else PER * (1 - KEPT_GAIN) * max(self.renewed_gain, 0.0)
 
 
 @dataclass(frozen=True)
@@ -95,10 +107,11 @@ def judge_first(why: str) -> Verdict:
     return Verdict((GOLDEN,), (why,))
 
 
-def judge(risk: RiskProof | Missing, policy: PolicyProof | Missing | None, *, margin: float = 0.0) -> Verdict:
+def judge(risk: RiskProof | Missing, policy: PolicyProof | Missing | None, *, margin: float | None = None) -> Verdict:
     """A challenger beside a champion; `policy` is None where the log holds no assignments at all.
 
-    `margin` is money per 1,000 decisions: by so much the challenger's decisions may be worse, at the lower bound of the difference.
+    `margin` is money per 1,000 decisions: by so much the challenger's decisions may be worse, at the lower bound of the difference. By
+    default a renewal has the tolerance of its proof, and another policy none.
     """
     risk_requirements = _missing("risk", risk) if isinstance(risk, Missing) else (_calibration(risk),)
     if policy is None:
@@ -107,7 +120,8 @@ def judge(risk: RiskProof | Missing, policy: PolicyProof | Missing | None, *, ma
     if isinstance(policy, Missing):
         return Verdict((GOLDEN, *risk_requirements, *_missing("policy_value", policy)))
     sound = (_believable("challenger", policy.challenger), _believable("champion", policy.champion))
-    return Verdict((GOLDEN, *risk_requirements, *sound, _better(policy, margin)), (policy.source,))
+    better = _better(policy, policy.tolerance if margin is None else margin)
+    return Verdict((GOLDEN, *risk_requirements, *sound, better), (policy.source,))
 
 
 def _missing(name: str, proof: Missing) -> tuple[Requirement, ...]:
@@ -144,7 +158,7 @@ def _better(policy: PolicyProof, margin: float) -> Requirement:
     )
     if per * gain.low > -margin:
         return Requirement("policy_value", met=True, said=said)
-    bound = "0" if margin == 0 else f"-{margin:,g}"
+    bound = "0" if margin == 0 else f"-{margin:,.1f}"
     return Requirement("policy_value", met=False, said=f"{said}: the lower bound must lie above {bound}; {_advice(policy, margin)}")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.deciding import decides_alike
 from models.errors import InputError, ModelRefused, NotEnoughData
 from models.gate import GOLDEN, Missing, PolicyProof, Verdict, judge, judge_first, measure_risk
 from models.policy_trial import try_policies
@@ -77,7 +78,7 @@ def promote(
     version: str | None,
     *,
     now: datetime,
-    margin: float = 0.0,
+    margin: float | None = None,
     force: Force | None = None,
     seed: int = 0,
     progress: Progress = lambda _: None,
@@ -106,7 +107,7 @@ def promote(
 
 
 def _shown(
-    workspace: Workspace, engine: Engine, against: str | None, *, margin: float, seed: int, now: datetime, progress: Progress
+    workspace: Workspace, engine: Engine, against: str | None, *, margin: float | None, seed: int, now: datetime, progress: Progress
 ) -> Shown:
     if against is None:
         return Shown(judge_first("there is no champion to compare with: the golden members were asked and nothing else"))
@@ -124,7 +125,8 @@ def _shown(
     progress("decisions beside the champion's")
     trial = _trial(engine, champion, loaded, trying)
     progress("done")
-    proved = trial if trial is None or isinstance(trial, Missing) else _policy(trial)
+    renewal = decides_alike(engine.community, champion.community)
+    proved = trial if trial is None or isinstance(trial, Missing) else _policy(trial, renewal=renewal)
     return Shown(
         verdict=judge(risk, proved, margin=margin),
         risk=None if isinstance(risk, Missing) else risk,
@@ -158,10 +160,12 @@ def _trial(engine: Engine, champion: Engine, loaded: Loaded, rng: np.random.Gene
         return Missing(f"policy value: {shortage}")
 
 
-def _policy(trial: PolicyTrial) -> PolicyProof | Missing:
+def _policy(trial: PolicyTrial, *, renewal: bool) -> PolicyProof | Missing:
     policies = trial.comparison.policies
     gain = policies[CHALLENGER].gain
     if gain is None:
         return Missing("policy value: the challenger was not compared")
     unlogged = "" if trial.assignment == "logged" else f"; the chances of the actions were not logged but estimated ({trial.assignment})"
-    return PolicyProof(policies[CHALLENGER], policies[CHAMPION], gain, f"{trial.source}{unlogged}")
+    nothing = policies["nobody"].gain
+    renewed_gain = -nothing.high if renewal and nothing is not None else None
+    return PolicyProof(policies[CHALLENGER], policies[CHAMPION], gain, f"{trial.source}{unlogged}", renewed_gain)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.community import DAY_US
-from models.deciding import catalogue_fingerprint, decide
+from models.costs import RedemptionRate, with_redemption
+from models.deciding import catalogue_fingerprint, decide, decides_alike
 from models.decision import ChurnScore, Decision, Reason
 from models.decision_table import decide_table
 from models.interventions import ContactHistory
@@ -261,6 +262,16 @@ def test_the_fingerprint_of_the_catalogue_changes_with_what_a_decision_rests_on_
     assert catalogue_fingerprint(declared) == catalogue_fingerprint(community(OFFER, name="Other"))
     others = [community({**OFFER, "cost": 4}), community(OFFER, contact_policy=WEEKLY), community(OFFER, policy={"exploration": 0.01})]
     assert len({catalogue_fingerprint(one) for one in (declared, *others)}) == 4
+
+
+def test_a_redemption_rate_that_was_learned_makes_no_other_rules():
+    declared = community(OFFER)
+    offer = declared.interventions[0]
+    learned = with_redemption(declared, [RedemptionRate(offer.id, 0.3, 0.2, 0.4, 50, 15, 0.5)])
+    assert catalogue_fingerprint(learned) != catalogue_fingerprint(declared)
+    assert decides_alike(learned, declared)
+    dearer = declared.model_copy(update={"interventions": (offer.model_copy(update={"cost": offer.cost + 1}),)})
+    assert not decides_alike(dearer, declared)
 
 
 days = st.lists(st.floats(-3, 120), max_size=8)

@@ -65,6 +65,21 @@ def test_a_margin_admits_what_is_hardly_worse() -> None:
     assert judge(SOUND, even, margin=51).passed
 
 
+def test_a_renewal_may_lose_half_of_what_the_champion_is_sure_to_gain() -> None:
+    found = proof("greedy", "near")
+    even = replace(found, gain=replace(found.gain, value=0.0, low=-0.05, high=0.05))
+    assert judge(SOUND, replace(even, renewed_gain=0.11)).passed
+    assert not judge(SOUND, replace(even, renewed_gain=0.09)).passed
+    assert not judge(SOUND, replace(even, renewed_gain=0.11), margin=0).passed
+
+
+def test_a_champion_that_may_gain_nothing_leaves_no_margin() -> None:
+    found = proof("greedy", "near")
+    even = replace(found, gain=replace(found.gain, value=0.0, low=-0.05, high=0.05), renewed_gain=-0.2)
+    verdict = judge(SOUND, even)
+    assert "the lower bound must lie above 0" in verdict.missing[0]
+
+
 def test_a_value_that_cannot_be_believed_is_no_proof() -> None:
     found = proof("greedy", "near")
     few = replace(found.challenger, dr=replace(found.challenger.dr, effective_sample_size=40.0))

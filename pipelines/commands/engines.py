@@ -59,8 +59,9 @@ def promote(
     config: Home = None,
     version: Version = None,
     margin: Annotated[
-        float, typer.Option("--margin", min=0, help="Money per 1,000 decisions by which it may be worse at the lower bound.")
-    ] = 0.0,
+        float | None,
+        typer.Option("--margin", min=0, help="Money per 1,000 decisions by which it may be worse at the lower bound; 0 asks for a gain."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Put it in force without proof; goes with --because.")] = False,
     because: Annotated[str | None, typer.Option("--because", help="Why it is forced; kept with the version.")] = None,
     seed: Seed = 0,
