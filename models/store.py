@@ -14,12 +14,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from models import store_contacts as contacts
 from models import store_migrations
+from models import store_outbox as outbox
 from models import store_privacy as privacy
 from models import store_schema as schema
 from models import store_statements as statements
 from models.community import DAY_US, Community
 from models.errors import StoreUnavailable
 from models.events import EventArrays, EventLog, without_members
+from models.outbox import OutboxStore
 from models.preferences import respected
 from models.quotas import Quotas
 from models.store_contacts import ContactStore
@@ -35,7 +37,7 @@ __all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", 
 
 
 @dataclass(frozen=True)
-class Store(ContactStore, LogStore, KeyStore, PrivacyStore):
+class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore):
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
 
     engine: Engine
@@ -196,6 +198,7 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore):
                 statements.add_events(connection, events)
                 contacts.reserve(connection, rows, quotas)
                 statements.insert(connection, schema.decisions, [asdict(row) for row in rows])
+                outbox.note_bands(connection, rows)
                 statements.answer(connection, answers)
         return stale
 

@@ -76,7 +76,7 @@ class DecisionRow:
     """A decision to be kept; where `chosen` is not `none` it takes one contact, provided that `contacts_seen` is still true.
 
     It costs `cost` and gives its place back at `expires_us`, if any; `used_up` is what it was decided with; `propensities` are JSON, by
-    candidate.
+    candidate. `risk_band` is None for a member without a score.
     """
 
     decision_id: str
@@ -92,6 +92,7 @@ class DecisionRow:
     used_up: UsedUp = NOTHING_USED_UP
     propensities: str | None = None
     basis: str | None = None
+    risk_band: str | None = None
 
     @property
     def touches(self) -> bool:

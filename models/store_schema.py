@@ -47,6 +47,7 @@ members = Table(
     Column("attributes", Text, comment="JSON; null for members that no log declared"),
     Column("contacts", Integer, nullable=False, server_default="0", comment="how often one was reserved; rises with each"),
     Column("preferences", Text, comment="JSON; null for members who refused nothing"),
+    Column("risk_band", Text, comment="of the last decision that had one"),
 )
 
 events = Table(

@@ -11,7 +11,7 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from models.errors import KeepwellError
-from pipelines.commands import campaigns, engines, service, tables
+from pipelines.commands import campaigns, engines, service, tables, webhooks
 from pipelines.terminal import ERR
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -46,6 +46,7 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(webhooks.app)
 
 
 def main() -> None:

@@ -240,6 +240,24 @@ class ModelInForce(Answered):
     error: str | None
 
 
+class DeadLetterAnswer(Answered):
+    """A message that no attempt could deliver; `error` is the reason of the last."""
+
+    message_id: str
+    endpoint_id: str
+    type: str
+    created_at: datetime
+    attempts: int
+    error: str | None
+
+
+class DeadLettersAnswer(Answered):
+    """Without a `next_cursor` this is the last page."""
+
+    dead_letters: list[DeadLetterAnswer]
+    next_cursor: int | None
+
+
 class Readiness(Answered):
     """`ready` where the store answers and a model is in force."""
 

@@ -37,6 +37,11 @@ class ModelSource:
             raise NoChampion(f"no model is in force: {self.error}")
         return self._engine
 
+    @property
+    def version(self) -> str | None:
+        """None where no model is in force yet."""
+        return None if self._engine is None else self._engine.version
+
     def refresh(self) -> None:
         """Takes the champion over if it is another than the model in force."""
         with self._lock:

@@ -199,6 +199,7 @@ class _Desk:
             channel=chosen_candidate(decision).channel,
             contacts_seen=one.contacts_seen,
             body=trace_of(decision, self.engine.community, one.asked.language).model_dump_json(),
+            risk_band=decision.churn.risk_band,
         )
 
 

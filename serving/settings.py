@@ -54,10 +54,11 @@ class Settings:
     @property
     def clock(self) -> Clock:
         stopped = self.as_of
-        return _now if stopped is None else lambda: stopped
+        return wall_clock if stopped is None else lambda: stopped
 
 
-def _now() -> datetime:
+def wall_clock() -> datetime:
+    """The real time: of leases, retries and signatures, also where the service's clock is stopped."""
     return datetime.now(UTC)
 
 

@@ -1,0 +1,100 @@
+"""Commands about webhooks: `keepwell webhooks add`, `list`, `rotate`, `remove`, `dead`, `redeliver`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from models.webhooks import EVENT_TYPES
+from pipelines.options import AsJson, Home, now
+from pipelines.terminal import OUT, print_json
+from pipelines.workspace import Workspace
+
+app = typer.Typer(name="webhooks", help="Tell endpoints outside what happens, signed by Standard Webhooks.", no_args_is_help=True)
+
+EndpointId = Annotated[str, typer.Argument(metavar="ENDPOINT", help="Its id, as `keepwell webhooks list` shows it.")]
+
+
+@app.command()
+def add(
+    url: Annotated[str, typer.Argument(help="Where messages are posted to: https://, or http:// on this machine.")],
+    events: Annotated[str, typer.Option("--events", help="Types of messages, by commas.")] = ",".join(EVENT_TYPES),
+    config: Home = None,
+) -> None:
+    """Add an endpoint and show its secret once."""
+    from pipelines.webhooks import add_endpoint
+
+    endpoint = add_endpoint(Workspace.find(config), url, tuple(events.split(",")), now=now())
+    OUT.print(f"{endpoint.endpoint_id} is told of {', '.join(endpoint.events)}", highlight=False, soft_wrap=True)
+    _show_secret(endpoint.secret)
+
+
+@app.command(name="list")
+def list_(config: Home = None, as_json: AsJson = False) -> None:
+    """Show the endpoints, and how much was, is to be and could not be delivered to each."""
+    from pipelines.printing_webhooks import print_endpoints, told_of_endpoints
+    from pipelines.webhooks import endpoints
+
+    standings = endpoints(Workspace.find(config))
+    if as_json:
+        print_json({"endpoints": told_of_endpoints(standings)})
+    else:
+        print_endpoints(standings, OUT)
+
+
+@app.command()
+def rotate(endpoint: EndpointId, config: Home = None) -> None:
+    """Give an endpoint a new secret, shown once; for a day messages are signed with the old one too."""
+    from models.moments import microseconds
+    from pipelines.webhooks import store_of
+
+    with store_of(Workspace.find(config)) as store:
+        _show_secret(store.rotate_secret(endpoint, microseconds(now())))
+
+
+@app.command()
+def remove(endpoint: EndpointId, config: Home = None) -> None:
+    """Remove an endpoint, with all that was still to be sent to it."""
+    from pipelines.webhooks import store_of
+
+    with store_of(Workspace.find(config)) as store:
+        store.remove_endpoint(endpoint)
+    OUT.print(f"{endpoint} is told nothing any more", highlight=False)
+
+
+@app.command()
+def dead(
+    after: Annotated[int, typer.Option("--after", min=0, help="Those after the letter of this number.")] = 0,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 100,
+    config: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the messages that could not be delivered, oldest first."""
+    from pipelines.printing_webhooks import print_dead_letters
+    from pipelines.webhooks import dead_letters
+
+    letters = dead_letters(Workspace.find(config), after, limit)
+    if as_json:
+        print_json({"dead_letters": [letter._asdict() for letter in letters]})
+    else:
+        print_dead_letters(letters, OUT)
+
+
+@app.command()
+def redeliver(
+    endpoint: Annotated[str | None, typer.Option("--endpoint", help="Those to this endpoint alone.")] = None,
+    message: Annotated[str | None, typer.Option("--message", help="This message alone, by its id.")] = None,
+    config: Home = None,
+) -> None:
+    """Send again, by the service, what could not be delivered."""
+    from models.moments import microseconds
+    from pipelines.webhooks import store_of
+
+    with store_of(Workspace.find(config)) as store:
+        number = store.redeliver(microseconds(now()), endpoint, message)
+    OUT.print(f"{number:,} messages are due again", highlight=False)
+
+
+def _show_secret(secret: str) -> None:
+    OUT.print(f"Secret, shown this once: {secret}", highlight=False, soft_wrap=True)

@@ -1,0 +1,47 @@
+"""What the process does beside answering: messages to endpoints outside, and word of a new model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import numpy as np
+
+from models.errors import KeepwellError
+from models.moments import microseconds
+from serving.deliveries import POLL_SECONDS, Deliveries
+from serving.service import Service
+from serving.settings import wall_clock
+
+LOGGER = logging.getLogger("uvicorn.error")
+
+
+@asynccontextmanager
+async def background(service: Service) -> AsyncIterator[None]:
+    """Under way within the block."""
+    deliveries = Deliveries(lambda: service.store, wall_clock, np.random.default_rng())
+    tasks = [asyncio.create_task(work) for work in (deliveries.run(), _announce_models(service))]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _announce_models(service: Service) -> None:
+    """Until it is cancelled: each version once, the first of a store in silence."""
+    told: str | None = None
+    while True:
+        version = service.models.version
+        if version not in (None, told):
+            try:
+                await asyncio.to_thread(service.store.announce_model, version, microseconds(wall_clock()))
+                told = version
+            except KeepwellError as error:
+                LOGGER.warning("the model is announced later: %s", error)
+        await asyncio.sleep(POLL_SECONDS)
