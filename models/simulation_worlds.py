@@ -149,6 +149,14 @@ HELPFUL_SHIFTS: Weights = {
     "group_invitation": {"constant": 0.1, "social": 0.7},
     "personal_call": {"constant": 1.2, "young": -1.0},
 }
+CONTRARY_SHIFTS: Weights = {
+    "welcome_gift": {"constant": 0.6, "newcomer": 2.0, "quiet": -1.8},
+    "silence_benefit": {"constant": 1.3, "quiet": -3.2},
+    "comeback_offer": {"constant": 1.0, "bargain": 1.2, "quiet": -3.0},
+    "content_digest": {"constant": 0.1, "reader": 1.6, "quiet": -1.4},
+    "group_invitation": {"social": 1.8, "quiet": -1.4},
+    "personal_call": {"constant": 2.0, "quiet": -4.0},
+}
 QUIET_FIRST: Weights = {
     "none": {"constant": 2.5, "quiet": -2.5},
     "welcome_gift": {"constant": -1.0, "newcomer": 1.0, "quiet": 3.0},
@@ -194,6 +202,13 @@ _PLANS = (
         "as mixed, but the invitation to a group drives members away on average, and newcomers and the young strongly",
         Regime({**MIXED_SHIFTS, "group_invitation": {"constant": -0.4, "newcomer": -1.2, "young": -1.2}}),
         USUAL_PREFERENCES,
+    ),
+    WorldPlan(
+        "contrary",
+        "six interventions keep members who are there and drive those away who have fallen silent; assignment leans to members at risk",
+        Regime(CONTRARY_SHIFTS),
+        USUAL_PREFERENCES,
+        own_spread=0.3,
     ),
     WorldPlan(
         "confounded",

@@ -93,6 +93,15 @@ def test_the_harmful_invitation_costs_members_on_average_and_the_young_many():
     assert month("mixed")["effect_group_invitation"].mean() > 0.005
 
 
+def test_in_the_contrary_world_the_riskiest_are_driven_away_by_what_keeps_the_others():
+    truth = month("contrary")
+    risk, kept = truth["true_risk"].to_numpy(), [f"effect_{arm}" for arm in ("silence_benefit", "comeback_offer", "personal_call")]
+    effect = truth.select(pl.mean_horizontal(kept)).to_series().to_numpy()
+    riskiest, safest = risk >= np.quantile(risk, 0.9), risk < np.median(risk)
+    assert effect[riskiest].mean() < -0.005 < 0.005 < effect[safest].mean()
+    assert truth.filter(pl.Series(riskiest))["effect_recognition_badge"].abs().max() == 0
+
+
 def outcomes(name: str) -> pl.DataFrame:
     """Assignments on the days of truth, with the true effects over 30 days, and whether the member came within them."""
     touches = world(name).touches.with_columns(as_of=pl.col("timestamp").dt.truncate("1d")).join(month(name), on=["member_id", "as_of"])

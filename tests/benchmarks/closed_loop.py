@@ -20,7 +20,7 @@ from scipy.stats import t
 from models.engine import Engine
 from tests.rounds import POLICIES, Account, Rounds, Setting
 
-WORLDS = ("strong",)
+WORLDS = ("strong", "contrary")
 MEMBERS, ROUNDS, SEEDS = 6_000, 6, (1, 2, 3)
 LEVEL = 0.95
 
