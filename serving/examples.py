@@ -134,4 +134,47 @@ EXAMPLES = (
             "rejected": [{"index": 1, "code": "unknown_event_type", "detail": 'no signal names the type "pst"; known are comment, post'}],
         },
     ),
+    Example(
+        "/v1/touches",
+        {
+            "touches": [
+                {
+                    "touch_id": "t-1",
+                    "decision_id": "5b1e6c0f9a7d4e21b3c8d90f12a4e6b7",
+                    "at": "2026-11-20T10:02:00+08:00",
+                    "state": "delivered",
+                    "response": "accepted",
+                    "cost": 3.2,
+                },
+                {
+                    "touch_id": "t-2",
+                    "member_id": "m-9",
+                    "intervention_id": "call",
+                    "at": "2026-11-20T10:05:00+08:00",
+                    "state": "undelivered",
+                },
+            ]
+        },
+        {
+            "accepted": 1,
+            "duplicate": 0,
+            "rejected": [{"index": 1, "code": "unknown_member", "detail": 'member "m-9" is not known; ids are case-sensitive'}],
+        },
+    ),
+    Example(
+        "/v1/outcomes",
+        {
+            "outcomes": [
+                {
+                    "outcome_id": "o-1",
+                    "member_id": "m-123",
+                    "decision_id": "5b1e6c0f9a7d4e21b3c8d90f12a4e6b7",
+                    "type": "redeemed",
+                    "at": "2026-11-22T18:30:00+08:00",
+                    "value": 20.0,
+                }
+            ]
+        },
+        {"accepted": 1, "duplicate": 0, "rejected": []},
+    ),
 )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from models.actions import NO_ACTION
+from models.basis import Basis
 from models.deciding import decide
 from models.decision import Candidate, Decision
 from models.declared import Language
 from models.engine import Engine, explain
+from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.store import Answer, DecisionRow, LoggedEvent, Past
 from models.weighing import Context
@@ -43,10 +47,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Decided:
+    """`text` is the answer; `basis` what the decision was made on, JSON."""
+
     asked: Asked
     decision: Decision
     contacts_seen: int
     text: str
+    context: Context
+    basis: str
 
 
 def answer_requests(service: Service, key_id: str, requests: Mapping[int, ScoreRequest]) -> Outcomes:
@@ -55,7 +63,8 @@ def answer_requests(service: Service, key_id: str, requests: Mapping[int, ScoreR
     Raises NoChampion and StoreUnavailable, which concern all of them.
     """
     engine, now = service.engine(), service.clock()
-    desk = _Desk(service, engine, key_id, now, pricing(service.store, engine, now))
+    quotas = Quotas.of(service.community.capacity, engine.community, now)
+    desk = _Desk(service, engine, key_id, now, pricing(service.store, engine, now), quotas)
     refused = desk.unknown_or_repeated(requests)
     rest = {index: request for index, request in requests.items() if index not in refused}
     with desk.claimed(rest) as settled:
@@ -81,6 +90,7 @@ class _Desk:
     key_id: str
     now: datetime
     pricing: Pricing
+    quotas: Quotas
 
     def unknown_or_repeated(self, requests: Mapping[int, ScoreRequest]) -> Outcomes:
         known = self.service.store.known(request.member_id for request in requests.values())
@@ -142,11 +152,15 @@ class _Desk:
         return Asked(index, request, self.service.new_id(), language, accepted, tuple(warnings))
 
     def settle(self, group: Sequence[Asked]) -> Outcomes:
-        """Decide, and keep what is to be kept; members whom another request contacted in the meantime are decided again."""
+        """Decide, and keep what is to be kept; members whom another request contacted in the meantime are decided again.
+
+        So are those for whom the members before them in the group left no place or no money.
+        """
         decided: dict[int, Decided] = {}
         open_requests = list(group)
         for _ in range(MAX_ATTEMPTS):
-            decided |= {one.asked.index: one for one in self._decide(open_requests)}
+            before = [decided[asked.index] for asked in group[: group.index(open_requests[0])]]
+            decided |= {one.asked.index: one for one in self._decide(open_requests, before)}
             stale = self._keep(list(decided.values()))
             if not stale:
                 return {index: one.text for index, one in decided.items()}
@@ -154,17 +168,31 @@ class _Desk:
         busy = Refusal(BUSY, f"{len(open_requests)} members are being contacted by many requests at once; nothing was kept, try again")
         return dict.fromkeys(decided, busy)
 
-    def _decide(self, group: Sequence[Asked]) -> Iterator[Decided]:
+    def _decide(self, group: Sequence[Asked], before: Sequence[Decided]) -> Iterator[Decided]:
+        """`before`: what was decided and comes earlier when it is kept."""
         member_ids = [asked.request.member_id for asked in group]
         added = [event for asked in group for event in asked.events]
-        as_of_us = microseconds(self.now)
-        past = self.service.store.past(member_ids, self.engine.community, as_of_us, added)
-        decisions = self._decisions(group, past, as_of_us)
-        for asked, decision, seen in zip(group, decisions, past.contacts_seen, strict=True):
-            answer = score_answer(decision, asked.request, self.engine.community, asked.language, list(asked.warnings))
-            yield Decided(asked, decision, seen, answer.model_dump_json())
+        as_of_us, community = microseconds(self.now), self.engine.community
+        context = self._context(group[0].request.context.channel, before)
+        past = self.service.store.past(member_ids, community, as_of_us, added)
+        decisions = self._decisions(group, past, as_of_us, context)
+        for row, (asked, decision) in enumerate(zip(group, decisions, strict=True)):
+            answer = score_answer(decision, asked.request, community, asked.language, list(asked.warnings))
+            basis = Basis.of(past, row, asked.events, context, asked.language, len(community.signals)).to_json()
+            yield Decided(asked, decision, past.contacts_seen[row], answer.model_dump_json(), context, basis)
 
-    def _decisions(self, group: Sequence[Asked], past: Past, as_of_us: int) -> list[Decision]:
+    def _context(self, channel: str | None, before: Sequence[Decided]) -> Context:
+        """Read before the members' contacts: what changes in between is found when the decisions are kept."""
+        if not self.quotas.limits:
+            return Context(channel)
+        used = Counter(self.service.store.used(self.quotas.begins_us))
+        for one in before:
+            chosen = chosen_candidate(one.decision)
+            if one.asked.request.mode == "decide" and one.decision.chosen != NO_ACTION:
+                used.update(self.quotas.use(chosen.intervention_id, chosen.channel, chosen.cost))
+        return Context(channel, self.quotas.used_up(used))
+
+    def _decisions(self, group: Sequence[Asked], past: Past, as_of_us: int, context: Context) -> list[Decision]:
         return decide(
             self.engine,
             past.events,
@@ -174,7 +202,7 @@ class _Desk:
             past.contacts,
             as_of=self.now,
             language=group[0].language,
-            context=Context(group[0].request.context.channel),
+            context=context,
             explain=explain,
             terms=self.pricing.terms,
         )
@@ -185,20 +213,30 @@ class _Desk:
         events = [event for one in decided if one.asked.request.persist_events for event in one.asked.events]
         if not kept and not events:
             return frozenset()
-        answers = [Answer(self.key_id, one.asked.request.request_id, one.text) for one in kept if one.asked.request.request_id]
-        return self.service.store.record([self._row(one) for one in kept], answers, events)
+        answers = [
+            Answer(self.key_id, one.asked.request.request_id, one.text, one.decision.member_id)
+            for one in kept
+            if one.asked.request.request_id
+        ]
+        return self.service.store.record([self._row(one) for one in kept], answers, events, self.quotas)
 
     def _row(self, one: Decided) -> DecisionRow:
-        decision = one.decision
+        decision, chosen = one.decision, chosen_candidate(one.decision)
+        expires = chosen.valid_until if self.service.community.contact_policy.unreported == "released" else None
         return DecisionRow(
             decision_id=decision.decision_id,
             member_id=decision.member_id,
             created_us=microseconds(decision.as_of),
             model_version=decision.model_version,
             chosen=decision.chosen,
-            channel=chosen_candidate(decision).channel,
+            channel=chosen.channel,
             contacts_seen=one.contacts_seen,
             body=trace_of(decision, self.engine.community, one.asked.language).model_dump_json(),
+            cost=chosen.cost,
+            expires_us=None if expires is None else microseconds(expires),
+            used_up=one.context.used_up,
+            propensities=json.dumps({candidate.intervention_id: candidate.probability for candidate in decision.candidates}),
+            basis=one.basis,
             risk_band=decision.churn.risk_band,
         )
 

@@ -7,7 +7,8 @@ from fastapi import APIRouter
 from models.store import LoggedEvent
 from serving.answers import EventsAnswer, RejectedEvent
 from serving.auth import Ingesting
-from serving.schemas import EventsRequest, MemberBehaviour, Row
+from serving.reporting import malformed
+from serving.schemas import EventsRequest
 from serving.service import CurrentService
 
 router = APIRouter(tags=["events"])
@@ -28,7 +29,7 @@ def add_events(service: CurrentService, _holder: Ingesting, request: EventsReque
         event = None if row.content is None else row.content.logged()
         fault = None if event is None else service.fault_of(event, now)
         if event is None:
-            rejected.append(_malformed(index, row))
+            rejected.append(RejectedEvent(index=index, code="invalid_event", detail=malformed(row)))
         elif fault is not None:
             rejected.append(RejectedEvent(index=index, code=fault.code, detail=fault.detail))
         else:
@@ -37,8 +38,3 @@ def add_events(service: CurrentService, _holder: Ingesting, request: EventsReque
     rejected += [RejectedEvent(index=index, **ERASED) for index, new in zip(accepted, kept, strict=True) if new is None]
     rejected.sort(key=lambda row: row.index)
     return EventsAnswer(accepted=kept.count(True), duplicate=kept.count(False), rejected=rejected)
-
-
-def _malformed(index: int, row: Row[MemberBehaviour]) -> RejectedEvent:
-    detail = "; ".join(f"{fault.pointer or 'the row'}: {fault.detail}" for fault in row.faults)
-    return RejectedEvent(index=index, code="invalid_event", detail=detail)
