@@ -61,14 +61,14 @@ class Service:
         if event.type not in self.event_types:
             known = ", ".join(sorted(self.event_types))
             return Fault(code="unknown_event_type", detail=f'no signal names the type "{event.type}"; known are {known}')
+        return self.future_fault(event.timestamp_us, now)
+
+    def future_fault(self, at_us: int, now: datetime) -> Fault | None:
         latest = now + timedelta(seconds=self.settings.future_seconds)
         if at_us > microseconds(latest):
             return Fault(code="future_timestamp", detail=f"the time lies after {latest.isoformat()}, the latest that is accepted now")
         return None
 
-        return self.future_fault(event.timestamp_us, now)
-
-    def future_fault(self, at_us: int, now: datetime) -> Fault | None:
 
 def _current(request: Request) -> Service:
     return cast("Service", request.app.state.service)
