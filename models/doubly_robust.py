@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from models.arm_outcomes import ArmOutcomes
     from models.arrays import Flags, Floats, Integers
-    from models.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -35,17 +33,17 @@ class Averages:
     error: Floats
 
 
-def scores_of(trial: Trial, shares: Floats, outcomes: ArmOutcomes) -> Scores:
-    """The shares (n, 1 + k) are the propensities of all arms, each as it was, not of a pair."""
-    residual = trial.outcome - outcomes.mean[np.arange(len(trial)), trial.arm]
+def scores_of(arm: Integers, outcome: Floats, shares: Floats, expected: Floats) -> Scores:
+    """arm, outcome (n,); shares, expected (n, 1 + k), `none` first: the propensities of all arms, each as it was, not of a pair, and mu."""
+    residual = outcome - expected[np.arange(len(arm)), arm]
     none, arms = shares[:, :1], shares[:, 1:]
     comparable = (none > 0) & (arms > 0)
-    treated = trial.arm[:, None] == np.arange(1, shares.shape[1])
-    untreated = (trial.arm == 0)[:, None]
+    treated = arm[:, None] == np.arange(1, shares.shape[1])
+    untreated = (arm == 0)[:, None]
     with np.errstate(divide="ignore"):
         inverse_arms, inverse_none = np.where(comparable, 1 / arms, 0.0), np.where(comparable, 1 / none, 0.0)
     corrected = residual[:, None] * (treated * inverse_arms - untreated * inverse_none)
-    plain = outcomes.mean[:, 1:] - outcomes.mean[:, :1]
+    plain = expected[:, 1:] - expected[:, :1]
     weight = np.divide(1.0, inverse_arms + inverse_none, out=np.zeros_like(arms), where=comparable)
     return Scores(np.where(comparable, plain + corrected, 0.0), weight, comparable)
 

@@ -62,7 +62,9 @@ def hold_out(features: Floats, assignments: Assignments, *, rng: np.random.Gener
     fold = assign_folds(trial.member.astype(np.int64), rng=folding, n_folds=trial.folds)
     propensities = propensities_of(trial, estimating)
     outcomes = arm_outcomes(trial, fold, int(seeding.integers(1 << 30)))
-    return HeldOut(assignments, features, fold, propensities, outcomes.mean, scores_of(trial, propensities.shares, outcomes))
+    return HeldOut(
+        assignments, features, fold, propensities, outcomes.mean, scores_of(trial.arm, trial.outcome, propensities.shares, outcomes.mean)
+    )
 
 
 def fold_engines(

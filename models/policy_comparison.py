@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.policy_value import LEVEL, estimate_dr, estimate_snips, policy_difference
+from models.policy_value import LEVEL, estimate_dr, estimate_snips, policy_difference, robust_rewards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -172,10 +172,8 @@ def _constant(allowed: Flags, action: int) -> Floats:
 
 
 def _robust_rewards(rows: DecisionRows, target: Floats) -> Floats:
-    """The doubly robust reward of each row, shape (n,)."""
     own = np.arange(len(rows)), rows.chosen
-    expected: Floats = (target * rows.predictions).sum(axis=1)
-    return expected + target[own] / rows.propensities[own] * (rows.reward - rows.predictions[own])
+    return robust_rewards(rows.reward, rows.chosen, target, rows.predictions, target[own] / rows.propensities[own])
 
 
 def _figures(value: PolicyValue) -> dict[str, Any]:

@@ -122,8 +122,14 @@ def estimate_dr(
     expected = np.asarray(predictions, dtype=np.float64)
     if expected.shape != log.target.shape or not np.isfinite(expected).all():
         raise InputError(f"policy value: predictions of shape {expected.shape}; one finite number for each of {log.target.shape} is needed")
-    correction = log.weights(clip) * (log.reward - expected[np.arange(len(expected)), log.chosen])
-    return log.told("dr", mean_of((log.target * expected).sum(axis=1) + correction, log.members), clip, level)
+    rewards = robust_rewards(log.reward, log.chosen, log.target, expected, log.weights(clip))
+    return log.told("dr", mean_of(rewards, log.members), clip, level)
+
+
+def robust_rewards(reward: Floats, chosen: Integers, target: Floats, predictions: Floats, weight: Floats) -> Floats:
+    """Of each row, sum_a target_a q_a + w (r - q_chosen), shape (n,): unbiased for the reward that the target policy would have had."""
+    expected: Floats = (target * predictions).sum(axis=1)
+    return expected + weight * (reward - predictions[np.arange(len(chosen)), chosen])
 
 
 def policy_difference(policy: PolicyValue, other: PolicyValue) -> PolicyDifference:

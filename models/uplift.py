@@ -165,7 +165,7 @@ def fit_uplift(
 
 def _fitted(trial: Trial, propensities: Propensities, priors: Mapping[str, Prior], fold: np.ndarray, seed: int) -> Uplift:
     outcomes = arm_outcomes(trial, fold, seed)
-    scores = scores_of(trial, propensities.shares, outcomes)
+    scores = scores_of(trial.arm, trial.outcome, propensities.shares, outcomes.mean)
     averages = _honest(trial, propensities, scores, averages_of(scores, trial.member))
     expected = expected_averages(trial, averages, priors)
     centred = Averages(expected.effect, expected.error)

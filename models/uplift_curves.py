@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from scipy.special import ndtri
 
+from models.doubly_robust import scores_of
 from models.errors import InputError, NotEnoughData
 from models.intervals import Estimate, bootstrap_members, dot, members_of_rows
 from models.measured import mean_of, ratio_of
@@ -29,10 +30,8 @@ _FIGURES = 3
 class ArmEffects:
     """What the rows say about one intervention against `none`: effect (n_kept,), of which each is noise and the mean is not.
 
-    With e the logged probabilities and q predicted outcomes (0 where there are none), the effect of a row is
-    `q_a - q_0 + 1[a](y - q_a) / e_a - 1[0](y - q_0) / e_0`: unbiased for the row's own effect (Robins, Rotnitzky and Zhao 1994). Rows of
-    other interventions have neither indicator: they are no control group. `rows` are those that could have had either; the
-    others, `left_out` of them, say nothing.
+    Effects are doubly robust scores (models.doubly_robust), unbiased for the row's own effect. A row of another intervention counts neither
+    as treated nor as untreated: it is no control. `rows` are those that could have had either; the others, `left_out` of them, say nothing.
     """
 
     effect: FloatArray
@@ -65,11 +64,9 @@ def arm_effects(
     logged, told = np.asarray(propensities, dtype=np.float64), np.asarray(outcome, dtype=np.float64)
     expected = np.zeros_like(logged) if predictions is None else np.asarray(predictions, dtype=np.float64)
     _check(told, np.asarray(chosen), logged, expected, arm)
-    comparable = (logged[:, arm] > 0) & (logged[:, 0] > 0)
-    what, safe = np.asarray(chosen), np.where(comparable[:, None], logged, 1.0)
-    treated, left = ((what == position) * (told - expected[:, position]) / safe[:, position] for position in (arm, 0))
-    score = expected[:, arm] - expected[:, 0] + treated - left
-    return ArmEffects.of_scores(score, comparable, np.arange(len(told)) if groups is None else groups)
+    scores = scores_of(np.asarray(chosen), told, logged, expected)
+    member = np.arange(len(told)) if groups is None else groups
+    return ArmEffects.of_scores(scores.score[:, arm - 1], scores.comparable[:, arm - 1], member)
 
 
 @dataclass(frozen=True)

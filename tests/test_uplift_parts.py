@@ -6,7 +6,6 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from models.arm_outcomes import ArmOutcomes
 from models.doubly_robust import Scores, averages_of, scores_of
 from models.propensity import overlap
 from models.student import Student, distil, merged
@@ -21,7 +20,7 @@ def test_a_score_is_the_modelled_effect_and_the_weighted_surprise():
     trial = trial_of(np.zeros((3, 1)), ["mail", "none", "call"], [1, 0, 1], interventions=["mail", "call"])
     means = np.tile([0.4, 0.5, 0.7], (3, 1))
     shares = np.array([[0.5, 0.2, 0.3], [0.8, 0.1, 0.1], [0.4, 0.4, 0.2]])
-    scores = scores_of(trial, shares, ArmOutcomes(means, means, means[:, 0]))
+    scores = scores_of(trial.arm, trial.outcome, shares, means)
     np.testing.assert_allclose(scores.score[:, 0], [2.6, 0.6, 0.1])
     np.testing.assert_allclose(scores.score[2, 1], 0.3 + 0.3 / 0.2)
     np.testing.assert_allclose(scores.weight[0], [1 / (1 / 0.2 + 1 / 0.5), 1 / (1 / 0.3 + 1 / 0.5)])
