@@ -18,6 +18,7 @@ from serving.gate import Gate
 from serving.model_source import ModelSource
 from serving.observation import Observed
 from serving.routes import decisions, docs, events, explanation, operation, reports, score, webhooks, what_if
+from serving.scoring import score_turns
 from serving.service import Service
 from serving.settings import Clock, Settings
 
@@ -41,6 +42,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
         lifespan=_lifespan,
     )
     app.state.service = service
+    app.state.scores = score_turns(service)
     app.add_middleware(Gate, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(Observed)
     problems.install(app)
@@ -56,4 +58,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await run_in_threadpool(service.models.start, service.settings.first_model_seconds)
     async with background(service):
         yield
+    app.state.scores.close()
     service.close()

@@ -25,12 +25,22 @@ from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_M
 from serving.schemas import ScoreRequest, microseconds
 from serving.service import Service
 from serving.telling import score_answer, trace_of
+from serving.turns import Turns
 
 MAX_ATTEMPTS = 50
+MOST_IN_A_TURN = 64
 STALE_AFTER = timedelta(days=90)
 
 Outcome = str | Refusal
 Outcomes = dict[int, Outcome]
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A request of its own, with the key under which it was made."""
+
+    key_id: str
+    request: ScoreRequest
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,16 @@ def answer_requests(service: Service, key_id: str, requests: Mapping[int, ScoreR
         for group in desk.groups(open_requests):
             settled.update(desk.settle(group))
     return refused | settled
+
+
+def score_turns(service: Service) -> Turns[Posed, Outcome]:
+    """Requests that come at the same time are read, decided and kept together, each as it would be alone."""
+
+    def serve(posed: Sequence[Posed]) -> list[Outcome]:
+        outcomes = answer_requests(service, posed[0].key_id, dict(enumerate(one.request for one in posed)))
+        return [outcomes[index] for index in range(len(posed))]
+
+    return Turns(serve, most=MOST_IN_A_TURN, together=lambda one: one.key_id, apart=lambda one: one.request.member_id)
 
 
 def age_of_model(engine: Engine, now: datetime) -> list[Fault]:

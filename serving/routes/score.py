@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 
 from serving.answers import BatchAnswer, BatchRow, ScoreAnswer
 from serving.auth import Scoring
 from serving.problems import INVALID, CurrentRequestId, Refusal
 from serving.schemas import BatchRequest, Row, ScoreRequest, Text
-from serving.scoring import Outcome, answer_requests
+from serving.scoring import Outcome, Posed, answer_requests
 from serving.service import CurrentService
+from serving.turns import Turns
 
 router = APIRouter(tags=["score"])
 
 IdempotencyKey = Annotated[Text | None, Header(description="the same as `request_id`; in a batch it names each row by its place")]
 
 
+async def _turns(request: Request) -> Turns[Posed, Outcome]:
+    return cast("Turns[Posed, Outcome]", request.app.state.scores)
+
+
+ScoreTurns = Annotated[Turns[Posed, Outcome], Depends(_turns)]
+
+
 @router.post("/v1/score", response_model=ScoreAnswer)
 @router.post("/score", response_model=ScoreAnswer, include_in_schema=False)
-def score(service: CurrentService, holder: Scoring, request: ScoreRequest, idempotency_key: IdempotencyKey = None) -> Response:
+async def score(turns: ScoreTurns, holder: Scoring, request: ScoreRequest, idempotency_key: IdempotencyKey = None) -> Response:
     """Scope `score`. In mode `decide` the answer is sent once the decision is durable."""
-    named = _named(request, idempotency_key)
-    outcome = answer_requests(service, holder.key_id, {0: named})[0]
+    outcome = await turns.result(Posed(holder.key_id, _named(request, idempotency_key)))
     if isinstance(outcome, Refusal):
         raise outcome
     return Response(outcome, media_type="application/json")

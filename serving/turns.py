@@ -1,0 +1,101 @@
+"""Taking turns: what comes in while others are served waits, and is then served together with all else that waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+from models.errors import KeepwellError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(eq=False)
+class _Waiting(Generic[Item, Result]):
+    item: Item
+    future: asyncio.Future[Result]
+    alone: bool = False
+
+
+def _nothing(_item: object) -> Hashable:
+    return None
+
+
+class Turns(Generic[Item, Result]):
+    """`serve` gets the items of one turn, at most `most`, in a thread, and gives a result for each; what it raises meets them all.
+
+    Nobody waits for a turn to fill: an item that comes alone is served alone, and under load turns grow, so that what a turn costs
+    whatever its size is shared. An item is served after it came, never with what was read before. Those of one turn have the same
+    `together` and different `apart`; the others take the next one. After an error that nobody foresaw each is served alone, for it may
+    concern one of them. All belongs to one event loop.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[[Sequence[Item]], Sequence[Result]],
+        *,
+        most: int,
+        at_once: int = 1,
+        together: Callable[[Item], Hashable] = _nothing,
+        apart: Callable[[Item], Hashable] = id,
+    ) -> None:
+        self._serve = serve
+        self._most = most
+        self._free = at_once
+        self._together = together
+        self._apart = apart
+        self._waiting: list[_Waiting[Item, Result]] = []
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="turn")
+
+    async def result(self, item: Item) -> Result:
+        """Raises what `serve` raises."""
+        waiting: _Waiting[Item, Result] = _Waiting(item, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._begin()
+        return await waiting.future
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self) -> None:
+        while self._free and self._waiting:
+            self._free -= 1
+            turn = self._take()
+            served = asyncio.get_running_loop().run_in_executor(self._pool, self._serve, [waiting.item for waiting in turn])
+            served.add_done_callback(partial(self._end, turn))
+
+    def _take(self) -> list[_Waiting[Item, Result]]:
+        """From those who wait, in their order."""
+        first = self._waiting[0]
+        kind, most = self._together(first.item), 1 if first.alone else self._most
+        taken: list[_Waiting[Item, Result]] = []
+        left: list[_Waiting[Item, Result]] = []
+        met: set[Hashable] = set()
+        for waiting in self._waiting:
+            mark = self._apart(waiting.item)
+            fits = len(taken) < most and mark not in met and self._together(waiting.item) == kind
+            (taken if fits else left).append(waiting)
+            met.add(mark)
+        self._waiting = left
+        return taken
+
+    def _end(self, turn: list[_Waiting[Item, Result]], served: asyncio.Future[Sequence[Result]]) -> None:
+        """Who asked may have gone in the meantime."""
+        self._free += 1
+        error = served.exception()
+        if error is None:
+            for waiting, result in zip(turn, served.result(), strict=True):
+                if not waiting.future.done():
+                    waiting.future.set_result(result)
+        elif len(turn) > 1 and not isinstance(error, KeepwellError):
+            self._waiting[:0] = [_Waiting(waiting.item, waiting.future, alone=True) for waiting in turn]
+        else:
+            for waiting in turn:
+                if not waiting.future.done():
+                    waiting.future.set_exception(error)
+        self._begin()

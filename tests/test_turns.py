@@ -1,0 +1,93 @@
+"""What comes in at once is served together, and everyone gets their own."""
+
+import asyncio
+from threading import Event
+
+import pytest
+
+from models.errors import StoreUnavailable
+from serving.turns import Turns
+
+
+class Counter:
+    """Serves each item with its double; the first turn waits until it is opened."""
+
+    def __init__(self):
+        self.turns, self.opened = [], Event()
+
+    def __call__(self, items):
+        self.turns.append(list(items))
+        assert len(self.turns) > 1 or self.opened.wait(10)
+        if "odd" in items:
+            raise ZeroDivisionError
+        if "down" in items:
+            raise StoreUnavailable
+        return [2 * item for item in items]
+
+
+def served(items, **given):
+    """What became of items that came while another (1) was served, and in which turns."""
+    counter = Counter()
+
+    async def ask():
+        turns = Turns(counter, **{"most": 8, **given})
+        first = asyncio.create_task(turns.result(1))
+        while not counter.turns:
+            await asyncio.sleep(0.001)
+        rest = [asyncio.create_task(turns.result(item)) for item in items]
+        await asyncio.sleep(0)
+        counter.opened.set()
+        results = await asyncio.gather(first, *rest, return_exceptions=True)
+        turns.close()
+        return results[1:]
+
+    return asyncio.run(ask()), counter.turns[1:]
+
+
+def test_who_comes_while_others_are_served_shares_the_next_turn():
+    assert served([2, 3, 4]) == ([4, 6, 8], [[2, 3, 4]])
+
+
+def test_a_turn_holds_no_more_than_it_may():
+    assert served([2, 3, 4], most=2) == ([4, 6, 8], [[2, 3], [4]])
+
+
+def test_what_must_be_served_apart_takes_the_next_turn_and_keeps_its_order():
+    results, turns = served([12, 22, 13, 32, 23], apart=lambda item: item % 10)
+    assert results == [24, 44, 26, 64, 46]
+    assert turns == [[12, 13], [22, 23], [32]]
+
+
+def test_only_what_belongs_together_shares_a_turn():
+    assert served([2, 3, 4, 5], together=lambda item: item % 2)[1] == [[2, 4], [3, 5]]
+
+
+def test_an_error_of_one_meets_no_other():
+    results, turns = served([2, "odd", 4])
+    assert turns == [[2, "odd", 4], [2], ["odd"], [4]]
+    assert (results[0], results[2]) == (4, 8)
+    assert isinstance(results[1], ZeroDivisionError)
+
+
+def test_a_store_that_is_down_is_asked_once_for_all():
+    results, turns = served([2, "down", 4])
+    assert [type(result) for result in results] == [StoreUnavailable] * 3
+    assert len(turns) == 1
+
+
+def test_who_went_away_is_not_waited_for():
+    counter = Counter()
+
+    async def ask():
+        turns = Turns(counter, most=8)
+        gone = asyncio.create_task(turns.result(1))
+        while not counter.turns:
+            await asyncio.sleep(0.001)
+        gone.cancel()
+        stays = asyncio.create_task(turns.result(2))
+        counter.opened.set()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        return await stays
+
+    assert asyncio.run(ask()) == 4
