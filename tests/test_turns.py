@@ -13,10 +13,11 @@ class Counter:
     """Serves each item with its double; the first turn waits until it is opened."""
 
     def __init__(self):
-        self.turns, self.opened = [], Event()
+        self.turns, self.begun, self.opened = [], Event(), Event()
 
     def __call__(self, items):
         self.turns.append(list(items))
+        self.begun.set()
         assert len(self.turns) > 1 or self.opened.wait(10)
         if "odd" in items:
             raise ZeroDivisionError
@@ -32,8 +33,7 @@ def served(items, **given):
     async def ask():
         turns = Turns(counter, **{"most": 8, **given})
         first = asyncio.create_task(turns.result(1))
-        while not counter.turns:
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(counter.begun.wait, 10)
         rest = [asyncio.create_task(turns.result(item)) for item in items]
         await asyncio.sleep(0)
         counter.opened.set()
@@ -81,8 +81,7 @@ def test_who_went_away_is_not_waited_for():
     async def ask():
         turns = Turns(counter, most=8)
         gone = asyncio.create_task(turns.result(1))
-        while not counter.turns:
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(counter.begun.wait, 10)
         gone.cancel()
         stays = asyncio.create_task(turns.result(2))
         counter.opened.set()
