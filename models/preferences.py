@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
+from models.features import ANY
+
 if TYPE_CHECKING:
     from models.interventions import ContactHistory
 
@@ -22,6 +24,9 @@ class Preferences:
     @property
     def refused_channels(self) -> tuple[str, ...]:
         return tuple(channel for channel, welcome in self.contact.items() if not welcome)
+
+    def welcomes(self, channel: str) -> bool:
+        return self.contact.get(ANY, True) and self.contact.get(channel, True)
 
     def to_json(self) -> str:
         return json.dumps({"personalization": self.personalization, "contact": dict(self.contact)}, ensure_ascii=False)

@@ -23,7 +23,7 @@ class KeyStore(schema.Transactions):
         with self._reading() as connection:
             return find(connection, key_id)
 
-    def keys(self) -> list[KeyRow]:
+    def all_keys(self) -> list[KeyRow]:
         """In the order in which they were made."""
         with self._reading() as connection:
             return every(connection)

@@ -11,7 +11,7 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from models.errors import KeepwellError
-from pipelines.commands import campaigns, engines, service, tables, webhooks
+from pipelines.commands import campaigns, engines, keys, service, tables, webhooks
 from pipelines.terminal import ERR
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -32,7 +32,6 @@ COMMANDS = (
     campaigns.report,
     campaigns.targeting,
     service.serve,
-    service.key,
     service.migrate,
     tables.simulate,
     tables.demo,
@@ -46,6 +45,7 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(keys.app, name="keys")
 app.add_typer(webhooks.app)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from models.actions import Intervention
 from models.decision import ChurnStatus, NoActionReason, RemovalStage, RiskBand, UpliftSource
@@ -137,7 +137,9 @@ class DataAnswer(Answered):
 
 
 class ScoreAnswer(Answered):
-    """`decision_id` is null where nothing was kept. Without an action `no_action_reason` tells why; `score_only` asks for none.
+    """`decision_id` is null where nothing was kept, `member` where personalisation is switched off.
+
+    Without an action `no_action_reason` tells why; `score_only` asks for none.
 
     `plan_id` names the plan in force, whose shadow prices were charged; null where there is none.
     """
@@ -147,7 +149,7 @@ class ScoreAnswer(Answered):
     member_id: str
     created_at: datetime
     churn: ChurnAnswer
-    member: MemberAnswer
+    member: MemberAnswer | None
     reasons: list[ReasonAnswer]
     actions: list[ActionAnswer]
     no_action_reason: NoActionReason | None
@@ -208,7 +210,7 @@ class DecisionTrace(Answered):
     features_as_of: datetime
     last_event_at: datetime | None
     churn: ChurnAnswer
-    member: MemberAnswer
+    member: MemberAnswer | None
     reasons: list[ReasonAnswer]
     candidates: list[CandidateAnswer]
     chosen: str
@@ -220,6 +222,31 @@ class DecisionTrace(Answered):
     grade: str
     catalogue_fingerprint: str
     plan_id: str | None = None
+
+
+class MemberPreferences(Answered):
+    """`contact`: for each channel of the community whether it is welcome."""
+
+    member_id: str
+    personalization: bool
+    contact: dict[str, bool]
+
+
+class MemberData(Answered):
+    """Every row that is about the member, by table; times are RFC 3339."""
+
+    member_id: str
+    exported_at: datetime
+    tables: dict[str, list[dict[str, JsonValue]]]
+
+
+class ErasureReceipt(Answered):
+    """`token` is a keyed hash of the member's id; `rows` counts what was erased, by table."""
+
+    receipt_id: str
+    erased_at: datetime
+    token: str
+    rows: dict[str, int]
 
 
 class CatalogueAnswer(Answered):

@@ -9,21 +9,30 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from models.api_keys import Principal, Scope, holder_of
-from serving.problems import FORBIDDEN, UNAUTHENTICATED, Refusal
+from serving.problems import FORBIDDEN, TOO_MANY, UNAUTHENTICATED, Refusal
 from serving.service import CurrentService
+from serving.settings import wall_clock
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="api_key", description="An API key with the scope that the operation names.")
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 def requires(scope: Scope) -> Callable[[CurrentService, _Credentials, Request], Principal]:
-    """A dependency that answers 401 without a valid key and 403 for a key without the scope."""
+    """A dependency that answers 401 without a valid key, 429 for one that asks too often and 403 for one without the scope.
+
+    Keys are looked up for every request, so that one that was revoked or renewed is so at once.
+    """
 
     def principal(service: CurrentService, credentials: _Credentials, request: Request) -> Principal:
-        holder = None if credentials is None else holder_of(service.store, credentials.credentials)
+        holder = None if credentials is None else holder_of(service.store, credentials.credentials, now=wall_clock())
         if holder is None:
             given = "the key is not valid" if credentials else "no key was given"
             raise Refusal(UNAUTHENTICATED, f'{given}; send "Authorization: Bearer kw_..."', headers={"WWW-Authenticate": "Bearer"})
+        standing = service.rates.hit(holder.key_id)
+        request.state.headers = standing.headers
+        if not standing.allowed:
+            detail = f'the key "{holder.name}" may ask {standing.item}; wait for {standing.again_in} s'
+            raise Refusal(TOO_MANY, detail, headers={"Retry-After": str(standing.again_in)})
         if not holder.may(scope):
             raise Refusal(FORBIDDEN, f'the key "{holder.name}" has {", ".join(sorted(holder.scopes))}; this needs {scope}')
         request.state.key_id = holder.key_id
@@ -35,4 +44,5 @@ def requires(scope: Scope) -> Callable[[CurrentService, _Credentials, Request], 
 Scoring = Annotated[Principal, Depends(requires("score"))]
 Ingesting = Annotated[Principal, Depends(requires("ingest"))]
 Reading = Annotated[Principal, Depends(requires("read"))]
+Protecting = Annotated[Principal, Depends(requires("privacy"))]
 Administering = Annotated[Principal, Depends(requires("admin"))]

@@ -6,15 +6,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.problems import TOO_LARGE, UNSUPPORTED, Refusal
+from serving.problems import SECURITY_HEADERS, TOO_LARGE, UNSUPPORTED, Refusal
 
 JSON_TYPES = ("application/json",)
-DEFAULT_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 
 class Gate:
@@ -34,7 +28,7 @@ class Gate:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = MutableHeaders(scope=message)
-                for name, value in DEFAULT_HEADERS.items():
+                for name, value in {**SECURITY_HEADERS, **scope["state"].get("headers", {})}.items():
                     given.setdefault(name, value)
             await send(message)
 
@@ -71,4 +65,3 @@ class Gate:
             return message
 
         return counted
-

@@ -19,6 +19,19 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 
 
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""Of every answer that sets none of its own; an internal error is answered outside of the gate, so that problems carry them themselves."""
+
+
 @dataclass(frozen=True)
 class ProblemType:
     """`name` is the last part of the type's URI reference; `retry` tells that the same request may succeed later.
@@ -48,6 +61,7 @@ INVALID = ProblemType("invalid-request", 422, "The request breaks the contract")
 REUSED = ProblemType("request-id-reused", 422, "The request id was used with another body")
 REPEATED_MEMBER = ProblemType("repeated-member", 422, "The member occurs earlier in this batch")
 REFUSED_INPUT = ProblemType("refused-input", 422, "The input cannot be used")
+TOO_MANY = ProblemType("too-many-requests", 429, "The API key asks too often")
 INTERNAL = ProblemType("internal-error", 500, "Something went wrong here", advice="the log of the service tells why, under this request id")
 NO_MODEL = ProblemType("no-model", 503, "No model is in force", retry=True, advice="`keepwell promote` puts one in force")
 STORE_DOWN = ProblemType("store-unavailable", 503, "The store does not answer", retry=True, advice="nothing was written; try again")
@@ -56,7 +70,8 @@ BUSY = ProblemType("busy", 503, "Too many decide on this member at once", retry=
 
 PROBLEM_TYPES = (
     *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, NOT_ALLOWED, NOT_ACCEPTABLE, IN_FLIGHT),
-    *(TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, INTERNAL, NO_MODEL, STORE_DOWN, STORE_OUTDATED, BUSY),
+    *(TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
+    *(INTERNAL, NO_MODEL, STORE_DOWN, STORE_OUTDATED, BUSY),
 )
 
 _OF_EXCEPTION: Mapping[type[KeepwellError], ProblemType] = {
@@ -117,7 +132,7 @@ class Refusal(Exception):  # noqa: N818 - a refused request is an answer and no 
 
     def response(self, request_id: str) -> Response:
         retry = {"Retry-After": str(RETRY_SECONDS)} if self.kind.retry else {}
-        headers = {**self.headers, **retry, "X-Request-ID": request_id, "X-Content-Type-Options": "nosniff"}
+        headers = {**SECURITY_HEADERS, **retry, **self.headers, "X-Request-ID": request_id}
         return Response(self.problem(request_id).model_dump_json(), self.kind.status, headers, MEDIA_TYPE)
 
 

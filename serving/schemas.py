@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, ValidatorFunctionWrapHandler
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StrictBool,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from models.declared import Language
@@ -73,6 +82,13 @@ class ScoreRequest(Received):
     def content(self) -> str:
         """What has to be the same for a retry."""
         return self.model_dump_json(exclude={"request_id", "include"}) + ",".join(sorted(self.include))
+
+
+class PreferencesRequest(Received):
+    """What is left out stays as it was."""
+
+    personalization: Annotated[StrictBool | None, Field(description="false: no score, no marketing, nothing learned")] = None
+    contact: Annotated[dict[ShortText, StrictBool], Field(max_length=64, description="by channel; `any` stands for all")] = {}
 
 
 class Row(Generic[Model]):

@@ -14,6 +14,7 @@ from models.engine import Engine
 from models.store import LoggedEvent, Store
 from serving.model_source import ModelSource
 from serving.problems import Fault
+from serving.rates import Rates
 from serving.schemas import microseconds
 from serving.settings import Clock, Settings
 
@@ -33,6 +34,10 @@ class Service:
     @cached_property
     def store(self) -> Store:
         return Store.open(self.settings.store_url, wait_seconds=self.settings.store_seconds)
+
+    @cached_property
+    def rates(self) -> Rates:
+        return Rates(self.settings.rate_limit)
 
     def ping(self) -> None:
         """Raises StoreUnavailable."""

@@ -33,12 +33,14 @@ class Settings:
     model_seconds: float = 5
     first_model_seconds: float = 30
     max_body_bytes: int = 4 << 20
+    rate_limit: str = "200000/minute"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """KEEPWELL_HOME: the folder of keepwell.yaml, or such a file; the working folder by default. The state lies beside it.
 
-        KEEPWELL_STORE_URL and KEEPWELL_MLFLOW_URI move the state elsewhere; KEEPWELL_AS_OF stops the clock. Raises InputError.
+        KEEPWELL_STORE_URL and KEEPWELL_MLFLOW_URI move the state elsewhere; KEEPWELL_AS_OF stops the clock; KEEPWELL_RATE_LIMIT is how
+        often each key may ask each process. Raises InputError.
         """
         home = Path(environment.get("KEEPWELL_HOME", ".")).resolve()
         declaration = home if home.is_file() else home / DECLARATION_NAME
@@ -49,6 +51,7 @@ class Settings:
             environment.get("KEEPWELL_MLFLOW_URI") or f"sqlite:///{state / 'mlflow.db'}",
             state / "model-cache",
             _moment(environment.get("KEEPWELL_AS_OF")),
+            rate_limit=environment.get("KEEPWELL_RATE_LIMIT") or cls.rate_limit,
         )
 
     @property
@@ -58,7 +61,7 @@ class Settings:
 
 
 def wall_clock() -> datetime:
-    """The real time: of leases, retries and signatures, also where the service's clock is stopped."""
+    """That of keys, limits and receipts, whatever the clock of the service shows."""
     return datetime.now(UTC)
 
 

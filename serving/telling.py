@@ -35,7 +35,7 @@ def trace_of(decision: Decision, community: Community, language: Language) -> De
     return DecisionTrace(
         **told,
         churn=_churn(decision, community, language),
-        member=MemberAnswer.model_validate(decision.member),
+        member=_member(decision),
         reasons=_reasons(decision),
         candidates=_candidates(decision),
     )
@@ -50,7 +50,7 @@ def score_answer(decision: Decision, request: ScoreRequest, community: Community
         member_id=decision.member_id,
         created_at=decision.as_of,
         churn=_churn(decision, community, language),
-        member=MemberAnswer.model_validate(decision.member),
+        member=_member(decision),
         reasons=_reasons(decision) if "reasons" in request.include else [],
         actions=_actions(decision, community, language)[: request.max_actions] if acts else [],
         no_action_reason=reason,
@@ -77,6 +77,10 @@ def _churn(decision: Decision, community: Community, language: Language) -> Chur
         horizons=[HorizonRisk(days=days, probability=probability) for days, probability in churn.horizons],
         text=None if churn.status == "scored" else status_sentence(language, churn, community),
     )
+
+
+def _member(decision: Decision) -> MemberAnswer | None:
+    return None if decision.impersonal else MemberAnswer.model_validate(decision.member)
 
 
 def _reasons(decision: Decision) -> list[ReasonAnswer]:

@@ -146,13 +146,11 @@ def test_a_newcomer_walks_the_five_lines_from_a_csv_to_a_score(tmp_path, free_po
 
 
 def commands() -> dict[str, Any]:
-    """By name; a command of a group by both names."""
-    return dict(named_commands(typer.main.get_command(app)))
-
-
-def named_commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
-    for name, command in group.commands.items():
-        yield from named_commands(command, f"{before}{name} ") if hasattr(command, "commands") else [(before + name, command)]
+    """By their names, those of a group with its name before them."""
+    listed = typer.main.get_command(app).commands
+    groups = {name: getattr(command, "commands", None) for name, command in listed.items()}
+    alone = {name: command for name, command in listed.items() if groups[name] is None}
+    return alone | {f"{group} {name}": command for group, inner in groups.items() for name, command in (inner or {}).items()}
 
 
 def section(name: str) -> dict[str, list[str]]:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.options import Home, now
-from pipelines.terminal import OUT, show_key
+from pipelines.options import Home
+from pipelines.terminal import OUT
 from pipelines.workspace import Workspace
 
 
@@ -22,17 +22,6 @@ def serve(
     from pipelines.serve import serve
 
     serve(Workspace.find(config), host, port, workers, as_of=as_of)
-
-
-def key(
-    name: Annotated[str, typer.Argument(help="Who it is for; stands in the store beside the key's hash.")],
-    scopes: Annotated[str, typer.Option("--scopes", help="What it may do, of score, ingest, read, admin, by commas.")] = "score,read",
-    config: Home = None,
-) -> None:
-    """Make another API key and show it once."""
-    from pipelines.key import make_key
-
-    show_key(make_key(Workspace.find(config), name, tuple(scopes.split(",")), now=now()))
 
 
 def migrate(config: Home = None) -> None:
