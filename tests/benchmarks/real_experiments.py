@@ -35,16 +35,21 @@ TELLING = 10.0
 
 
 class HeldOut(NamedTuple):
-    """Members who were not learned from, their predicted effects (n, k), and the means of the arms where it was learned (n, 1 + k)."""
+    """Members who were not learned from, their predicted effects (n, k), and what was learned elsewhere of the arms on average.
+
+    means (n, 1 + k): plain ones of the outcome; average (n, k): the model's average effects, the same in each row.
+    """
 
     held: Experiment
     effect: np.ndarray
     means: np.ndarray
+    average: np.ndarray
 
     @classmethod
     def of(cls, learning: Experiment, held: Experiment, outcome: str, seed: int) -> Self:
         means = [mean.value for mean in arm_means(learning, outcome).values()]
-        return cls(held, learned(learning, outcome, seed).effect(held.features), np.tile(means, (len(held), 1)))
+        model = learned(learning, outcome, seed)
+        return cls(held, model.effect(held.features), *(np.tile(told, (len(held), 1)) for told in (means, model.average)))
 
 
 def learned(experiment: Experiment, outcome: str, seed: int) -> Uplift:
@@ -67,9 +72,10 @@ def halves(experiment: Experiment, seed: int) -> tuple[Experiment, Experiment]:
 def targets(split: HeldOut) -> dict[str, np.ndarray]:
     """Probabilities of each arm under each policy, (n, n_arms)."""
     held, arms = split.held, np.eye(len(split.held.arms))
-    personal = np.where(split.effect.max(axis=1) > 0, split.effect.argmax(axis=1) + 1, 0)
+    personal, alike = (np.where(told.max(axis=1) > 0, told.argmax(axis=1) + 1, 0) for told in (split.effect, split.average))
     constant = {f"{arm} to all" if arm != "none" else "nobody": np.tile(arms[at], (len(held), 1)) for at, arm in enumerate(held.arms)}
-    return {"personal": arms[personal], LEARNED: arms[split.means.argmax(axis=1)], **constant, "at random": held.propensities}
+    learned_alike = {LEARNED: arms[split.means.argmax(axis=1)], "best by its averages": arms[alike]}
+    return {"personal": arms[personal], **learned_alike, **constant, "at random": held.propensities}
 
 
 def policy_values(splits: Sequence[HeldOut], outcome: str) -> dict[str, PolicyValue]:
@@ -100,14 +106,14 @@ def split_effects(experiment: Experiment, outcome: str) -> list[tuple[HeldOut, H
 def tell_policies(splits: Sequence[tuple[HeldOut, HeldOut]], outcome: str, unit: float) -> None:
     """Each beside the arm that was the best of the other half, given to all; how many splits' intervals lie below and above it."""
     values = [policy_values(both, outcome) for both in splits]
-    print(f"    {'':18}{f'mean of {SPLITS} splits':24}{'first split':28}{f'less {LEARNED}':24}{'first split':28}splits below, above")
+    print(f"    {'':22}{f'mean of {SPLITS} splits':24}{'first split':28}{f'less {LEARNED}':24}{'first split':28}splits below, above")
     for name in values[0]:
         gaps = [policy_difference(split[name], split[LEARNED]) for split in values]
         value = over_splits([split[name].value for split in values], unit)
         less = over_splits([gap.value for gap in gaps], unit)
         first = interval(Estimate(gaps[0].value, gaps[0].low, gaps[0].high), unit)
         clear = f"{sum(gap.high < 0 for gap in gaps)}, {sum(gap.low > 0 for gap in gaps)}"
-        print(f"    {name:18}{value:24}{interval(values[0][name], unit):28}{less:24}{first:28}{clear}", flush=True)
+        print(f"    {name:22}{value:24}{interval(values[0][name], unit):28}{less:24}{first:28}{clear}", flush=True)
 
 
 def tell_arm_qini(splits: Sequence[tuple[HeldOut, HeldOut]], outcome: str) -> None:
