@@ -14,7 +14,7 @@ from models.errors import InputError
 from models.moments import microseconds
 from models.store import KeyRow, Store
 
-Scope = Literal["score", "ingest", "read", "plan", "privacy", "admin"]
+Scope = Literal["score", "ingest", "read", "plan", "privacy", "metrics", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 PREFIX = "kw"
 FIRST_KEY_NAME = "demo"

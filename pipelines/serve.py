@@ -8,6 +8,7 @@ import socket
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import typer
@@ -36,7 +37,7 @@ LOGGING = {
     "formatters": {"lines": {"()": "serving.logs.line_formatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {"keepwell": {"level": "INFO"}, "uvicorn": {"level": "INFO"}},
+    "loggers": {"uvicorn": {"level": "INFO"}},
 }
 """For the standard error of every process; requests are logged by the application and not by uvicorn, whose lines hold raw paths."""
 
@@ -68,9 +69,16 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
         config = Config(APP, factory=True, host=host, port=port, workers=workers, server_header=False, access_log=False, log_config=LOGGING)
         with suppress(KeyboardInterrupt):
             if workers > 1:
-                Multiprocess(config, sockets=[listener]).run()
+                _run_several(config, listener)
             else:
                 Server(config).run(sockets=[listener])
+
+
+def _run_several(config: Config, listener: socket.socket) -> None:
+    """The folder is named in the environment before any worker imports the client of Prometheus, which reads it then."""
+    with TemporaryDirectory(prefix="keepwell-metrics-") as folder:
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+        Multiprocess(config, sockets=[listener]).run()
 
 
 def prepare(workspace: Workspace, *, now: datetime) -> Prepared:

@@ -8,6 +8,7 @@ from threading import Event, Lock, Thread
 from models.engine import Engine
 from models.errors import KeepwellError, NoChampion
 from serving.logs import LOGGER
+from serving.metrics import MODEL_STALE, tell_model
 
 
 class ModelSource:
@@ -55,6 +56,7 @@ class ModelSource:
             else:
                 self.error = None
             finally:
+                MODEL_STALE.set(self.error is not None)
                 self._looked_up.set()
 
     def _champion(self) -> Engine:
@@ -66,6 +68,7 @@ class ModelSource:
             return self._engine
         engine = registry.load(version, self._cache)
         LOGGER.info("model in force", version=version)
+        tell_model(self._engine, engine)
         return engine
 
     def _watch(self) -> None:

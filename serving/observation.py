@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from serving.logs import LOGGER
+from serving.metrics import REQUESTS
 from serving.traces import Tracer, continued
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -21,7 +22,7 @@ UNANSWERED = 500
 
 
 class Observed:
-    """ASGI middleware, around all others: binds the ids to whatever is logged on the way, and logs each request once.
+    """ASGI middleware, around all others: binds the ids to whatever is logged on the way, and logs and counts each request once.
 
     The ids stay bound, for an unforeseen error is logged further out; every request has a context of its own.
 
@@ -59,7 +60,9 @@ class Observed:
 def _tell(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in METHODS else OTHER
     state: dict[str, Any] = scope["state"]
-    LOGGER.info("request", method=method, route=_route(scope), status=status, ms=round(1_000 * seconds, 2), key_id=state.get("key_id"))
+    route = _route(scope)
+    REQUESTS.labels(method, route, status).observe(seconds)
+    LOGGER.info("request", method=method, route=route, status=status, ms=round(1_000 * seconds, 2), key_id=state.get("key_id"))
 
 
 def _route(scope: Scope) -> str:

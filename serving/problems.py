@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from models.errors import InputError, KeepwellError, ModelRefused, NoChampion, NotEnoughData, StoreOutdated, StoreUnavailable, UnknownMember
 from serving.logs import LOGGER
+from serving.metrics import STORE_ERRORS
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -170,6 +171,8 @@ def install(app: FastAPI) -> None:
 
 def _answer(request: Request, error: Exception) -> Response:
     refusal, request_id = _refusal(error), request_id_of(request)
+    if refusal.kind is STORE_DOWN:
+        STORE_ERRORS.inc()
     if refusal.kind.advice is not None:
         LOGGER.error("problem", problem=refusal.kind.name, detail=str(error) if isinstance(error, KeepwellError) else type(error).__name__)
     return refusal.response(request_id)

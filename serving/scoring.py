@@ -20,6 +20,7 @@ from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.store import Answer, DecisionRow, LoggedEvent, Past
 from models.weighing import Context
+from serving.metrics import count_decisions, count_scores
 from serving.pricing import Pricing, pricing
 from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal
 from serving.schemas import ScoreRequest, microseconds
@@ -183,6 +184,8 @@ class _Desk:
             decided |= {one.asked.index: one for one in self._decide(open_requests, before)}
             stale = self._keep(list(decided.values()))
             if not stale:
+                count_scores(one.decision for one in decided.values())
+                count_decisions(one.decision for one in decided.values() if one.asked.request.mode == "decide")
                 return {index: one.text for index, one in decided.items()}
             open_requests = [asked for asked in group if asked.request.member_id in stale]
         busy = Refusal(BUSY, f"{len(open_requests)} members are being contacted by many requests at once; nothing was kept, try again")

@@ -21,6 +21,7 @@ class Settings:
 
     `future_seconds` is how far an event may lie ahead of that clock; `store_seconds` how long a lock of the store is waited for;
     `model_seconds` how often the champion is looked up, and `first_model_seconds` how long a process waits for it before it listens.
+    Processes with one `metrics_folder` tell their figures together.
     """
 
     declaration: Path
@@ -34,17 +35,20 @@ class Settings:
     first_model_seconds: float = 30
     max_body_bytes: int = 4 << 20
     rate_limit: str = "200000/minute"
+    metrics_folder: Path | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """KEEPWELL_HOME: the folder of keepwell.yaml, or such a file; the working folder by default. The state lies beside it.
 
         KEEPWELL_STORE_URL and KEEPWELL_MLFLOW_URI move the state elsewhere; KEEPWELL_AS_OF stops the clock; KEEPWELL_RATE_LIMIT is how
-        often each key may ask each process. Raises InputError.
+        often each key may ask each process.
+        PROMETHEUS_MULTIPROC_DIR is read by the client of Prometheus too, when that is imported. Raises InputError.
         """
         home = Path(environment.get("KEEPWELL_HOME", ".")).resolve()
         declaration = home if home.is_file() else home / DECLARATION_NAME
         state = declaration.parent / ".keepwell"
+        figures = environment.get("PROMETHEUS_MULTIPROC_DIR")
         return cls(
             declaration,
             environment.get("KEEPWELL_STORE_URL") or f"sqlite:///{state / 'keepwell.db'}",
@@ -52,6 +56,7 @@ class Settings:
             state / "model-cache",
             _moment(environment.get("KEEPWELL_AS_OF")),
             rate_limit=environment.get("KEEPWELL_RATE_LIMIT") or cls.rate_limit,
+            metrics_folder=Path(figures) if figures else None,
         )
 
     @property

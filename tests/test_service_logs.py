@@ -1,9 +1,9 @@
 """What the service writes down about its requests, and that no member can be found in it."""
 
-import io
 import json
 import logging
 import re
+import sys
 
 import pytest
 
@@ -25,18 +25,27 @@ def running(tmp_path_factory):
         yield running
 
 
+class StandardError(logging.Handler):
+    """Whatever stands for it now, for pytest changes that."""
+
+    def emit(self, record):
+        sys.stderr.write(f"{self.format(record)}\n")
+
+
 @pytest.fixture
-def lines():
-    """What goes to the log from now on, read as JSON."""
-    written = io.StringIO()
-    handler = logging.StreamHandler(written)
+def lines(capsys):
+    """What has gone to the log so far, read as JSON."""
+    handler = StandardError()
     handler.setFormatter(line_formatter())
-    root, ours = logging.getLogger(), logging.getLogger("keepwell")
-    root.addHandler(handler)
-    ours.setLevel(logging.INFO)
-    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
-    root.removeHandler(handler)
-    ours.setLevel(logging.NOTSET)
+    logging.getLogger().addHandler(handler)
+    written = []
+
+    def read():
+        written.extend(json.loads(line) for line in capsys.readouterr().err.splitlines())
+        return written
+
+    yield read
+    logging.getLogger().removeHandler(handler)
     logging.captureWarnings(capture=False)
 
 

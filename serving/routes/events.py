@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from models.store import LoggedEvent
 from serving.answers import EventsAnswer, RejectedEvent
 from serving.auth import Ingesting
+from serving.metrics import count_events
 from serving.reporting import malformed
 from serving.schemas import EventsRequest
 from serving.service import CurrentService
@@ -37,4 +38,5 @@ def add_events(service: CurrentService, _holder: Ingesting, request: EventsReque
     kept = service.store.add_events(list(accepted.values()))
     rejected += [RejectedEvent(index=index, **ERASED) for index, new in zip(accepted, kept, strict=True) if new is None]
     rejected.sort(key=lambda row: row.index)
+    count_events(kept.count(True), kept.count(False), len(rejected))
     return EventsAnswer(accepted=kept.count(True), duplicate=kept.count(False), rejected=rejected)

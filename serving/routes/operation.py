@@ -10,7 +10,8 @@ from models.deciding import catalogue_fingerprint
 from models.engine import Engine
 from models.errors import KeepwellError
 from serving.answers import CatalogueAnswer, ModelInForce, Readiness
-from serving.auth import Administering, Reading
+from serving.auth import Administering, Measuring, Reading
+from serving.metrics import MEDIA_TYPE, exposition
 from serving.problems import RETRY_SECONDS, Refusal
 from serving.service import CurrentService
 
@@ -41,6 +42,12 @@ def _fault_of(check: Callable[[], object]) -> str | None:
     except KeepwellError as error:
         return Refusal.of(error).detail
     return None
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}})
+def metrics(service: CurrentService, _holder: Measuring) -> Response:
+    """Scope `metrics`. For Prometheus; figures of all worker processes together, and of no single member."""
+    return Response(exposition(service.settings.metrics_folder), media_type=MEDIA_TYPE)
 
 
 @router.get("/v1/interventions")

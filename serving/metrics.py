@@ -1,0 +1,89 @@
+"""Figures for Prometheus: how the service answers and what it decides. None of them tells of a single member.
+
+Several worker processes share a folder of figures, PROMETHEUS_MULTIPROC_DIR, which `keepwell serve --workers` makes; whichever of them
+is asked tells the sums.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter as Tally
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from models.decision import Decision
+from models.engine import Engine
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+TWENTIETHS = tuple(round(step / 20, 2) for step in range(1, 21))
+LIVE_FILES = "gauge_live*_*.db"
+MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+REQUESTS = Histogram("keepwell_request_seconds", "Time to answer a request.", ("method", "route", "status"), buckets=SECONDS)
+SCORES = Counter("keepwell_scores", "Members scored, by status.", ("status",))
+PROBABILITIES = Histogram("keepwell_churn_probability", "Churn probabilities of the main horizon, as told.", buckets=TWENTIETHS)
+DECISIONS = Counter("keepwell_decisions", "Decisions kept, by what was chosen.", ("intervention",))
+REMOVED = Counter("keepwell_candidates_removed", "Interventions that a kept decision ruled out, by stage.", ("intervention", "stage"))
+EVENTS = Counter("keepwell_events", "Behaviour events received, by what became of them.", ("result",))
+STORE_ERRORS = Counter("keepwell_store_errors", "Requests that failed because the store did not answer.")
+MODEL = Gauge("keepwell_model_in_force", "Processes that decide by this version.", ("version", "grade"), multiprocess_mode="livesum")
+MODEL_STALE = Gauge("keepwell_model_stale", "Processes that could not take the latest champion over.", multiprocess_mode="livesum")
+
+
+def count_scores(decisions: Iterable[Decision]) -> None:
+    """Of every mode."""
+    for decision in decisions:
+        SCORES.labels(decision.churn.status).inc()
+        if decision.churn.probability is not None:
+            PROBABILITIES.observe(decision.churn.probability)
+
+
+def count_decisions(decisions: Iterable[Decision]) -> None:
+    """Of mode `decide`, once they are durable."""
+    chosen: Tally[str] = Tally()
+    removed: Tally[tuple[str, str]] = Tally()
+    for decision in decisions:
+        chosen[decision.chosen] += 1
+        removed.update((one.intervention_id, one.removed_at) for one in decision.candidates if one.removed_at is not None)
+    for intervention, times in chosen.items():
+        DECISIONS.labels(intervention).inc(times)
+    for labels, times in removed.items():
+        REMOVED.labels(*labels).inc(times)
+
+
+def count_events(accepted: int, duplicate: int, rejected: int) -> None:
+    for result, number in (("accepted", accepted), ("duplicate", duplicate), ("rejected", rejected)):
+        EVENTS.labels(result).inc(number)
+
+
+def tell_model(before: Engine | None, now: Engine) -> None:
+    """That this process decides by another version than before."""
+    if before is not None:
+        MODEL.labels(before.version, before.grade).set(0)
+    MODEL.labels(now.version, now.grade).set(1)
+
+
+def exposition(folder: Path | None) -> bytes:
+    """The figures of this process, or of all that share the folder, as MEDIA_TYPE."""
+    return generate_latest(REGISTRY if folder is None else _of_all(folder))
+
+
+def _of_all(folder: Path) -> CollectorRegistry:
+    for pid in {int(file.stem.rpartition("_")[2]) for file in folder.glob(LIVE_FILES)}:
+        if not _runs(pid):
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]  # the client gives no types there
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]  # the same
+    return registry
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

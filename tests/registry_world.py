@@ -1,0 +1,39 @@
+"""A registry of one's own, and versions put into it by hand, as somebody with access to MLflow could."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+from models.engine_files import seal_of
+from models.registry import CHAMPION, ENGINE_ARTIFACT, MODEL_NAME, SEAL, Registry
+from tests.serving_world import world
+
+
+def own_registry(folder: Path) -> Registry:
+    """The world's, copied: its champion is version 1."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(world().mlflow_uri.removeprefix("sqlite:///")) as held, sqlite3.connect(folder / "mlflow.db") as copy:
+        held.backup(copy)
+    return Registry(f"sqlite:///{folder}/mlflow.db")
+
+
+def engine_folder(folder: Path) -> Path:
+    """A copy of the champion's files that may be changed."""
+    registry = Registry(world().mlflow_uri)
+    registry.load("1", folder / "fetched")
+    run_id = registry.client.get_model_version(MODEL_NAME, "1").run_id
+    copy = folder / "changed" / "artifacts" / ENGINE_ARTIFACT
+    shutil.copytree(folder / "fetched" / run_id / ENGINE_ARTIFACT, copy)
+    return copy
+
+
+def put_in_force(registry: Registry, engine_files: Path) -> str:
+    """A new version of these files, sealed as they are, as the champion; nothing is checked."""
+    client = registry.client
+    run = client.create_run(client.get_experiment_by_name(MODEL_NAME).experiment_id)
+    version = str(client.create_model_version(MODEL_NAME, str(engine_files.parents[1]), run.info.run_id).version)
+    client.set_model_version_tag(MODEL_NAME, version, SEAL, seal_of(engine_files))
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+    return version

@@ -1,0 +1,125 @@
+"""Figures for Prometheus: what was asked, decided and received can be read off them, and nobody is named in them."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from models.api_keys import create_key
+from serving import metrics
+from tests.serving_world import NOW, client_of, serving, world, write_home
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with serving(write_home(tmp_path_factory.mktemp("service") / "home"), world().log) as running:
+        yield running
+
+
+def figures(client):
+    """Each sample by its name and labels."""
+    answer = client.get("/metrics")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    samples = (sample for family in text_string_to_metric_families(answer.text) for sample in family.samples)
+    return {(sample.name, *sorted(sample.labels.items())): sample.value for sample in samples}
+
+
+def risen(client, act):
+    """What has changed, and by how much."""
+    before = figures(client)
+    act()
+    after = figures(client)
+    return {key: value - before.get(key, 0) for key, value in after.items() if value != before.get(key, 0)}
+
+
+def by_label(change, name, label):
+    """The changes of one metric summed up over its other labels."""
+    told = {}
+    for (metric, *labels), value in change.items():
+        if metric == name:
+            told[dict(labels)[label]] = told.get(dict(labels)[label], 0) + value
+    return told
+
+
+def test_requests_are_counted_by_route_and_status(running):
+    def act():
+        for member_id in ("nobody", "somebody", world().log.members["member_id"][0]):
+            running.client.get(f"/v1/members/{member_id}/explanation")
+
+    change = risen(running.client, act)
+    of_route = {key: value for key, value in change.items() if ("route", "/v1/members/{member_id}/explanation") in key}
+    assert by_label(of_route, "keepwell_request_seconds_count", "status") == {"404": 2, "200": 1}
+    assert 0 < sum(by_label(of_route, "keepwell_request_seconds_sum", "method").values()) < 60
+
+
+def test_decisions_are_counted_by_what_was_chosen_and_what_was_ruled_out(running):
+    members = world().log.members["member_id"][:40].to_list()
+    rows = [{"member_id": member_id, "include": ["candidates"]} for member_id in members]
+    answers = []
+
+    def act():
+        results = running.client.post("/v1/score/batch", json={"requests": rows}).json()["results"]
+        answers.extend(row["answer"] for row in results)
+
+    change = risen(running.client, act)
+    chosen = [answer["actions"][0]["intervention_id"] if answer["actions"] else "none" for answer in answers]
+    assert by_label(change, "keepwell_decisions_total", "intervention") == {name: chosen.count(name) for name in set(chosen)}
+    removed = [one["removed_at"] for answer in answers for one in answer["candidates"] if one["removed_at"]]
+    assert by_label(change, "keepwell_candidates_removed_total", "stage") == {stage: removed.count(stage) for stage in set(removed)}
+    scored = [answer["churn"]["probability"] for answer in answers if answer["churn"]["status"] == "scored"]
+    assert change["keepwell_churn_probability_count",] == len(scored)
+    assert change["keepwell_churn_probability_sum",] == pytest.approx(sum(scored))
+    assert by_label(change, "keepwell_scores_total", "status")["scored"] == len(scored)
+
+
+def test_scores_that_keep_nothing_are_no_decisions(running):
+    change = risen(running.client, lambda: running.score(world().log.members["member_id"][0], mode="score_only"))
+    assert by_label(change, "keepwell_decisions_total", "intervention") == {}
+    assert sum(by_label(change, "keepwell_scores_total", "status").values()) == 1
+
+
+def test_events_are_counted_by_what_became_of_them(running):
+    good = {"event_id": "counted", "member_id": "m0000001", "type": "post", "timestamp": NOW.isoformat()}
+    change = risen(running.client, lambda: running.client.post("/v1/events", json={"events": [good, good, None, {**good, "type": "x"}]}))
+    assert by_label(change, "keepwell_events_total", "result") == {"accepted": 1, "duplicate": 1, "rejected": 2}
+
+
+def test_the_model_in_force_is_told(running):
+    grade = world().engine.grade
+    assert figures(running.client)["keepwell_model_in_force", ("grade", grade), ("version", "1")] == 1
+
+
+def test_a_store_that_fails_is_counted(tmp_path):
+    with serving(write_home(tmp_path / "home"), world().log, store_seconds=0.1) as running:
+
+        def act():
+            lock = running.store.engine.raw_connection()
+            lock.driver_connection.execute("BEGIN IMMEDIATE")
+            assert running.client.post("/v1/events", json={"events": []}).status_code == 503
+            lock.driver_connection.execute("ROLLBACK")
+            lock.close()
+
+        assert risen(running.client, act)["keepwell_store_errors_total",] == 1
+
+
+def test_a_key_of_the_scope_metrics_reads_the_figures_and_nothing_else(running):
+    with client_of(str(running.client.base_url), create_key(running.store, "prometheus", ["metrics"], now=NOW)) as client:
+        assert client.get("/metrics").status_code == 200
+        assert client.get("/v1/models").status_code == 403
+    with client_of(str(running.client.base_url), create_key(running.store, "reader", ["read"], now=NOW)) as client:
+        assert client.get("/metrics").status_code == 403
+
+
+def test_no_member_and_no_path_can_be_found_in_the_figures(running):
+    running.client.get("/v1/members/Zhang-Wei-139/explanation")
+    running.client.get("/Zhang-Wei-139")
+    running.client.request("PROPFIND", "/v1/decisions/Zhang-Wei-139")
+    told = running.client.get("/metrics").text
+    assert "Zhang-Wei-139" not in told
+    assert "PROPFIND" not in told
+
+
+def test_the_gauges_of_a_process_that_died_are_left_out(tmp_path):
+    dead = 2**22 - 1
+    (tmp_path / f"gauge_livesum_{dead}.db").write_bytes(b"\0" * 1024)
+    assert metrics.exposition(tmp_path) == b""
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,137 @@
+"""Two worker processes, started by `keepwell serve`: one log, one set of figures, one model, and a clean end."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from models.api_keys import SCOPES, create_key
+from models.registry import Registry
+from models.store import Store
+from tests.registry_world import engine_folder, own_registry, put_in_force
+from tests.serving_world import NOW, client_of, settings_of, wait_until, world, write_home, write_logs
+
+MEMBER = "Zhang-Wei-139"
+SCORES = 60
+SECONDS_TO_AGREE = 30
+
+
+@dataclass(frozen=True)
+class Fleet:
+    process: subprocess.Popen
+    url: str
+    key: str
+    registry: Registry
+    scratch: Path
+    errors: Path
+
+    def anew(self, path):
+        """Over a connection of its own, so that any of the processes may answer."""
+        with client_of(self.url, self.key) as client:
+            answer = client.get(path)
+            assert answer.status_code == 200, answer.text
+            return answer
+
+    def figures(self):
+        families = text_string_to_metric_families(self.anew("/metrics").text)
+        return {(sample.name, *sorted(sample.labels.items())): sample.value for family in families for sample in family.samples}
+
+    def versions(self):
+        """Of the model, as each of some answers tells it."""
+        return {self.anew("/v1/models").json()["version"] for _ in range(12)}
+
+
+@contextmanager
+def started(folder):
+    home, scratch = write_home(folder / "home"), folder / "scratch"
+    write_logs(home)
+    scratch.mkdir()
+    registry = own_registry(folder / "registry")
+    with closing(Store.open(settings_of(home).store_url)) as store:
+        key = create_key(store, "tests", SCOPES, now=NOW)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    environment = {**os.environ, "KEEPWELL_MLFLOW_URI": registry.uri, "TMPDIR": str(scratch), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pipelines.cli", "serve", "--config", str(home), "--port", port, "--workers", "2"]
+    errors = folder / "errors.txt"
+    with errors.open("w") as written:
+        process = subprocess.Popen([*command, "--as-of", NOW.isoformat()], env=environment, stdout=subprocess.DEVNULL, stderr=written)
+    try:
+        wait_until(lambda: errors.read_text().count("Application startup complete") == 2)
+        yield Fleet(process, f"http://127.0.0.1:{port}", key, registry, scratch, errors)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@dataclass(frozen=True)
+class Life:
+    """What two processes were seen to do between their start and their end; `agreed` is in seconds."""
+
+    lines: list[dict]
+    figures: dict
+    agreed: float
+    exit_code: int
+    left: list[psutil.Process]
+    scratch: list[Path]
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fleet")
+    other = engine_folder(folder)
+    with started(folder) as fleet:
+        for _ in range(SCORES):
+            with client_of(fleet.url, fleet.key) as client:
+                client.post("/v1/score", json={"member_id": world().log.members["member_id"][0], "mode": "score_only"})
+                client.get(f"/v1/members/{MEMBER}/explanation")
+        figures = fleet.figures()
+        assert fleet.versions() == {"1"}
+        put_in_force(fleet.registry, other)
+        swapped = time.monotonic()
+        wait_until(lambda: fleet.versions() == {"2"}, SECONDS_TO_AGREE)
+        agreed, workers = time.monotonic() - swapped, psutil.Process(fleet.process.pid).children(recursive=True)
+        fleet.process.send_signal(signal.SIGTERM)
+        exit_code = fleet.process.wait(30)
+        _, left = psutil.wait_procs(workers, timeout=5)
+        lines = [json.loads(line) for line in fleet.errors.read_text().splitlines()]
+    return Life(lines, figures, agreed, exit_code, left, list(fleet.scratch.glob("keepwell-metrics-*")))
+
+
+def test_either_process_tells_the_figures_of_both(life):
+    name = "keepwell_request_seconds_count"
+    assert life.figures[name, ("method", "POST"), ("route", "/v1/score"), ("status", "200")] == SCORES
+    assert life.figures[name, ("method", "GET"), ("route", "/v1/members/{member_id}/explanation"), ("status", "404")] == SCORES
+    assert life.figures["keepwell_model_in_force", ("grade", world().engine.grade), ("version", "1")] == 2
+    assert life.figures["keepwell_model_stale",] == 0
+
+
+def test_both_processes_answered(life):
+    assert len({line["process"] for line in life.lines if line["event"] == "request"}) == 2
+
+
+def test_every_line_is_json_and_tells_of_no_member(life):
+    requests = [line for line in life.lines if line["event"] == "request"]
+    assert len(requests) >= 2 * SCORES
+    assert {line["status"] for line in requests} == {200, 404}
+    assert MEMBER not in json.dumps(life.lines)
+
+
+def test_both_processes_take_a_new_champion_over_within_seconds(life):
+    assert life.agreed < 15
+
+
+def test_on_a_signal_they_end_cleanly(life):
+    assert life.exit_code == 0
+    assert life.left == []
+    assert life.scratch == []
