@@ -32,6 +32,7 @@ SCOPE_OF = {
     "POST /v1/members/{member_id}/what-if": "read",
     "GET /v1/interventions": "read",
     "GET /v1/models": "read",
+    "GET /metrics": "metrics",
     "POST /v1/models/reload": "admin",
     "PUT /v1/members/{member_id}/preferences": "privacy",
     "GET /v1/members/{member_id}/preferences": "privacy",

@@ -27,7 +27,7 @@ def list_(config: Home = None) -> None:
 def create(
     name: Annotated[str, typer.Argument(help="Who it is for; stands in the store beside the key's hash.")],
     scopes: Annotated[
-        str, typer.Option("--scopes", help="What it may do, of score, ingest, read, plan, privacy, admin, by commas.")
+        str, typer.Option("--scopes", help="What it may do, of score, ingest, read, plan, privacy, metrics, admin, by commas.")
     ] = "score,read",
     days: Annotated[int | None, typer.Option("--days", min=1, help="Valid for so many days; by default until it is revoked.")] = None,
     config: Home = None,
