@@ -9,8 +9,7 @@ from typing import Self
 
 import polars as pl
 from sqlalchemy import Connection, Engine, delete, literal, select
-from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DatabaseError
 
 from models import store_contacts as contacts
 from models import store_migrations
@@ -30,6 +29,7 @@ from models.store_log import LogStore
 from models.store_migrations import Migration
 from models.store_privacy import PrivacyStore, Receipt
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow, Then
+from models.store_transactions import GroupCommit, telling_of_failures
 
 MIGRATION_SECONDS = 60.0
 
@@ -41,6 +41,7 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore):
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
 
     engine: Engine
+    writers: GroupCommit | None = None
 
     @classmethod
     def open(cls, url: str, *, wait_seconds: float = 5.0) -> Self:
@@ -49,7 +50,8 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore):
         `url` as SQLAlchemy reads it: sqlite:///path or postgresql://user:password@host/database.
         """
         with ExitStack() as on_failure:
-            store = cls(schema.open_database(url, wait_seconds))
+            engine = schema.open_database(url, wait_seconds)
+            store = cls(engine, _writers(engine, wait_seconds))
             on_failure.callback(store.close)
             if not store._stands_ready():
                 store._migrate()
@@ -59,45 +61,44 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore):
     @classmethod
     def migrate(cls, url: str) -> Migration:
         """Makes a store, or brings one of an earlier release up to date."""
-        store = cls(schema.open_database(url, MIGRATION_SECONDS))
+        engine = schema.open_database(url, MIGRATION_SECONDS)
+        store = cls(engine, _writers(engine, MIGRATION_SECONDS))
         with closing(store):
             return store._migrate()
 
     def _stands_ready(self) -> bool:
         """Raises StoreOutdated where the revision is another and only a person may change it."""
-        with self._opening() as connection:
+        with self._opening(), self._reading() as connection:
             if connection.dialect.name == "sqlite":
                 return store_migrations.revision_of(connection) == store_migrations.newest()
             store_migrations.check(connection)
             return True
 
     def _migrate(self) -> Migration:
-        with self._opening(writes=True) as connection:
+        with self._opening(), self._writing() as connection:
             return store_migrations.upgrade(connection)
 
     @contextmanager
-    def _opening(self, *, writes: bool = False) -> Iterator[Connection]:
+    def _opening(self) -> Iterator[None]:
         try:
-            with self._reading(writes=writes) as connection:
-                yield connection
+            yield
         except DatabaseError as error:
             raise StoreUnavailable(f"{self.engine.url} holds no store ({error.orig})") from error
 
     def close(self) -> None:
         self.engine.dispose()
+        if self.writers is not None:
+            self.writers.close()
 
     @contextmanager
-    def _reading(self, *, writes: bool = False) -> Iterator[Connection]:
-        try:
-            with self.engine.execution_options(**{schema.WRITES: writes}).begin() as connection:
-                yield connection
-        except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
-            cause = getattr(error, "orig", None) or error
-            raise StoreUnavailable(f"the store does not answer ({cause}); nothing was written, try again") from error
+    def _reading(self) -> Iterator[Connection]:
+        with telling_of_failures(), self.engine.begin() as connection:
+            yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with self._reading(writes=True) as connection:
+        """Nothing of it is kept where its body raises."""
+        with telling_of_failures(), self.engine.begin() if self.writers is None else self.writers.writing() as connection:
             yield connection
 
     def _overwrite_journal(self) -> None:
@@ -233,3 +234,10 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore):
         open_claims = delete(schema.requests).where(table.key_id == key_id, table.request_id.in_(request_ids), table.answer.is_(None))
         with self._writing() as connection:
             connection.execute(open_claims)
+
+
+def _writers(engine: Engine, wait_seconds: float) -> GroupCommit | None:
+    if engine.dialect.name != "sqlite":
+        return None
+    impatient = schema.open_database(engine.url, 0).execution_options(**{schema.WRITES: True})
+    return GroupCommit(impatient, wait_seconds)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import (
+    URL,
     BigInteger,
     Column,
     Connection,
@@ -172,7 +173,7 @@ class Transactions(ABC):
         """In SQLite the journal still holds pages as they were before a commit; does nothing where somebody reads just then."""
 
 
-def open_database(url: str, wait_seconds: float) -> Engine:
+def open_database(url: str | URL, wait_seconds: float) -> Engine:
     """`wait_seconds` bounds the wait for a lock or for a free connection. Raises InputError for a database of another make."""
     try:
         backend = make_url(url).get_backend_name()

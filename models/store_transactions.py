@@ -1,0 +1,186 @@
+"""Transactions of a store: one for each reader, and for writers what suits their database.
+
+SQLite lets one writer in at a time, syncs the disk at each commit, and has the others poll. So the writers of a process stand in line
+and share transactions: who finds one open joins it, each in a savepoint of its own, and whoever has nobody behind commits it for all.
+Each goes on once that commit is on the disk. PostgreSQL does as much by itself, for writers that hold transactions of their own.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from time import sleep
+
+from sqlalchemy import Connection, Engine, Transaction
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from models.errors import StoreUnavailable
+
+GROUP_LIMIT = 64
+POLL_SECONDS = 0.001
+
+
+@contextmanager
+def telling_of_failures() -> Iterator[None]:
+    """Raises StoreUnavailable where the database does not answer, or cannot do what it is asked."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise StoreUnavailable(f"the store does not answer ({cause}); nothing was written, try again") from error
+
+
+@dataclass(eq=False)
+class _Group:
+    """Writers of one transaction; `error` is why nothing of it was kept."""
+
+    connection: Connection
+    transaction: Transaction
+    size: int = 0
+    error: BaseException | None = None
+    ended: Event = field(default_factory=Event)
+
+    @contextmanager
+    def part(self) -> Iterator[Connection]:
+        """What one of them writes: undone if it fails, and the others with it only where SQLite gave the whole transaction up."""
+        savepoint = self.connection.begin_nested() if self.size else None
+        try:
+            yield self.connection
+            if savepoint is not None:
+                savepoint.commit()
+        except BaseException as error:
+            if savepoint is not None and _in_transaction(self.connection):
+                savepoint.rollback()
+            else:
+                self.error = error
+            raise
+        finally:
+            self.size += 1
+
+    def end(self) -> None:
+        """Commits, unless it failed. Does not raise: those who wait are told by `error`."""
+        try:
+            if self.error is None:
+                self.transaction.commit()
+        except DBAPIError as error:
+            self.error = error
+        finally:
+            self.connection.close()
+            self.ended.set()
+
+
+class GroupCommit:
+    """The writers of one process to one SQLite database. `engine` does not wait for locks; this waits, up to `wait_seconds`."""
+
+    def __init__(self, engine: Engine, wait_seconds: float) -> None:
+        self._engine = engine
+        self._attempts = max(1, round(wait_seconds / POLL_SECONDS))
+        self._line = _Line(wait_seconds)
+        self._open: _Group | None = None
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Returns when what was written is durable; raises StoreUnavailable where it is not, and then nothing was kept."""
+        group = self._joined()
+        try:
+            with group.part() as connection:
+                yield connection
+        finally:
+            self._leave(group)
+        group.ended.wait()
+        if group.error is not None:
+            raise StoreUnavailable(f"the store could not commit ({group.error}); nothing was written, try again") from group.error
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _joined(self) -> _Group:
+        if not self._line.wait():
+            raise StoreUnavailable("the store is busy with other writers; nothing was written, try again")
+        with ExitStack() as on_failure:
+            on_failure.callback(self._line.go_on)
+            self._open = self._open or self._begun()
+            on_failure.pop_all()
+            return self._open
+
+    def _leave(self, group: _Group) -> None:
+        """Of two things one: the next in line joins the open transaction, or it is ended."""
+        successor = self._line.called()
+        if successor is None or group.error is not None or group.size >= GROUP_LIMIT:
+            self._open = None
+            group.end()
+        if successor is None:
+            self._line.go_on()
+        else:
+            successor.set()
+
+    def _begun(self) -> _Group:
+        """Tries again every millisecond while another process writes; SQLite's own waiting grows to a tenth of a second and is unfair."""
+        for _ in range(self._attempts - 1):
+            try:
+                return self._begin()
+            except OperationalError as error:
+                if not _is_locked(error):
+                    raise
+            sleep(POLL_SECONDS)
+        return self._begin()
+
+    def _begin(self) -> _Group:
+        with ExitStack() as on_failure:
+            connection = on_failure.enter_context(self._engine.connect())
+            group = _Group(connection, connection.begin())
+            on_failure.pop_all()
+            return group
+
+
+class _Line:
+    """Turns, in the order of arrival."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        self._wait_seconds = wait_seconds
+        self._mutex = Lock()
+        self._waiting: deque[Event] = deque()
+        self._taken = False
+
+    def wait(self) -> bool:
+        """Whether the turn came in time; it is then to be given on by `called` or `go_on`."""
+        with self._mutex:
+            if not self._taken:
+                self._taken = True
+                return True
+            mine = Event()
+            self._waiting.append(mine)
+        if mine.wait(self._wait_seconds):
+            return True
+        with self._mutex:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+                return False
+        return mine.wait()
+
+    def called(self) -> Event | None:
+        """The next in line, who no longer gives up and goes on when the event is set; None where nobody waits."""
+        with self._mutex:
+            return self._waiting.popleft() if self._waiting else None
+
+    def go_on(self) -> None:
+        """Gives the turn to the next in line, if there is one."""
+        with self._mutex:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._taken = False
+
+
+def _in_transaction(connection: Connection) -> bool:
+    """SQLite gives a whole transaction up by itself when the disk is full or fails."""
+    return bool(getattr(connection.connection.dbapi_connection, "in_transaction", False))
+
+
+def _is_locked(error: OperationalError) -> bool:
+    return isinstance(error.orig, sqlite3.OperationalError) and error.orig.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
