@@ -18,7 +18,7 @@ from models.errors import InputError
 from models.events import NEVER_US
 from models.moments import microseconds
 from models.snapshots import Snapshots
-from models.store_rows import grouped_arrays, signal_rows
+from models.store_rows import SignalColumns, grouped_arrays
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,7 +50,7 @@ class EngineModel(PythonModel):
         for position, at, kind, _ in rows:
             if kind == community.churn.contract_event:
                 ends[int(position)] = min(ends[int(position)], at)
-        events = grouped_arrays(signal_rows(rows, row_of, community.signal_of_type), joined, ends, self._attributes(members))
+        events = grouped_arrays(SignalColumns.of(rows, row_of, community.signal_of_type), joined, ends, self._attributes(members))
         as_of = np.array([_moment(text) for text in members["as_of"]], dtype=np.int64)
         scores = self.engine.score(events, Snapshots(np.arange(len(members)), as_of, events.joined_us))
         told: dict[str, Any] = {"member_id": members["member_id"].to_numpy(), "status": scores.status}

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, delete, literal, select
 from sqlalchemy.exc import DatabaseError
 
 from models import store_contacts as contacts
+from models import store_history as histories
 from models import store_migrations
 from models import store_outbox as outbox
 from models import store_privacy as privacy
@@ -21,7 +22,6 @@ from models.community import DAY_US, Community
 from models.errors import StoreUnavailable
 from models.events import EventArrays, EventLog, without_members
 from models.outbox import OutboxStore
-from models.preferences import respected
 from models.quotas import Quotas
 from models.store_contacts import ContactStore
 from models.store_keys import KeyStore
@@ -151,35 +151,24 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore):
         `added` ones count as if they were stored. Raises UnknownMember for an id that the store does not have.
         """
         with self._reading() as connection:
-            return statements.history(connection, member_ids, since_us, community, added)
+            return histories.history(connection, member_ids, since_us, community, added)
 
     def past(self, member_ids: Sequence[str], community: Community, as_of_us: int, added: Sequence[LoggedEvent] = ()) -> Past:
         """History over the lookback, and the contacts over the longest cap and cooldown; raises UnknownMember."""
-        since_us = as_of_us - community.lookback_days * DAY_US
         with self._reading() as connection:
-            return Past(
-                contacts_seen=tuple(statements.of_members(connection, member_ids, "contacts")),
-                contacts=respected(
-                    contacts.contacts(connection, member_ids, community, as_of_us),
-                    member_ids,
-                    privacy.preferences(connection, member_ids),
-                ),
-                events=statements.history(connection, member_ids, since_us, community, added),
-                attributes=tuple(statements.of_members(connection, member_ids, "attributes")),
-                event_key=statements.last_event_key(connection),
-            )
+            return histories.past(connection, member_ids, community, as_of_us, added)
 
     def history_then(self, member_id: str, as_of_us: int, community: Community, added: Sequence[LoggedEvent], then: Then) -> EventArrays:
         """The history of one member, as `past` gave it when no more than `then` was known."""
         with self._reading() as connection:
-            return statements.history_then(connection, member_id, as_of_us - community.lookback_days * DAY_US, community, added, then)
+            return histories.history_then(connection, member_id, as_of_us - community.lookback_days * DAY_US, community, added, then)
 
     def happened(
         self, member_id: str, since_us: int, event_ids: Sequence[str] = (), types: Sequence[str] = ()
     ) -> list[tuple[str, int, str, float | None]]:
         """Events of one member from `since_us` on that have one of these ids or types: member_id, timestamp_us, type, value."""
         with self._reading() as connection:
-            return statements.happened(connection, member_id, since_us, event_ids, types)
+            return histories.happened(connection, member_id, since_us, event_ids, types)
 
     def record(
         self,

@@ -6,28 +6,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import polars as pl
 from sqlalchemy import Connection, Select, Table, and_, bindparam, func, or_, select, update
 
 from models import store_privacy
 from models import store_schema as schema
-from models.attributes import attributes_from_json, declared_attributes
-from models.community import Community
-from models.errors import UnknownMember
-from models.events import NEVER_US, EventArrays, EventLog
-from models.member_columns import rule_columns
+from models.events import EventLog
 from models.store_rows import (
     Answer,
     Claim,
     DecisionRow,
     LoggedEvent,
-    SignalRow,
-    Then,
     event_rows,
-    grouped_arrays,
     member_rows,
-    signal_rows,
     touch_rows,
 )
 
@@ -123,136 +114,6 @@ def api_events(connection: Connection) -> pl.DataFrame:
     rows = _tuples(connection, select(*columns).where(table.source == "api").order_by(table.event_key))
     frame = pl.DataFrame(rows, schema={column.name: kind for column, kind in zip(columns, kinds, strict=True)}, orient="row")
     return frame.with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
-
-
-def history(
-    connection: Connection, member_ids: Sequence[str], since_us: int, community: Community, added: Sequence[LoggedEvent]
-) -> EventArrays:
-    row_of = {member_id: row for row, member_id in enumerate(member_ids)}
-    rows = _event_signals(connection, row_of, since_us, community, added, None)
-    rows += _touch_signals(connection, row_of, since_us, community)
-    ends = _contract_ends(connection, row_of, community, added, None)
-    told = of_members(connection, member_ids, "attributes")
-    return _grouped(rows, _joined(connection, member_ids), ends, told, community)
-
-
-def history_then(
-    connection: Connection, member_id: str, since_us: int, community: Community, added: Sequence[LoggedEvent], then: Then
-) -> EventArrays:
-    """Of one member, as `history` gave it when no more had arrived."""
-    rows = _event_signals(connection, {member_id: 0}, since_us, community, added, then.event_key)
-    rows += [SignalRow(0, at_us, len(community.signals), np.nan) for at_us in then.touched_us]
-    ends = _contract_ends(connection, {member_id: 0}, community, added, then.event_key)
-    return _grouped(rows, [then.joined_us], ends, [then.attributes], community)
-
-
-def _grouped(
-    rows: list[SignalRow], joined: Sequence[int], ends: np.ndarray, told: Sequence[str | None], community: Community
-) -> EventArrays:
-    attributes, for_rules = (attributes_from_json(told, names(community)) for names in (declared_attributes, rule_columns))
-    return grouped_arrays(rows, joined, ends, attributes, for_rules)
-
-
-def last_event_key(connection: Connection) -> int:
-    """0 where there is no event yet."""
-    return connection.scalar(select(func.max(schema.events.c.event_key))) or 0
-
-
-def _had_arrived(query: Select[Any], arrived_by: int | None) -> Select[Any]:
-    return query if arrived_by is None else query.where(schema.events.c.event_key <= arrived_by)
-
-
-def _event_signals(
-    connection: Connection,
-    row_of: dict[str, int],
-    since_us: int,
-    community: Community,
-    added: Sequence[LoggedEvent],
-    arrived_by: int | None,
-) -> list[SignalRow]:
-    table = schema.events.c
-    stored = (
-        select(table.member_id, table.timestamp_us, table.type, table.value)
-        .where(table.member_id.in_(row_of), table.timestamp_us >= since_us)
-        .order_by(table.member_id, table.timestamp_us, table.event_key)
-    )
-    new = _not_stored(connection, added, arrived_by)
-    fresh = [(row.member_id, row.timestamp_us, row.type, row.value) for row in new if row.timestamp_us >= since_us]
-    rows = signal_rows([*_tuples(connection, _had_arrived(stored, arrived_by)), *fresh], row_of, community.signal_of_type)
-    return rows + _last_before(connection, row_of, since_us, community, arrived_by)
-
-
-def happened(
-    connection: Connection, member_id: str, since_us: int, event_ids: Sequence[str], types: Sequence[str]
-) -> list[tuple[str, int, str, float | None]]:
-    table = schema.events.c
-    meant = or_(table.event_id.in_(event_ids), table.type.in_(types))
-    rows = select(table.member_id, table.timestamp_us, table.type, table.value)
-    return [tuple(row) for row in connection.execute(rows.where(table.member_id == member_id, table.timestamp_us >= since_us, meant))]
-
-
-def _not_stored(connection: Connection, added: Sequence[LoggedEvent], arrived_by: int | None) -> list[LoggedEvent]:
-    """One of each identity, without those that the store has already."""
-    unique = {row.identity: row for row in added}
-    if not unique:
-        return []
-    column = schema.events.c.event_id
-    known = set(connection.scalars(_had_arrived(select(column).where(column.in_(unique)), arrived_by)))
-    return [row for identity, row in unique.items() if identity not in known]
-
-
-def _last_before(
-    connection: Connection, row_of: dict[str, int], since_us: int, community: Community, arrived_by: int | None
-) -> list[SignalRow]:
-    """The last event of each type before `since_us`: who was there long ago is gone, and not unknown."""
-    table = schema.events.c
-    last = select(table.member_id, func.max(table.timestamp_us), table.type).where(
-        table.member_id.in_(row_of), table.timestamp_us < since_us
-    )
-    rows = _tuples(connection, _had_arrived(last, arrived_by).group_by(table.member_id, table.type))
-    return signal_rows([(*row, None) for row in rows], row_of, community.signal_of_type)
-
-
-def _touch_signals(connection: Connection, row_of: dict[str, int], since_us: int, community: Community) -> list[SignalRow]:
-    """Delivered touches are one signal more, where the community declares touches."""
-    if community.touches is None:
-        return []
-    table = schema.touches.c
-    delivered = select(table.member_id, table.at_us).where(table.member_id.in_(row_of), table.at_us >= since_us, table.state == "delivered")
-    code = len(community.signals)
-    return [SignalRow(row_of[member_id], at_us, code, np.nan) for member_id, at_us in _tuples(connection, delivered)]
-
-
-def _joined(connection: Connection, member_ids: Sequence[str]) -> list[int]:
-    return of_members(connection, member_ids, "joined_us")
-
-
-def of_members(connection: Connection, member_ids: Sequence[str], column: str) -> list[Any]:
-    """One column of the members, in their order; raises UnknownMember for an id that the store does not have."""
-    table = schema.members.c
-    found = dict(_tuples(connection, select(table.member_id, table[column]).where(table.member_id.in_(member_ids))))
-    missing = next((member_id for member_id in member_ids if member_id not in found), None)
-    if missing is not None:
-        raise UnknownMember(f'member "{missing}" is not in the store; ids are case-sensitive, and a member joins with its first event')
-    return [found[member_id] for member_id in member_ids]
-
-
-def _contract_ends(
-    connection: Connection, row_of: dict[str, int], community: Community, added: Sequence[LoggedEvent], arrived_by: int | None
-) -> np.ndarray:
-    ends = np.full(len(row_of), NEVER_US, dtype=np.int64)
-    ending = community.churn.contract_event
-    if ending is None:
-        return ends
-    table = schema.events.c
-    first = select(table.member_id, func.min(table.timestamp_us)).where(table.member_id.in_(row_of), table.type == ending)
-    rows = [
-        *_tuples(connection, _had_arrived(first, arrived_by).group_by(table.member_id)),
-        *((row.member_id, row.timestamp_us) for row in added if row.type == ending),
-    ]
-    for member_id, at_us in rows:
-        ends[row_of[member_id]] = min(ends[row_of[member_id]], at_us)
-    return ends
 
 
 def stale(connection: Connection, rows: Sequence[DecisionRow]) -> frozenset[str]:

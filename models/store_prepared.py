@@ -1,0 +1,68 @@
+"""Statements that every request asks: put together once for each kind of database, and then handed to its driver as they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Boolean, ColumnElement, Connection, Select, bindparam
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.compiler import compiles
+
+if TYPE_CHECKING:
+    from sqlalchemy import Column
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+
+class OneOf(ColumnElement[bool]):
+    """`column` is one of the texts that are bound as `name`: the statement is the same for one of them and for a thousand."""
+
+    inherit_cache = True
+    type = Boolean()
+
+    def __init__(self, column: Column[str], name: str) -> None:
+        self.column = column
+        self.bound = bindparam(name)
+
+
+@compiles(OneOf, "sqlite")
+def _in_json(element: OneOf, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401 - SQLAlchemy hands on what it was given
+    bound = compiler.process(element.bound, **given)
+    return f"{compiler.process(element.column, **given)} IN (SELECT value FROM json_each({bound}))"  # noqa: S608 - `bound` is a placeholder
+
+
+@compiles(OneOf, "postgresql")
+def _in_array(element: OneOf, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401 - as above
+    return f"{compiler.process(element.column, **given)} = ANY(CAST({compiler.process(element.bound, **given)} AS TEXT[]))"
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A query. To put it together anew and to wrap each of its rows would take longer than the database does."""
+
+    query: Select[Any]
+    _compiled: dict[str, SQLCompiler] = field(default_factory=dict)
+
+    def rows(self, connection: Connection, **values: int | str | Sequence[str]) -> list[tuple[Any, ...]]:
+        """Plain tuples. A list is bound by `OneOf`."""
+        compiled = self._compiled.get(connection.dialect.name)
+        if compiled is None:
+            compiled = self.query.compile(dialect=connection.dialect)  # type: ignore[assignment]  # of a query it is an SQLCompiler
+            self._compiled[connection.dialect.name] = compiled
+        result = connection.exec_driver_sql(compiled.string, _bound(compiled, values))
+        try:
+            return result.cursor.fetchall()  # type: ignore[union-attr,return-value]  # a query has a cursor, and drivers give tuples
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise OperationalError(compiled.string, None, error) from error
+        finally:
+            result.close()
+
+
+def _bound(compiled: SQLCompiler, values: dict[str, int | str | Sequence[str]]) -> tuple[Any, ...] | dict[str, Any]:
+    """SQLite takes values by their places and has no lists."""
+    if compiled.positiontup is None:
+        return values
+    given = (values[name] for name in compiled.positiontup)
+    return tuple(value if isinstance(value, int | str) else json.dumps(value) for value in given)
