@@ -20,7 +20,7 @@ from models.preferences import UNASKED, Preferences
 
 TOMBSTONE_KEY = "tombstone_key"
 FEW = 1_000
-JSON_COLUMNS = ("answer", "attributes", "body", "payload", "preferences")
+JSON_COLUMNS = ("answer", "attributes", "basis", "body", "preferences", "propensities")
 
 settings = Table(
     "settings",
@@ -115,6 +115,8 @@ def prefer(connection: Connection, member_id: str, personalization: bool | None,
     table = schema.members
     told = update(table).where(table.c.member_id == member_id)
     connection.execute(told.values(preferences=wanted.to_json(), contacts=table.c.contacts + 1))
+    if not wanted.personalization:
+        connection.execute(told.values(risk_band=None))
     return wanted
 
 

@@ -13,7 +13,7 @@ from models.errors import InputError
 from models.moments import microseconds
 from models.snapshots import Activity, label_churn, last_usable_cut, population
 from models.training_rows import default_test_as_of
-from pipelines.loading import champion_or_challenger, load, moment
+from pipelines.loading import champion_or_challenger, load_to_learn, moment
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -73,7 +73,7 @@ def evaluate(workspace: Workspace, *, as_of: str | None, version: str | None, se
 
     Raises InputError, NotEnoughData, NoChampion, ModelRefused.
     """
-    loaded = load(workspace, now=now)
+    loaded = load_to_learn(workspace, now=now)
     engine = champion_or_challenger(workspace, version)
     known = known_outcomes(engine, loaded.arrays, as_of)
     features = engine.features(loaded.arrays, known.members, threads=2)

@@ -13,6 +13,7 @@ import numpy as np
 from models.errors import InputError
 from models.interventions import ContactHistory
 from models.moments import microseconds
+from models.preferences import respected
 from models.snapshots import Snapshots
 from models.weighing import weigh
 
@@ -52,7 +53,8 @@ def _batch(engine: Engine, loaded: Loaded, members: Integers, at: datetime) -> B
     ids = loaded.log.members["member_id"].gather(members).to_list()
     decision_ids = [decision_id(engine, at, member_id) for member_id in ids]
     touches = loaded.log.touches
-    contacts = ContactHistory.empty() if touches is None else ContactHistory.of_touches(touches, members)
+    made = ContactHistory.empty() if touches is None else ContactHistory.of_touches(touches, members)
+    contacts = respected(made, ids, loaded.preferences)
     return Batch(snapshots, ids, decision_ids, weigh(engine, loaded.arrays, snapshots, ids, decision_ids, contacts, as_of=at))
 
 

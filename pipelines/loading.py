@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,29 +11,36 @@ import polars as pl
 
 from models.declaration import load_community
 from models.errors import InputError, NoChampion
-from models.events import event_arrays, with_events
+from models.events import event_arrays, with_events, without_members
 from models.registry import CHALLENGER, Registry
 from models.store import Store
 from models.times import YEARS
 from pipelines.ingest import ingest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from models.community import Community
     from models.engine import Engine
     from models.events import EventArrays, EventLog
     from models.findings import Finding
+    from models.preferences import Preferences
     from pipelines.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """`log` is the declared log and the events that came through the service."""
+    """`log` is the declared log and the events that came through the service, without members who were erased.
+
+    `preferences` are those of members who said any.
+    """
 
     community: Community
     log: EventLog
     arrays: EventArrays
     rejected: int
     findings: tuple[Finding, ...]
+    preferences: Mapping[str, Preferences]
 
     @property
     def end(self) -> datetime:
@@ -46,8 +53,17 @@ def load(workspace: Workspace, *, now: datetime) -> Loaded:
     """Raises InputError."""
     community = load_community(workspace.declaration)
     taken = ingest(workspace, community, now=now)
-    log = with_events(taken.log, _posted(workspace))
-    return Loaded(community, log, event_arrays(log, community), taken.rejected, taken.findings)
+    known = _known(workspace, taken.log)
+    log = with_events(without_members(taken.log, known.erased), known.posted)
+    return Loaded(community, log, event_arrays(log, community), taken.rejected, taken.findings, known.preferences)
+
+
+def load_to_learn(workspace: Workspace, *, now: datetime) -> Loaded:
+    """Without members who switched personalisation off: nothing is learned from them, and nothing measured on them. Raises InputError."""
+    loaded = load(workspace, now=now)
+    refusing = [member_id for member_id, wish in loaded.preferences.items() if not wish.personalization]
+    log = without_members(loaded.log, refusing)
+    return loaded if log is loaded.log else replace(loaded, log=log, arrays=event_arrays(log, loaded.community))
 
 
 def registry(workspace: Workspace) -> Registry:
@@ -96,9 +112,17 @@ def decision_time(loaded: Loaded, as_of: str | None, *, now: datetime) -> dateti
     return at
 
 
-def _posted(workspace: Workspace) -> pl.DataFrame | None:
-    """None where there is no store yet."""
+@dataclass(frozen=True)
+class _Known:
+    """What the store knows beyond the log; nothing where there is no store yet."""
+
+    posted: pl.DataFrame | None = None
+    erased: frozenset[str] = frozenset()
+    preferences: Mapping[str, Preferences] = field(default_factory=dict)
+
+
+def _known(workspace: Workspace, log: EventLog) -> _Known:
     if workspace.store_file is not None and not workspace.store_file.is_file():
-        return None
+        return _Known()
     with closing(Store.open(workspace.store_url)) as store:
-        return store.api_events()
+        return _Known(store.api_events(), store.erased(log.members["member_id"].to_list()), store.everyones_preferences())

@@ -10,7 +10,7 @@ import numpy as np
 from models.errors import NoChampion
 from models.policy_trial import try_policies
 from models.registry import CHALLENGER, CHAMPION
-from pipelines.loading import engine_of, load, registry
+from pipelines.loading import engine_of, load_to_learn, registry
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,7 +42,7 @@ def evaluate_policies(
     Raises InputError, NotEnoughData, NoChampion, ModelRefused.
     """
     progress("log")
-    loaded = load(workspace, now=now)
+    loaded = load_to_learn(workspace, now=now)
     engines = _engines(workspace, version)
     progress("decisions, replayed and judged")
     trial = try_policies(engines, loaded.log, loaded.arrays, clip=clip, rng=np.random.default_rng(seed))

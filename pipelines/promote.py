@@ -13,7 +13,7 @@ from models.gate import GOLDEN, Missing, PolicyProof, Verdict, judge, judge_firs
 from models.policy_trial import try_policies
 from models.registry import CHALLENGER, CHAMPION
 from pipelines.evaluate import known_outcomes
-from pipelines.loading import load, registry
+from pipelines.loading import load_to_learn, registry
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -118,7 +118,7 @@ def _shown(
     except ModelRefused as refusal:
         return Shown(judge_first(f"the champion cannot be loaded, so nothing was compared: {refusal}"))
     progress("log")
-    loaded = load(workspace, now=now)
+    loaded = load_to_learn(workspace, now=now)
     risking, trying = np.random.default_rng(seed).spawn(2)
     progress("risk beside the champion's")
     risk = _risk(engine, champion, loaded, risking)

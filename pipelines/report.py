@@ -12,6 +12,7 @@ from models.errors import InputError
 from models.interventions import ContactHistory
 from models.member_report import Provenance, render_member_report, weekly_activity
 from models.moments import microseconds
+from models.preferences import respected
 from models.snapshots import Snapshots
 from pipelines.everyone import decision_id
 from pipelines.loading import decision_time, engine_of, load
@@ -45,7 +46,8 @@ def report_member(
         message = f'member "{member_id}" joined {joined:%Y-%m-%d}, after {at:%Y-%m-%d}; choose a later date'
         raise InputError(message)
     touches = loaded.log.touches
-    contacts = ContactHistory.empty() if touches is None else ContactHistory.of_touches(touches, np.array([code]))
+    made = ContactHistory.empty() if touches is None else ContactHistory.of_touches(touches, np.array([code]))
+    contacts = respected(made, [member_id], loaded.preferences)
     (decision,) = decide(
         engine,
         events,

@@ -16,7 +16,7 @@ from models.moments import microseconds
 from models.policy import costs
 from models.targeting import TrialRows, as_logged, best_predicted, compare_targeting
 from models.targeting_report import Occasion, render_targeting_report
-from pipelines.loading import champion_or_challenger, load
+from pipelines.loading import champion_or_challenger, load_to_learn
 from pipelines.output import writing
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def compare_rankings(
     Raises InputError, NotEnoughData, NoChampion, ModelRefused.
     """
     progress("log")
-    loaded = load(workspace, now=now)
+    loaded = load_to_learn(workspace, now=now)
     engine = champion_or_challenger(workspace, version)
     touches = loaded.log.touches
     if touches is None:

@@ -16,7 +16,7 @@ from models.model_card import model_card
 from models.registry import DataDescription, RunRecord
 from models.training import train
 from models.training_rows import default_test_as_of
-from pipelines.loading import load, moment, registry
+from pipelines.loading import load_to_learn, moment, registry
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -75,7 +75,7 @@ def train_challenger(workspace: Workspace, *, test_as_of: str | None, seed: int,
     models = registry(workspace)
     models.aliases()
     progress("log")
-    loaded = load(workspace, now=now)
+    loaded = load_to_learn(workspace, now=now)
     community = loaded.community
     at = default_test_as_of(loaded.arrays, community) if test_as_of is None else moment(test_as_of, community)
     rng = np.random.default_rng(seed)

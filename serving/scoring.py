@@ -16,6 +16,7 @@ from models.deciding import decide
 from models.decision import Candidate, Decision
 from models.declared import Language
 from models.engine import Engine, explain
+from models.errors import UnknownMember
 from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.store import Answer, DecisionRow, LoggedEvent, Past
@@ -181,7 +182,10 @@ class _Desk:
         open_requests = list(group)
         for _ in range(MAX_ATTEMPTS):
             before = [decided[asked.index] for asked in group[: group.index(open_requests[0])]]
-            decided |= {one.asked.index: one for one in self._decide(open_requests, before)}
+            try:
+                decided |= {one.asked.index: one for one in self._decide(open_requests, before)}
+            except UnknownMember:
+                return self._settle_without_erased(group)
             stale = self._keep(list(decided.values()))
             if not stale:
                 count_scores(one.decision for one in decided.values())
@@ -190,6 +194,12 @@ class _Desk:
             open_requests = [asked for asked in group if asked.request.member_id in stale]
         busy = Refusal(BUSY, f"{len(open_requests)} members are being contacted by many requests at once; nothing was kept, try again")
         return dict.fromkeys(decided, busy)
+
+    def _settle_without_erased(self, group: Sequence[Asked]) -> Outcomes:
+        """Whoever was erased since the request came is unknown."""
+        refused = self.unknown_or_repeated({asked.index: asked.request for asked in group})
+        rest = [asked for asked in group if asked.index not in refused]
+        return refused | (self.settle(rest) if rest else {})
 
     def _decide(self, group: Sequence[Asked], before: Sequence[Decided]) -> Iterator[Decided]:
         """`before`: what was decided and comes earlier when it is kept."""
