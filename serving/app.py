@@ -21,6 +21,8 @@ from serving.routes import decisions, docs, events, explanation, operation, priv
 from serving.scoring import score_turns
 from serving.service import Service
 from serving.settings import Clock, Settings
+from serving.telemetry import provider_of, telemetry, traced
+from serving.traces import continued
 
 DESCRIPTION = "Who is about to go silent, what would keep them, and why. Errors are RFC 9457 problems; times are RFC 3339 with an offset."
 
@@ -28,11 +30,12 @@ DESCRIPTION = "Who is about to go silent, what would keep them, and why. Errors 
 def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> FastAPI:
     """Without arguments everything comes from the environment and from the real clock, as `keepwell serve` starts it.
 
-    Raises InputError for a declaration that cannot be used.
+    Raises InputError for a declaration that cannot be used, or where spans are asked for and their extra is not installed.
     """
     settings = settings or Settings.from_environment()
     models = ModelSource(settings.mlflow_uri, settings.model_cache, settings.model_seconds)
     service = Service(settings, load_community(settings.declaration), models, clock or settings.clock)
+    spans = provider_of(settings.otlp_endpoint, version("keepwell"))
     app = FastAPI(
         title="Keepwell",
         version=version("keepwell"),
@@ -40,11 +43,13 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        telemetry=telemetry(spans),
     )
+    app.state.spans = spans
     app.state.service = service
     app.state.scores = score_turns(service)
     app.add_middleware(Gate, max_body_bytes=settings.max_body_bytes)
-    app.add_middleware(Observed)
+    app.add_middleware(Observed, tracer=continued if spans is None else traced)
     problems.install(app)
     for routes in (score, events, reports, decisions, explanation, what_if, privacy, webhooks, operation, docs):
         app.include_router(routes.router)
@@ -59,4 +64,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with background(service):
         yield
     app.state.scores.close()
+    if app.state.spans is not None:
+        app.state.spans.shutdown()
     service.close()

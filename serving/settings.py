@@ -36,6 +36,7 @@ class Settings:
     max_body_bytes: int = 4 << 20
     rate_limit: str = "200000/minute"
     metrics_folder: Path | None = None
+    otlp_endpoint: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -43,7 +44,8 @@ class Settings:
 
         KEEPWELL_STORE_URL and KEEPWELL_MLFLOW_URI move the state elsewhere; KEEPWELL_AS_OF stops the clock; KEEPWELL_RATE_LIMIT is how
         often each key may ask each process.
-        PROMETHEUS_MULTIPROC_DIR is read by the client of Prometheus too, when that is imported. Raises InputError.
+        PROMETHEUS_MULTIPROC_DIR is read by the client of Prometheus too, when that is imported, and OTEL_EXPORTER_OTLP_ENDPOINT names a
+        collector of spans. Raises InputError.
         """
         home = Path(environment.get("KEEPWELL_HOME", ".")).resolve()
         declaration = home if home.is_file() else home / DECLARATION_NAME
@@ -57,6 +59,7 @@ class Settings:
             _moment(environment.get("KEEPWELL_AS_OF")),
             rate_limit=environment.get("KEEPWELL_RATE_LIMIT") or cls.rate_limit,
             metrics_folder=Path(figures) if figures else None,
+            otlp_endpoint=environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
         )
 
     @property
