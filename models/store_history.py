@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, func, null, or_, select
+from sqlalchemy import Connection, bindparam, func, literal_column, null, or_, select
 
 from models import store_contacts
 from models import store_schema as schema
@@ -24,7 +24,8 @@ EVER = (1 << 63) - 1
 
 _members, _events, _touches = schema.members.c, schema.events.c, schema.touches.c
 _OF_MEMBERS = OneOf(_events.member_id, "member_ids")
-_ARRIVED = _events.event_key <= bindparam("arrived_by")
+_ARRIVED = _events.event_key + literal_column("0") <= bindparam("arrived_by")
+"""The sum keeps SQLite from walking through all events by their key."""
 MEMBERS = Prepared(
     select(_members.member_id, _members.joined_us, _members.attributes, _members.contacts, _members.preferences).where(
         OneOf(_members.member_id, "member_ids")
@@ -133,7 +134,7 @@ def _event_signals(
     arrived_by: int,
 ) -> SignalColumns:
     """Events from `since_us` on, and before that the last one of each type: who was there long ago is gone, and not unknown."""
-    asked = {"member_ids": list(row_of), "since_us": since_us, "arrived_by": arrived_by}
+    asked: dict[str, Any] = {"member_ids": list(row_of), "since_us": since_us, "arrived_by": arrived_by}
     stored = EVENTS.rows(connection, **asked)
     new = _not_stored(connection, added, arrived_by)
     fresh = [(row.member_id, row.timestamp_us, row.type, row.value) for row in new if row.timestamp_us >= since_us]
@@ -159,7 +160,7 @@ def _not_stored(connection: Connection, added: Sequence[LoggedEvent], arrived_by
 
 def _touch_signals(connection: Connection, row_of: Mapping[str, int], since_us: int, community: Community) -> SignalColumns:
     """Delivered touches are one signal more, where the community declares touches."""
-    asked = {"member_ids": list(row_of), "since_us": since_us, "state": "delivered"}
+    asked: dict[str, Any] = {"member_ids": list(row_of), "since_us": since_us, "state": "delivered"}
     rows = [] if community.touches is None else TOUCHES.rows(connection, **asked)
     return SignalColumns.of_signal([row_of[row[0]] for row in rows], [row[1] for row in rows], len(community.signals))
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, ColumnElement, Connection, Select, bindparam
+from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindparam
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.types import NullType
 
 if TYPE_CHECKING:
     from sqlalchemy import Column
@@ -17,14 +18,17 @@ if TYPE_CHECKING:
 
 
 class OneOf(ColumnElement[bool]):
-    """`column` is one of the texts that are bound as `name`: the statement is the same for one of them and for a thousand."""
+    """`column` is one of the texts that are bound as `name`: the statement is the same for one of them and for a thousand.
+
+    It has no type, for what SQLite makes of a Boolean (`... = 1`) hides the column from its index.
+    """
 
     inherit_cache = True
-    type = Boolean()
+    type = NullType()  # type: ignore[assignment]  # as said
 
     def __init__(self, column: Column[str], name: str) -> None:
         self.column = column
-        self.bound = bindparam(name)
+        self.bound: BindParameter[Any] = bindparam(name)
 
 
 @compiles(OneOf, "sqlite")
@@ -49,11 +53,11 @@ class Prepared:
         """Plain tuples. A list is bound by `OneOf`."""
         compiled = self._compiled.get(connection.dialect.name)
         if compiled is None:
-            compiled = self.query.compile(dialect=connection.dialect)  # type: ignore[assignment]  # of a query it is an SQLCompiler
+            compiled = self.query.compile(dialect=connection.dialect)
             self._compiled[connection.dialect.name] = compiled
         result = connection.exec_driver_sql(compiled.string, _bound(compiled, values))
         try:
-            return result.cursor.fetchall()  # type: ignore[union-attr,return-value]  # a query has a cursor, and drivers give tuples
+            return result.cursor.fetchall()  # type: ignore[return-value]  # drivers give tuples
         except connection.dialect.loaded_dbapi.Error as error:
             raise OperationalError(compiled.string, None, error) from error
         finally:
