@@ -89,6 +89,12 @@ def holder_of(store: Store, secret: str, *, now: datetime) -> Principal | None:
     return Principal(key.key_id, key.name, frozenset(key.scopes.split()))
 
 
+def holder_of_id(store: Store, key_id: str, *, now: datetime) -> Principal | None:
+    """For whoever has proven the secret before; None where the key has ended since."""
+    key = store.key(key_id)
+    return None if key is None or _has_ended(key, now) else Principal(key.key_id, key.name, frozenset(key.scopes.split()))
+
+
 def _of(store: Store, key_id: str) -> KeyRow:
     key = store.key(key_id)
     if key is None:

@@ -27,8 +27,10 @@ from models.store_contacts import ContactStore
 from models.store_keys import KeyStore
 from models.store_log import LogStore
 from models.store_migrations import Migration
+from models.store_overviews import OverviewStore
 from models.store_privacy import PrivacyStore, Receipt
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow, Then
+from models.store_sessions import SessionStore
 from models.store_transactions import GroupCommit, telling_of_failures
 
 MIGRATION_SECONDS = 60.0
@@ -37,7 +39,7 @@ __all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", 
 
 
 @dataclass(frozen=True)
-class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore):
+class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, OverviewStore, SessionStore):
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
 
     engine: Engine

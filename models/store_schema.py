@@ -144,6 +144,34 @@ plans = Table(
     Column("body", Text, comment="prices and what they hold for, JSON; null where a plan was withdrawn"),
 )
 
+overviews = Table(
+    "overviews",
+    metadata,
+    Column("overview_key", _RUNNING_NUMBER, primary_key=True, autoincrement=True),
+    Column("as_of_us", BigInteger, nullable=False),
+    Column("body", Text, comment="figures of the whole community, JSON; null while the members' rows are being written"),
+    Column("cells", Text, comment="members by bin of risk and group, JSON; null where a newer run has them"),
+)
+
+standings = Table(
+    "standings",
+    metadata,
+    Column("overview_key", BigInteger, primary_key=True),
+    Column("member_id", Text, primary_key=True),
+    Column("bin", Integer, comment="of risk; null for members without a score"),
+    Column("probability", Float),
+    Column("risk_band", Text),
+    Column("stage", Text),
+    Column("tier", Text),
+    Column("tags", Text, comment="each between commas"),
+    Column("cohort", Text, comment="year and month of joining"),
+    Column("value", Float),
+    Column("value_at_risk", Float),
+    Column("chosen", Text, nullable=False),
+    Index("standings_of_member", "member_id"),
+    Index("standings_by_value", "overview_key", "value_at_risk", "member_id"),
+)
+
 loads = Table("loads", metadata, Column("fingerprint", Text, primary_key=True))
 
 api_keys = Table(

@@ -1,0 +1,127 @@
+"""What the last run over all members found: figures for the pages, and where each member stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+
+from models import store_privacy as privacy
+from models import store_schema as schema
+from models.store_schema import overviews, standings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+CHUNK = 5_000
+COLUMNS = tuple(column.name for column in standings.c if column.name != "overview_key")
+
+
+@dataclass(frozen=True)
+class Published:
+    """`body` and `cells` are JSON; `before` is the body of the run before at an earlier date, None where there is none."""
+
+    overview_key: int
+    body: str
+    cells: str
+    before: str | None
+
+
+@dataclass(frozen=True)
+class StandingQuery:
+    """Members of one run with a bin in `[low, high)`, of the groups that are named."""
+
+    overview_key: int
+    low: int
+    high: int
+    stage: str | None = None
+    tier: str | None = None
+    tag: str | None = None
+    cohort: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        table = standings.c
+        named = {"stage": self.stage, "tier": self.tier, "cohort": self.cohort}
+        groups = [table[name] == value for name, value in named.items() if value is not None]
+        tagged = [] if self.tag is None else [table.tags.contains(f",{self.tag},", autoescape=True)]
+        return [table.overview_key == self.overview_key, table.bin >= self.low, table.bin < self.high, *groups, *tagged]
+
+
+class OverviewStore(schema.Transactions):
+    """The store's part that the pages read."""
+
+    def publish(self, as_of_us: int, body: str, cells: str, rows: pl.DataFrame) -> None:
+        """`rows` have COLUMNS. Pages show the run before until all is written; members who were erased or refuse scores are left out."""
+        with self._writing() as connection:
+            (key,) = connection.execute(overviews.insert().values(as_of_us=as_of_us)).inserted_primary_key or (0,)
+        for begin in range(0, rows.height, CHUNK):
+            with self._writing() as connection:
+                _keep(connection, key, rows.slice(begin, CHUNK))
+        with self._writing() as connection:
+            connection.execute(update(overviews).where(overviews.c.overview_key == key).values(body=body, cells=cells))
+            connection.execute(update(overviews).where(overviews.c.overview_key < key).values(cells=None))
+        self._forget_before(key)
+
+    def _forget_before(self, key: int) -> None:
+        table = standings.c
+        old = select(table.member_id).where(table.overview_key < key).limit(CHUNK)
+        while True:
+            with self._writing() as connection:
+                if not connection.execute(delete(standings).where(table.overview_key < key, table.member_id.in_(old))).rowcount:
+                    return
+
+    def overview_key(self) -> int | None:
+        """Of the run that pages show; None before the first."""
+        with self._reading() as connection:
+            found: int | None = connection.scalar(select(func.max(overviews.c.overview_key)).where(overviews.c.cells.is_not(None)))
+        return found
+
+    def overview(self, overview_key: int) -> Published | None:
+        """None where a newer run has replaced it."""
+        table = overviews.c
+        with self._reading() as connection:
+            found = connection.execute(
+                select(table.as_of_us, table.body, table.cells).where(table.overview_key == overview_key)
+            ).one_or_none()
+            if found is None or found.body is None or found.cells is None:
+                return None
+            earlier = (table.overview_key < overview_key, table.as_of_us < found.as_of_us, table.body.is_not(None))
+            before = connection.scalar(select(table.body).where(*earlier).order_by(table.overview_key.desc()).limit(1))
+        return Published(overview_key, found.body, found.cells, before)
+
+    def standings(self, query: StandingQuery, limit: int) -> list[dict[str, Any]]:
+        """Those with most value at risk first."""
+        order = (standings.c.value_at_risk.desc(), standings.c.member_id)
+        with self._reading() as connection:
+            return _rows(connection, query.conditions(), order, limit)
+
+    def all_standings(self, query: StandingQuery) -> Iterator[list[dict[str, Any]]]:
+        """By member's id, in parts."""
+        column, after = standings.c.member_id, ""
+        while True:
+            with self._reading() as connection:
+                part = _rows(connection, [*query.conditions(), column > after], (column,), CHUNK)
+            if not part:
+                return
+            yield part
+            after = part[-1]["member_id"]
+
+
+def _rows(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]], order: Sequence[ColumnElement[Any]], limit: int
+) -> list[dict[str, Any]]:
+    chosen = select(*(standings.c[name] for name in COLUMNS)).where(*conditions).order_by(*order).limit(limit)
+    return [dict(row) for row in connection.execute(chosen).mappings()]
+
+
+def _keep(connection: Connection, key: int, rows: pl.DataFrame) -> None:
+    """Holds the members' own rows, so that an erasure comes wholly before or wholly after."""
+    ids = rows["member_id"].to_list()
+    members = schema.members.c.member_id
+    connection.execute(select(members).where(members.in_(ids)).with_for_update(read=True)).all()
+    refusing = {member_id for member_id, wish in privacy.preferences(connection, ids).items() if not wish.personalization}
+    left_out = refusing | privacy.erased(connection, ids)
+    kept = [(key, *row) for row in rows.select(COLUMNS).iter_rows() if row[0] not in left_out]
+    schema.insert_many(connection, standings, ("overview_key", *COLUMNS), kept)
