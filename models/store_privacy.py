@@ -117,6 +117,7 @@ def prefer(connection: Connection, member_id: str, personalization: bool | None,
     connection.execute(told.values(preferences=wanted.to_json(), contacts=table.c.contacts + 1))
     if not wanted.personalization:
         connection.execute(told.values(risk_band=None))
+        connection.execute(delete(schema.standings).where(schema.standings.c.member_id == member_id))
     return wanted
 
 
