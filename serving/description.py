@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import TypeAdapter
 
 from serving.examples import EXAMPLES
 from serving.problems import MEDIA_TYPE, PROBLEM_TYPES, Problem
+from serving.routes.events import CLOUD_EVENTS
+from serving.schemas import EventsRequest
 
 _REFERENCE = "#/components/schemas/{model}"
 
@@ -28,6 +31,9 @@ def _add_problems(schema: dict[str, Any]) -> None:
     problem = Problem.model_json_schema(ref_template=_REFERENCE)
     schemas = schema["components"]["schemas"]
     schemas |= {**problem.pop("$defs"), "Problem": problem}
+    for name, adapter in (("EventsRequest", TypeAdapter(EventsRequest)), ("CloudEvents", CLOUD_EVENTS)):
+        described = adapter.json_schema(ref_template=_REFERENCE)
+        schemas |= {**described.pop("$defs"), name: described}
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     answer = {"description": "A problem", "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}}

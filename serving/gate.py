@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.cloud_events import BATCH, STRUCTURED
 from serving.problems import SECURITY_HEADERS, TOO_LARGE, UNSUPPORTED, Refusal
 
 JSON_TYPES = ("application/json",)
+READ_BY_PATH = {"/v1/events": (*JSON_TYPES, STRUCTURED, BATCH)}
+"""Media types of bodies, where they are more than JSON."""
 
 
 class Gate:
@@ -32,21 +37,21 @@ class Gate:
                     given.setdefault(name, value)
             await send(message)
 
-        refusal = self._refusal(headers)
+        refusal = self._refusal(headers, READ_BY_PATH.get(scope["path"], JSON_TYPES))
         if refusal is not None:
             await refusal.response(request_id)(scope, receive, answer)
         else:
             await self.app(scope, self._counted(receive), answer)
 
-    def _refusal(self, headers: Headers) -> Refusal | None:
+    def _refusal(self, headers: Headers, read: Sequence[str]) -> Refusal | None:
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > self.max_body_bytes:
             return Refusal(TOO_LARGE, self._limit)
         has_body = length != "0" or "transfer-encoding" in headers
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if has_body and media_type not in JSON_TYPES:
+        if has_body and media_type not in read:
             given = f'"{media_type}"' if media_type else "no media type"
-            return Refusal(UNSUPPORTED, f"{given} was given; send application/json", headers={"Accept": ", ".join(JSON_TYPES)})
+            return Refusal(UNSUPPORTED, f"{given} was given; send {' or '.join(read)}", headers={"Accept": ", ".join(read)})
         return None
 
     @property

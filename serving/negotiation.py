@@ -1,4 +1,4 @@
-"""Which of the offered media types a client likes best (RFC 9110, section 12.5.1)."""
+"""What a client likes best (RFC 9110, section 12.5.1), and what it has already (section 13.1.2)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ def best_media_type(accept: str, offered: Sequence[str]) -> str | None:
     quality = {media_type: _quality(media_type, ranges) for media_type in offered}
     best = max(offered, key=lambda media_type: quality[media_type])
     return best if quality[best] > 0 else None
+
+
+def has_already(if_none_match: str, etag: str) -> bool:
+    """Whether one of the client's entity tags is this one, weak or not."""
+    given = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return "*" in given or etag in given
 
 
 def _media_range(part: str) -> tuple[str, float]:

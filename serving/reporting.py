@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -15,7 +15,7 @@ from models.quotas import Quotas
 from models.reports import OutcomeReport, Response, TouchReport, TouchState, Verdict
 from models.store import LoggedEvent
 from serving.answers import EventsAnswer, RejectedEvent
-from serving.schemas import MAX_ROWS, Model, Received, Row, ShortText, Text, microseconds
+from serving.schemas import MAX_ROWS, Received, Row, ShortText, Text, microseconds
 from serving.service import Service
 
 Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -114,7 +114,7 @@ def _judged(service: Service, rows: Sequence[Row[Told]], keep: Callable[[Sequenc
     return EventsAnswer(accepted=states.count("accepted"), duplicate=states.count("duplicate"), rejected=refused)
 
 
-def malformed(row: Row[Model]) -> str:
+def malformed(row: Row[Any]) -> str:
     """What is wrong with a row that cannot be read."""
     return "; ".join(f"{fault.pointer or 'the row'}: {fault.detail}" for fault in row.faults)
 

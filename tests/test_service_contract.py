@@ -309,3 +309,13 @@ def test_the_environment_says_where_things_are_and_what_time_it_is(tmp_path):
     assert (moved.store_url, moved.mlflow_uri) == ("postgresql://db/keepwell", "http://mlflow")
     with pytest.raises(InputError, match="yesterday"):
         Settings.from_environment({"KEEPWELL_AS_OF": "yesterday"})
+
+
+def test_the_catalogue_is_sent_again_only_where_it_has_changed(running):
+    first = running.client.get("/v1/interventions")
+    assert first.headers["cache-control"] == "private, no-cache"
+    etag = first.headers["etag"]
+    for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        again = running.client.get("/v1/interventions", headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    assert running.client.get("/v1/interventions", headers={"If-None-Match": '"other"'}).content == first.content

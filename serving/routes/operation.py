@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Header, Response
 
 from models.deciding import catalogue_fingerprint
 from models.engine import Engine
@@ -12,6 +14,7 @@ from models.errors import KeepwellError
 from serving.answers import CatalogueAnswer, ModelInForce, Readiness
 from serving.auth import Administering, Measuring, Reading
 from serving.metrics import MEDIA_TYPE, exposition
+from serving.negotiation import has_already
 from serving.problems import RETRY_SECONDS, Refusal
 from serving.service import CurrentService
 
@@ -50,11 +53,16 @@ def metrics(service: CurrentService, _holder: Measuring) -> Response:
     return Response(exposition(service.settings.metrics_folder), media_type=MEDIA_TYPE)
 
 
-@router.get("/v1/interventions")
-def interventions(service: CurrentService, _holder: Reading) -> CatalogueAnswer:
-    """Scope `read`. The catalogue of the model in force."""
+@router.get("/v1/interventions", response_model=CatalogueAnswer, responses={304: {"description": "As the client has it"}})
+def interventions(service: CurrentService, _holder: Reading, if_none_match: Annotated[str, Header()] = "") -> Response:
+    """Scope `read`. The catalogue of the model in force, with an `ETag`; 304 where `If-None-Match` names it."""
     community = service.engine().community
-    return CatalogueAnswer(fingerprint=catalogue_fingerprint(community), interventions=list(community.interventions))
+    answer = CatalogueAnswer(fingerprint=catalogue_fingerprint(community), interventions=list(community.interventions))
+    body = answer.model_dump_json()
+    headers = {"ETag": f'"{sha256(body.encode()).hexdigest()[:32]}"', "Cache-Control": "private, no-cache"}
+    if has_already(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
 
 
 @router.get("/v1/models")
