@@ -129,19 +129,20 @@ def _known(
 ) -> Known:
     """Holds the rows of the members until the transaction ends, so that no decision on them is made in between."""
     decision_ids = {report.decision_id for report in reports if report.decision_id is not None}
-    decisions = {row.decision_id: row for row in _rows(connection, schema.decisions, "decision_id", decision_ids, DecisionMade)}
+    decisions = {row.decision_id: row for row in rows_of(connection, schema.decisions, "decision_id", decision_ids, DecisionMade)}
     touch_ids = {report.touch_id for report in reports if isinstance(report, TouchReport)}
     member_ids = {report.member_id for report in reports if report.member_id is not None} | {row.member_id for row in decisions.values()}
     table = schema.members.c.member_id
     held = connection.scalars(select(table).where(table.in_(member_ids)).order_by(table).with_for_update())
     members = frozenset(held)
-    touches = {row.touch_id: row for row in _rows(connection, schema.touches, "touch_id", touch_ids, Touch)}
-    of_decisions = _rows(connection, schema.touches, "decision_id", decision_ids, Touch)
+    touches = {row.touch_id: row for row in rows_of(connection, schema.touches, "touch_id", touch_ids, Touch)}
+    of_decisions = rows_of(connection, schema.touches, "decision_id", decision_ids, Touch)
     reservations = {row.touch_id: row for row in of_decisions if row.is_reservation}
     return Known(members, decisions, touches, reservations, channels, skew_us)
 
 
-def _rows(connection: Connection, table: Table, column: str, values: Iterable[str], kind: type[Row]) -> list[Row]:
+def rows_of(connection: Connection, table: Table, column: str, values: Iterable[str], kind: type[Row]) -> list[Row]:
+    """Those whose column holds one of the values, as the dataclass whose fields are columns of the table."""
     names = [field.name for field in fields(kind)]
     found = connection.execute(select(*(table.c[name] for name in names)).where(table.c[column].in_(set(values)))).mappings()
     return [_made(kind, row) for row in found]
@@ -271,7 +272,9 @@ def release_expired(connection: Connection, now_us: int, quotas: Quotas) -> None
 def report_outcomes(connection: Connection, reports: Sequence[OutcomeReport], skew_us: int) -> list[Verdict]:
     known = _known(connection, reports, {}, skew_us)
     table = schema.outcomes
-    held = {row.outcome_id: row for row in _rows(connection, table, "outcome_id", {report.outcome_id for report in reports}, OutcomeReport)}
+    held = {
+        row.outcome_id: row for row in rows_of(connection, table, "outcome_id", {report.outcome_id for report in reports}, OutcomeReport)
+    }
     verdicts: list[Verdict] = []
     new: list[dict[str, Any]] = []
     for report in reports:
@@ -289,7 +292,7 @@ def answer_touches(connection: Connection, responses: Mapping[str, str]) -> None
     """The member's response, by decision, stands with the touches of that decision that may have reached the member."""
     if not responses:
         return
-    touches = [touch for touch in _rows(connection, schema.touches, "decision_id", responses, Touch) if touch.state != "undelivered"]
+    touches = [touch for touch in rows_of(connection, schema.touches, "decision_id", responses, Touch) if touch.state != "undelivered"]
     table = schema.touches
     said = update(table).where(table.c.touch_id == bindparam("of")).values(response=bindparam("said"))
     if touches:

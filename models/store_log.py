@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import polars as pl
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 
 from models import store_schema as schema
+from models.reports import OutcomeReport, Touch
+from models.store_contacts import rows_of
+from models.store_rows import Kept, Reported
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Select
+
+    from models.store_rows import DecisionQuery
 
 ASSIGNMENT_COLUMNS = {
     "decision_id": pl.String,
@@ -27,7 +34,31 @@ ASSIGNMENT_COLUMNS = {
 
 
 class LogStore(schema.Transactions):
-    """The store's part that pipelines read."""
+    """The store's part that tells what was decided and what became of it."""
+
+    def kept(self, decision_id: str) -> Kept | None:
+        with self._reading() as connection:
+            found = connection.execute(_KEPT.where(_MADE.decision_id == decision_id)).mappings().one_or_none()
+        return None if found is None else Kept(**found)
+
+    def decisions(self, query: DecisionQuery) -> list[Kept]:
+        """The newest first; at most `query.limit`."""
+        with self._reading() as connection:
+            return [Kept(**row) for row in connection.execute(_asked(query)).mappings()]
+
+    def reported(self, decision_ids: Sequence[str]) -> Reported:
+        """The touches of these decisions and what followed them."""
+        with self._reading() as connection:
+            return Reported(
+                rows_of(connection, schema.touches, "decision_id", decision_ids, Touch),
+                rows_of(connection, schema.outcomes, "decision_id", decision_ids, OutcomeReport),
+            )
+
+    def plan(self, plan_id: str) -> str | None:
+        """The body of a plan that was put in force once."""
+        table = schema.plans.c
+        with self._reading() as connection:
+            return connection.scalar(select(table.body).where(table.plan_id == plan_id))
 
     def assignments(self) -> pl.DataFrame:
         """One row for each decision, oldest first, and what became of it; the columns of ASSIGNMENT_COLUMNS.
@@ -36,6 +67,20 @@ class LogStore(schema.Transactions):
         """
         with self._reading() as connection:
             return assignments(connection)
+
+
+_MADE = schema.decisions.c
+_KEPT = select(_MADE.decision_id, _MADE.member_id, _MADE.created_us, _MADE.model_version, _MADE.body, _MADE.basis)
+
+
+def _asked(query: DecisionQuery) -> Select[tuple[object, ...]]:
+    chosen = [] if query.member_id is None else [_MADE.member_id == query.member_id]
+    chosen += [] if query.since_us is None else [_MADE.created_us >= query.since_us]
+    chosen += [] if query.until_us is None else [_MADE.created_us < query.until_us]
+    if query.after is not None:
+        at_us, decision_id = query.after
+        chosen.append(or_(_MADE.created_us < at_us, and_(_MADE.created_us == at_us, _MADE.decision_id < decision_id)))
+    return _KEPT.where(*chosen).order_by(_MADE.created_us.desc(), _MADE.decision_id.desc()).limit(query.limit)
 
 
 def assignments(connection: Connection) -> pl.DataFrame:

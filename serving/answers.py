@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -224,6 +224,56 @@ class DecisionTrace(Answered):
     plan_id: str | None = None
 
 
+class TouchAnswer(Answered):
+    """`touch_id` is null while the contact is only reserved; what was not reported by `expires_at` is `expired`."""
+
+    touch_id: str | None
+    state: str
+    channel: str | None
+    at: datetime
+    response: str | None
+    cost: float | None
+    expires_at: datetime | None
+
+
+class OutcomeAnswer(Answered):
+    outcome_id: str
+    type: str
+    at: datetime
+    value: float | None
+
+
+class DecisionAnswer(DecisionTrace):
+    """The trace as it was when it was decided, and what was reported since."""
+
+    touches: list[TouchAnswer]
+    outcomes: list[OutcomeAnswer]
+
+
+class DecisionsPage(Answered):
+    """The newest first. `next_cursor` leads to the next page, null on the last."""
+
+    decisions: list[DecisionAnswer]
+    next_cursor: str | None
+
+
+class Difference(Answered):
+    """At a JSON pointer into the decision; `/events` is the number of events that were seen."""
+
+    pointer: str
+    stored: JsonValue
+    recomputed: JsonValue
+
+
+class ReplayAnswer(Answered):
+    """`equal` where nothing differs. Numbers are held equal within a relative 1e-9."""
+
+    decision_id: str
+    equal: bool
+    model_version: str
+    differences: list[Difference]
+
+
 class MemberPreferences(Answered):
     """`contact`: for each channel of the community whether it is welcome."""
 
@@ -237,7 +287,7 @@ class MemberData(Answered):
 
     member_id: str
     exported_at: datetime
-    tables: dict[str, list[dict[str, JsonValue]]]
+    tables: dict[str, list[dict[str, Any]]]
 
 
 class ErasureReceipt(Answered):

@@ -19,6 +19,7 @@ class ModelSource:
         self._cache = cache
         self._every_seconds = every_seconds
         self._engine: Engine | None = None
+        self._earlier: Engine | None = None
         self._lock = Lock()
         self._looked_up = Event()
         self._stopped = Event()
@@ -42,6 +43,20 @@ class ModelSource:
     def version(self) -> str | None:
         """None where no model is in force yet."""
         return None if self._engine is None else self._engine.version
+
+    def version_of(self, version: str) -> Engine:
+        """The model in force or an earlier one, kept until another is asked for.
+
+        Raises ModelRefused, NoChampion, RegistryUnavailable.
+        """
+        from models.registry import Registry  # noqa: PLC0415 - as for the champion
+
+        with self._lock:
+            for engine in (self._engine, self._earlier):
+                if engine is not None and engine.version == version:
+                    return engine
+            self._earlier = Registry(self._mlflow_uri).load(version, self._cache)
+            return self._earlier
 
     def refresh(self) -> None:
         """Takes the champion over if it is another than the model in force."""

@@ -56,6 +56,8 @@ UNKNOWN_DECISION = ProblemType("unknown-decision", 404, "The decision is not kno
 NOT_ALLOWED = ProblemType("method-not-allowed", 405, "The method is not offered here")
 NOT_ACCEPTABLE = ProblemType("not-acceptable", 406, "None of the accepted media types is offered")
 IN_FLIGHT = ProblemType("request-in-flight", 409, "The first attempt of this request is still under way", retry=True)
+NOT_REPLAYABLE = ProblemType("not-replayable", 409, "What the decision was made on is not kept here")
+MODEL_GONE = ProblemType("model-gone", 409, "The model that decided cannot be loaded")
 TOO_LARGE = ProblemType("body-too-large", 413, "The body is too large")
 UNSUPPORTED = ProblemType("unsupported-media-type", 415, "The media type of the body is not read here")
 INVALID = ProblemType("invalid-request", 422, "The request breaks the contract")
@@ -71,7 +73,7 @@ BUSY = ProblemType("busy", 503, "Too many decide on this member at once", retry=
 
 PROBLEM_TYPES = (
     *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, NOT_ALLOWED, NOT_ACCEPTABLE, IN_FLIGHT),
-    *(TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
+    *(NOT_REPLAYABLE, MODEL_GONE, TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
     *(INTERNAL, NO_MODEL, STORE_DOWN, STORE_OUTDATED, BUSY),
 )
 

@@ -223,7 +223,7 @@ def test_the_answers_are_as_described(running):
     member_id = world().log.members["member_id"][3]
     scored = running.score(member_id, include=["reasons", "candidates"])
     check("ScoreAnswer", scored)
-    check("DecisionTrace", running.client.get(f"/v1/decisions/{scored.json()['decision_id']}"))
+    check("DecisionAnswer", running.client.get(f"/v1/decisions/{scored.json()['decision_id']}"))
     check("BatchAnswer", running.client.post("/v1/score/batch", json={"requests": [{"member_id": member_id}, {"member_id": "nobody"}]}))
     check("EventsAnswer", running.client.post("/v1/events", json={"events": [None]}))
     check("Problem", running.score("nobody"))

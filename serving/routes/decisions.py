@@ -4,21 +4,54 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AwareDatetime
 
-from serving.answers import DecisionTrace
+from models.moments import microseconds
+from models.store_rows import DecisionQuery
+from serving.answers import DecisionAnswer, DecisionsPage, ReplayAnswer
 from serving.auth import Reading
-from serving.problems import UNKNOWN_DECISION, Refusal
+from serving.kept_decisions import Cursor, page_of_decisions, told_decision
+from serving.replaying import replayed
 from serving.schemas import Text
 from serving.service import CurrentService
 
 router = APIRouter(tags=["decisions"])
 
+DecisionId = Annotated[Text, Path()]
 
-@router.get("/v1/decisions/{decision_id}", response_model=DecisionTrace)
-def decision(service: CurrentService, _holder: Reading, decision_id: Annotated[Text, Path()]) -> Response:
-    """Scope `read`. The whole trace, as it was when it was decided."""
-    body = service.store.decision(decision_id)
-    if body is None:
-        raise Refusal(UNKNOWN_DECISION, f'decision "{decision_id}" is not known; `score_only` and `simulate` keep none')
-    return Response(body, media_type="application/json")
+
+@router.get("/v1/decisions", response_model=DecisionsPage)
+def decisions(
+    service: CurrentService,
+    _holder: Reading,
+    request: Request,
+    member_id: Annotated[Text | None, Query()] = None,
+    since: Annotated[AwareDatetime | None, Query(alias="from", description="made at this time or later")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to", description="made before this time")] = None,
+    cursor: Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
+    """Scope `read`. The newest first; decisions made meanwhile move no page. The next page is also in the header `Link` (RFC 8288)."""
+    after = None if cursor is None else Cursor.read(cursor)
+    since_us, until_us = (None if moment is None else microseconds(moment) for moment in (since, until))
+    place = None if after is None else (after.created_us, after.decision_id)
+    page = page_of_decisions(service, DecisionQuery(limit, member_id, since_us, until_us, place))
+    following = page.following
+    link = {} if following is None else {"Link": f'<{request.url.include_query_params(cursor=following.text)}>; rel="next"'}
+    return Response(page.text, media_type="application/json", headers=link)
+
+
+@router.get("/v1/decisions/{decision_id}", response_model=DecisionAnswer)
+def decision(service: CurrentService, _holder: Reading, decision_id: DecisionId) -> Response:
+    """Scope `read`. The whole trace, as it was when it was decided, with its touches and what followed."""
+    return Response(told_decision(service, decision_id), media_type="application/json")
+
+
+@router.post("/v1/decisions/{decision_id}/replay")
+def replay(service: CurrentService, _holder: Reading, decision_id: DecisionId) -> ReplayAnswer:
+    """Scope `read`. The decision made again from what was known then: equal, or what differs. Nothing is kept.
+
+    409 where it was not made by the service, or the model that made it can no longer be loaded.
+    """
+    return replayed(service, decision_id)
