@@ -31,7 +31,7 @@ from models.store_overviews import OverviewStore
 from models.store_privacy import PrivacyStore, Receipt
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow, Then
 from models.store_sessions import SessionStore
-from models.store_transactions import GroupCommit, telling_of_failures
+from models.store_transactions import GroupCommit, reading, telling_of_failures
 
 MIGRATION_SECONDS = 60.0
 
@@ -94,7 +94,7 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, Overvie
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with telling_of_failures(), self.engine.begin() as connection:
+        with telling_of_failures(), reading(self.engine) as connection:
             yield connection
 
     @contextmanager

@@ -204,13 +204,14 @@ class Transactions(ABC):
 def open_database(url: str | URL, wait_seconds: float) -> Engine:
     """`wait_seconds` bounds the wait for a lock or for a free connection. Raises InputError for a database of another make."""
     try:
-        backend = make_url(url).get_backend_name()
+        read = make_url(url)
     except ArgumentError:
         raise InputError("the URL of the store cannot be read; give one such as sqlite:////folder/keepwell.db") from None
+    backend = read.get_backend_name()
     if backend not in BACKENDS:
         raise InputError(f'the store cannot be kept in "{backend}"; give a URL that begins with {" or ".join(BACKENDS)}')
     on_sqlite = backend == "sqlite"
-    arguments = {"timeout": wait_seconds} if on_sqlite else {}
+    arguments = {"timeout": wait_seconds} if on_sqlite else _postgres_arguments(read, wait_seconds)
     try:
         engine = create_engine(url, pool_size=8, max_overflow=32, pool_timeout=wait_seconds, connect_args=arguments)
     except ModuleNotFoundError as missing:
@@ -219,6 +220,17 @@ def open_database(url: str | URL, wait_seconds: float) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _postgres_arguments(url: URL, wait_seconds: float) -> dict[str, str | int]:
+    """As libpq knows them; `options` of the URL stay."""
+    given = url.normalized_query.get("options", ())
+    return {
+        "application_name": "keepwell",
+        "connect_timeout": max(2, round(wait_seconds)),
+        "tcp_user_timeout": 20_000,
+        "options": " ".join([*given, f"-c lock_timeout={max(1, round(wait_seconds * 1000))}"]),
+    }
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:

@@ -35,6 +35,16 @@ def telling_of_failures() -> Iterator[None]:
         raise StoreUnavailable(f"the store does not answer ({cause}); nothing was written, try again") from error
 
 
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One state of the database, whatever is committed meanwhile."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
+
+
 @dataclass(eq=False)
 class _Group:
     """Writers of one transaction; `error` is why nothing of it was kept."""

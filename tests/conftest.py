@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,19 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Of a database of its own that a store can be opened in; a test that asks for it runs on both makes."""
-    if request.param == "sqlite":
-        yield sqlite_url(tmp_path)
-        return
-    with request.getfixturevalue("postgres").database() as url:
+    with _database(request, tmp_path) as url:
         yield url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def shared_store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same, one for the tests of a file."""
+    with _database(request, tmp_path_factory.mktemp("store")) as url:
+        yield url
+
+
+def _database(request: pytest.FixtureRequest, folder: Path) -> AbstractContextManager[str]:
+    if request.param == "sqlite":
+        return nullcontext(sqlite_url(folder))
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.database()

@@ -70,6 +70,7 @@ def postgres_server() -> Iterator[Postgres]:
     running.execute(f"CREATE DATABASE {TEMPLATE}")
     Store.migrate(running.url(TEMPLATE))
     yield running
+    running.stop()
     server.cleanup()
 
 

@@ -18,8 +18,8 @@ LIMITED = DECLARED.model_copy(update={"capacity": Capacity(interventions={"coupo
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with serving(write_home(tmp_path_factory.mktemp("reports") / "home"), world().log) as running:
+def running(tmp_path_factory, shared_store_url):
+    with serving(write_home(tmp_path_factory.mktemp("reports") / "home"), world().log, store_url=shared_store_url) as running:
         yield running
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import polars as pl
 import pytest
+from sqlalchemy import text
 
 from models.actions import NO_ACTION
 from models.deciding import decide
@@ -18,8 +19,8 @@ from tests.serving_world import DECLARED, NOW, Running, serving, world, write_ho
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with serving(write_home(tmp_path_factory.mktemp("service") / "home"), world().log) as running:
+def running(tmp_path_factory, shared_store_url):
+    with serving(write_home(tmp_path_factory.mktemp("service") / "home"), world().log, store_url=shared_store_url) as running:
         yield running
 
 
@@ -243,7 +244,7 @@ def test_a_request_under_way_elsewhere_is_in_flight(running, treated):
     body = running.score(treated[13], request_id="crm-4")
     assert body.status_code == 200
     with running.store.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE requests SET answer = NULL WHERE request_id = 'crm-4' AND key_id = ?", (holder.key_id,))
+        connection.execute(text("UPDATE requests SET answer = NULL WHERE request_id = 'crm-4' AND key_id = :key"), {"key": holder.key_id})
     assert running.score(treated[13], request_id="crm-4").status_code == 409
     running.clock.pass_(minutes=2)
     assert running.score(treated[13], request_id="crm-4").status_code == 200
