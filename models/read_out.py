@@ -1,0 +1,222 @@
+"""What an experiment says: lifts with intervals, whether the arms have the sizes they should have, and how long it has still to run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from math import ceil
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from scipy.stats import chi2, chisquare
+from tea_tasting import adjust_fwer
+from tea_tasting.experiment import ExperimentResult
+
+from models.community import DAY_US
+from models.two_arms import ALPHA, Compared, compare_arms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from models.arrays import Flags, Floats, Integers
+    from models.intervals import Estimate
+    from models.two_arms import Measure
+
+Verdict = Literal["raises", "lowers", "no_larger_effect", "more_days", "too_few", "waiting", "not_readable"]
+Kind = Literal["declared", "global_control", "intervention"]
+MISMATCH = 0.001
+PACE_DAYS = 28
+FEWEST = 2
+
+
+@dataclass(frozen=True)
+class RatioCheck:
+    """Members per arm against those that the shares lead to expect; `p` of the chi-square test; below MISMATCH something chose them."""
+
+    observed: tuple[int, ...]
+    expected: tuple[float, ...]
+    p: float
+
+    @property
+    def mismatch(self) -> bool:
+        return self.p < MISMATCH
+
+
+def sample_ratio(observed: Sequence[int], shares: Sequence[float]) -> RatioCheck:
+    """Pearson's chi-square of the counts against the shares (Fabijan et al. 2019, KDD: sample ratio mismatch); p is 1 for no members."""
+    total = sum(observed)
+    expected = tuple(total * share for share in shares)
+    p = float(chisquare(observed, expected).pvalue) if total else 1.0
+    return RatioCheck(tuple(observed), expected, p)
+
+
+def drawn_ratio(treated: Flags, chance: Floats) -> RatioCheck:
+    """Rows that were treated against the sum of their chances, each row with its own: (O - E)^2 / sum q (1 - q) is chi-square of 1."""
+    expected, variance = float(chance.sum()), float((chance * (1 - chance)).sum())
+    count, rows = int(treated.sum()), len(treated)
+    p = float(chi2.sf((count - expected) ** 2 / variance, 1)) if variance > 0 else 1.0
+    return RatioCheck((rows - count, count), (rows - expected, expected), p)
+
+
+@dataclass(frozen=True)
+class Lift:
+    """One metric of one arm less the control's.
+
+    `lift` is in the metric's own unit, `relative` a share of the control's mean, None where that is not positive; both and the p-value
+    are of the comparison that is `adjusted_for_before`, if it is; `adjusted_p` also counts the comparisons told together. The means are
+    plain. `smallest_detectable`: the lift that would be found four times of five with the members there are; `target`: the one that is
+    worth waiting for. `days_needed` is None where nobody is being enrolled.
+    """
+
+    metric: str
+    kind: str
+    days: int
+    arm: str
+    control: str
+    members: int
+    control_members: int
+    mean: float | None
+    control_mean: float | None
+    verdict: Verdict
+    lift: Estimate | None = None
+    relative: Estimate | None = None
+    p: float | None = None
+    adjusted_p: float | None = None
+    adjusted_for_before: bool = False
+    smallest_detectable: float | None = None
+    target: float | None = None
+    members_needed: int | None = None
+    days_needed: int | None = None
+
+    @property
+    def largest_compatible(self) -> float | None:
+        """The larger end of the interval, whichever side it is on."""
+        return None if self.lift is None else max(abs(self.lift.lower), abs(self.lift.upper))
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """`arms` begin with the control; members per arm, enrolled by `until_us`; `pace`: members enrolled per day of late."""
+
+    id: str
+    kind: Kind
+    arms: tuple[str, ...]
+    started_us: int | None
+    ended_us: int | None
+    until_us: int
+    check: RatioCheck
+    lifts: tuple[Lift, ...]
+    pace: float
+    level: float = 1 - ALPHA
+
+    @property
+    def members(self) -> int:
+        return sum(self.check.observed)
+
+    def lift(self, metric: str, arm: str | None = None) -> Lift:
+        """Of the last arm where none is named; raises KeyError."""
+        named = self.arms[-1] if arm is None else arm
+        return {(lift.metric, lift.arm): lift for lift in self.lifts}[metric, named]
+
+    def to_dict(self) -> dict[str, Any]:
+        told = asdict(self)
+        told["members"] = self.members
+        told["check"]["mismatch"] = self.check.mismatch
+        for row, lift in zip(told["lifts"], self.lifts, strict=True):
+            row["largest_compatible"] = lift.largest_compatible
+        return told
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """Members of an experiment: arm (n,), positions in `arms`; since_us (n,): when each was enrolled."""
+
+    arms: tuple[str, ...]
+    shares: tuple[float, ...]
+    arm: Integers
+    since_us: Integers
+    started_us: int
+    ended_us: int | None
+
+    def pace(self, until_us: int) -> float:
+        """Members enrolled per day over the last PACE_DAYS, or since the first day, on which many may be enrolled at once."""
+        if len(self.since_us) == 0 or (self.ended_us is not None and self.ended_us <= until_us):
+            return 0.0
+        since = max(until_us - PACE_DAYS * DAY_US, int(self.since_us.min()) + DAY_US)
+        days = (until_us - since) / DAY_US
+        return float((self.since_us >= since).sum() / days) if days > 0 else 0.0
+
+
+def read_out(experiment_id: str, kind: Kind, enrolment: Enrolment, measures: Sequence[Measure], until_us: int) -> ReadOut:
+    """Each arm against the first, metric by metric; measures have a row for each member of the enrolment.
+
+    A member counts for a metric once its whole window has been seen.
+    """
+    observed = np.bincount(enrolment.arm, minlength=len(enrolment.arms)).tolist()
+    check = sample_ratio(observed, enrolment.shares)
+    pace = enrolment.pace(until_us)
+    compared = [_lift(enrolment, measure, position, pace) for measure in measures for position in range(1, len(enrolment.arms))]
+    lifts = judged(compared, readable=not check.mismatch)
+    return ReadOut(experiment_id, kind, enrolment.arms, enrolment.started_us, enrolment.ended_us, until_us, check, lifts, pace)
+
+
+def _lift(enrolment: Enrolment, measure: Measure, position: int, pace: float) -> Lift:
+    treated, control = ((enrolment.arm == one) & measure.due for one in (position, 0))
+    compared = compare_arms(measure, treated, control) if min(treated.sum(), control.sum()) >= FEWEST else None
+    share = enrolment.shares[0] + enrolment.shares[position]
+    return lift_of(
+        measure, enrolment.arms[position], enrolment.arms[0], int(treated.sum()), int(control.sum()), compared, pace=pace * share
+    )
+
+
+def lift_of(
+    measure: Measure, arm: str, control: str, members: int, control_members: int, compared: Compared | None, *, pace: float
+) -> Lift:
+    """Without a verdict yet; `pace`: members of both arms per day."""
+    told = Lift(measure.name, measure.kind, measure.days, arm, control, members, control_members, None, None, "waiting")
+    if compared is None:
+        return told
+    target = measure.smallest_lift * abs(compared.control_mean)
+    needed = compared.members_needed(target) if target > 0 and compared.smallest_detectable > 0 else None
+    left = None if needed is None else max(0, needed - compared.members)
+    return replace(
+        told,
+        mean=compared.mean,
+        control_mean=compared.control_mean,
+        lift=compared.lift,
+        relative=compared.relative,
+        p=compared.p,
+        adjusted_for_before=compared.adjusted,
+        smallest_detectable=compared.smallest_detectable or None,
+        target=target or None,
+        members_needed=needed,
+        days_needed=ceil(left / pace) if left is not None and pace > 0 else (0 if left == 0 else None),
+    )
+
+
+def judged(lifts: Sequence[Lift], *, readable: bool) -> tuple[Lift, ...]:
+    """With p-values adjusted after Holm (1979) over all of them, and a verdict; none where the arms do not have their sizes."""
+    known = {at: lift.p for at, lift in enumerate(lifts) if lift.p is not None}
+    adjusted = holm(known)
+    with_p = [replace(lift, adjusted_p=adjusted.get(at)) for at, lift in enumerate(lifts)]
+    return tuple(replace(lift, verdict=_verdict(lift) if readable else "not_readable") for lift in with_p)
+
+
+def holm(p: Mapping[int, float]) -> dict[int, float]:
+    """The k-th smallest of m times m - k + 1, never below an earlier one, at most 1."""
+    if not p:
+        return {}
+    result = ExperimentResult({str(name): {"pvalue": value} for name, value in p.items()})
+    adjusted = adjust_fwer(result, arbitrary_dependence=True, method="bonferroni", alpha=ALPHA)["-"]
+    return {name: float(adjusted[str(name)]["pvalue_adj"]) for name in p}
+
+
+def _verdict(lift: Lift) -> Verdict:
+    if lift.lift is None or lift.adjusted_p is None:
+        return "waiting"
+    if lift.adjusted_p < ALPHA:
+        return "raises" if lift.lift.value > 0 else "lowers"
+    if lift.target is not None and lift.largest_compatible is not None and lift.largest_compatible <= lift.target:
+        return "no_larger_effect"
+    if lift.days_needed == 0:
+        return "no_larger_effect"
+    return "too_few" if lift.days_needed is None else "more_days"

@@ -1,0 +1,135 @@
+"""Two arms of an experiment compared on one metric: means, shares and ratios, adjusted for behaviour before (CUPED)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, isfinite
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+from tea_tasting import Proportion, RatioOfMeans
+from tea_tasting.aggr import Aggregates
+
+from models.intervals import Estimate
+
+if TYPE_CHECKING:
+    from tea_tasting.metrics.mean import MeanResult
+    from tea_tasting.metrics.proportion import ProportionResult
+
+    from models.arrays import Flags, Floats
+    from models.experiment_declaration import MetricKind
+
+ALPHA = 0.05
+POWER = 0.8
+REACH = float(ndtri(1 - ALPHA / 2))
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric of n members, arrays of shape (n,).
+
+    `value` over the window from enrolment on, for a ratio its numerator, with `per` the denominator; `before` and `before_per` the same
+    over the window before, None where that is not known. due: the whole window has been seen.
+    """
+
+    name: str
+    kind: MetricKind
+    days: int
+    smallest_lift: float
+    value: Floats
+    due: Flags
+    per: Floats | None = None
+    before: Floats | None = None
+    before_per: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """`mean` and `control_mean` are plain, `lift` and `relative` adjusted where `adjusted`; `members` are those of both arms together."""
+
+    members: int
+    mean: float
+    control_mean: float
+    lift: Estimate
+    relative: Estimate | None
+    p: float
+    adjusted: bool = False
+
+    @property
+    def smallest_detectable(self) -> float:
+        """The lift that would be found with POWER at ALPHA, two-sided: (z(1 - ALPHA / 2) + z(POWER)) standard errors."""
+        error = (self.lift.upper - self.lift.lower) / (2 * REACH)
+        return error * (REACH + float(ndtri(POWER)))
+
+    def members_needed(self, target: float) -> int:
+        """Of both arms, at their sizes to each other, to find a lift of `target` above 0: the variance falls with their number."""
+        return ceil(self.members * (self.smallest_detectable / target) ** 2)
+
+
+class _Columns(NamedTuple):
+    """Names in the aggregates."""
+
+    value: str = "value"
+    per: str | None = None
+    before: str | None = None
+    before_per: str | None = None
+
+
+def compare_arms(measure: Measure, treated: Flags, control: Flags) -> Compared | None:
+    """Of members who are due; None where a ratio has nothing to divide by, or in neither arm anything varies.
+
+    Means and ratios by Welch's t with the delta method (Deng, Knoblich and Lu 2018), adjusted for the same behaviour before enrolment
+    where that varies (CUPED; Deng, Xu, Kohavi and Walker 2013); a share without such behaviour by the unpooled z of two proportions. Both
+    arms hold at least two members.
+    """
+    columns = _columns(measure, treated | control)
+    if columns is None:
+        return None
+    one, other = (_aggregates(measure, columns, rows) for rows in (treated, control))
+    if one.var("value") + other.var("value") == 0:
+        return None
+    adjusted = columns.before is not None
+    if measure.kind == "retention" and not adjusted:
+        found: MeanResult | ProportionResult = Proportion(
+            "value", method="norm", correction=False, equal_var=False, confidence_level=1 - ALPHA
+        ).analyze_aggregates(other, one)
+    else:
+        found = RatioOfMeans(*columns, confidence_level=1 - ALPHA, equal_var=False, use_t=True).analyze_aggregates(other, one)
+    return Compared(
+        members=one.count() + other.count(),
+        mean=float(one.mean("value") / one.mean(columns.per)),
+        control_mean=float(other.mean("value") / other.mean(columns.per)),
+        lift=Estimate(float(found.effect_size), float(found.effect_size_ci_lower), float(found.effect_size_ci_upper)),
+        relative=_relative(found),
+        p=float(found.pvalue),
+        adjusted=adjusted,
+    )
+
+
+def _relative(found: MeanResult | ProportionResult) -> Estimate | None:
+    told = (found.rel_effect_size, found.rel_effect_size_ci_lower, found.rel_effect_size_ci_upper)
+    return Estimate(*(float(one) for one in told)) if all(isfinite(one) for one in told) else None
+
+
+def _columns(measure: Measure, rows: Flags) -> _Columns | None:
+    """Behaviour before is left out where it does not vary, or where its own denominator is nowhere."""
+    if measure.per is not None and not measure.per[rows].any():
+        return None
+    per = None if measure.per is None else "per"
+    before, before_per = measure.before, measure.before_per
+    known = before is not None and float(np.ptp(before[rows])) > 0 and (before_per is None or bool(before_per[rows].any()))
+    return _Columns("value", per, "before" if known else None, "before_per" if known and before_per is not None else None)
+
+
+def _aggregates(measure: Measure, columns: _Columns, rows: Flags) -> Aggregates:
+    names = [name for name in columns if name is not None]
+    table = np.array([getattr(measure, name)[rows] for name in names], dtype=np.float64)
+    covariance = np.atleast_2d(np.cov(table))
+    pairs = {(one, other): (i, j) for i, one in enumerate(names) for j, other in enumerate(names) if one < other}
+    return Aggregates(
+        count_=table.shape[1],
+        mean_=dict(zip(names, table.mean(axis=1).tolist(), strict=True)),
+        var_=dict(zip(names, np.diag(covariance).tolist(), strict=True)),
+        cov_={pair: float(covariance[at]) for pair, at in pairs.items()},
+    )
