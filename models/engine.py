@@ -189,13 +189,15 @@ class Engine:
         """
         if self.learned_uplift is None or not len(features):
             return [()] * len(features)
-        told = self.learned_uplift.contributions(features)[np.arange(len(features)), arm]
-        rows: list[tuple[Reason, ...]] = []
-        for row, values in enumerate(told):
-            usual, effect = Typical(float(values[-1]), 1.0, self.reference.values), np.array([values.sum()])
-            own, one = values[None, :-1], features[row : row + 1]
-            rows.extend(reasons_of(own, one, effect, usual, self.groups, language, max_reasons=MOST_EFFECT_REASONS))
-        return rows
+        told: list[tuple[Reason, ...]] = [()] * len(features)
+        for each in np.unique(arm).tolist():
+            rows = np.flatnonzero(arm == each)
+            values = self.learned_uplift.contributions_to(features[rows], each)
+            usual, effect = Typical(float(values[0, -1]), 1.0, self.reference.values), values.sum(axis=1)
+            why = reasons_of(values[:, :-1], features[rows], effect, usual, self.groups, language, max_reasons=MOST_EFFECT_REASONS)
+            for row, reasons in zip(rows.tolist(), why, strict=True):
+                told[row] = reasons
+        return told
 
 
 def explain(engine: Engine, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]:

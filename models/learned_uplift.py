@@ -72,6 +72,13 @@ class LearnedUplift:
         values[:, :, [*self.columns.tolist(), -1]] = np.where(self._learned[None, :, None], told, 0.0)
         return values
 
+    def contributions_to(self, features: Floats, arm: int) -> Floats:
+        """`contributions` to the effect of one intervention alone, shape (n, n_features + 1)."""
+        values = np.zeros((len(features), features.shape[1] + 1))
+        if self._learned[arm]:
+            values[:, [*self.columns.tolist(), -1]] = self.fitted.contributions_to(features[:, self.columns], arm)
+        return values
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "fitted": self.fitted.to_dict(),

@@ -43,6 +43,15 @@ class Student:
         told = np.asarray(self.booster.predict(features, pred_contrib=True, num_threads=1 if len(features) < ONE_THREAD_ROWS else 0))
         return told.reshape(len(features), self.outputs, features.shape[1] + 1)
 
+    def contributions_to(self, features: Floats, output: int) -> Floats:
+        """`contributions` of one output alone, shape (n, d + 1): the trees of the others are not walked."""
+        threads = 1 if len(features) < ONE_THREAD_ROWS else 0
+        return np.asarray(self._of_one[output].predict(features, pred_contrib=True, num_threads=threads))
+
+    @cached_property
+    def _of_one(self) -> tuple[lgb.Booster, ...]:
+        return tuple(lgb.Booster(model_str=text) for text in separated(self.model_text, self.outputs))
+
 
 def distil(features: Floats, targets: Floats, known: Flags, seed: int) -> Student:
     """Of shape (n, k), `targets` and `known`: what to repeat, and in which rows."""
@@ -76,8 +85,18 @@ def merged(texts: Sequence[str]) -> str:
     heads, trees = zip(*(_parts(text) for text in texts), strict=True)
     most = max(map(len, trees))
     bodies = [each[number] if number < len(each) else _SILENT for number in range(most) for each in trees]
+    return _joined(heads[0], bodies, len(texts))
+
+
+def separated(text: str, outputs: int) -> list[str]:
+    """A model of its own for each output of a merged one."""
+    head, bodies = _parts(text)
+    return [_joined(head, bodies[output::outputs], 1) for output in range(outputs)]
+
+
+def _joined(head_text: str, bodies: Sequence[str], outputs: int) -> str:
     blocks = [f"Tree={number}\n{body}\n\n\n" for number, body in enumerate(bodies)]
-    head = [_for_many(line, len(texts)) for line in heads[0].split("\n") if not line.startswith("tree_sizes=")]
+    head = [_with_outputs(line, outputs) for line in head_text.split("\n") if not line.startswith("tree_sizes=")]
     sizes = "tree_sizes=" + " ".join(str(len(block)) for block in blocks)
     return "\n".join(head).rstrip() + f"\n{sizes}\n\n" + "".join(blocks) + f"{END}\n"
 
@@ -106,8 +125,9 @@ def _parts(text: str) -> tuple[str, list[str]]:
     return head, [tree.split("\n", 1)[1].rstrip() for tree in trees]
 
 
-def _for_many(line: str, outputs: int) -> str:
+def _with_outputs(line: str, outputs: int) -> str:
     key = line.split("=", 1)[0]
     if key in {"num_class", "num_tree_per_iteration"}:
         return f"{key}={outputs}"
-    return f"objective=multiclassova num_class:{outputs} sigmoid:1" if key == "objective" and outputs > 1 else line
+    objective = "regression" if outputs == 1 else f"multiclassova num_class:{outputs} sigmoid:1"
+    return f"objective={objective}" if key == "objective" else line

@@ -79,6 +79,12 @@ class Uplift:
         told[:, :, -1] += self.average - self.stretch * self.centre
         return told
 
+    def contributions_to(self, features: Given, arm: int) -> Floats:
+        """`contributions` to the effect of one intervention alone, shape (n_members, n_features + 1)."""
+        told: Floats = self.student.contributions_to(self._matrix(features), arm) * self.stretch[arm]
+        told[:, -1] += self.average[arm] - self.stretch[arm] * self.centre[arm]
+        return told
+
     def to_dict(self) -> dict[str, Any]:
         arrays = {name: getattr(self, name).tolist() for name in ("average", "centre", "stretch", "error", "missed")}
         return {

@@ -96,6 +96,8 @@ def test_many_models_in_one_say_what_each_says(rng):
     np.testing.assert_array_equal(one(features), np.column_stack([booster.predict(features) for booster in each]))
     told = one.contributions(features[:20])
     np.testing.assert_allclose(told.sum(axis=2), one(features[:20]), atol=1e-9)
+    for output in range(3):
+        np.testing.assert_array_equal(one.contributions_to(features[:20], output), told[:, output])
 
 
 def test_a_student_of_nothing_says_nothing(rng):
