@@ -122,7 +122,8 @@ def prefer(connection: Connection, member_id: str, personalization: bool | None,
 
 
 def traces(connection: Connection, member_id: str) -> Traces:
-    """By table the rows of the member, empty for one who is unknown. Columns of JSON are read, and microseconds become times."""
+    """By table the rows of the member; raises UnknownMember. Columns of JSON are read, and microseconds become times."""
+    _hold(connection, member_id)
     every = {table.name: table.select().where(table.c.member_id == member_id).order_by(*table.primary_key) for table in holders()}
     return {name: [_told(row) for row in connection.execute(query).mappings()] for name, query in every.items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
 from models.actions import Intervention
 from models.decision import ChurnStatus, NoActionReason, RemovalStage, RiskBand, UpliftSource
