@@ -78,6 +78,12 @@ class OverviewStore(schema.Transactions):
             found: int | None = connection.scalar(select(func.max(overviews.c.overview_key)).where(overviews.c.cells.is_not(None)))
         return found
 
+    def shown_as_of(self) -> int | None:
+        """The date of the run that pages show, in microseconds."""
+        with self._reading() as connection:
+            found: int | None = connection.scalar(select(func.max(overviews.c.as_of_us)).where(overviews.c.cells.is_not(None)))
+        return found
+
     def overview(self, overview_key: int) -> Published | None:
         """None where a newer run has replaced it."""
         table = overviews.c

@@ -18,6 +18,7 @@ from models.supply import Supply
 from pipelines.everyone import Batch, weigh_everyone
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
+from pipelines.publish import publish
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,7 +59,7 @@ def decide_all(
     """By default at the first midnight after the log's last event, or now where that is earlier.
 
     With a budget, by default the declared one, or a declared capacity, all members are planned for together. Decision ids follow from
-    model version, date and member, so that a second run writes the same table.
+    model version, date and member, so that a second run writes the same table. The pages show what the latest run found.
 
     Raises InputError for another suffix than .parquet or .csv or a place that cannot be written to, NoChampion, ModelRefused.
     """
@@ -79,6 +80,7 @@ def decide_all(
     table = pl.concat([_table(engine, batch, at, language or engine.community.language) for batch in batches])
     with writing(output):
         write(table, output)
+    publish(workspace, engine, loaded, table, at)
     return Decided(table, at, engine.version, engine.community.currency, joint)
 
 
