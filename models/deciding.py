@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import numpy as np
 
@@ -58,11 +58,28 @@ def decide(  # noqa: PLR0913 - the inputs of one member's decision and of a batc
     no reasons.
     """
     weighed = weigh(engine, events, snapshots, member_ids, decision_ids, contacts, as_of=as_of, context=context, terms=terms)
+    about = About(member_ids, decision_ids, as_of, terms.plan_id)
+    return tell(engine, weighed, about, last_event_us(events, snapshots, len(engine.community.signals)), language=language, explain=explain)
+
+
+class About(NamedTuple):
+    """Whom decisions are about, by their rows, and when and by which plan they are made."""
+
+    member_ids: Sequence[str]
+    decision_ids: Sequence[str]
+    as_of: datetime
+    plan_id: str | None = None
+
+
+def tell(
+    engine: Engine, weighed: Weighed, about: About, last_us: Integers, *, language: Language, explain: Explain | None = None
+) -> list[Decision]:
+    """What was weighed, in full, row by row; `last_us` is what `last_event_us` gives. Without `explain` there are no reasons."""
     reasons = _reasons(engine, weighed, language, explain)
     effects = {} if explain is None else _effect_reasons(engine, weighed, language)
-    last = last_event_us(events, snapshots, len(engine.community.signals))
-    teller = _Teller(engine, weighed, as_of, terms.plan_id, last, effects)
-    return [teller.decision(row, *ids, reasons.get(row, ())) for row, ids in enumerate(zip(member_ids, decision_ids, strict=True))]
+    teller = _Teller(engine, weighed, about.as_of, about.plan_id, last_us, effects)
+    ids = zip(about.member_ids, about.decision_ids, strict=True)
+    return [teller.decision(row, *named, reasons.get(row, ())) for row, named in enumerate(ids)]
 
 
 def catalogue_fingerprint(community: Community) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from models.intervals import Estimate
 
 if TYPE_CHECKING:
-    from models.arrays import Floats, Integers
+    from models.arrays import Flags, Floats, Integers
     from models.community import Community
     from models.planning import Candidates, JointPlan
     from models.weighing import Weighed
@@ -35,6 +35,9 @@ class Prospects:
         """0 where an effect is not known."""
         net_value = weighed.uplift * weighed.scores.value[:, None] - weighed.cost
         return cls(*(np.nan_to_num(column) for column in (net_value, weighed.uplift, weighed.interval.low, weighed.interval.high)))
+
+    def __getitem__(self, members: Flags | slice) -> Self:
+        return type(self)(self.net_value[members], self.uplift[members], self.low[members], self.high[members])
 
     @classmethod
     def together(cls, parts: Sequence[Self]) -> Self:
@@ -155,13 +158,13 @@ def _outbid(candidates: Candidates, joint: JointPlan) -> Integers:
     return np.bincount(missed, minlength=worth.shape[1])
 
 
-def blocked_by_rule(community: Community, parts: Iterable[Weighed]) -> Counter[tuple[str, str]]:
-    """By intervention and rule, `stage:name`, the scored members whom it kept away before arbitration."""
+def blocked_by_rule(community: Community, parts: Iterable[Weighed], among: Flags | slice = slice(None)) -> Counter[tuple[str, str]]:
+    """By intervention and rule, `stage:name`, the scored members of `among` whom it kept away before arbitration."""
     counts: Counter[tuple[str, str]] = Counter()
     for weighed in parts:
-        rules = weighed.refusals.rules
+        rules, scored = weighed.refusals.rules, weighed.scored[among]
         for at, arm in enumerate(community.interventions):
-            numbers = np.bincount(weighed.refusals.code[weighed.scored, at], minlength=1 + len(rules))[1:].tolist()
+            numbers = np.bincount(weighed.refusals.code[among][scored, at], minlength=1 + len(rules))[1:].tolist()
             told = {
                 (arm.id, f"{rule.stage}:{rule.name}"): n
                 for rule, n in zip(rules, numbers, strict=True)

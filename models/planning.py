@@ -18,6 +18,7 @@ from models.shadow_prices import Charge
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers
+    from models.shadow_prices import ShadowPrices
     from models.supply import Supply
     from models.weighing import Weighed
 
@@ -45,6 +46,9 @@ class Candidates:
         """Of the members of all parts, one after the other."""
         names = ("priority", "cost", "channel", "allowed", "urgent")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def __getitem__(self, members: Flags | slice) -> Self:
+        return type(self)(self.priority[members], self.cost[members], self.channel[members], self.allowed[members], self.urgent[members])
 
     @property
     def sent(self) -> Flags:
@@ -122,6 +126,9 @@ class Settled:
     chosen: Integers
     outbid: Integers
 
+    def __getitem__(self, members: slice) -> Self:
+        return type(self)(self.propensity[members], self.best[members], self.chosen[members], self.outbid[members])
+
 
 def settle(candidates: Candidates, joint: JointPlan, supply: Supply, draw: Floats) -> Settled:
     """Members draw in turn, those first who would lose most without their choice, among what money and places still suffice for.
@@ -154,19 +161,31 @@ def settle(candidates: Candidates, joint: JointPlan, supply: Supply, draw: Float
     return Settled(with_urgent(propensity, certain.urgent), best, chosen, np.where(candidates.allowed & ~stood, by_money, 0))
 
 
-def settled(weighed: Weighed, members: slice, joint: JointPlan, outcome: Settled) -> Weighed:
-    """What was weighed for `members` of the plan, with what came of it."""
-    charge = Charge(*joint.plan.shadow_prices.charge(weighed.cost, weighed.channel))
-    outbid = outcome.outbid[members]
+def settled(weighed: Weighed, prices: ShadowPrices, outcome: Settled) -> Weighed:
+    """What was weighed for some members, with what came of the plan for them.
+
+    What the plan allowed and is allowed no longer is not done: its probability is that of doing nothing, which is exact, for what is drawn
+    stays as it was. What has become urgent since is done.
+    """
+    charge = Charge(*prices.charge(weighed.cost, weighed.channel))
     standing = Refusals(weighed.refusals.rules, np.where(weighed.allowed, 0, weighed.refusals.code))
-    left = standing.then(Refusals(OUTBID, outbid))
-    propensity = outcome.propensity[members]
+    left = standing.then(Refusals(OUTBID, outcome.outbid))
+    planned = outcome.propensity[:, 1:]
+    lost = np.where(weighed.allowed, 0.0, planned)
+    propensity = with_urgent(np.column_stack([outcome.propensity[:, 0] + lost.sum(axis=1), planned - lost]), weighed.urgent)
     return replace(
         weighed,
         charge=charge,
         allowed=left.allowed,
         refusals=left.then(arbitration_refusals(propensity, weighed.priority, charge)),
         propensity=propensity,
-        best=outcome.best[members],
-        chosen=outcome.chosen[members],
+        best=_still(outcome.best, weighed),
+        chosen=_still(outcome.chosen, weighed),
     )
+
+
+def _still(action: Integers, weighed: Weighed) -> Integers:
+    """The action where it is allowed, 0 elsewhere; what is urgent before all."""
+    column = np.maximum(action - 1, 0)
+    allowed = weighed.allowed[np.arange(len(action)), column]
+    return np.where(weighed.urgent > 0, weighed.urgent, np.where(allowed, action, 0))

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DatabaseError
 
 from models import store_contacts as contacts
 from models import store_history as histories
+from models import store_jobs as jobs
 from models import store_migrations
 from models import store_outbox as outbox
 from models import store_privacy as privacy
@@ -21,6 +22,8 @@ from models import store_statements as statements
 from models.community import DAY_US, Community
 from models.errors import StoreUnavailable
 from models.events import EventArrays, EventLog, without_members
+from models.job_rows import JobProgress
+from models.jobs import JobStore
 from models.outbox import OutboxStore
 from models.quotas import Quotas
 from models.store_contacts import ContactStore
@@ -39,7 +42,7 @@ __all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", 
 
 
 @dataclass(frozen=True)
-class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, OverviewStore, SessionStore):
+class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, JobStore, OverviewStore, SessionStore):
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
 
     engine: Engine
@@ -178,8 +181,9 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, Overvie
         answers: Sequence[Answer] = (),
         events: Sequence[LoggedEvent] = (),
         quotas: Quotas | None = None,
+        job: JobProgress | None = None,
     ) -> frozenset[str]:
-        """Keep decisions, the answers given for them and the events that came with them: all, or nothing.
+        """Keep decisions, the answers given for them, the events that came with them, and how far a job came by them: all, or nothing.
 
         Returns the members whose contacts, or whose places and money, are no longer those that were seen, row by row in their order; then
         nothing was written, and they are to be decided again.
@@ -191,6 +195,8 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, Overvie
                 contacts.reserve(connection, rows, quotas)
                 statements.insert(connection, schema.decisions, [asdict(row) for row in rows])
                 outbox.note_bands(connection, rows)
+                if job is not None:
+                    jobs.progress(connection, job)
                 statements.answer(connection, answers)
         return stale
 

@@ -99,7 +99,7 @@ def _following(joint: JointPlan, candidates: Candidates, supply: Supply, batches
     begin = 0
     for batch in batches:
         members = slice(begin, begin + len(batch.snapshots))
-        yield replace(batch, weighed=settled(batch.weighed, members, joint, outcome))
+        yield replace(batch, weighed=settled(batch.weighed, joint.plan.shadow_prices, outcome[members]))
         begin = members.stop
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -10,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.campaign import Campaign, Part
 from models.deciding import catalogue_fingerprint
 from models.moments import microseconds
-from models.plan_figures import Outlook, Prospects, blocked_by_rule, outlook
+from models.plan_figures import Outlook
 from models.plan_in_force import PlanInForce
-from models.planning import Candidates, JointPlan, plan_jointly
+from models.planning import JointPlan
 from models.store import PlanRow, Store
 from models.store_rows import content_id
 from models.supply import Supply
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from models.engine import Engine
     from models.training import Progress
-    from pipelines.loading import Loaded
     from pipelines.workspace import Workspace
 
 
@@ -71,34 +70,6 @@ class Planned:
         }
 
 
-@dataclass(frozen=True)
-class _Everyone:
-    """All members weighed, and what there is for them without a budget."""
-
-    engine: Engine
-    candidates: Candidates
-    prospects: Prospects
-    blocked: Counter[tuple[str, str]]
-    supply: Supply
-
-    @classmethod
-    def of(cls, engine: Engine, loaded: Loaded, at: datetime) -> _Everyone:
-        candidates, prospects, blocked = [], [], Counter[tuple[str, str]]()
-        for batch in weigh_everyone(engine, loaded, at):
-            candidates.append(Candidates.of(batch.weighed))
-            prospects.append(Prospects.of(batch.weighed))
-            blocked.update(blocked_by_rule(engine.community, [batch.weighed]))
-        supply = Supply.of(engine.community, loaded.community.capacity, None)
-        return cls(engine, Candidates.together(candidates), Prospects.together(prospects), blocked, supply)
-
-    def plan(self, budget: float | None) -> JointPlan:
-        supply = replace(self.supply, budget=np.inf if budget is None else budget)
-        return plan_jointly(self.candidates, supply, self.engine.community.policy.exploration)
-
-    def outlook(self, joint: JointPlan, budget: float | None) -> Outlook:
-        return outlook(self.engine.community, self.candidates, self.prospects, joint, budget, self.blocked)
-
-
 def plan_campaign(
     workspace: Workspace, *, budget: float | None, points: int, as_of: str | None, now: datetime, progress: Progress, valid_days: int | None
 ) -> Planned:
@@ -112,7 +83,8 @@ def plan_campaign(
     engine = engine_of(workspace, None)
     at = decision_time(loaded, as_of, now=now)
     progress("members")
-    everyone = _Everyone.of(engine, loaded, at)
+    parts = (Part.of(engine, batch.weighed) for batch in weigh_everyone(engine, loaded, at))
+    everyone = Campaign.of(engine, parts, Supply.of(engine.community, loaded.community.capacity, None))
     progress("plans")
     joint = everyone.plan(budget)
     planned = _planned(everyone, joint, everyone.outlook(joint, budget), _frontier(everyone, points), at)
@@ -128,14 +100,14 @@ def withdraw_plan(workspace: Workspace, *, now: datetime) -> None:
     _put_in_force(workspace, PlanRow(content_id("withdrawn", now.isoformat()), microseconds(now), None))
 
 
-def _frontier(everyone: _Everyone, points: int) -> tuple[Outlook, ...]:
+def _frontier(everyone: Campaign, points: int) -> tuple[Outlook, ...]:
     """At equal steps up to what would be spent without a budget."""
     free = everyone.outlook(everyone.plan(None), None)
     budgets = [free.spend * step / points for step in range(1, points)] if free.spend > 0 else []
     return (*(everyone.outlook(everyone.plan(budget), budget) for budget in budgets), free)
 
 
-def _planned(everyone: _Everyone, joint: JointPlan, told: Outlook, frontier: tuple[Outlook, ...], at: datetime) -> Planned:
+def _planned(everyone: Campaign, joint: JointPlan, told: Outlook, frontier: tuple[Outlook, ...], at: datetime) -> Planned:
     community = everyone.engine.community
     return Planned(
         as_of=at,
@@ -151,7 +123,7 @@ def _planned(everyone: _Everyone, joint: JointPlan, told: Outlook, frontier: tup
     )
 
 
-def _limits(everyone: _Everyone, joint: JointPlan) -> dict[str, Limit]:
+def _limits(everyone: Campaign, joint: JointPlan) -> dict[str, Limit]:
     community, supply, prices = everyone.engine.community, everyone.supply, joint.plan.shadow_prices
     share = joint.expected[:, 1:]
     reached = np.bincount(everyone.candidates.channel.ravel(), share.ravel(), len(community.channels))

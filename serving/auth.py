@@ -44,6 +44,7 @@ def requires(scope: Scope) -> Callable[[CurrentService, _Credentials, Request], 
 Scoring = Annotated[Principal, Depends(requires("score"))]
 Ingesting = Annotated[Principal, Depends(requires("ingest"))]
 Reading = Annotated[Principal, Depends(requires("read"))]
+Planning = Annotated[Principal, Depends(requires("plan"))]
 Protecting = Annotated[Principal, Depends(requires("privacy"))]
 Measuring = Annotated[Principal, Depends(requires("metrics"))]
 Administering = Annotated[Principal, Depends(requires("admin"))]

@@ -1,4 +1,4 @@
-"""What the process does beside answering: messages to endpoints outside, and word of a new model."""
+"""What the process does beside answering: decision jobs, messages to endpoints outside, and word of a new model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from models.errors import KeepwellError
 from models.moments import microseconds
 from serving.deliveries import POLL_SECONDS, Deliveries
+from serving.job_worker import JobWorker
 from serving.service import Service
 from serving.settings import wall_clock
 
@@ -23,9 +24,12 @@ async def background(service: Service) -> AsyncIterator[None]:
     """Under way within the block."""
     deliveries = Deliveries(lambda: service.store, wall_clock, np.random.default_rng())
     tasks = [asyncio.create_task(work) for work in (deliveries.run(), _announce_models(service))]
+    worker = JobWorker(service)
+    worker.start()
     try:
         yield
     finally:
+        worker.stop()
         for task in tasks:
             task.cancel()
         for task in tasks:

@@ -53,9 +53,11 @@ FORBIDDEN = ProblemType("forbidden", 403, "The API key lacks the scope for this"
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here")
 UNKNOWN_MEMBER = ProblemType("unknown-member", 404, "The member is not known")
 UNKNOWN_DECISION = ProblemType("unknown-decision", 404, "The decision is not known")
+UNKNOWN_JOB = ProblemType("unknown-job", 404, "The decision job is not known")
 NOT_ALLOWED = ProblemType("method-not-allowed", 405, "The method is not offered here")
 NOT_ACCEPTABLE = ProblemType("not-acceptable", 406, "None of the accepted media types is offered")
 IN_FLIGHT = ProblemType("request-in-flight", 409, "The first attempt of this request is still under way", retry=True)
+JOB_NOT_ENDED = ProblemType("job-not-ended", 409, "The decision job is under way", retry=True)
 NOT_REPLAYABLE = ProblemType("not-replayable", 409, "What the decision was made on is not kept here")
 MODEL_GONE = ProblemType("model-gone", 409, "The model that decided cannot be loaded")
 TOO_LARGE = ProblemType("body-too-large", 413, "The body is too large")
@@ -72,8 +74,9 @@ STORE_OUTDATED = ProblemType("store-outdated", 503, "The store is of another rel
 BUSY = ProblemType("busy", 503, "Too many decide on this member at once", retry=True)
 
 PROBLEM_TYPES = (
-    *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, NOT_ALLOWED, NOT_ACCEPTABLE, IN_FLIGHT),
-    *(NOT_REPLAYABLE, MODEL_GONE, TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
+    *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, UNKNOWN_JOB, NOT_ALLOWED, NOT_ACCEPTABLE),
+    *(IN_FLIGHT, JOB_NOT_ENDED, NOT_REPLAYABLE, MODEL_GONE),
+    *(TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
     *(INTERNAL, NO_MODEL, STORE_DOWN, STORE_OUTDATED, BUSY),
 )
 

@@ -17,12 +17,14 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from models.declared import Language
+from models.decision import RiskBand
+from models.declared import STAGES, TAGS, Language, Stage, Tag
 from models.moments import EPOCH
 from models.store import LoggedEvent
 from serving.problems import Fault, faults_of
 
 MAX_ROWS = 1_000
+MAX_NAMED = 10_000
 Mode = Literal["decide", "score_only", "simulate"]
 Part = Literal["reasons", "candidates"]
 Text = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -135,6 +137,47 @@ class WhatIfRequest(Received):
     remove: Annotated[Removal | None, Field(description="as if the member had not done this")] = None
     max_actions: Annotated[int, Field(ge=0, le=50)] = 3
     language: Annotated[Language | None, Field(description="of the texts; by default that of the community")] = None
+
+
+class AudienceRequest(Received):
+    """Members who have one of the values of every kind that is given; without any, all members."""
+
+    member_ids: Annotated[list[Text] | None, Field(max_length=MAX_NAMED, description="only among these; ids of nobody are counted")] = None
+    risk_bands: Annotated[list[RiskBand], Field(max_length=3)] = []
+    stages: Annotated[list[Stage], Field(max_length=len(STAGES))] = []
+    tiers: Annotated[list[ShortText], Field(max_length=100, description="names of the declaration")] = []
+    tags: Annotated[list[Tag], Field(max_length=len(TAGS), description="members who wear one of them")] = []
+
+    def without_names(self) -> Self:
+        """Who is named stands elsewhere, so that it can be erased; that somebody is named is kept."""
+        return self if self.member_ids is None else self.model_copy(update={"member_ids": []})
+
+
+class CapacityRequest(Received):
+    """Most members who may get an intervention or be met on a channel; what the declaration allows in its period is never exceeded."""
+
+    interventions: Annotated[dict[ShortText, Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=100)] = {}
+    channels: Annotated[dict[ShortText, Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=100)] = {}
+
+
+class DecisionJobRequest(Received):
+    """Everything may be left out: then all members are decided on, within what is declared."""
+
+    request_id: Annotated[Text | None, Field(description="a retry with the same id and body gets the stored answer, and no second job")] = (
+        None
+    )
+    audience: AudienceRequest = AudienceRequest()
+    budget: Annotated[float | None, Field(ge=0, le=1e15, allow_inf_nan=False, description="money that all decisions together may cost")] = (
+        None
+    )
+    capacity: CapacityRequest = CapacityRequest()
+    dry_run: Annotated[bool, Field(description="decide, and keep and reserve nothing")] = False
+    language: Annotated[Language | None, Field(description="of the reasons that are kept; by default that of the community")] = None
+
+    @property
+    def content(self) -> str:
+        """What has to be the same for a retry."""
+        return self.model_dump_json(exclude={"request_id"})
 
 
 class EventsRequest(Received):

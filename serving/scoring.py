@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from hashlib import sha256
 from models.actions import NO_ACTION
 from models.basis import Basis
 from models.deciding import decide
-from models.decision import Candidate, Decision
+from models.decision import Decision
 from models.declared import Language
 from models.engine import Engine, explain
 from models.errors import UnknownMember
@@ -21,12 +20,13 @@ from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.store import Answer, DecisionRow, LoggedEvent, Past
 from models.weighing import Context
+from serving.decision_rows import Circumstances, chosen_candidate, decision_row
 from serving.metrics import count_decisions, count_scores
 from serving.pricing import Pricing, pricing
 from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal
 from serving.schemas import ScoreRequest, microseconds
 from serving.service import Service
-from serving.telling import score_answer, trace_of
+from serving.telling import score_answer
 from serving.turns import Turns
 
 MAX_ATTEMPTS = 50
@@ -254,26 +254,6 @@ class _Desk:
         return self.service.store.record([self._row(one) for one in kept], answers, events, self.quotas)
 
     def _row(self, one: Decided) -> DecisionRow:
-        decision, chosen = one.decision, chosen_candidate(one.decision)
-        expires = chosen.valid_until if self.service.community.contact_policy.unreported == "released" else None
-        return DecisionRow(
-            decision_id=decision.decision_id,
-            member_id=decision.member_id,
-            created_us=microseconds(decision.as_of),
-            model_version=decision.model_version,
-            chosen=decision.chosen,
-            channel=chosen.channel,
-            contacts_seen=one.contacts_seen,
-            body=trace_of(decision, self.engine.community, one.asked.language).model_dump_json(),
-            cost=chosen.cost,
-            expires_us=None if expires is None else microseconds(expires),
-            used_up=one.context.used_up,
-            propensities=json.dumps({candidate.intervention_id: candidate.probability for candidate in decision.candidates}),
-            basis=one.basis,
-            risk_band=decision.churn.risk_band,
-        )
-
-
-def chosen_candidate(decision: Decision) -> Candidate:
-    """That of doing nothing where nothing was chosen."""
-    return next(candidate for candidate in decision.candidates if candidate.intervention_id == decision.chosen)
+        released = self.service.community.contact_policy.unreported == "released"
+        made_in = Circumstances(one.contacts_seen, one.context, one.basis, released)
+        return decision_row(one.decision, self.engine.community, one.asked.language, made_in)

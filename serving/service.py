@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 from functools import cached_property
+from threading import Event
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
@@ -22,7 +23,8 @@ from serving.settings import Clock, Settings
 class Service:
     """One for each process. The store is opened when it is first asked for, and again after a failure.
 
-    `community` is what is declared now; a model decides by the declaration that it was trained with.
+    `community` is what is declared now; a model decides by the declaration that it was trained with. `job_asked` is set where a decision
+    job waits to be taken up.
     """
 
     def __init__(self, settings: Settings, community: Community, models: ModelSource, clock: Clock) -> None:
@@ -30,6 +32,7 @@ class Service:
         self.community = community
         self.models = models
         self.clock = clock
+        self.job_asked = Event()
 
     @cached_property
     def store(self) -> Store:

@@ -178,7 +178,7 @@ def planned(budget=None, capacity=None, exploration=0.0, n=10, value=100.0):
     there = Supply.of(declared, declared.capacity, budget)
     candidates = Candidates.of(weighed)
     joint = plan_jointly(candidates, there, exploration)
-    return settled(weighed, slice(0, n), joint, settle(candidates, joint, there, weighed.draw))
+    return settled(weighed, joint.plan.shadow_prices, settle(candidates, joint, there, weighed.draw))
 
 
 def names(weighed) -> list[set]:

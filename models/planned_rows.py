@@ -1,0 +1,48 @@
+"""What a plan means for each member, as text that outlives the process which made the plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.planning import JointPlan, Settled
+from models.shadow_prices import ShadowPrices, Terms
+
+if TYPE_CHECKING:
+    from models.plan_figures import Outlook
+
+
+def settled_rows(outcome: Settled) -> list[str]:
+    """JSON for each member; numbers come back as they were."""
+    columns = (outcome.propensity.tolist(), outcome.best.tolist(), outcome.chosen.tolist(), outcome.outbid.tolist())
+    return [json.dumps(row) for row in zip(*columns, strict=True)]
+
+
+def settled_of(rows: Sequence[str]) -> Settled:
+    """What `settled_rows` wrote, of one member at least."""
+    propensity, best, chosen, outbid = zip(*(json.loads(row) for row in rows), strict=True)
+    return Settled(np.array(propensity, dtype=np.float64), *(np.array(column, dtype=np.int64) for column in (best, chosen, outbid)))
+
+
+def plan_to_json(joint: JointPlan, outlook: Outlook) -> str:
+    prices = joint.plan.shadow_prices
+    by_resource = {"budget": prices.budget, "interventions": prices.interventions.tolist(), "channels": prices.channels.tolist()}
+    return json.dumps({"prices": by_resource, "exploration": joint.exploration, "outlook": outlook.to_dict()})
+
+
+def terms_of(plan: str, plan_id: str) -> Terms:
+    """Of what `plan_to_json` wrote."""
+    told = json.loads(plan)
+    prices = told["prices"]
+    return Terms(
+        ShadowPrices(prices["budget"], *(np.array(prices[name]) for name in ("interventions", "channels"))), told["exploration"], plan_id
+    )
+
+
+def outlook_of(plan: str) -> dict[str, Any]:
+    """What the plan was expected to bring, as of `Outlook.to_dict`."""
+    told: dict[str, Any] = json.loads(plan)["outlook"]
+    return told

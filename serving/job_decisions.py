@@ -1,0 +1,133 @@
+"""The second stage of a decision job: decisions kept chunk by chunk, each with its reservations and with how far the job has come."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from models.basis import Basis
+from models.deciding import About, last_event_us, tell
+from models.decision import Decision
+from models.engine import explain
+from models.errors import UnknownMember
+from models.jobs import JobLost, JobMember, JobProgress, Line
+from models.planned_rows import settled_of, terms_of
+from models.planning import settled
+from models.shadow_prices import Terms
+from models.weighing import NOWHERE, Context
+from serving.answers import JobResult
+from serving.decision_rows import Circumstances, chosen_candidate, decision_row
+from serving.job_task import Task, Weighing
+from serving.metrics import count_decisions, count_scores
+from serving.pricing import pricing
+
+CHUNK = 200
+MAX_ATTEMPTS = 50
+
+
+@dataclass(frozen=True)
+class Decided:
+    member: JobMember
+    decision: Decision
+    made_in: Circumstances
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """With a plan each member gets what was planned, as far as it is still allowed; without one what would be decided alone."""
+
+    task: Task
+
+    def run(self) -> None:
+        """Takes up where another stopped. Raises JobLost, StoreUnavailable."""
+        store, job_id, after = self.task.service.store, self.task.row.job_id, -1
+        while members := store.job_members(job_id, after, CHUNK, undecided=True):
+            try:
+                self.chunk(members)
+            except UnknownMember:
+                continue
+            after = members[-1].position
+
+    @cached_property
+    def terms(self) -> Terms:
+        """Those of the job's own plan, else of the plan in force."""
+        task = self.task
+        if task.row.plan is not None:
+            return terms_of(task.row.plan, task.row.job_id)
+        return pricing(task.service.store, task.engine, task.as_of).terms
+
+    def chunk(self, members: Sequence[JobMember]) -> None:
+        """Members whom others contacted in the meantime, or left no place or money for, are decided again, and those after them."""
+        decided: list[Decided] = []
+        for _ in range(MAX_ATTEMPTS):
+            decided += self.decide(members[len(decided) :], decided)
+            stale = self._keep(decided)
+            if not stale:
+                self._count(decided)
+                return
+            decided = decided[: next(at for at, one in enumerate(decided) if one.member.member_id in stale)]
+        raise JobLost(self.task.row.job_id)
+
+    def decide(self, members: Sequence[JobMember], before: Sequence[Decided]) -> list[Decided]:
+        ids = [member.member_id for member in members]
+        context = self._context(before)
+        weighing = self._weighed(members, ids, context)
+        last = last_event_us(weighing.past.events, weighing.snapshots, len(self.task.engine.community.signals))
+        about = About(ids, self.task.decision_ids(ids), self.task.as_of, self.terms.plan_id)
+        decisions = tell(self.task.engine, weighing.weighed, about, last, language=self.task.language, explain=explain)
+        return [
+            Decided(member, decision, self._made_in(weighing, row, context))
+            for row, (member, decision) in enumerate(zip(members, decisions, strict=True))
+        ]
+
+    def _weighed(self, members: Sequence[JobMember], ids: Sequence[str], context: Context) -> Weighing:
+        if self.task.row.plan is None:
+            return self.task.weigh(ids, context, self.terms)
+        alone = self.task.weigh(ids, context)
+        meant = settled_of([member.planned or "" for member in members])
+        return alone._replace(weighed=settled(alone.weighed, self.terms.prices, meant))
+
+    def _made_in(self, weighing: Weighing, row: int, context: Context) -> Circumstances:
+        """What follows from a plan for all cannot be decided again for one, and has no basis."""
+        past, signals = weighing.past, len(self.task.engine.community.signals)
+        alone = self.task.row.plan is None
+        basis = Basis.of(past, row, (), context, self.task.language, signals).to_json() if alone else None
+        released = self.task.service.community.contact_policy.unreported == "released"
+        return Circumstances(past.contacts_seen[row], context, basis, released)
+
+    def _context(self, before: Sequence[Decided]) -> Context:
+        """What the period has no more of; read before the members' contacts."""
+        quotas = self.task.quotas
+        if not quotas.limits or self.task.request.dry_run:
+            return NOWHERE
+        used = Counter(self.task.service.store.used(quotas.begins_us))
+        for one in before:
+            chosen = chosen_candidate(one.decision)
+            if chosen.channel is not None:
+                used.update(quotas.use(chosen.intervention_id, chosen.channel, chosen.cost))
+        return Context(used_up=quotas.used_up(used))
+
+    def _keep(self, decided: Sequence[Decided]) -> frozenset[str]:
+        """Members who are to be decided again; then nothing was kept."""
+        contacted = [one for one in decided if chosen_candidate(one.decision).channel is not None]
+        cost = sum(chosen_candidate(one.decision).cost for one in contacted)
+        step = self.task.step(decided=len(decided), contacted=len(contacted), cost=cost)
+        progress = JobProgress(step, tuple(self._line(one) for one in decided))
+        store = self.task.service.store
+        if self.task.request.dry_run:
+            store.tell_for_job(progress)
+            return frozenset()
+        community = self.task.engine.community
+        rows = [decision_row(one.decision, community, self.task.language, one.made_in) for one in decided]
+        return store.record(rows, quotas=self.task.quotas, job=progress)
+
+    def _count(self, decided: Sequence[Decided]) -> None:
+        count_scores(one.decision for one in decided)
+        if not self.task.request.dry_run:
+            count_decisions(one.decision for one in decided)
+
+    def _line(self, one: Decided) -> Line:
+        result = JobResult.of(one.member.position, one.decision, chosen_candidate(one.decision), kept=not self.task.request.dry_run)
+        return Line(one.member.position, result.model_dump_json())

@@ -1,0 +1,55 @@
+"""Decision jobs as they were asked for."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import NamedTuple
+
+from models.community import Community
+from models.errors import InputError
+from models.jobs import JobRow
+from models.moments import microseconds
+from serving.answers import JobAnswer
+from serving.schemas import DecisionJobRequest
+from serving.service import Service
+from serving.settings import wall_clock
+
+
+class NewJob(NamedTuple):
+    """`named`: those of the members that it names whom the store knows; None where it is for all members."""
+
+    row: JobRow
+    named: list[str] | None
+
+
+def new_job(service: Service, request: DecisionJobRequest, request_id: str | None) -> NewJob:
+    """Raises InputError for an intervention, channel or tier that is not declared."""
+    _check_names(request, service.community)
+    asked = request.audience.member_ids
+    names = list(dict.fromkeys(asked or ()))
+    held = service.store.known(names) if names else frozenset()
+    stored = request.model_copy(update={"request_id": request_id, "audience": request.audience.without_names()})
+    row = JobRow(
+        job_id=secrets.token_hex(16),
+        created_us=microseconds(wall_clock()),
+        request=stored.model_dump_json(),
+        answer="",
+        members=len(held),
+        unknown=len(names) - len(held),
+    )
+    named = None if asked is None else [name for name in names if name in held]
+    return NewJob(replace(row, answer=JobAnswer.of(row).model_dump_json()), named)
+
+
+def _check_names(request: DecisionJobRequest, community: Community) -> None:
+    """Raises InputError for an intervention, channel or tier that is not declared."""
+    asked = (
+        ("intervention", request.capacity.interventions, [one.id for one in community.interventions]),
+        ("channel", request.capacity.channels, community.channels),
+        ("tier", request.audience.tiers, [tier.name for tier in community.lifecycle.tiers]),
+    )
+    for kind, names, declared in asked:
+        for name in names:
+            if name not in declared:
+                raise InputError(f'no {kind} is called "{name}"; declared are {", ".join(declared)}')

@@ -1,0 +1,96 @@
+"""The first stage of a decision job: whom it is for, and what one plan for all of them means for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+
+from models.campaign import Campaign, Part
+from models.errors import UnknownMember
+from models.jobs import JobRow, Selected
+from models.planned_rows import plan_to_json, settled_rows
+from models.planning import settle
+from models.policy import draws_of
+from serving.job_task import Task
+
+CHUNK = 1_000
+
+
+@dataclass
+class Selection:
+    """What a plan needs of all members stays in memory, some 300 bytes for each and intervention; all else a chunk at a time."""
+
+    task: Task
+    parts: list[Part] = field(default_factory=list)
+    kept: list[Selected] = field(default_factory=list)
+    number: int = 0
+
+    def run(self) -> JobRow:
+        """The job, ready to be decided. Raises JobLost, StoreUnavailable."""
+        task, store = self.task, self.task.service.store
+        total = len(self._named()) if task.names_members else store.members_before(task.as_of_us)
+        begun = task.step(as_of_us=task.as_of_us, model_version=task.engine.version, members=total)
+        store.restart_job(begun, named=task.names_members)
+        for chunk in self.chunks():
+            self.select(chunk)
+        plan = None if task.supply.endless or not self.kept else self._plan()
+        store.plan_for_job(task.step(stage="deciding", plan=plan), [])
+        return replace(task.row, stage="deciding", plan=plan)
+
+    def _named(self) -> list[Selected]:
+        members = self.task.service.store.job_members(self.task.row.job_id, -1, 1 << 30)
+        return [Selected(member.position, member.member_id) for member in members]
+
+    def chunks(self) -> Iterator[list[Selected]]:
+        """Of all members, numbered as they come, or of those whom the job names."""
+        if self.task.names_members:
+            named = self._named()
+            yield from (named[begin : begin + CHUNK] for begin in range(0, len(named), CHUNK))
+            return
+        after = ""
+        while ids := self.task.service.store.everyone(after, self.task.as_of_us, CHUNK):
+            yield [Selected(at, name) for at, name in enumerate(ids)]
+            after = ids[-1]
+
+    def select(self, chunk: Sequence[Selected]) -> None:
+        """Kept in the store, and in memory where there is something to share out."""
+        chosen = self._chosen(chunk)
+        store, through = self.task.service.store, chunk[-1].position
+        if not self.task.names_members:
+            chosen = [Selected(self.number + at, member.member_id) for at, member in enumerate(chosen)]
+        self.number += len(chosen)
+        step = self.task.step(considered=len(chunk), selected=len(chosen))
+        store.select_for_job(step, chosen, through if self.task.names_members else None)
+        if not self.task.supply.endless:
+            self.kept += chosen
+
+    def _chosen(self, chunk: Sequence[Selected]) -> list[Selected]:
+        """Where everybody is meant and nothing has to be shared out, nobody is looked at before the decision."""
+        endless = self.task.supply.endless
+        if endless and self.task.audience.is_everyone:
+            return list(chunk)
+        known = [member for member in chunk if member.member_id in self.task.service.store.known([one.member_id for one in chunk])]
+        try:
+            weighed = self.task.weigh([member.member_id for member in known]).weighed
+        except UnknownMember:
+            return self._chosen(chunk)
+        among = self.task.audience.selects(self.task.engine, weighed)
+        if not endless and among.any():
+            self.parts.append(Part.of(self.task.engine, weighed, among))
+        return [member for member, meant in zip(known, among, strict=True) if meant]
+
+    def _plan(self) -> str:
+        """What it means for each member is kept; the text is what it charges and is expected to bring."""
+        task, store = self.task, self.task.service.store
+        campaign = Campaign.of(task.engine, self.parts, task.supply)
+        joint = campaign.planned(task.supply)
+        draws = draws_of(task.decision_ids([member.member_id for member in self.kept]))
+        outcome = settle(campaign.candidates, joint, task.supply, draws)
+        for begin, end in pairwise([*range(0, len(self.kept), CHUNK), len(self.kept)]):
+            rows = settled_rows(outcome[begin:end])
+            store.plan_for_job(task.step(), [Selected(*member[:2], row) for member, row in zip(self.kept[begin:end], rows, strict=True)])
+        budget = task.supply.budget if np.isfinite(task.supply.budget) else None
+        return plan_to_json(joint, campaign.outlook(joint, budget))
