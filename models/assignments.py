@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ROUNDING = 0.01
 """Logged propensities of a row may miss a sum of 1 by so much."""
+FEWEST_LOGGED = 500
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def assignments_of(touches: pl.DataFrame, events: EventArrays, community: Commun
 
     Kept are those of members who were in the population when they were assigned, with an action that the catalogue has. Propensities are
     conditional on that: divided by their sum over the catalogue's arms. Rows whose logged propensities cannot be right (no chance of what
-    was done, a sum away from 1) are left out, and counted in `warnings`.
+    was done, a sum away from 1) are left out, and counted in `warnings`. Beside at least FEWEST_LOGGED rows with logged propensities, those
+    without any are left out too: the ones are an experiment, the others are not. Beside fewer, all propensities are to be estimated.
     """
     interventions = tuple(intervention.id for intervention in community.interventions)
     codes = {NO_ACTION: 0} | {name: position for position, name in enumerate(interventions, start=1)}
@@ -63,6 +65,15 @@ def assignments_of(touches: pl.DataFrame, events: EventArrays, community: Commun
     arm = known["intervention"].cast(pl.String).replace_strict(codes, return_dtype=pl.Int64).to_numpy()
     activity = Activity.of(events, np.array([*(signal.qualifying for signal in community.signals), False]))
     due = _in_population(activity, snapshots, community) & (snapshots.as_of_us + community.churn.horizon_days * DAY_US <= until_us)
+    told = _told(known)
+    silent, enough = int((due & ~told).sum()), int((due & told).sum())
+    notes: tuple[str, ...] = ()
+    if silent and 0 < enough < FEWEST_LOGGED:
+        known = known.drop(logged_columns(known))
+        notes = (f"propensities are estimated: only {enough:,} assignments have logged ones, and {silent:,} have none",)
+    elif silent and enough:
+        known, snapshots, arm, due = known.filter(told), snapshots[told], arm[told], due[told]
+        notes = (f"{silent:,} assignments without logged propensities were left out beside {enough:,} that have them",)
     shares, sound, warnings = _propensities(known, arm, interventions)
     kept = np.flatnonzero(due & sound)
     rows = snapshots[kept]
@@ -70,7 +81,20 @@ def assignments_of(touches: pl.DataFrame, events: EventArrays, community: Commun
     lost = int(np.count_nonzero(due & ~sound))
     if lost:
         warnings += (f"{lost:,} assignments were left out: their logged propensities do not add up to 1, or give what was done no chance",)
-    return Assignments(rows, interventions, arm[kept], None if shares is None else shares[kept], retained, warnings)
+    return Assignments(rows, interventions, arm[kept], None if shares is None else shares[kept], retained, (*notes, *warnings))
+
+
+def logged_columns(touches: pl.DataFrame) -> list[str]:
+    return [name for name in touches.columns if name.startswith("propensity_")]
+
+
+def _told(touches: pl.DataFrame) -> Flags:
+    """Which rows have any logged propensity, shape (n,)."""
+    logged = logged_columns(touches)
+    if not logged:
+        return np.zeros(touches.height, dtype=np.bool_)
+    told: Flags = touches.select(pl.any_horizontal(pl.col(logged).is_not_null())).to_series().to_numpy()
+    return told
 
 
 def _snapshots(touches: pl.DataFrame, events: EventArrays) -> Snapshots:
@@ -86,7 +110,7 @@ def _in_population(activity: Activity, snapshots: Snapshots, community: Communit
 
 def _propensities(touches: pl.DataFrame, arm: Integers, interventions: tuple[str, ...]) -> tuple[Floats | None, Flags, tuple[str, ...]]:
     """Conditional propensities, which rows can be believed, and what to say; None where no arm's were logged."""
-    logged = [name for name in touches.columns if name.startswith("propensity_")]
+    logged = logged_columns(touches)
     if not logged:
         return None, np.ones(len(arm), dtype=np.bool_), ()
     columns = [f"propensity_{name}" for name in (NO_ACTION, *interventions)]

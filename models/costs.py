@@ -50,11 +50,22 @@ class RedemptionRate:
 def redemption_rates(touches: pl.DataFrame, community: Community, *, until_us: int) -> tuple[RedemptionRate, ...]:
     """Of each intervention with an incentive, from an EventLog's touches whose offer had ended by `until_us`, delivered or not.
 
-    Where the declaration names no column of responses nothing is known of redeeming, and the beliefs stand.
+    Where the declaration names no column of responses, and none was reported to the service, nothing is known of redeeming, and the beliefs
+    stand.
     """
     offers = [intervention for intervention in community.interventions if intervention.incentive_cost > 0]
-    known = community.touches is not None and community.touches.response is not None
-    return tuple(_rate(touches if known else touches.clear(), offer, until_us) for offer in offers)
+    telling = _telling(touches, community)
+    return tuple(_rate(telling, offer, until_us) for offer in offers)
+
+
+def _telling(touches: pl.DataFrame, community: Community) -> pl.DataFrame:
+    """The touches whose responses would be known."""
+    declared = community.touches is not None and community.touches.response is not None
+    if "decision_id" not in touches.columns:
+        return touches if declared else touches.clear()
+    own = pl.col("decision_id").is_not_null()
+    reporting = touches.filter(own & pl.col("response").is_not_null()).height > 0
+    return touches.filter((~own & declared) | (own & reporting))
 
 
 def _rate(touches: pl.DataFrame, offer: Intervention, until_us: int) -> RedemptionRate:

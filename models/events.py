@@ -34,9 +34,10 @@ class EventLog:
     row has none), `channel` (String), `event_id` (String, null where the log names none); sorted by member, then timestamp.
     members: `member_id` (String, unique, sorted), `joined` (Datetime us UTC: the declared date, else the first event), further columns
     are attributes fixed at joining, and those that rules read.
-    touches: `member`, `timestamp`, `intervention` (`none` included), `channel`, `delivered` (Boolean), `response` (one of
+    touches: `member`, `timestamp` of the assignment, `intervention` (`none` included), `channel`, `delivered` (Boolean), `response` (one of
     `sources.RESPONSES`, null where none is known), one Float64 column
-    `propensity_<intervention>` for each logged arm; sorted as events; None where no touches are declared.
+    `propensity_<intervention>` for each logged arm; sorted as events; None where no touches are declared and none came through the service.
+    Those that did have `decision_id`, `touched` (when it reached the member, null for: at once) and `pending` (not reported yet, but held).
     """
 
     events: pl.DataFrame
@@ -93,6 +94,24 @@ def with_events(log: EventLog, posted: pl.DataFrame | None) -> EventLog:
     events = pl.concat([_recoded(log.events, moved), fresh.join(codes, on="member_id").select(_as_events(log.events))], how="diagonal")
     touches = None if log.touches is None else _recoded(log.touches, moved).sort("member", "timestamp", maintain_order=True)
     return EventLog(events.sort("member", "timestamp", maintain_order=True), members, touches)
+
+
+def with_touches(log: EventLog, posted: pl.DataFrame | None) -> EventLog:
+    """The log and touches that came another way, with `member_id` for `member`; members whom the log does not have are left out."""
+    if posted is None or posted.is_empty():
+        return log
+    codes = log.members.select("member_id", member=pl.int_range(pl.len(), dtype=pl.UInt32))
+    rows = posted.join(codes, on="member_id").drop("member_id")
+    held = rows.clear() if log.touches is None else log.touches
+    rows = rows.with_columns(pl.col(name).cast(held[name].dtype) for name in rows.columns if name in held.columns)
+    touches = pl.concat([held, rows], how="diagonal").sort("member", "timestamp", maintain_order=True)
+    return EventLog(log.events, log.members, touches)
+
+
+def touched(touches: pl.DataFrame) -> pl.Series:
+    """When each touch reached the member, as far as is known; the time of the assignment elsewhere."""
+    at = touches["timestamp"]
+    return touches["touched"].fill_null(at) if "touched" in touches.columns else at
 
 
 def without_members(log: EventLog, member_ids: Collection[str]) -> EventLog:
@@ -193,8 +212,9 @@ def _codes(types: pl.Series, signal_of_type: dict[str, int]) -> pl.Series:
 
 
 def _with_touches(arrays: EventArrays, touches: pl.DataFrame, code: int) -> EventArrays:
-    delivered = touches.filter((pl.col("intervention") != "none") & pl.col("delivered")).sort("member", "timestamp")
-    member, at = delivered["member"].to_numpy(), delivered["timestamp"].to_physical().to_numpy()
+    delivered = touches.with_columns(touched(touches).alias("at")).filter((pl.col("intervention") != "none") & pl.col("delivered"))
+    delivered = delivered.sort("member", "at", maintain_order=True)
+    member, at = delivered["member"].to_numpy(), delivered["at"].to_physical().to_numpy()
     place = lower_bound(arrays.timestamp_us, arrays.offsets[member], arrays.offsets[member + np.uint32(1)], at + 1)
     before = np.searchsorted(member, np.arange(arrays.n_members + 1, dtype=np.uint32))
     return replace(

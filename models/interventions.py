@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from models.actions import NO_ACTION
+from models.events import touched
 from models.features import ANY
 
 if TYPE_CHECKING:
@@ -112,13 +113,14 @@ class ContactHistory:
         """The assignments in an EventLog's touches; members (n,): codes in the log, by row of the batch."""
         rows = pl.DataFrame({"member": members.astype(np.uint32), "row": np.arange(len(members))})
         made = touches.filter(pl.col("intervention") != NO_ACTION).join(rows, on="member")
+        pending = made["pending"].fill_null(value=False) if "pending" in made.columns else made["delivered"]
         response = made["response"] if "response" in made.columns else pl.repeat(None, made.height, dtype=pl.String, eager=True)
         return cls(
             made["row"].to_numpy(),
-            made["timestamp"].to_physical().to_numpy(),
+            touched(made).to_physical().to_numpy(),
             made["channel"].cast(pl.String).fill_null("").to_numpy(),
             made["intervention"].cast(pl.String).to_numpy(),
             opted_out,
             response.fill_null("").to_numpy(),
-            ~made["delivered"].to_numpy(),
+            ~(made["delivered"] | pending).to_numpy(),
         )

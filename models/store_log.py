@@ -13,7 +13,7 @@ from models.store_contacts import rows_of
 from models.store_rows import Kept, Reported
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Select
 
@@ -30,7 +30,21 @@ ASSIGNMENT_COLUMNS = {
     "delivered": pl.Int64,
     "touched": pl.Int64,
     "response": pl.String,
+    "held_until": pl.Int64,
 }
+CONTACT_COLUMNS = {
+    "member_id": pl.String,
+    "timestamp": pl.Int64,
+    "intervention": pl.String,
+    "channel": pl.String,
+    "delivered": pl.Int64,
+    "response": pl.String,
+}
+FOR_GOOD = (1 << 62) - 1
+
+
+_MADE = schema.decisions.c
+_REACHED = case((schema.touches.c.state == "delivered", 1), else_=0)
 
 
 class LogStore(schema.Transactions):
@@ -63,13 +77,26 @@ class LogStore(schema.Transactions):
     def assignments(self) -> pl.DataFrame:
         """One row for each decision, oldest first, and what became of it; the columns of ASSIGNMENT_COLUMNS.
 
-        `propensities` are JSON, by candidate; `touched` is when it reached the member, null where it is not `delivered`.
+        `propensities` are JSON, by candidate; `touched` is when it reached the member, null where it is not `delivered`; `held_until` when
+        the contact that is reserved for it ends by itself, null where none is.
         """
         with self._reading() as connection:
             return assignments(connection)
 
+    def other_contacts(self) -> pl.DataFrame:
+        """Touches that were reported without a decision, oldest first; the columns of CONTACT_COLUMNS."""
+        sent = schema.touches.c
+        query = (
+            select(
+                sent.member_id, sent.at_us, sent.intervention_id, sent.channel, case((sent.state == "delivered", 1), else_=0), sent.response
+            )
+            .where(sent.source == "report", sent.decision_id.is_(None))
+            .order_by(sent.at_us, sent.touch_id)
+        )
+        with self._reading() as connection:
+            return _frame(connection, query, CONTACT_COLUMNS)
 
-_MADE = schema.decisions.c
+
 _KEPT = select(_MADE.decision_id, _MADE.member_id, _MADE.created_us, _MADE.model_version, _MADE.body, _MADE.basis)
 
 
@@ -85,7 +112,6 @@ def _asked(query: DecisionQuery) -> Select[tuple[object, ...]]:
 
 def assignments(connection: Connection) -> pl.DataFrame:
     made, sent = schema.decisions.c, schema.touches.c
-    reached = case((sent.state == "delivered", 1), else_=0)
     query = (
         select(
             made.decision_id,
@@ -95,19 +121,20 @@ def assignments(connection: Connection) -> pl.DataFrame:
             func.coalesce(func.max(sent.channel), made.channel),
             made.propensities,
             made.model_version,
-            func.coalesce(func.max(reached), 0),
+            func.coalesce(func.max(_REACHED), 0),
             func.min(case((sent.state == "delivered", sent.at_us))),
             func.max(sent.response),
+            func.max(case((sent.state == "reserved", func.coalesce(sent.expires_us, FOR_GOOD)))),
         )
         .select_from(schema.decisions.outerjoin(schema.touches, sent.decision_id == made.decision_id))
         .group_by(made.decision_id)
         .order_by(made.created_us, made.decision_id)
     )
-    frame = _frame(connection, query)
-    moments = pl.col("timestamp", "touched").cast(pl.Datetime("us", "UTC"))
-    return frame.with_columns(moments, pl.col("delivered").cast(pl.Boolean))
+    frame = _frame(connection, query, ASSIGNMENT_COLUMNS)
+    return frame.with_columns(pl.col("touched").cast(pl.Datetime("us", "UTC")))
 
 
-def _frame(connection: Connection, query: Select[tuple[object, ...]]) -> pl.DataFrame:
+def _frame(connection: Connection, query: Select[tuple[object, ...]], columns: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
     rows = [tuple(row) for row in connection.execute(query)]
-    return pl.DataFrame(rows, schema=ASSIGNMENT_COLUMNS, orient="row")
+    frame = pl.DataFrame(rows, schema=columns, orient="row")
+    return frame.with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")), pl.col("delivered").cast(pl.Boolean))

@@ -128,7 +128,7 @@ def train(
     value, tested_value, value_warnings = _value(data, preparation, valuing)
     engine = _engine(data, horizons, tested, value, trained_at)
     tried = _Tried(engine)
-    if touches is not None and community.touches is not None:
+    if touches is not None:
         progress("effects of the interventions")
         tried = _learn_from_touches(engine, data, touches, preparation, uplifting)
         engine = tried.engine

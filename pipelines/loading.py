@@ -11,7 +11,9 @@ import polars as pl
 
 from models.declaration import load_community
 from models.errors import InputError, NoChampion
-from models.events import event_arrays, with_events, without_members
+from models.events import event_arrays, with_events, with_touches, without_members
+from models.moments import microseconds
+from models.posted import posted_touches
 from models.registry import CHALLENGER, Registry
 from models.store import Store
 from models.times import YEARS
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loaded:
-    """`log` is the declared log and the events that came through the service, without members who were erased.
+    """`log` is the declared log with the events, decisions and contacts that came through the service, without members who were erased.
 
     `preferences` are those of members who said any.
     """
@@ -53,8 +55,8 @@ def load(workspace: Workspace, *, now: datetime) -> Loaded:
     """Raises InputError."""
     community = load_community(workspace.declaration)
     taken = ingest(workspace, community, now=now)
-    known = _known(workspace, taken.log)
-    log = with_events(without_members(taken.log, known.erased), known.posted)
+    known = _known(workspace, taken.log, now)
+    log = with_touches(with_events(without_members(taken.log, known.erased), known.posted), known.touches)
     return Loaded(community, log, event_arrays(log, community), taken.rejected, taken.findings, known.preferences)
 
 
@@ -117,12 +119,18 @@ class _Known:
     """What the store knows beyond the log; nothing where there is no store yet."""
 
     posted: pl.DataFrame | None = None
+    touches: pl.DataFrame | None = None
     erased: frozenset[str] = frozenset()
     preferences: Mapping[str, Preferences] = field(default_factory=dict)
 
 
-def _known(workspace: Workspace, log: EventLog) -> _Known:
+def _known(workspace: Workspace, log: EventLog, now: datetime) -> _Known:
     if workspace.store_file is not None and not workspace.store_file.is_file():
         return _Known()
     with closing(Store.open(workspace.store_url)) as store:
-        return _Known(store.api_events(), store.erased(log.members["member_id"].to_list()), store.everyones_preferences())
+        return _Known(
+            store.api_events(),
+            posted_touches(store.assignments(), store.other_contacts(), microseconds(now)),
+            store.erased(log.members["member_id"].to_list()),
+            store.everyones_preferences(),
+        )
