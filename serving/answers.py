@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from models.actions import Intervention
 from models.decision import Candidate, ChurnStatus, Decision, NoActionReason, RemovalStage, RiskBand, UpliftSource
