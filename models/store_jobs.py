@@ -26,6 +26,7 @@ from sqlalchemy import (
 from models import store_schema as schema
 from models.job_rows import OPEN, JobEnd, JobMember, JobProgress, JobRow, JobStep, Line, Selected
 from models.store_outbox import post
+from models.store_privacy import still_there
 from models.webhooks import Message
 
 COUNTED = ("considered", "selected", "decided", "contacted", "cost")
@@ -142,7 +143,10 @@ def restart(connection: Connection, job_id: str, *, named: bool) -> None:
 
 
 def select_members(connection: Connection, job_id: str, members: Iterable[Selected]) -> None:
-    rows = [{"job_id": job_id, **member._asdict()} for member in members]
+    """Whoever was erased meanwhile is left out."""
+    chosen = list(members)
+    there = still_there(connection, [member.member_id for member in chosen])
+    rows = [{"job_id": job_id, **member._asdict()} for member in chosen if member.member_id in there]
     if rows:
         connection.execute(job_members.insert(), rows)
 

@@ -168,6 +168,12 @@ def erased(connection: Connection, member_ids: Collection[str]) -> frozenset[str
     return frozenset(of_token[token] for token in connection.scalars(few) if token in of_token)
 
 
+def still_there(connection: Connection, member_ids: Collection[str]) -> frozenset[str]:
+    """Those whom the store has. Until the transaction ends none of them can be erased, so that their rows may be written."""
+    column = schema.members.c.member_id
+    return frozenset(connection.scalars(select(column).where(column.in_(member_ids)).order_by(column).with_for_update(read=True)))
+
+
 def forget(connection: Connection, member_ids: Collection[str]) -> None:
     """Members who were erased and have just been added again."""
     connection.execute(delete(schema.members).where(schema.members.c.member_id.in_(member_ids)))

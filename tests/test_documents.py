@@ -131,7 +131,7 @@ def test_a_newcomer_walks_the_five_lines_from_a_csv_to_a_score(tmp_path, free_po
     for line in before:
         done = subprocess.run(line, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-    (curl,) = (block for block in blocks(READMES[0], "sh") if "/score" in block)
+    curl = next(block for block in blocks(READMES[0], "sh") if "/score" in block)
     path = re.search(r"http://127\.0\.0\.1:8000(\S+)", curl)[1]
     body = json.loads(re.search(r"-d '(.*)'", curl)[1])
     with served(serve, tmp_path, free_port) as service:
@@ -302,6 +302,7 @@ def test_both_readmes_give_the_same_commands_and_answers():
     english, chinese = READMES
     assert blocks(english, "sh") == blocks(chinese, "sh")
     assert blocks(english, "json") == blocks(chinese, "json")
+    assert blocks(english, "python") == blocks(chinese, "python")
 
 
 def test_both_readmes_have_the_same_sections():

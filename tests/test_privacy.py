@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import Float, Integer, Numeric, Text, insert, select
 
 from models.errors import UnknownMember
+from models.job_rows import Selected
 from models.store import DecisionRow, LoggedEvent, Store
+from models.store_jobs import select_members
 from models.store_privacy import holders
 from models.store_schema import metadata
 from tests.databases import sqlite_url
@@ -22,6 +24,7 @@ NOBODY_IN = {
     "announced": "names of models and jobs",
     "api_keys": "clients of the service",
     "erasures": "keyed hashes of ids, and counts",
+    "jobs": "what was asked for and how far it came",
     "loads": "hashes of whole logs",
     "overviews": "figures of all members together",
     "plans": "prices",
@@ -271,3 +274,11 @@ def test_members_who_are_asked_about_together_do_not_suffer_from_one_who_is_eras
 def test_the_document_names_every_table_that_the_export_shows():
     text = PRIVACY.read_text("utf-8")
     assert [table.name for table in holders() if f"| `{table.name}` |" not in text] == []
+
+
+def test_a_member_erased_while_a_job_selects_is_not_selected(store):
+    store.add_events([LoggedEvent(MEMBER, 5, "post", "e1"), LoggedEvent(OTHER, 5, "post", "e2")])
+    store.erase(MEMBER, 7)
+    with store.engine.begin() as connection:
+        select_members(connection, "job", [Selected(0, MEMBER), Selected(1, OTHER)])
+    assert [member.member_id for member in store.job_members("job", -1, 10)] == [OTHER]
