@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import lightgbm as lgb
 import numpy as np
 
 from models.attributes import AttributeEncoding, attributes_from_json, attributes_to_json
+from models.booster_text import check_booster
+from models.bounded_files import plain_file, read_arrays, read_json
 from models.churn import ChurnModel, HorizonModel
 from models.community import Community
 from models.engine import Engine, Provenance, Reference
@@ -31,6 +34,8 @@ GOLDEN_MEMBERS = 5
 FEATURE_TOLERANCE = 1e-5
 SCORE_TOLERANCE = 1e-6
 EVENT_FIELDS = ("offsets", "timestamp_us", "signal", "value", "joined_us", "contract_end_us")
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, MemoryError, RecursionError, lgb.basic.LightGBMError)
+"""What reading may end in where files fit each other only in their digests."""
 SNAPSHOT_FIELDS = ("member", "as_of_us", "joined_us")
 
 
@@ -57,7 +62,8 @@ class Golden:
         return cls(alone, moved, scores.features, scores.probability, scores.value, uplift)
 
     def verify(self, engine: Engine) -> None:
-        """Raises ModelRefused where the engine no longer gives the stored features or scores."""
+        """Raises ModelRefused where the engine no longer gives the stored features or scores, or where these prove nothing."""
+        self._check_shapes(engine)
         scores = engine.score(self.events, self.snapshots)
         if not np.allclose(scores.features, self.features, rtol=FEATURE_TOLERANCE, atol=FEATURE_TOLERANCE, equal_nan=True):
             wrong = ~np.isclose(scores.features, self.features, rtol=FEATURE_TOLERANCE, atol=FEATURE_TOLERANCE, equal_nan=True)
@@ -69,6 +75,18 @@ class Golden:
         if not same or not np.allclose(uplift, self.uplift, atol=SCORE_TOLERANCE):
             message = "golden members: the same features now give other scores; the model's files or a library have changed; train again"
             raise ModelRefused(message)
+
+    def _check_shapes(self, engine: Engine) -> None:
+        n, offsets = len(self.snapshots), self.events.offsets
+        shapes = [array.shape for array in (self.features, self.probability, self.value, self.uplift)]
+        width, reference = len(engine.names), engine.reference
+        expected = [(n, width), (n, len(engine.churn.horizons_days)), (n,), (n, len(engine.community.interventions))]
+        if n == 0 or shapes != expected or (reference.values.shape, reference.centre.shape) != ((width,), (width,)):
+            message = f"golden members: arrays of {shapes} for {n} members where {expected} belong; train again with this release"
+            raise ModelRefused(message)
+        whole = offsets.ndim == 1 and offsets[0] == 0 and (np.diff(offsets) >= 0).all() and offsets[-1] == len(self.events.timestamp_us)
+        if not whole or any(len(column) != offsets[-1] for column in (self.events.signal, self.events.value)):
+            raise ModelRefused("golden members: their events do not add up; train again with this release")
 
 
 def save_engine(engine: Engine, golden: Golden, folder: Path) -> None:
@@ -99,10 +117,22 @@ def save_engine(engine: Engine, golden: Golden, folder: Path) -> None:
 
 
 def load_engine(folder: Path, version: str = "unregistered") -> Engine:
-    """Raises ModelRefused where a file or a definition of a feature has changed, the format is another or the golden members disagree."""
-    content = _read_content(folder / ENGINE_FILE)
-    if content["format"] != FORMAT:
-        message = f"engine of format {content['format']}; this release reads format {FORMAT}; train again"
+    """Raises ModelRefused where a file or a definition of a feature has changed, the format is another or the golden members disagree.
+
+    Whatever stands in the folder, no code is run and no more memory is taken than its files are large.
+    """
+    try:
+        return _loaded(folder, version)
+    except MALFORMED as fault:
+        why = f"{type(fault).__name__}: {fault}".partition("\n")[0][:200]
+        message = f"the files of the engine do not fit each other ({why}); fetch the model again, or train again"
+        raise ModelRefused(message) from fault
+
+
+def _loaded(folder: Path, version: str) -> Engine:
+    content = read_json(plain_file(folder, ENGINE_FILE))
+    if content.get("format") != FORMAT:
+        message = f"engine of format {content.get('format')}; this release reads format {FORMAT}; train again"
         raise ModelRefused(message)
     _check_files(content["files"], folder)
     engine = _engine_of(content, folder, version)
@@ -111,15 +141,6 @@ def load_engine(folder: Path, version: str = "unregistered") -> Engine:
         raise ModelRefused(message)
     read_golden(folder).verify(engine)
     return engine
-
-
-def _read_content(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        message = f"{path} is missing or damaged ({fault}); delete its folder, and the model is fetched again"
-        raise ModelRefused(message) from None
-    return content
 
 
 def _write_golden(golden: Golden, folder: Path) -> None:
@@ -144,27 +165,31 @@ def _digest(path: Path) -> str:
 
 def _check_files(stored: Mapping[str, str], folder: Path) -> None:
     """Before any of them is parsed: LightGBM does not survive every damaged text."""
+    strange = {path.name for path in folder.iterdir()} - {ENGINE_FILE, *stored}
+    if strange:
+        raise ModelRefused(f'"{min(strange)}" is no file of the engine in {folder}; fetch the model again, or train again')
     for name, digest in stored.items():
-        path = folder / name
-        if not path.is_file() or _digest(path) != digest:
-            fault = "has changed since it was saved" if path.is_file() else "is missing"
-            message = f'engine file "{name}" {fault}; delete {folder} to have the model fetched again, or train again'
+        if _digest(plain_file(folder, name)) != digest:
+            message = (
+                f'engine file "{name}" has changed since it was saved; delete {folder} to have the model fetched again, or train again'
+            )
             raise ModelRefused(message)
 
 
 def read_golden(folder: Path) -> Golden:
-    with np.load(folder / GOLDEN_FILE, allow_pickle=False) as stored:
-        events = EventArrays(*(stored[f"events_{name}"] for name in EVENT_FIELDS))
-        if "attributes" in stored:
-            attributes = attributes_from_json(stored["attributes"].tolist(), stored["attribute_names"].tolist())
-            events = replace(events, attributes=attributes)
-        snapshots = Snapshots(*(stored[f"snapshots_{name}"] for name in SNAPSHOT_FIELDS))
-        return Golden(events, snapshots, stored["features"], stored["probability"], stored["value"], stored["uplift"])
+    stored = read_arrays(plain_file(folder, GOLDEN_FILE))
+    columns: list[Any] = [stored[f"events_{name}"] for name in EVENT_FIELDS]
+    events = EventArrays(*columns)
+    if "attributes" in stored:
+        attributes = attributes_from_json(stored["attributes"].tolist(), stored["attribute_names"].tolist())
+        events = replace(events, attributes=attributes)
+    snapshots = Snapshots(*(stored[f"snapshots_{name}"] for name in SNAPSHOT_FIELDS))
+    return Golden(events, snapshots, stored["features"], stored["probability"], stored["value"], stored["uplift"])
 
 
 def _engine_of(content: Mapping[str, Any], folder: Path, version: str) -> Engine:
-    with np.load(folder / REFERENCE_FILE, allow_pickle=False) as stored:
-        probabilities, values, centre = stored["probabilities"], stored["values"], stored["centre"]
+    arrays = read_arrays(plain_file(folder, REFERENCE_FILE))
+    probabilities, values, centre = arrays["probabilities"], arrays["values"], arrays["centre"]
     reference, provenance = content["reference"], content["provenance"]
     return Engine(
         community=Community.model_validate(content["community"]),
@@ -210,5 +235,7 @@ def _boosters_from_files(stored: Any, folder: Path) -> Any:  # noqa: ANN401 - as
         return stored
     read = {key: _boosters_from_files(part, folder) for key, part in stored.items() if key != "model_file"}
     if "model_file" in stored:
-        read["model_text"] = (folder / stored["model_file"]).read_text(encoding="utf-8")
+        text = plain_file(folder, stored["model_file"]).read_text(encoding="utf-8")
+        check_booster(text)
+        read["model_text"] = text
     return read

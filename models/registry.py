@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 MODEL_NAME = "keepwell"
 CHAMPION, CHALLENGER = "champion", "challenger"
 ENGINE_ARTIFACT = "engine"
+MAX_ENGINE_BYTES = 1 << 30
+RUN_ID = re.compile(r"\w{1,64}")
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 SQLITE_HEADER = b"SQLite format 3\0"
 SEAL = "engine_sha256"
@@ -173,22 +175,32 @@ class Registry:
     def load(self, version: str, cache: Path) -> Engine:
         """The engine of a version, from a copy kept under `cache`; raises ModelRefused, also where it is not what was registered."""
         found = self._version(version)
+        if not RUN_ID.fullmatch(str(found.run_id)):
+            raise ModelRefused(f'version "{version}" is of the run "{found.run_id}", which is no id of MLflow; train again')
         folder = cache / str(found.run_id)
         if not (folder / ENGINE_ARTIFACT).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            mlflow.set_registry_uri(self.uri)
-            mlflow.set_tracking_uri(self.uri)
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                uri = f"models:/{MODEL_NAME}/{version}"
-                fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch))
-                if not (fetched / "artifacts" / ENGINE_ARTIFACT).is_dir():
-                    kept = self.client.get_model_version_download_uri(MODEL_NAME, version)
-                    raise ModelRefused(f'the files of version "{version}" are no longer in {kept}; train again')
-                _move_whole(fetched / "artifacts" / ENGINE_ARTIFACT, folder / ENGINE_ARTIFACT)
+            self._fetch(version, folder)
         if seal_of(folder / ENGINE_ARTIFACT) != found.tags.get(SEAL):
             message = f'version "{version}" is not what was registered; delete {folder} to have it fetched again, or train again'
             raise ModelRefused(message)
         return load_engine(folder / ENGINE_ARTIFACT, version)
+
+    def _fetch(self, version: str, folder: Path) -> None:
+        """The engine's own files and nothing else of the model; raises ModelRefused where they are gone, or far too large."""
+        mlflow.set_registry_uri(self.uri)
+        mlflow.set_tracking_uri(self.uri)
+        uri = f"models:/{MODEL_NAME}/{version}/artifacts/{ENGINE_ARTIFACT}"
+        listed = mlflow.artifacts.list_artifacts(artifact_uri=uri)
+        if not listed:
+            kept = self.client.get_model_version_download_uri(MODEL_NAME, version)
+            raise ModelRefused(f'the files of version "{version}" are no longer in {kept}; train again')
+        size = sum(file.file_size or 0 for file in listed)
+        if size > MAX_ENGINE_BYTES:
+            raise ModelRefused(f'the files of version "{version}" have {size:,} bytes; at most {MAX_ENGINE_BYTES:,} are fetched')
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch))
+            _move_whole(fetched, folder / ENGINE_ARTIFACT)
 
     def champion(self, cache: Path) -> Engine:
         """The engine in force; raises NoChampion, or ModelRefused where it cannot be trusted."""

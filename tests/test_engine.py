@@ -207,7 +207,7 @@ def test_a_declaration_that_no_longer_fits_the_features_is_refused(folder):
 
 def test_another_format_is_refused(folder):
     edited(folder, format=99)
-    with pytest.raises(ModelRefused, match="format 99; this release reads format 4"):
+    with pytest.raises(ModelRefused, match="format 99; this release reads format 5"):
         load_engine(folder)
 
 

@@ -45,7 +45,7 @@ def record(trained_world, tmp_path_factory):
     root = tmp_path_factory.mktemp("declared")
     content = trained_world.declared.model_dump(mode="json", exclude_none=True)
     (root / "keepwell.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
-    loaded = Loaded(trained_world.declared, trained_world.log, trained_world.events, 0, ())
+    loaded = Loaded(trained_world.declared, trained_world.log, trained_world.events, 0, (), {})
     return lambda: run_record(trained_world.trained, loaded, Workspace.find(root), SEED)
 
 
