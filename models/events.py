@@ -37,7 +37,8 @@ class EventLog:
     touches: `member`, `timestamp` of the assignment, `intervention` (`none` included), `channel`, `delivered` (Boolean), `response` (one of
     `sources.RESPONSES`, null where none is known), one Float64 column
     `propensity_<intervention>` for each logged arm; sorted as events; None where no touches are declared and none came through the service.
-    Those that did have `decision_id`, `touched` (when it reached the member, null for: at once) and `pending` (not reported yet, but held).
+    Those that did have `decision_id`, `touched` (when it reached the member or was tried, null for: at once) and `pending` (not reported
+    yet, but held).
     """
 
     events: pl.DataFrame

@@ -77,8 +77,8 @@ class LogStore(schema.Transactions):
     def assignments(self) -> pl.DataFrame:
         """One row for each decision, oldest first, and what became of it; the columns of ASSIGNMENT_COLUMNS.
 
-        `propensities` are JSON, by candidate; `touched` is when it reached the member, null where it is not `delivered`; `held_until` when
-        the contact that is reserved for it ends by itself, null where none is.
+        `propensities` are JSON, by candidate; `touched` is when it reached the member, or was tried, null while nobody reported it;
+        `held_until` is when the contact that is reserved for it ends by itself, null where none is.
         """
         with self._reading() as connection:
             return assignments(connection)
@@ -122,7 +122,7 @@ def assignments(connection: Connection) -> pl.DataFrame:
             made.propensities,
             made.model_version,
             func.coalesce(func.max(_REACHED), 0),
-            func.min(case((sent.state == "delivered", sent.at_us))),
+            func.coalesce(func.min(case((sent.state == "delivered", sent.at_us))), func.min(case((sent.source == "report", sent.at_us)))),
             func.max(sent.response),
             func.max(case((sent.state == "reserved", func.coalesce(sent.expires_us, FOR_GOOD)))),
         )
