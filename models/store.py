@@ -34,6 +34,7 @@ from models.store_overviews import OverviewStore
 from models.store_privacy import PrivacyStore, Receipt
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow, Then
 from models.store_sessions import SessionStore
+from models.store_shadow import ShadowStore
 from models.store_transactions import GroupCommit, reading, telling_of_failures
 
 MIGRATION_SECONDS = 60.0
@@ -42,7 +43,7 @@ __all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", 
 
 
 @dataclass(frozen=True)
-class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, JobStore, OverviewStore, SessionStore):
+class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, JobStore, ShadowStore, OverviewStore, SessionStore):
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
 
     engine: Engine

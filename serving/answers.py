@@ -311,8 +311,24 @@ class CatalogueAnswer(Answered):
     interventions: list[Intervention]
 
 
+class ShadowAnswer(Answered):
+    """The challenger beside the champion: the shares of `decisions` in which band and choice agree, with 95 % intervals.
+
+    `probability_difference` is the mean distance of their probabilities. `error` tells why it is not being asked.
+    """
+
+    version: str | None
+    error: str | None
+    decisions: int = 0
+    band: Probability | None = None
+    band_interval: tuple[float, float] | None = None
+    choice: Probability | None = None
+    choice_interval: tuple[float, float] | None = None
+    probability_difference: Probability | None = None
+
+
 class ModelInForce(Answered):
-    """`error` tells why a newer champion could not be taken over."""
+    """`error` tells why a newer champion could not be taken over; `shadow` is null where no challenger is asked."""
 
     version: str
     grade: str
@@ -320,6 +336,7 @@ class ModelInForce(Answered):
     trained_at: datetime
     trained_through: datetime
     error: str | None
+    shadow: ShadowAnswer | None = None
 
 
 class JobCounts(Answered):

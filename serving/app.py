@@ -21,6 +21,7 @@ from serving.routes import decisions, docs, events, explanation, jobs, operation
 from serving.scoring import score_turns
 from serving.service import Service
 from serving.settings import Clock, Settings
+from serving.shadow import Shadow
 from serving.telemetry import provider_of, telemetry, traced
 from serving.traces import continued
 
@@ -47,6 +48,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     )
     app.state.spans = spans
     app.state.service = service
+    app.state.shadow = Shadow(service) if settings.shadow else None
     app.state.scores = score_turns(service)
     app.add_middleware(Gate, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(Observed, tracer=continued if spans is None else traced)
@@ -61,7 +63,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     await run_in_threadpool(service.models.start, service.settings.first_model_seconds)
-    async with background(service):
+    async with background(service, app.state.shadow):
         yield
     app.state.scores.close()
     if app.state.spans is not None:

@@ -1,4 +1,4 @@
-"""What the process does beside answering: decision jobs, messages to endpoints outside, and word of a new model."""
+"""What the process does beside answering: decision jobs, messages to endpoints outside, word of a new model, the challenger."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from serving.deliveries import POLL_SECONDS, Deliveries
 from serving.job_worker import JobWorker
 from serving.service import Service
 from serving.settings import wall_clock
+from serving.shadow import Shadow
 
 LOGGER = logging.getLogger("uvicorn.error")
 
 
 @asynccontextmanager
-async def background(service: Service) -> AsyncIterator[None]:
+async def background(service: Service, shadow: Shadow | None) -> AsyncIterator[None]:
     """Under way within the block."""
     deliveries = Deliveries(lambda: service.store, wall_clock, np.random.default_rng())
     tasks = [asyncio.create_task(work) for work in (deliveries.run(), _announce_models(service))]
-    worker = JobWorker(service)
-    worker.start()
+    threads: list[JobWorker | Shadow] = [JobWorker(service), *([] if shadow is None else [shadow])]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
-        worker.stop()
+        for thread in threads:
+            thread.stop()
         for task in tasks:
             task.cancel()
         for task in tasks:

@@ -58,6 +58,14 @@ class ModelSource:
             self._earlier = Registry(self._mlflow_uri).load(version, self._cache)
             return self._earlier
 
+    def challenger(self, before: Engine | None) -> Engine:
+        """`before` where that is still the challenger. Raises NoChampion, ModelRefused, RegistryUnavailable."""
+        from models.registry import CHALLENGER, Registry  # noqa: PLC0415 - as for the champion
+
+        registry = Registry(self._mlflow_uri)
+        version = registry.version_of(CHALLENGER)
+        return before if before is not None and before.version == version else registry.load(version, self._cache)
+
     def refresh(self) -> None:
         """Takes the champion over if it is another than the model in force."""
         with self._lock:

@@ -33,7 +33,9 @@ def replayed(service: Service, decision_id: str) -> ReplayAnswer:
     """Raises Refusal where the decision is unknown, was not made by the service, or its model or plan is no longer there."""
     kept = kept_decision(service, decision_id)
     if kept.basis is None:
-        raise Refusal(NOT_REPLAYABLE, "the decision was not made by the service, so what it was made on was not kept here")
+        raise Refusal(
+            NOT_REPLAYABLE, "what the decision was made on is not kept here: it was made elsewhere, or by one plan for many members"
+        )
     basis, stored = Basis.from_json(kept.basis), DecisionTrace.model_validate_json(kept.body)
     engine = _engine(service, kept.model_version)
     events = _events(service, kept, basis, engine)

@@ -21,7 +21,7 @@ class Settings:
 
     `future_seconds` is how far an event may lie ahead of that clock; `store_seconds` how long a lock of the store is waited for;
     `model_seconds` how often the champion is looked up, and `first_model_seconds` how long a process waits for it before it listens.
-    Processes with one `metrics_folder` tell their figures together.
+    Processes with one `metrics_folder` tell their figures together. With `shadow` the challenger is asked too, and nothing done by it.
     """
 
     declaration: Path
@@ -37,13 +37,14 @@ class Settings:
     rate_limit: str = "200000/minute"
     metrics_folder: Path | None = None
     otlp_endpoint: str | None = None
+    shadow: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """KEEPWELL_HOME: the folder of keepwell.yaml, or such a file; the working folder by default. The state lies beside it.
 
         KEEPWELL_STORE_URL and KEEPWELL_MLFLOW_URI move the state elsewhere; KEEPWELL_AS_OF stops the clock; KEEPWELL_RATE_LIMIT is how
-        often each key may ask each process.
+        often each key may ask each process; KEEPWELL_SHADOW=challenger asks the challenger in the shadow.
         PROMETHEUS_MULTIPROC_DIR is read by the client of Prometheus too, when that is imported, and OTEL_EXPORTER_OTLP_ENDPOINT names a
         collector of spans. Raises InputError.
         """
@@ -60,6 +61,7 @@ class Settings:
             rate_limit=environment.get("KEEPWELL_RATE_LIMIT") or cls.rate_limit,
             metrics_folder=Path(figures) if figures else None,
             otlp_endpoint=environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
+            shadow=_shadow(environment.get("KEEPWELL_SHADOW")),
         )
 
     @property
@@ -81,3 +83,9 @@ def _moment(text: str | None) -> datetime | None:
     except ValueError:
         raise InputError(f'KEEPWELL_AS_OF: "{text}" is no moment; give one such as 2018-03-01T00:00:00+00:00') from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _shadow(text: str | None) -> bool:
+    if text not in (None, "", "challenger"):
+        raise InputError(f'KEEPWELL_SHADOW: "{text}" cannot be asked in the shadow; give challenger, or leave it out')
+    return bool(text)

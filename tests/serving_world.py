@@ -23,6 +23,7 @@ import yaml
 from models.api_keys import SCOPES, create_key
 from models.community import Community
 from models.engine import Engine
+from models.engine_files import Golden
 from models.events import EventLog, event_arrays
 from models.registry import DataDescription, Registry, RunRecord
 from models.simulation import SimulationConfig, simulate
@@ -66,6 +67,7 @@ DECLARED = community(
 class World:
     log: EventLog
     engine: Engine
+    golden: Golden
     mlflow_uri: str
 
 
@@ -81,7 +83,7 @@ def world() -> World:
     record = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [log.events.height]})))
     registry.register(trained.engine, trained.golden, record)
     version = registry.promote(None, folder / "cache")
-    return World(log, registry.load(version, folder / "cache"), registry.uri)
+    return World(log, registry.load(version, folder / "cache"), trained.golden, registry.uri)
 
 
 @cache

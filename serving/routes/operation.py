@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 
 from models.deciding import catalogue_fingerprint
 from models.engine import Engine
@@ -17,6 +17,7 @@ from serving.metrics import MEDIA_TYPE, exposition
 from serving.negotiation import has_already
 from serving.problems import RETRY_SECONDS, Refusal
 from serving.service import CurrentService
+from serving.shadow import Shadow
 
 router = APIRouter(tags=["operation"])
 
@@ -66,9 +67,11 @@ def interventions(service: CurrentService, _holder: Reading, if_none_match: Anno
 
 
 @router.get("/v1/models")
-def models(service: CurrentService, _holder: Reading) -> ModelInForce:
-    """Scope `read`."""
-    return _in_force(service.engine(), service.models.error)
+def models(service: CurrentService, _holder: Reading, request: Request) -> ModelInForce:
+    """Scope `read`. The model in force, and how far the challenger agrees with it where it is asked in the shadow."""
+    shadow: Shadow | None = request.app.state.shadow
+    told = _in_force(service.engine(), service.models.error)
+    return told if shadow is None else told.model_copy(update={"shadow": shadow.answer()})
 
 
 @router.post("/v1/models/reload")
