@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from models.snapshots import Snapshots
 
 OTHER = "other"
+MISSING = -1
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,10 @@ class Attribute:
         """Shape (n, n_columns) float32; a label never seen, or rare, is `other`."""
         if not self.levels:
             return as_numbers(texts).astype(np.float32)[:, None]
-        code = texts.replace_strict(list(self.levels), range(len(self.levels)), default=len(self.levels), return_dtype=pl.Int64)
-        known = texts.is_not_null().to_numpy()
-        one_hot: Floats = ((code.to_numpy()[:, None] == np.arange(len(self.names))) & known[:, None]).astype(np.float32)
+        rare = len(self.levels)
+        column_of = {level: column for column, level in enumerate(self.levels)} | {None: MISSING}
+        code = np.array([column_of.get(told, rare) for told in texts.to_list()], dtype=np.int64)
+        one_hot: Floats = (code[:, None] == np.arange(rare + 1)).astype(np.float32)
         return one_hot
 
     def told(self, columns: Floats) -> float | str | None:
@@ -82,9 +84,9 @@ class AttributeEncoding:
 
     def columns(self, texts: pl.DataFrame | None, member: Integers) -> Floats:
         """Shape (n, n_columns) float32 for the members in these rows of `texts`; an attribute that they lack is missing."""
-        unknown = pl.repeat(None, len(member), dtype=pl.String, eager=True)
-        given = [] if texts is None else texts.columns
-        each = [a.columns(unknown if texts is None or a.name not in given else texts[a.name].gather(member)) for a in self.attributes]
+        held = pl.DataFrame() if texts is None else rows_at(texts, member)
+        unknown = pl.Series([None] * len(member), dtype=pl.String)
+        each = [attribute.columns(held[attribute.name] if attribute.name in held.columns else unknown) for attribute in self.attributes]
         return np.concatenate([np.empty((len(member), 0), dtype=np.float32), *each], axis=1)
 
     def usual(self, columns: Floats) -> Floats:
@@ -99,6 +101,12 @@ class AttributeEncoding:
 
 
 NO_ATTRIBUTES = AttributeEncoding()
+
+
+def rows_at(texts: pl.DataFrame, member: Integers) -> pl.DataFrame:
+    """The rows at these positions; where those are all rows in their order, which is usual, nothing is gathered."""
+    everyone = len(member) == texts.height and (member == np.arange(texts.height)).all()
+    return texts if everyone else texts[member]
 
 
 def as_numbers(texts: pl.Series) -> Floats:

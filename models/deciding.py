@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from models.weighing import BANDS, NOWHERE, Context, Weighed, risk_bands, weigh
 
 if TYPE_CHECKING:
     from models.actions import Intervention
-    from models.arrays import Floats, Integers
+    from models.arrays import Flags, Floats, Integers
     from models.community import Community
     from models.decision import ChurnStatus, NoActionReason, Reason
     from models.declared import Language
@@ -51,15 +52,17 @@ def decide(  # noqa: PLR0913 - the inputs of one member's decision and of a batc
     context: Context = NOWHERE,
     explain: Explain | None = None,
     terms: Terms = FREE,
+    acting: Flags | None = None,
 ) -> list[Decision]:
     """One decision for each snapshot, in their order, and the same for a member alone as in any batch.
 
     `member_ids`, `decision_ids` and the rows of `contacts` follow the snapshots, whose `as_of_us` is `as_of`. Without `explain` there are
-    no reasons.
+    no reasons; why an effect is what it is is told for the rows that are `acting` (n,), by default for all.
     """
     weighed = weigh(engine, events, snapshots, member_ids, decision_ids, contacts, as_of=as_of, context=context, terms=terms)
     about = About(member_ids, decision_ids, as_of, terms.plan_id)
-    return tell(engine, weighed, about, last_event_us(events, snapshots, len(engine.community.signals)), language=language, explain=explain)
+    last_us = last_event_us(events, snapshots, len(engine.community.signals))
+    return tell(engine, weighed, about, last_us, language=language, explain=explain, acting=acting)
 
 
 class About(NamedTuple):
@@ -72,11 +75,18 @@ class About(NamedTuple):
 
 
 def tell(
-    engine: Engine, weighed: Weighed, about: About, last_us: Integers, *, language: Language, explain: Explain | None = None
+    engine: Engine,
+    weighed: Weighed,
+    about: About,
+    last_us: Integers,
+    *,
+    language: Language,
+    explain: Explain | None = None,
+    acting: Flags | None = None,
 ) -> list[Decision]:
-    """What was weighed, in full, row by row; `last_us` is what `last_event_us` gives. Without `explain` there are no reasons."""
+    """What was weighed, in full, row by row; `last_us` is what `last_event_us` gives, `explain` and `acting` as of `decide`."""
     reasons = _reasons(engine, weighed, language, explain)
-    effects = {} if explain is None else _effect_reasons(engine, weighed, language)
+    effects = {} if explain is None else _effect_reasons(engine, weighed, language, acting)
     teller = _Teller(engine, weighed, about.as_of, about.plan_id, last_us, effects)
     ids = zip(about.member_ids, about.decision_ids, strict=True)
     return [teller.decision(row, *named, reasons.get(row, ())) for row, named in enumerate(ids)]
@@ -117,11 +127,27 @@ def _reasons(engine: Engine, weighed: Weighed, language: Language, explain: Expl
     return dict(zip(rows.tolist(), told, strict=True))
 
 
-def _effect_reasons(engine: Engine, weighed: Weighed, language: Language) -> dict[int, tuple[Reason, ...]]:
+def _effect_reasons(engine: Engine, weighed: Weighed, language: Language, acting: Flags | None) -> dict[int, tuple[Reason, ...]]:
     """By row, of scored members for whom something was chosen."""
-    rows = np.flatnonzero(weighed.scored & (weighed.chosen > 0))
+    asked = weighed.chosen > 0 if acting is None else (weighed.chosen > 0) & acting
+    rows = np.flatnonzero(weighed.scored & asked)
     told = engine.effect_reasons(weighed.scores.features[rows], weighed.chosen[rows] - 1, language)
     return dict(zip(rows.tolist(), told, strict=True))
+
+
+class _Weights(NamedTuple):
+    """Of one intervention for one member; `channel` is a position in the community's channels."""
+
+    uplift: float
+    low: float
+    high: float
+    channel: int
+    delay_us: int
+    context_weight: float
+    cost: float
+    priority: float
+    shadow_price: float
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -141,6 +167,29 @@ class _Teller:
     def arms(self) -> tuple[str, ...]:
         return (NO_ACTION, *(intervention.id for intervention in self.engine.community.interventions))
 
+    @cached_property
+    def channels(self) -> tuple[str, ...]:
+        return self.engine.community.channels
+
+    @cached_property
+    def scored(self) -> list[bool]:
+        told: list[bool] = self.weighed.scored.tolist()
+        return told
+
+    @cached_property
+    def no_action_reasons(self) -> list[str]:
+        told: list[str] = self.weighed.no_action_reason.tolist()
+        return told
+
+    @cached_property
+    def weights(self) -> list[list[_Weights]]:
+        """By row and intervention: plain numbers, for to take them out of arrays one by one costs more than all else."""
+        weighed = self.weighed
+        arrays = (weighed.uplift, weighed.interval.low, weighed.interval.high, weighed.channel, weighed.delay_us, weighed.context_weight)
+        more = (weighed.cost, weighed.priority, weighed.charge.total, weighed.propensity[:, 1:])
+        columns = [np.broadcast_to(array, weighed.uplift.shape).tolist() for array in (*arrays, *more)]
+        return [[_Weights(*of_one) for of_one in zip(*rows, strict=True)] for rows in zip(*columns, strict=True)]
+
     def decision(self, row: int, member_id: str, decision_id: str, reasons: tuple[Reason, ...]) -> Decision:
         weighed = self.weighed
         return Decision(
@@ -157,7 +206,7 @@ class _Teller:
             draw=float(weighed.draw[row]),
             exploration=bool(weighed.explored[row]),
             arm="control" if weighed.control[row] else "treated",
-            no_action_reason=cast("NoActionReason | None", str(weighed.no_action_reason[row]) or None),
+            no_action_reason=cast("NoActionReason | None", self.no_action_reasons[row] or None),
             model_version=self.engine.version,
             grade=self.engine.grade,
             catalogue_fingerprint=self.fingerprint,
@@ -173,7 +222,7 @@ class _Teller:
     def _churn(self, row: int) -> ChurnScore:
         churn = self.engine.community.churn
         status = cast("ChurnStatus", str(self.weighed.scores.status[row]))
-        if not self.weighed.scored[row]:
+        if not self.scored[row]:
             return ChurnScore(status, churn.horizon_days)
         probability = float(self.weighed.probability[row])
         horizons = self.weighed.scores.probability[row].astype(float).tolist()
@@ -189,7 +238,7 @@ class _Teller:
 
     def _member(self, row: int) -> MemberState:
         lifecycles, value = self.weighed.lifecycles, float(self.weighed.scores.value[row])
-        at_risk = float(self.weighed.probability[row]) * value if self.weighed.scored[row] else None
+        at_risk = float(self.weighed.probability[row]) * value if self.scored[row] else None
         silent = float(self.weighed.scores.features[row, self.engine.spec.position("days_since_any")])
         return MemberState(
             stage=lifecycles.stage_of(row),
@@ -203,9 +252,8 @@ class _Teller:
 
     def _candidates(self, row: int) -> tuple[Candidate, ...]:
         """Of a member without a score those alone that admit such a member."""
-        weighed = ~np.isnan(self.weighed.uplift[row])
-        catalogue = enumerate(self.engine.community.interventions)
-        told = (self._candidate(row, column, intervention) for column, intervention in catalogue if weighed[column])
+        catalogue = enumerate(zip(self.weights[row], self.engine.community.interventions, strict=True))
+        told = (self._candidate(row, column, *each) for column, each in catalogue if not math.isnan(each[0].uplift))
         return (self._doing_nothing(row), *told)
 
     def _doing_nothing(self, row: int) -> Candidate:
@@ -226,23 +274,22 @@ class _Teller:
             rule=removed.name if removed else None,
         )
 
-    def _candidate(self, row: int, column: int, intervention: Intervention) -> Candidate:
-        weighed = self.weighed
-        rule = weighed.refusals.rule(row, column)
-        begin = self.as_of.astimezone(UTC) + timedelta(microseconds=int(weighed.delay_us[row, column]))
+    def _candidate(self, row: int, column: int, weights: _Weights, intervention: Intervention) -> Candidate:
+        rule = self.weighed.refusals.rule(row, column)
+        begin = self.as_of.astimezone(UTC) + timedelta(microseconds=weights.delay_us)
         return Candidate(
             intervention_id=intervention.id,
-            channel=self.engine.community.channels[weighed.channel[row, column]],
-            uplift=float(weighed.uplift[row, column]),
-            uplift_interval=(float(weighed.interval.low[row, column]), float(weighed.interval.high[row, column])),
-            uplift_source=self.engine.uplift.source(intervention.id) if weighed.scored[row] else "prior",
-            value=float(weighed.scores.value[row]),
+            channel=self.channels[weights.channel],
+            uplift=weights.uplift,
+            uplift_interval=(weights.low, weights.high),
+            uplift_source=self.engine.uplift.source(intervention.id) if self.scored[row] else "prior",
+            value=float(self.weighed.scores.value[row]),
             lever_weight=intervention.lever_weight,
-            context_weight=float(weighed.context_weight[row, column]),
-            cost=float(weighed.cost[row, column]),
-            priority=float(weighed.priority[row, column]),
-            shadow_price=float(weighed.charge.total[row, column]),
-            probability=float(weighed.propensity[row, 1 + column]),
+            context_weight=weights.context_weight,
+            cost=weights.cost,
+            priority=weights.priority,
+            shadow_price=weights.shadow_price,
+            probability=weights.probability,
             removed_at=rule.stage if rule else None,
             rule=rule.name if rule else None,
             send_not_before=begin,

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from models.attributes import as_numbers, declared_attributes
+from models.attributes import as_numbers, declared_attributes, rows_at
 from models.declared import known_zones
 from models.findings import Finding
 from models.reading import flags
@@ -93,7 +93,7 @@ class MemberColumns:
 
     @classmethod
     def of(cls, events: EventArrays, snapshots: Snapshots) -> Self:
-        held = pl.DataFrame() if events.rule_columns is None else events.rule_columns[snapshots.member]
+        held = pl.DataFrame() if events.rule_columns is None else rows_at(events.rule_columns, snapshots.member)
         return cls(held, len(snapshots))
 
     def text(self, column: str) -> pl.Series:

@@ -27,6 +27,7 @@ from models.reports import (
     judge_touch,
 )
 from models.sources import RESPONSES
+from models.store_prepared import OneOf, Prepared
 from models.store_statements import add_events
 
 if TYPE_CHECKING:
@@ -38,6 +39,15 @@ if TYPE_CHECKING:
 
 NO_CONTACT = ("undelivered", "expired")
 Row = TypeVar("Row", DecisionMade, OutcomeReport, Touch)
+
+
+_touches = schema.touches.c
+CONTACTS = Prepared(
+    select(
+        *(_touches.member_id, _touches.at_us, _touches.channel, _touches.intervention_id),
+        *(_touches.response, _touches.state, _touches.expires_us),
+    ).where(OneOf(_touches.member_id, "member_ids"), _touches.at_us >= bindparam("since_us"))
+)
 
 
 class ContactStore(schema.Transactions):
@@ -76,11 +86,8 @@ def contacts(connection: Connection, member_ids: Sequence[str], community: Commu
     What another request reserved a moment after `as_of` was decided earlier all the same, and is put before it.
     """
     since_us = as_of_us - history_days(community) * DAY_US
-    table = schema.touches.c
-    columns = (table.member_id, table.at_us, table.channel, table.intervention_id, table.response, table.state, table.expires_us)
-    made = select(*columns).where(table.member_id.in_(member_ids), table.at_us >= since_us)
     row_of = {member_id: row for row, member_id in enumerate(member_ids)}
-    rows = [tuple(row) for row in connection.execute(made)]
+    rows = CONTACTS.rows(connection, member_ids=list(member_ids), since_us=since_us)
     return ContactHistory(
         member=np.array([row_of[row[0]] for row in rows], dtype=np.int64),
         at_us=np.array([min(row[1], as_of_us - 1) for row in rows], dtype=np.int64),

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from hashlib import sha256
+
+import numpy as np
 
 from models.actions import NO_ACTION
 from models.basis import Basis
@@ -59,7 +62,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Decided:
-    """`text` is the answer; `basis` what the decision was made on, JSON."""
+    """`text` is the answer; `basis` what the decision was made on, JSON; empty where it is not kept."""
 
     asked: Asked
     decision: Decision
@@ -113,6 +116,11 @@ class _Desk:
     now: datetime
     pricing: Pricing
     quotas: Quotas
+
+    @cached_property
+    def warnings(self) -> list[Fault]:
+        """About the model and the plan, whatever is asked."""
+        return [*age_of_model(self.engine, self.now), *self.pricing.warnings]
 
     def unknown_or_repeated(self, requests: Mapping[int, ScoreRequest]) -> Outcomes:
         known = self.service.store.known(request.member_id for request in requests.values())
@@ -170,7 +178,7 @@ class _Desk:
         ]
         accepted = tuple(event for event, fault in zip(events, faults, strict=True) if fault is None)
         language = request.language or self.engine.community.language
-        warnings += [*age_of_model(self.engine, self.now), *self.pricing.warnings]
+        warnings += self.warnings
         return Asked(index, request, self.service.new_id(), language, accepted, tuple(warnings))
 
     def settle(self, group: Sequence[Asked]) -> Outcomes:
@@ -211,7 +219,9 @@ class _Desk:
         decisions = self._decisions(group, past, as_of_us, context)
         for row, (asked, decision) in enumerate(zip(group, decisions, strict=True)):
             answer = score_answer(decision, asked.request, community, asked.language, list(asked.warnings))
-            basis = Basis.of(past, row, asked.events, context, asked.language, len(community.signals)).to_json()
+            basis = ""
+            if asked.request.mode == "decide":
+                basis = Basis.of(past, row, asked.events, context, asked.language, len(community.signals)).to_json()
             yield Decided(asked, decision, past.contacts_seen[row], answer.model_dump_json(), context, basis)
 
     def _context(self, channel: str | None, before: Sequence[Decided]) -> Context:
@@ -238,6 +248,7 @@ class _Desk:
             context=context,
             explain=explain,
             terms=self.pricing.terms,
+            acting=np.array([asked.request.mode != "score_only" for asked in group]),
         )
 
     def _keep(self, decided: Sequence[Decided]) -> frozenset[str]:
