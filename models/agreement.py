@@ -25,6 +25,7 @@ def check_agreement(community: Community) -> None:
     _check_catalogue(community)
     _check_contact_policy(community)
     _check_capacity(community)
+    _check_experiments(community)
 
 
 def _check_repeats(community: Community) -> None:
@@ -122,6 +123,25 @@ def _check_capacity(community: Community) -> None:
     ids = [intervention.id for intervention in community.interventions]
     _refuse_unknown("capacity.interventions", "intervention", community.capacity.interventions, ids)
     _refuse_unknown("capacity.channels", "channel", community.capacity.channels, community.channels)
+
+
+def _check_experiments(community: Community) -> None:
+    control, interventions = community.policy.control_salt, [intervention.id for intervention in community.interventions]
+    _refuse_repeats("experiments", [control, *interventions, *(experiment.id for experiment in community.experiments)])
+    signals = ["any", *(signal.name for signal in community.signals)]
+    valued = [signal.name for signal in community.signals if signal.value != "none"]
+    for experiment in community.experiments:
+        where = f"experiments.{experiment.id}"
+        if experiment.column is not None and community.members is None:
+            message = f"{where}.column: there are no columns without a table of `members`"
+            raise ValueError(message)
+        for metric in experiment.metrics:
+            _refuse_unknown(f"{where}.metrics.{metric.name}.per", "signal", [metric.per or "any"], signals)
+            values = metric.kind == "ratio"
+            what = "signal with a `value`" if values else "signal"
+            _refuse_unknown(
+                f"{where}.metrics.{metric.name}.signal", what, [metric.signal] if metric.signal else [], valued if values else signals
+            )
 
 
 def _refuse_repeats(what: str, names: list[str]) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from models.actions import ContactPolicy, Intervention, Policy
 from models.agreement import check_agreement
 from models.declared import Declared, Label, Language, Name, PositiveDays, RisingDays, TimeZone
+from models.experiment_declaration import Experiment
 from models.rules import Scene
 from models.sources import LogSource, MembersSource, TouchesSource
 from models.supply import Capacity
@@ -131,6 +132,7 @@ class Community(Declared):
     contact_policy: ContactPolicy = ContactPolicy()
     policy: Policy = Policy()
     capacity: Capacity = Capacity()
+    experiments: tuple[Experiment, ...] = ()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

@@ -22,6 +22,10 @@ class UnknownMember(KeepwellError):
     """A member id that neither the store nor the log knows."""
 
 
+class UnknownExperiment(KeepwellError):
+    """An id that is neither declared nor that of an intervention or of the global control."""
+
+
 class StoreUnavailable(KeepwellError):
     """The store did not answer; nothing was half-written."""
 

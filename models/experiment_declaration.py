@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 from models.declared import Declared, Label, Name, PositiveDays
 
 MetricKind = Literal["retention", "value", "count", "ratio"]
-GLOBAL_CONTROL_ID = "global_control"
 Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
@@ -39,10 +38,6 @@ class Metric(Declared):
         return self
 
 
-RETENTION = Metric(name="retention", kind="retention")
-VALUE = Metric(name="value", kind="value")
-
-
 class Arm(Declared):
     """`share` of the members of the experiment, above 0."""
 
@@ -56,7 +51,7 @@ class Experiment(Declared):
 
     Arms follow from a salted hash of the member's id, and stay; or from the text in `column` of the members table, where another system
     assigned them. Members are enrolled from the begin of `start` to the begin of `end`, by the community's clock: those who are active
-    then at once, others when they join.
+    then at once, others when they join. Without `metrics` the usual ones are read.
     """
 
     id: Id
@@ -65,7 +60,7 @@ class Experiment(Declared):
     column: str | None = None
     start: date
     end: date | None = None
-    metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=20)] = (RETENTION,)
+    metrics: Annotated[tuple[Metric, ...], Field(max_length=20)] = ()
 
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:

@@ -42,8 +42,13 @@ class RatioCheck:
 
 
 def sample_ratio(observed: Sequence[int], shares: Sequence[float]) -> RatioCheck:
-    """Pearson's chi-square of the counts against the shares (Fabijan et al. 2019, KDD: sample ratio mismatch); p is 1 for no members."""
+    """Pearson's chi-square of the counts against the shares (sample ratio mismatch: Fabijan et al. 2019, KDD).
+
+    p is 1 for no members, or where an arm is to have none.
+    """
     total = sum(observed)
+    if min(shares) <= 0:
+        return RatioCheck(tuple(observed), tuple(total * share for share in shares), 1.0)
     expected = tuple(total * share for share in shares)
     p = float(chisquare(observed, expected).pvalue) if total else 1.0
     return RatioCheck(tuple(observed), expected, p)
@@ -134,8 +139,8 @@ class Enrolment:
     shares: tuple[float, ...]
     arm: Integers
     since_us: Integers
-    started_us: int
-    ended_us: int | None
+    started_us: int | None
+    ended_us: int | None = None
 
     def pace(self, until_us: int) -> float:
         """Members enrolled per day over the last PACE_DAYS, or since the first day, on which many may be enrolled at once."""

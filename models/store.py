@@ -36,6 +36,7 @@ from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, Logged
 from models.store_sessions import SessionStore
 from models.store_shadow import ShadowStore
 from models.store_transactions import GroupCommit, reading, telling_of_failures
+from models.store_whole_log import WholeLogStore
 
 MIGRATION_SECONDS = 60.0
 
@@ -43,7 +44,7 @@ __all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", 
 
 
 @dataclass(frozen=True)
-class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, JobStore, ShadowStore, OverviewStore, SessionStore):
+class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, JobStore, ShadowStore, OverviewStore, SessionStore, WholeLogStore):
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
 
     engine: Engine

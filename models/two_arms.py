@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 POWER = 0.8
 REACH = float(ndtri(1 - ALPHA / 2))
+NOTHING = 1e-12
+"""Of the square of a mean: a smaller variance is rounding."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def compare_arms(measure: Measure, treated: Flags, control: Flags) -> Compared |
     if columns is None:
         return None
     one, other = (_aggregates(measure, columns, rows) for rows in (treated, control))
-    if one.var("value") + other.var("value") == 0:
+    if max(arm.ratio_var("value", columns.per) - NOTHING * arm.mean("value") ** 2 for arm in (one, other)) <= 0:
         return None
     adjusted = columns.before is not None
     if measure.kind == "retention" and not adjusted:

@@ -1,0 +1,172 @@
+"""The experiments of a community, read from what the store holds: declared ones, the global control, and each intervention's own draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import polars as pl
+
+from models.errors import UnknownExperiment
+from models.events import event_arrays, without_members
+from models.experiment_declaration import Metric
+from models.experiment_measures import Behaviour
+from models.intervention_trials import read_interventions
+from models.moments import microseconds
+from models.policy import choose, draws_of, in_control
+from models.read_out import Enrolment, ReadOut, read_out
+from models.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from models.arrays import Flags, Integers
+    from models.community import Community
+    from models.events import EventArrays, EventLog
+    from models.experiment_declaration import Experiment
+    from models.read_out import Kind
+    from models.store import Store
+
+HELD_BACK, TREATED = "control", "treated"
+RETENTION = Metric(name="retention", kind="retention")
+CONTRIBUTIONS = Metric(name="contributions", kind="count", signal="any")
+VALUE = Metric(name="value", kind="value")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the store holds of all members who let themselves be scored; `decisions` as LogStore.assignments gives them.
+
+    Nothing is known of `until_us` and later: now, or the first midnight after the last event, whichever comes first.
+    """
+
+    community: Community
+    log: EventLog
+    decisions: pl.DataFrame
+    until_us: int
+
+    @classmethod
+    def of(cls, store: Store, community: Community, now: datetime) -> Self:
+        refusing = [member_id for member_id, wish in store.everyones_preferences().items() if not wish.personalization]
+        log = without_members(store.whole_log(community), refusing)
+        return cls(community, log, store.assignments(), _known_until(log, community, now))
+
+    @cached_property
+    def events(self) -> EventArrays:
+        return event_arrays(self.log, self.community)
+
+    @property
+    def member_ids(self) -> list[str]:
+        return self.log.members["member_id"].to_list()
+
+    @cached_property
+    def decided(self) -> pl.DataFrame:
+        """The decisions on these members, with `member`, their codes."""
+        codes = self.log.members.select("member_id", member=pl.int_range(pl.len(), dtype=pl.UInt32))
+        return self.decisions.join(codes, on="member_id").sort("member", "timestamp", maintain_order=True)
+
+    def snapshots(self, member: Integers, since_us: Integers) -> Snapshots:
+        return Snapshots(member, since_us, self.events.joined_us[member])
+
+    @cached_property
+    def behaviour(self) -> Behaviour:
+        return Behaviour(self.community, self.events)
+
+
+def _known_until(log: EventLog, community: Community, now: datetime) -> int:
+    if log.events.is_empty():
+        return microseconds(now)
+    after = log.last.astimezone(community.zone).date() + timedelta(days=1)
+    return min(microseconds(now), _begin(after, community))
+
+
+def _begin(day: date, community: Community) -> int:
+    return microseconds(datetime.combine(day, time(), tzinfo=community.zone))
+
+
+def experiment_ids(community: Community) -> tuple[str, ...]:
+    """The global control first, by the id that decisions tell of it, then what is declared, then the interventions."""
+    declared = (experiment.id for experiment in community.experiments)
+    return (community.policy.control_salt, *declared, *(intervention.id for intervention in community.interventions))
+
+
+def read_experiments(record: Record, only: str | None = None) -> tuple[ReadOut, ...]:
+    """All of them in the order of `experiment_ids`, or one; raises UnknownExperiment."""
+    community = record.community
+    known = experiment_ids(community)
+    if only is not None and only not in known:
+        raise UnknownExperiment(f'no experiment "{only}"; there are {", ".join(known)}')
+    wanted = [one for one in known if only in (None, one)]
+    read = {one.id: read_declared(record, one) for one in community.experiments if one.id in wanted}
+    if community.policy.control_salt in wanted:
+        read[community.policy.control_salt] = read_global_control(record)
+    read |= {one.id: one for one in read_interventions(record, standard_metrics(community), wanted)}
+    return tuple(read[one] for one in wanted)
+
+
+def standard_metrics(community: Community) -> tuple[Metric, ...]:
+    """What is read where nothing is declared: retention, contributions, and money where members pay any."""
+    paid = any(signal.value == "money" for signal in community.signals)
+    return (RETENTION, CONTRIBUTIONS, *((VALUE,) if paid else ()))
+
+
+def read_global_control(record: Record) -> ReadOut:
+    """All whom the service decided on, from their first decision on: those who are offered something against those held back."""
+    policy, first = record.community.policy, record.decided.unique("member", keep="first", maintain_order=True)
+    since_us = first["timestamp"].to_physical().to_numpy()
+    enrolment = Enrolment(
+        arms=(HELD_BACK, TREATED),
+        shares=(policy.control_share, 1 - policy.control_share),
+        arm=(~in_control(first["member_id"], policy)).astype(np.int64),
+        since_us=since_us,
+        started_us=int(since_us.min()) if len(since_us) else None,
+    )
+    return _read(record, policy.control_salt, "global_control", enrolment, first["member"].to_numpy(), standard_metrics(record.community))
+
+
+def read_declared(record: Record, experiment: Experiment) -> ReadOut:
+    """Members who were active when it began, and those who joined while it ran; of those whom a hash put into arms none is held back."""
+    community, joined = record.community, record.events.joined_us
+    start_us = _begin(experiment.start, community)
+    end_us = None if experiment.end is None else _begin(experiment.end, community)
+    stop_us = record.until_us if end_us is None else min(end_us, record.until_us)
+    everyone = Snapshots.at(record.events, start_us)
+    present = record.behaviour.qualifying.active(everyone, community.churn) & (joined <= start_us) & (start_us < stop_us)
+    arms = arms_of(record, experiment)
+    enrolled = np.flatnonzero((present | ((joined > start_us) & (joined < stop_us))) & (arms >= 0))
+    enrolment = Enrolment(
+        arms=tuple(arm.id for arm in experiment.arms),
+        shares=tuple(arm.share for arm in experiment.arms),
+        arm=arms[enrolled],
+        since_us=np.maximum(joined[enrolled], start_us),
+        started_us=start_us,
+        ended_us=end_us,
+    )
+    return _read(record, experiment.id, "declared", enrolment, enrolled, experiment.metrics or standard_metrics(community))
+
+
+def arms_of(record: Record, experiment: Experiment) -> Integers:
+    """(n_members,): positions in `arms`, -1 for those who are in none."""
+    if experiment.column is None:
+        held_back: Flags = in_control(record.member_ids, record.community.policy)
+        return np.where(held_back, -1, hashed_arms(record.member_ids, experiment))
+    told, names = record.log.members, [arm.id for arm in experiment.arms]
+    if experiment.column not in told.columns:
+        return np.full(told.height, -1)
+    return told[experiment.column].replace_strict(names, range(len(names)), default=-1, return_dtype=pl.Int64).to_numpy()
+
+
+def hashed_arms(member_ids: Sequence[str], experiment: Experiment) -> Integers:
+    """(n,): by the hash of the experiment's id and the member's, so that a member stays where it is."""
+    draws = draws_of(f"{experiment.id}:{member_id}" for member_id in member_ids)
+    return choose(np.tile([arm.share for arm in experiment.arms], (len(draws), 1)), draws)
+
+
+def _read(record: Record, name: str, kind: Kind, enrolment: Enrolment, member: Integers, metrics: Sequence[Metric]) -> ReadOut:
+    snapshots = record.snapshots(member, enrolment.since_us)
+    measures = [record.behaviour.measure(metric, snapshots, record.until_us) for metric in metrics]
+    return read_out(name, kind, enrolment, measures, record.until_us)

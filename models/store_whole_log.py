@@ -1,0 +1,61 @@
+"""All members and all their events at once, as one log: what figures of the whole community are read from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+from sqlalchemy import Connection, select
+
+from models import store_schema as schema
+from models.attributes import attributes_from_json
+from models.events import EventLog
+from models.member_columns import kept_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.community import Community
+
+MOMENT = pl.Datetime("us", "UTC")
+EVENT_COLUMNS = {
+    "member_id": pl.String,
+    "timestamp": pl.Int64,
+    "type": pl.String,
+    "value": pl.Float64,
+    "channel": pl.String,
+    "event_id": pl.String,
+}
+
+
+class WholeLogStore(schema.Transactions):
+    """The store's part that tells of all members together."""
+
+    def whole_log(self, community: Community) -> EventLog:
+        """As the log that was loaded, with what came through the service since; without touches."""
+        with self._reading() as connection:
+            members = _members(connection, kept_columns(community))
+            return EventLog(_events(connection, members), members)
+
+
+def _members(connection: Connection, columns: Sequence[str]) -> pl.DataFrame:
+    """`columns` of the members table are texts, missing where the store has none."""
+    table = schema.members.c
+    rows = connection.execute(select(table.member_id, table.joined_us, table.attributes)).all()
+    texts = attributes_from_json([row.attributes for row in rows], columns)
+    members = pl.DataFrame(
+        [(row.member_id, row.joined_us) for row in rows], schema={"member_id": pl.String, "joined": pl.Int64}, orient="row"
+    )
+    members = members.with_columns(pl.col("joined").cast(MOMENT))
+    return (members if texts is None else members.hstack(texts)).sort("member_id")
+
+
+def _events(connection: Connection, members: pl.DataFrame) -> pl.DataFrame:
+    table = schema.events.c
+    columns = (table.member_id, table.timestamp_us, table.type, table.value, table.channel, table.event_id)
+    rows = [tuple(row) for row in connection.execute(select(*columns).order_by(table.event_key))]
+    codes = members.select("member_id", member=pl.int_range(pl.len(), dtype=pl.UInt32))
+    events = pl.DataFrame(rows, schema=EVENT_COLUMNS, orient="row").join(codes, on="member_id", maintain_order="left")
+    return events.select(
+        "member", pl.col("timestamp").cast(MOMENT), pl.col("type").cast(pl.Categorical), "value", "channel", "event_id"
+    ).sort("member", "timestamp", maintain_order=True)
