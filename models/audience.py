@@ -18,9 +18,10 @@ BINS = 20
 """Of equal width, from risk 0 to 1; the last one holds 1 too."""
 
 NORMAL_90 = 1.644854
-GROUPS = ("stage", "tier", "cohort")
+GROUPS = ("risk_band", "stage", "tier", "cohort")
 CELL_COLUMNS = {
     "bin": pl.Int64,
+    "risk_band": pl.String,
     "stage": pl.String,
     "tier": pl.String,
     "tags": pl.String,
@@ -55,6 +56,7 @@ class Selection:
 
     low: int = 0
     high: int = BINS
+    risk_band: str | None = None
     stage: str | None = None
     tier: str | None = None
     tag: str | None = None
@@ -94,7 +96,7 @@ class Audience:
 
 @dataclass(frozen=True)
 class Cells:
-    """One row for each combination of bin, stage, tier, set of tags and cohort: members, and sums of risk, its variance and money."""
+    """One row for each combination of bin, band, stage, tier, set of tags and cohort: members, and sums of risk, its variance and money."""
 
     rows: pl.DataFrame
 
@@ -104,14 +106,14 @@ class Cells:
         risk = pl.col("probability")
         return cls(
             standings.filter(risk.is_not_null())
-            .group_by("bin", "stage", "tier", "tags", "cohort")
+            .group_by("bin", "risk_band", "stage", "tier", "tags", "cohort")
             .agg(
                 members=pl.len().cast(pl.Int64),
                 expected=risk.sum().cast(pl.Float64),
                 variance=(risk * (1 - risk)).sum().cast(pl.Float64),
                 value_at_risk=pl.col("value_at_risk").sum().cast(pl.Float64),
             )
-            .sort("bin", "stage", "tier", "tags", "cohort")
+            .sort("bin", "risk_band", "stage", "tier", "tags", "cohort")
         )
 
     def to_json(self) -> str:
@@ -137,6 +139,7 @@ class Cells:
             everyone=_counted(self.rows),
             histogram=tuple(held.get(bin_, 0) for bin_ in range(BINS)),
             choices={
+                "risk_band": self._by_group("risk_band", replace(selection, risk_band=None)),
                 "stage": self._by_group("stage", replace(selection, stage=None)),
                 "tier": self._by_group("tier", replace(selection, tier=None)),
                 "cohort": self._by_group("cohort", replace(selection, cohort=None)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,22 +50,35 @@ def render_member_report(
     provenance: Provenance = NOTHING_MORE,
 ) -> str:
     """A whole HTML document. Times are shown by the clock of the community; `activity` rises in time."""
+    content = report_content(decision, community, activity=activity, generated_at=generated_at, language=language, provenance=provenance)
+    lang = "zh-CN" if language == "zh" else "en"
+    return page_template("member_report.html").render(t=partial(text, language), lang=lang, **content)
+
+
+def report_content(
+    decision: Decision,
+    community: Community,
+    *,
+    activity: Sequence[Week],
+    generated_at: datetime,
+    language: Language,
+    provenance: Provenance = NOTHING_MORE,
+) -> dict[str, Any]:
+    """What the templates of a member's report read."""
     clock = _Clock(community, language)
-    return page_template("member_report.html").render(
-        t=partial(text, language),
-        lang="zh-CN" if language == "zh" else "en",
-        member_id=decision.member_id,
-        subtitle=text(language, "report.subtitle", community=community.name, at=clock.told(decision.as_of)),
-        badges=_badges(decision, community, language),
-        risk=_risk(decision, community, language),
-        facts=_facts(decision, community, language),
-        choice=choice_of(decision, community, language),
-        options=options_of(decision, community, language),
-        activity=None if decision.impersonal else activity_of(language, community, activity),
-        listed=partial(listed, language),
-        sources=_sources(decision, provenance, generated_at, clock),
-        warnings=provenance.warnings,
-    )
+    return {
+        "member_id": decision.member_id,
+        "subtitle": text(language, "report.subtitle", community=community.name, at=clock.told(decision.as_of)),
+        "badges": _badges(decision, community, language),
+        "risk": _risk(decision, community, language),
+        "facts": _facts(decision, community, language),
+        "choice": choice_of(decision, community, language),
+        "options": options_of(decision, community, language),
+        "activity": None if decision.impersonal else activity_of(language, community, activity),
+        "listed": partial(listed, language),
+        "sources": _sources(decision, provenance, generated_at, clock),
+        "warnings": provenance.warnings,
+    }
 
 
 def weekly_activity(

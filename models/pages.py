@@ -12,10 +12,18 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 
+FOLDER = Path(__file__).parent / "templates"
+
+
+def template_file(name: str) -> Path:
+    """For pages elsewhere that hold the same sections."""
+    return FOLDER / name
+
+
 @cache
 def page_template(name: str) -> Template:
     """What a template is not given is an error; the filter `percent` writes a length of an SVG."""
-    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    loader = FileSystemLoader(FOLDER)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = "{:.3f}%".format
     return environment.get_template(name)

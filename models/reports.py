@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 TouchState = Literal["delivered", "undelivered"]
 Response = Literal["accepted", "refused", "redeemed"]
+TOUCH_STATES = ("reserved", "delivered", "undelivered", "expired")
 OCCUPYING = ("reserved", "delivered")
 """States of a touch that take a place."""
 

@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from models import store_privacy as privacy
 from models import store_schema as schema
+from models.reports import Touch
+from models.store_contacts import rows_of
 from models.store_schema import overviews, standings
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class StandingQuery:
     overview_key: int
     low: int
     high: int
+    risk_band: str | None = None
     stage: str | None = None
     tier: str | None = None
     tag: str | None = None
@@ -43,7 +46,7 @@ class StandingQuery:
 
     def conditions(self) -> list[ColumnElement[bool]]:
         table = standings.c
-        named = {"stage": self.stage, "tier": self.tier, "cohort": self.cohort}
+        named = {"risk_band": self.risk_band, "stage": self.stage, "tier": self.tier, "cohort": self.cohort}
         groups = [table[name] == value for name, value in named.items() if value is not None]
         tagged = [] if self.tag is None else [table.tags.contains(f",{self.tag},", autoescape=True)]
         return [table.overview_key == self.overview_key, table.bin >= self.low, table.bin < self.high, *groups, *tagged]
@@ -96,6 +99,12 @@ class OverviewStore(schema.Transactions):
             earlier = (table.overview_key < overview_key, table.as_of_us < found.as_of_us, table.body.is_not(None))
             before = connection.scalar(select(table.body).where(*earlier).order_by(table.overview_key.desc()).limit(1))
         return Published(overview_key, found.body, found.cells, before)
+
+    def touches_of(self, member_id: str, since_us: int) -> list[Touch]:
+        """Of one member, the latest first."""
+        with self._reading() as connection:
+            rows = rows_of(connection, schema.touches, "member_id", [member_id], Touch)
+        return sorted((row for row in rows if row.at_us >= since_us), key=lambda row: -row.at_us)
 
     def standings(self, query: StandingQuery, limit: int) -> list[dict[str, Any]]:
         """Those with most value at risk first."""

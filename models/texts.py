@@ -22,9 +22,9 @@ _TEN_THOUSANDS_FROM = 100_000
 
 @cache
 def messages(language: Language) -> Mapping[str, str]:
-    """Every text by its dotted key, `unit.days.other`."""
-    content = yaml.safe_load((_FOLDER / f"{language}.yaml").read_text(encoding="utf-8"))
-    return dict(_flat(content, ""))
+    """Every text by its dotted key, `unit.days.other`; those of the service's pages have a file of their own."""
+    files = (_FOLDER / name for name in (f"{language}.yaml", f"pages.{language}.yaml"))
+    return dict(pair for file in files for pair in _flat(yaml.safe_load(file.read_text(encoding="utf-8")), ""))
 
 
 def _flat(node: Mapping[str, object], prefix: str) -> list[tuple[str, str]]:

@@ -14,6 +14,9 @@ from serving.problems import SECURITY_HEADERS, TOO_LARGE, UNSUPPORTED, Refusal
 JSON_TYPES = ("application/json",)
 READ_BY_PATH = {"/v1/events": (*JSON_TYPES, STRUCTURED, BATCH)}
 """Media types of bodies, where they are more than JSON."""
+FORM = ("application/x-www-form-urlencoded",)
+"""That of the pages, none of which lies below API_PATHS."""
+API_PATHS = ("/v1/", "/score")
 
 
 class Gate:
@@ -37,7 +40,7 @@ class Gate:
                     given.setdefault(name, value)
             await send(message)
 
-        refusal = self._refusal(headers, READ_BY_PATH.get(scope["path"], JSON_TYPES))
+        refusal = self._refusal(headers, _read_at(scope["path"]))
         if refusal is not None:
             await refusal.response(request_id)(scope, receive, answer)
         else:
@@ -70,3 +73,7 @@ class Gate:
             return message
 
         return counted
+
+
+def _read_at(path: str) -> Sequence[str]:
+    return READ_BY_PATH.get(path, JSON_TYPES if path.startswith(API_PATHS) else FORM)

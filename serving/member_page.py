@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from models.deciding import decide
 from models.decision import Decision
 from models.declared import Language
 from models.engine import Engine, explain
-from models.member_report import Provenance, render_member_report, weekly_activity
+from models.member_report import Provenance, render_member_report, report_content, weekly_activity
 from models.snapshots import Snapshots
 from models.store import Past
 from serving.answers import ScoreAnswer
@@ -41,17 +42,22 @@ class Explained:
         return score_answer(self.decision, request, self.engine.community, self.language, self.warnings)
 
     def page(self) -> str:
+        return render_member_report(self.decision, self.engine.community, **self._told)
+
+    def content(self) -> dict[str, Any]:
+        """What the report's templates read, for a page with a frame of its own."""
+        return report_content(self.decision, self.engine.community, **self._told)
+
+    @property
+    def _told(self) -> dict[str, Any]:
         community, events = self.engine.community, self.past.events
         local = self.now.astimezone(community.zone)
-        warnings = tuple(fault.detail for fault in self.warnings)
-        return render_member_report(
-            self.decision,
-            community,
-            activity=weekly_activity(events.timestamp_us, events.signal, len(community.signals), local),
-            generated_at=self.now,
-            language=self.language,
-            provenance=Provenance(self.engine.provenance.trained_through, warnings),
-        )
+        return {
+            "activity": weekly_activity(events.timestamp_us, events.signal, len(community.signals), local),
+            "generated_at": self.now,
+            "language": self.language,
+            "provenance": Provenance(self.engine.provenance.trained_through, tuple(fault.detail for fault in self.warnings)),
+        }
 
 
 def explain_member(service: Service, member_id: str, language: Language | None) -> Explained:

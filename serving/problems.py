@@ -53,6 +53,7 @@ FORBIDDEN = ProblemType("forbidden", 403, "The API key lacks the scope for this"
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here")
 UNKNOWN_MEMBER = ProblemType("unknown-member", 404, "The member is not known")
 UNKNOWN_DECISION = ProblemType("unknown-decision", 404, "The decision is not known")
+NO_RUN = ProblemType("no-run", 404, "No run over all members is kept yet")
 UNKNOWN_JOB = ProblemType("unknown-job", 404, "The decision job is not known")
 NOT_ALLOWED = ProblemType("method-not-allowed", 405, "The method is not offered here")
 NOT_ACCEPTABLE = ProblemType("not-acceptable", 406, "None of the accepted media types is offered")
@@ -74,7 +75,7 @@ STORE_OUTDATED = ProblemType("store-outdated", 503, "The store is of another rel
 BUSY = ProblemType("busy", 503, "Too many decide on this member at once", retry=True)
 
 PROBLEM_TYPES = (
-    *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, UNKNOWN_JOB, NOT_ALLOWED, NOT_ACCEPTABLE),
+    *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, UNKNOWN_JOB, NO_RUN, NOT_ALLOWED, NOT_ACCEPTABLE),
     *(IN_FLIGHT, JOB_NOT_ENDED, NOT_REPLAYABLE, MODEL_GONE),
     *(TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
     *(INTERNAL, NO_MODEL, STORE_DOWN, STORE_OUTDATED, BUSY),

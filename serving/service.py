@@ -10,14 +10,19 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from models.api_keys import Principal, holders_of
 from models.community import Community
 from models.engine import Engine
 from models.store import LoggedEvent, Store
+from serving.latest_run import LatestRun
 from serving.model_source import ModelSource
 from serving.problems import Fault
 from serving.rates import Rates
 from serving.schemas import microseconds
-from serving.settings import Clock, Settings
+from serving.settings import Clock, Settings, wall_clock
+from serving.turns import Turns
+
+MOST_LOOKED_UP = 1000
 
 
 class Service:
@@ -37,6 +42,15 @@ class Service:
     @cached_property
     def store(self) -> Store:
         return Store.open(self.settings.store_url, wait_seconds=self.settings.store_seconds)
+
+    @cached_property
+    def latest_run(self) -> LatestRun:
+        return LatestRun(lambda: self.store)
+
+    @cached_property
+    def holders(self) -> Turns[str, Principal | None]:
+        """Who has a secret, looked up after it came: one query serves all requests that came while the one before was made."""
+        return Turns(lambda secrets_: holders_of(self.store, secrets_, now=wall_clock()), most=MOST_LOOKED_UP)
 
     @cached_property
     def rates(self) -> Rates:
@@ -61,6 +75,7 @@ class Service:
 
     def close(self) -> None:
         self.models.stop()
+        self.holders.close()
         if "store" in self.__dict__:
             self.store.close()
 
@@ -78,7 +93,7 @@ class Service:
         return None
 
 
-def _current(request: Request) -> Service:
+async def _current(request: Request) -> Service:
     return cast("Service", request.app.state.service)
 
 

@@ -18,6 +18,7 @@ STAGES, TIERS, TAGS = ("new", "silent"), ("base", "KOC"), ("", "high_value", "hi
 SELECTIONS = [
     Selection(),
     Selection(low=8, high=15),
+    Selection(low=11, risk_band="high", tag="value"),
     Selection(stage="silent"),
     Selection(low=3, stage="new", tier="KOC"),
     Selection(tag="high_value", cohort="2025-02"),
@@ -36,7 +37,7 @@ def standings():
         {
             "member_id": [f"m{i:04d}" for i in range(n)],
             "churn_probability": risk,
-            "risk_band": "low",
+            "risk_band": np.where(np.nan_to_num(risk) > 0.6, "high", "low"),
             "stage": rng.choice(STAGES, n),
             "tier": rng.choice(TIERS, n),
             "tags": rng.choice(TAGS, n),
@@ -55,7 +56,7 @@ def one_by_one(standings, selection):
         for row in standings.iter_rows(named=True)
         if row["probability"] is not None
         and selection.low <= min(int(row["probability"] * BINS), BINS - 1) < selection.high
-        and all(getattr(selection, name) in {None, row[name]} for name in ("stage", "tier", "cohort"))
+        and all(getattr(selection, name) in {None, row[name]} for name in ("risk_band", "stage", "tier", "cohort"))
         and (selection.tag is None or selection.tag in row["tags"].strip(",").split(","))
     ]
 
@@ -88,7 +89,7 @@ def test_a_store_lists_those_whom_the_cells_count(standings, store_url):
         store.publish(1, "{}", cells.to_json(), standings)
         key = store.overview_key()
         for selection in SELECTIONS:
-            query = StandingQuery(key, selection.low, selection.high, selection.stage, selection.tier, selection.tag, selection.cohort)
+            query = StandingQuery(key, selection.low, selection.high, selection.risk_band, selection.stage, selection.tier, selection.tag, selection.cohort)
             expected = one_by_one(standings, selection)
             assert [row["member_id"] for part in store.all_standings(query) for row in part] == [row["member_id"] for row in expected]
             first = sorted(expected, key=lambda row: (-row["value_at_risk"], row["member_id"]))[:5]

@@ -16,6 +16,7 @@ from models.policy import GLOBAL_CONTROL, MANDATORY_FIRST, OUTBID
 from models.reason_groups import reason_groups
 from models.refusal_wording import Standing, removal_sentence
 from models.report_choice import State
+from models.reports import TOUCH_STATES, Response
 from models.rules import Scene
 from models.sources import MembersSource
 from models.texts import LANGUAGES, calendar_day, duration, listed, messages, money, named, number, plural, points, share, text, window
@@ -74,6 +75,7 @@ def declared_keys():
         *(f"uplift_source.{source}" for source in ("prior", "experiment", "observational")),
         *(f"report.{state}" for state in get_args(State)),
         *(f"grade.{grade}" for grade in "ABC"),
+        *(f"touch_state.{state}" for state in (*TOUCH_STATES, *get_args(Response))),
     }
 
 

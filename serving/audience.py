@@ -1,0 +1,190 @@
+"""What is asked of an audience, and the answer in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Query
+from pydantic import BaseModel, BeforeValidator, StringConstraints
+
+from models.audience import BINS, Audience, Counted, Selection
+from models.decision import RiskBand
+from models.declared import Stage, Tag
+from models.overview import Band, Cohort, Overview
+from models.store_overviews import StandingQuery
+from serving.answers import Answered
+from serving.latest_run import Run
+from serving.schemas import ShortText
+from serving.service import Service
+
+STEP = 100 // BINS
+"""Per cent of risk in a bin."""
+
+
+Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+_ANY = BeforeValidator(lambda given: given or None)
+"""A form sends an empty text where nothing is chosen."""
+
+
+def _selection(
+    lowest: Annotated[int, Query(alias="from", ge=0, le=100, description="lowest risk, per cent, in steps of 5")] = 0,
+    highest: Annotated[int, Query(alias="to", ge=0, le=100, description="highest risk, per cent, in steps of 5")] = 100,
+    risk_band: Annotated[RiskBand | None, _ANY] = None,
+    stage: Annotated[Stage | None, _ANY] = None,
+    tier: Annotated[ShortText | None, _ANY] = None,
+    tag: Annotated[Tag | None, _ANY] = None,
+    cohort: Annotated[Month | None, _ANY, Query(description="year and month of joining")] = None,
+) -> Selection:
+    """Bounds the wrong way round are taken the right way; at least one bin is chosen."""
+    low, high = sorted((lowest // STEP, -(-highest // STEP)))
+    return Selection(min(low, BINS - 1), max(high, low + 1), risk_band, stage, tier, tag, cohort)
+
+
+Selected = Annotated[Selection, Depends(_selection)]
+
+
+def query_of(run: Run, selection: Selection) -> StandingQuery:
+    chosen = (selection.risk_band, selection.stage, selection.tier, selection.tag, selection.cohort)
+    return StandingQuery(run.overview_key, selection.low, selection.high, *chosen)
+
+
+class Interval(Answered):
+    value: float
+    lower: float
+    upper: float
+
+
+class CountedAnswer(Answered):
+    """`expected` members go silent, with a 90 % interval of chance alone."""
+
+    members: int
+    expected: Interval
+    value_at_risk: float
+
+
+class Standing(Answered):
+    """Where a member stood in the run; numbers of risk are shares."""
+
+    member_id: str
+    probability: float
+    risk_band: str
+    stage: str
+    tier: str
+    tags: list[str]
+    cohort: str
+    value: float
+    value_at_risk: float
+    chosen: str
+
+
+class AudienceAnswer(BaseModel):
+    """Counts of the run at `as_of`: `histogram` are members by 5 points of risk, of any risk but else as selected."""
+
+    as_of: datetime
+    model_version: str
+    risk_from: float
+    risk_to: float
+    total: CountedAnswer
+    everyone: CountedAnswer
+    histogram: list[int]
+    choices: dict[str, dict[str, int]]
+    members: list[Standing]
+
+
+class BandAnswer(Answered):
+    name: str
+    members: int
+    expected: float
+    value_at_risk: float
+    members_before: int | None = None
+
+
+class LivelinessAnswer(Answered):
+    """Active members by day, oldest first, and within 30 days; `stickiness` is their ratio (DAU/MAU)."""
+
+    first_day: date
+    daily: list[int]
+    monthly: int
+    weekly_events: float
+    stickiness: float | None
+
+
+class CohortAnswer(Answered):
+    """Of the members who joined in a month the share that was active in each 30 days since."""
+
+    month: str
+    members: int
+    kept: list[float]
+
+
+class OverviewAnswer(Answered):
+    """The community at `as_of`."""
+
+    as_of: datetime
+    before: datetime | None
+    last_event_at: datetime
+    model_version: str
+    grade: str
+    trained_through: datetime
+    horizon_days: int
+    members: int
+    scored: CountedAnswer
+    bands: list[BandAnswer]
+    stages: dict[str, int]
+    chosen: dict[str, int]
+    liveliness: LivelinessAnswer
+    cohorts: list[CohortAnswer]
+
+
+def audience_answer(service: Service, run: Run, selection: Selection, limit: int) -> AudienceAnswer:
+    """Raises StoreUnavailable."""
+    found: Audience = run.cells.audience(selection)
+    rows = service.store.standings(query_of(run, selection), limit) if limit else []
+    low, high = selection.shares
+    return AudienceAnswer(
+        as_of=run.overview.as_of,
+        model_version=run.overview.model_version,
+        risk_from=low,
+        risk_to=high,
+        total=counted(found.total),
+        everyone=counted(found.everyone),
+        histogram=list(found.histogram),
+        choices={name: dict(options) for name, options in found.choices.items()},
+        members=[standing(row) for row in rows],
+    )
+
+
+def counted(found: Counted) -> CountedAnswer:
+    return CountedAnswer.model_validate(found)
+
+
+def standing(row: Mapping[str, Any]) -> Standing:
+    return Standing(**{name: row[name] for name in Standing.model_fields if name != "tags"}, tags=tags_of(row["tags"]))
+
+
+def tags_of(text: str) -> list[str]:
+    """As they are kept, with a comma before and after each."""
+    return [tag for tag in text.split(",") if tag]
+
+
+def overview_answer(overview: Overview, before: Overview | None) -> OverviewAnswer:
+    held = {} if before is None else {band.name: band.members for band in before.bands}
+    told = {name: getattr(overview, name) for name in OverviewAnswer.model_fields if name not in {"before", "bands", "cohorts"}}
+    return OverviewAnswer.model_validate(
+        told
+        | {
+            "before": None if before is None else before.as_of,
+            "bands": [_band(band, held.get(band.name)) for band in overview.bands],
+            "cohorts": [_cohort(cohort) for cohort in overview.cohorts],
+        }
+    )
+
+
+def _band(band: Band, before: int | None) -> BandAnswer:
+    return BandAnswer(name=band.name, members=band.members, expected=band.expected, value_at_risk=band.value_at_risk, members_before=before)
+
+
+def _cohort(cohort: Cohort) -> CohortAnswer:
+    return CohortAnswer.model_validate(cohort)

@@ -1,0 +1,28 @@
+"""The community and any audience in it, as the latest run over all members found them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from serving.audience import AudienceAnswer, OverviewAnswer, Selected, audience_answer, overview_answer
+from serving.auth import Reading
+from serving.service import CurrentService
+
+router = APIRouter(tags=["community"])
+
+
+@router.get("/v1/overview")
+def overview(service: CurrentService, _holder: Reading) -> OverviewAnswer:
+    """Scope `read`. What the page Today shows; 404 before the first run of `keepwell decide`."""
+    run = service.latest_run.shown()
+    return overview_answer(run.overview, run.before)
+
+
+@router.get("/v1/audience")
+def audience(
+    service: CurrentService, _holder: Reading, selection: Selected, limit: Annotated[int, Query(ge=0, le=200)] = 25
+) -> AudienceAnswer:
+    """Scope `read`. What the page Audience shows, and the members with most value at risk; 404 before the first run."""
+    return audience_answer(service, service.latest_run.shown(), selection, limit)

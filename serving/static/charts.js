@@ -1,0 +1,136 @@
+"use strict";
+
+// Every figure is drawn from the table beside it, so that both say the same.
+
+const drawn = new Map();
+
+function colour(name) {
+  const probe = document.createElement("span");
+  probe.style.color = `var(--${name})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+
+function rows(figure) {
+  return [...figure.querySelectorAll("tbody tr")].map((row) => ({
+    label: row.dataset.label,
+    value: Number(row.dataset.value),
+    on: row.dataset.on === "1",
+    values: (row.dataset.values || "").split(",").filter(Boolean).map(Number),
+  }));
+}
+
+function tooltip(formatter) {
+  return {
+    trigger: "axis",
+    renderMode: "richText",
+    confine: true,
+    backgroundColor: colour("card"),
+    borderColor: colour("line"),
+    textStyle: { color: colour("ink"), fontSize: 13 },
+    axisPointer: { type: "shadow", shadowStyle: { color: colour("faint"), opacity: 0.6 } },
+    formatter,
+  };
+}
+
+function frame() {
+  return {
+    animation: false,
+    textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
+    grid: { left: 0, right: 0, top: 8, bottom: 2, containLabel: false },
+  };
+}
+
+function quietAxis(extra) {
+  const line = { color: colour("line") };
+  return { axisLine: { lineStyle: line }, axisTick: { show: false }, splitLine: { lineStyle: line }, axisLabel: { color: colour("soft") }, ...extra };
+}
+
+const KINDS = {
+  histogram(figure) {
+    const bars = rows(figure);
+    return {
+      ...frame(),
+      tooltip: tooltip(([at]) => `${at.name}: ${at.value.toLocaleString(document.documentElement.lang)}`),
+      xAxis: quietAxis({ type: "category", data: bars.map((bar) => bar.label), axisLabel: { show: false } }),
+      yAxis: { type: "value", show: false },
+      series: [{
+        type: "bar",
+        barCategoryGap: "12%",
+        data: bars.map((bar) => ({
+          value: bar.value,
+          itemStyle: { color: colour(bar.on ? "accent" : "line"), borderRadius: [3, 3, 0, 0] },
+        })),
+      }],
+    };
+  },
+
+  days(figure) {
+    const days = rows(figure);
+    return {
+      ...frame(),
+      grid: { left: 4, right: 12, top: 12, bottom: 4, containLabel: true },
+      tooltip: { ...tooltip(([at]) => `${at.name}: ${at.value.toLocaleString(document.documentElement.lang)}`), axisPointer: { type: "line", lineStyle: { color: colour("soft") } } },
+      xAxis: quietAxis({ type: "category", boundaryGap: false, data: days.map((day) => day.label), axisLabel: { color: colour("soft"), interval: 13, showMinLabel: true } }),
+      yAxis: quietAxis({ type: "value", axisLine: { show: false }, splitNumber: 3 }),
+      series: [{ type: "line", showSymbol: false, smooth: 0.2, lineStyle: { width: 2, color: colour("accent") }, areaStyle: { color: colour("accent"), opacity: 0.1 }, itemStyle: { color: colour("accent") }, data: days.map((day) => day.value) }],
+    };
+  },
+
+  curves(figure) {
+    const cohorts = rows(figure).filter((cohort) => cohort.values.length > 1);
+    const longest = Math.max(0, ...cohorts.map((cohort) => cohort.values.length));
+    const soft = colour("soft");
+    return {
+      ...frame(),
+      grid: { left: 4, right: 12, top: 12, bottom: 4, containLabel: true },
+      tooltip: { ...tooltip((all) => all.map((at) => `${at.seriesName}: ${Math.round(at.value)}%`).join("\n")), axisPointer: { type: "line", lineStyle: { color: soft } } },
+      xAxis: quietAxis({ type: "category", boundaryGap: false, data: Array.from({ length: longest }, (_, at) => String(at + 1)) }),
+      yAxis: quietAxis({ type: "value", min: 0, max: 100, interval: 25, axisLine: { show: false }, axisLabel: { color: soft, formatter: "{value}%" } }),
+      series: cohorts.map((cohort, at) => ({
+        name: cohort.label,
+        type: "line",
+        showSymbol: false,
+        lineStyle: { width: at === cohorts.length - 1 ? 2.5 : 1.5, color: colour("accent"), opacity: 0.25 + 0.75 * (at + 1) / cohorts.length },
+        itemStyle: { color: colour("accent") },
+        data: cohort.values,
+      })),
+    };
+  },
+};
+
+function draw(figure) {
+  const surface = figure.querySelector(".drawing");
+  const kind = KINDS[figure.dataset.chart];
+  if (!surface || !kind || !window.echarts) return;
+  const chart = echarts.init(surface, null, { renderer: "canvas" });
+  chart.setOption(kind(figure));
+  drawn.set(surface, chart);
+}
+
+function drawAll() {
+  for (const [surface, chart] of drawn) {
+    if (!surface.isConnected || surface.dataset.stale) {
+      chart.dispose();
+      drawn.delete(surface);
+    }
+  }
+  for (const figure of document.querySelectorAll("figure[data-chart]")) {
+    if (!drawn.has(figure.querySelector(".drawing"))) draw(figure);
+  }
+}
+
+function drawAnew() {
+  for (const surface of drawn.keys()) surface.dataset.stale = "1";
+  drawAll();
+  for (const surface of drawn.keys()) delete surface.dataset.stale;
+}
+
+drawAll();
+document.addEventListener("htmx:afterSettle", drawAll);
+document.addEventListener("htmx:oobAfterSwap", drawAll);
+window.addEventListener("resize", () => drawn.forEach((chart) => chart.resize()));
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAnew);
+window.addEventListener("beforeprint", () => drawn.forEach((chart) => chart.resize()));

@@ -1,0 +1,21 @@
+"use strict";
+
+// The two ends of a range keep a step between them; the one that is moved pushes the other.
+document.addEventListener("input", (event) => {
+  const moved = event.target;
+  if (!(moved instanceof HTMLInputElement) || moved.type !== "range") return;
+  const low = document.getElementById("from");
+  const high = document.getElementById("to");
+  const step = Number(low.step);
+  if (moved === low) {
+    low.value = String(Math.min(Number(low.value), 100 - step));
+    high.value = String(Math.max(Number(high.value), Number(low.value) + step));
+  } else {
+    high.value = String(Math.max(Number(high.value), step));
+    low.value = String(Math.min(Number(low.value), Number(high.value) - step));
+  }
+  for (const end of [low, high]) end.setAttribute("aria-valuetext", `${end.value}%`);
+}, true);
+
+// An answer that is no success is shown too: a failure page takes the place of the whole page.
+document.addEventListener("htmx:responseError", () => window.location.reload());
