@@ -1,6 +1,6 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help interpreter install demo test bench lint format lock notebooks clean
+.PHONY: help interpreter install demo test chaos bench lint format lock notebooks clean
 
 export MLFLOW_DISABLE_TELEMETRY := true
 
@@ -53,6 +53,9 @@ lint: .venv/.dev ## ruff, mypy and the floors
 format: .venv/.dev ## lay the code out
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+chaos: .venv/.dev ## kill the service, its databases and its registry under load, and count what was lost
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos
 
 bench: .venv/.dev ## print the figures of tests/benchmarks
 	@$(BIN)/python -m tests.benchmarks

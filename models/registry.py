@@ -20,6 +20,7 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import ColSpec, DataType, Schema, TensorSpec
 
+from models.champion_copy import ChampionCopy
 from models.engine_files import load_engine, save_engine, seal_of
 from models.errors import ModelRefused, NoChampion, RegistryUnavailable
 
@@ -201,6 +202,11 @@ class Registry:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch))
             _move_whole(fetched, folder / ENGINE_ARTIFACT)
+
+    def copy_of(self, version: str) -> ChampionCopy:
+        """Where `load` keeps it."""
+        found = self._version(version)
+        return ChampionCopy(version, f"{found.run_id}/{ENGINE_ARTIFACT}", str(found.tags.get(SEAL)))
 
     def champion(self, cache: Path) -> Engine:
         """The engine in force; raises NoChampion, or ModelRefused where it cannot be trusted."""

@@ -13,7 +13,8 @@ from models.errors import InputError
 from models.moments import microseconds
 from models.snapshots import Activity, label_churn, last_usable_cut, population
 from models.training_rows import default_test_as_of
-from pipelines.loading import champion_or_challenger, load_to_learn, moment
+from pipelines.dates import moment
+from pipelines.loading import champion_or_challenger, load_to_learn
 
 if TYPE_CHECKING:
     from datetime import datetime

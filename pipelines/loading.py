@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -16,11 +16,12 @@ from models.moments import microseconds
 from models.posted import posted_touches
 from models.registry import CHALLENGER, Registry
 from models.store import Store
-from models.times import YEARS
+from pipelines.dates import midnight, moment
 from pipelines.ingest import ingest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from models.community import Community
     from models.engine import Engine
@@ -86,23 +87,6 @@ def champion_or_challenger(workspace: Workspace, version: str | None) -> Engine:
         return engine_of(workspace, version)
     except NoChampion:
         return engine_of(workspace, registry(workspace).version_of(CHALLENGER))
-
-
-def midnight(day: date, community: Community) -> datetime:
-    return datetime.combine(day, time(), tzinfo=community.zone)
-
-
-def moment(text: str, community: Community) -> datetime:
-    """A date (midnight by the community's clock) or a time, as ISO 8601, within `YEARS`; raises InputError."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        message = f'"{text}" is no date; write it as 2026-01-31 or 2026-01-31T09:00:00+08:00'
-        raise InputError(message) from None
-    if at.year not in YEARS:
-        message = f'"{text}": a year from {YEARS[0]} to {YEARS[-1]} is needed'
-        raise InputError(message)
-    return at if at.tzinfo else at.replace(tzinfo=community.zone)
 
 
 def decision_time(loaded: Loaded, as_of: str | None, *, now: datetime) -> datetime:

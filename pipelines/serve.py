@@ -20,8 +20,8 @@ from models.declaration import load_community
 from models.errors import InputError
 from models.events import EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE
 from models.store import Loaded, Store
+from pipelines.dates import moment
 from pipelines.ingest import canonical_log
-from pipelines.loading import moment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,8 @@ from models.model_card import model_card
 from models.registry import DataDescription, RunRecord
 from models.training import train
 from models.training_rows import default_test_as_of
-from pipelines.loading import load_to_learn, moment, registry
+from pipelines.dates import moment
+from pipelines.loading import load_to_learn, registry
 
 if TYPE_CHECKING:
     from datetime import datetime

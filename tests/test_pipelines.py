@@ -15,8 +15,9 @@ from models.errors import InputError, KeepwellError, UnknownMember
 from models.events import EventLog, event_arrays, with_events
 from models.intake import read_log
 from models.store import LoggedEvent, Store
+from pipelines.dates import midnight, moment
 from pipelines.demo import run_demo
-from pipelines.loading import decision_time, load, midnight, moment
+from pipelines.loading import decision_time, load
 from pipelines.output import check_writable, writing
 from pipelines.workspace import Workspace
 from tests.written_logs import NOW, declared, written

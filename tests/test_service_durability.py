@@ -1,12 +1,7 @@
 """What was answered outlives the process: started as `keepwell serve` does, killed, and started again."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +15,9 @@ from models.store import Loaded, Store
 from pipelines.ingest import canonical_log
 from pipelines.serve import prepare, serve
 from pipelines.workspace import Workspace
-from tests.serving_world import DECLARED, NOW, client_of, wait_until, world, write_home, write_logs
+from tests.service_process import started
+from tests.serving_world import DECLARED, client_of, write_home, write_logs
 
-SERVE = "from pathlib import Path; import sys; from pipelines.serve import serve; from pipelines.workspace import Workspace; \
-serve(Workspace.find(Path(sys.argv[1])), '127.0.0.1', int(sys.argv[2]), int(sys.argv[3]))"
 EVENT = {"event_id": "kept", "member_id": "m0000003", "type": "post", "timestamp": "2025-07-20T11:00:00+00:00"}
 
 
@@ -32,30 +26,6 @@ def home(tmp_path):
     folder = write_home(tmp_path / "home")
     write_logs(folder)
     return folder
-
-
-def _free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-@contextmanager
-def started(home, port, workers):
-    """The process and what it wrote before the server came up; killed with all its children in the end."""
-    environment = {**os.environ, "KEEPWELL_MLFLOW_URI": world().mlflow_uri, "KEEPWELL_AS_OF": NOW.isoformat(), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", SERVE, str(home), str(port), str(workers)]
-    output = home / f"output-{workers}.txt"
-    with output.open("w") as written:
-        process = subprocess.Popen(command, env=environment, stdout=written, stderr=written, start_new_session=True)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: output.read_text().count("Application startup complete") == workers)
-        wait_until(lambda: httpx2.get(f"{url}/readyz").status_code == 200)
-        yield url, output.read_text()
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @dataclass(frozen=True)
@@ -73,8 +43,8 @@ class Life:
 def killed(tmp_path_factory):
     home = write_home(tmp_path_factory.mktemp("killed") / "home")
     write_logs(home)
-    with started(home, _free_port(), 2) as (url, output):
-        key = next(word for word in output.split() if word.startswith("kw_"))
+    with started(home, 2) as process:
+        url, key = process.url, next(word for word in process.said.split() if word.startswith("kw_"))
 
         def contacted(_):
             with client_of(url, key) as client:
@@ -94,8 +64,8 @@ def test_two_processes_keep_to_one_cap(killed):
 def test_a_killed_service_has_lost_nothing_that_it_answered(killed):
     assert killed.answer.status_code == 200
     assert killed.events.json()["accepted"] == 1
-    with started(killed.home, _free_port(), 1) as (url, output), client_of(url, killed.key) as client:
-        assert "kw_" not in output
+    with started(killed.home) as process, client_of(process.url, killed.key) as client:
+        assert "kw_" not in process.said
         decision = client.get(f"/v1/decisions/{killed.answer.json()['decision_id']}")
         assert decision.status_code == 200
         assert decision.json()["member_id"] == "m0000007"

@@ -15,8 +15,9 @@ from rich.console import Console
 
 from models.intervals import Estimate
 from models.training import Trained, train
+from pipelines.dates import moment
 from pipelines.init import InitOptions, initialise
-from pipelines.loading import Loaded, load, moment
+from pipelines.loading import Loaded, load
 from pipelines.workspace import Workspace
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -32,8 +32,9 @@ from models.intervals import Estimate, Members, bootstrap_members, percentile_in
 from models.snapshots import Snapshots
 from models.training import Trained, train
 from models.value_fit import tweedie_deviance
+from pipelines.dates import moment
 from pipelines.init import initialise
-from pipelines.loading import Loaded, load, moment
+from pipelines.loading import Loaded, load
 from pipelines.workspace import Workspace
 from tests.benchmarks.buy_till_you_die import WEEK, BgNbd, Customers, customers_until, fit_bg_nbd, fit_gamma_gamma
 from tests.benchmarks.real_logs import CDNOW, DATA, NOW, SEED
