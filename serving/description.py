@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 from fastapi import FastAPI
 from pydantic import TypeAdapter
 
-from serving.examples import EXAMPLES
-from serving.problems import MEDIA_TYPE, PROBLEM_TYPES, Problem
+from serving.examples import CLOUD_EVENT_EXAMPLES, EXAMPLES, RECORDED
+from serving.problems import PROBLEM_TYPES, Problem
+from serving.refusals import refusals
 from serving.routes.events import CLOUD_EVENTS
 from serving.schemas import EventsRequest
 
+NDJSON = "application/x-ndjson"
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -36,16 +39,43 @@ def _add_problems(schema: dict[str, Any]) -> None:
         schemas |= {**described.pop("$defs"), name: described}
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    answer = {"description": "A problem", "content": {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model="Problem")}}}}
-    for path in schema["paths"].values():
-        for operation in path.values():
-            operation["responses"].pop("422", None)
-            operation["responses"]["default"] = answer
+    for name, operation in _operations(schema):
+        operation["responses"].pop("422", None)
+        own = operation["responses"]
+        for status, refusal in refusals(name, operation, {"$ref": _REFERENCE.format(model="Problem")}).items():
+            if status in own:
+                refusal["content"] |= own[status].get("content", {})
+            own[status] = refusal
     schema["x-problem-types"] = [{"name": kind.name, "status": kind.status, "title": kind.title} for kind in PROBLEM_TYPES]
 
 
 def _add_examples(schema: dict[str, Any]) -> None:
+    """Hand-written ones where there are any, else those that were recorded."""
+    for name, operation in _operations(schema):
+        told = RECORDED.get(name, {})
+        if "request" in told:
+            _exemplify(operation["requestBody"], told["request"])
+        for status, answer in told.get("answers", {}).items():
+            _exemplify(operation["responses"][status], answer)
     for example in EXAMPLES:
         operation = schema["paths"][example.path]["post"]
-        operation["requestBody"]["content"]["application/json"]["example"] = example.request
-        operation["responses"]["200"]["content"]["application/json"]["example"] = example.answer
+        _exemplify(operation["requestBody"], example.request)
+        _exemplify(operation["responses"]["200"], example.answer)
+    for media_type, event in CLOUD_EVENT_EXAMPLES.items():
+        schema["paths"]["/v1/events"]["post"]["requestBody"]["content"][media_type]["example"] = event
+
+
+def _exemplify(body: dict[str, Any], example: object) -> None:
+    """NDJSON is described, and shown, by its lines."""
+    if NDJSON in body["content"]:
+        body["content"][NDJSON]["schema"] = {"type": "string"}
+        body["content"][NDJSON]["example"] = "".join(f"{json.dumps(line)}\n" for line in cast("list[object]", example))
+    else:
+        body["content"]["application/json"]["example"] = example
+
+
+def _operations(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each with its name, `METHOD path`."""
+    for path, item in schema["paths"].items():
+        for method, operation in item.items():
+            yield f"{method.upper()} {path}", operation

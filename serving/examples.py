@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from serving.cloud_events import BATCH, STRUCTURED
 
 Extra = dict[str, Any]
 
@@ -102,6 +106,23 @@ _UNKNOWN_MEMBER: Extra = {
     "request_id": "9f86d081884c7d65",
     "errors": [],
 }
+
+
+_CLOUD_EVENT: Extra = {
+    "specversion": "1.0",
+    "id": "8841",
+    "source": "https://crm.example.org/wecom",
+    "type": "purchase",
+    "subject": "m-123",
+    "time": "2026-11-20T09:00:00+08:00",
+    "datacontenttype": "application/json",
+    "data": {"value": 19.5, "channel": "wecom_group"},
+}
+CLOUD_EVENT_EXAMPLES: Extra = {STRUCTURED: _CLOUD_EVENT, BATCH: [_CLOUD_EVENT]}
+"""By media type; the answer is that to other events."""
+
+RECORDED: Extra = json.loads((Path(__file__).parent / "examples.json").read_text(encoding="utf-8"))
+"""`METHOD path` -> {request, answers: {status: answer}}, as the service gave them over a simulated community; long lists are cut."""
 
 
 @dataclass(frozen=True)

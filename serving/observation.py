@@ -66,7 +66,7 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
 
 
 def _route(scope: Scope) -> str:
-    return str(getattr(scope.get("route"), "path", UNMATCHED))
+    return str(getattr(scope.get("route"), "path_format", UNMATCHED))
 
 
 def _request_id(headers: Headers) -> str:

@@ -185,20 +185,42 @@ def test_a_new_member_can_be_scored_after_the_first_event(running):
     assert running.client.get("/v1/members/小明-1/explanation", headers={"Accept": "text/html"}).status_code == 200
 
 
-def test_the_description_is_openapi_3_1_and_its_examples_are_true(running):
+def bodies(described):
+    """`METHOD path status media-type` and its content, of every request and every answer."""
+    for path, item in described["paths"].items():
+        for method, operation in item.items():
+            for name, body in (("request", operation.get("requestBody", {})), *operation["responses"].items()):
+                for media_type, content in body.get("content", {}).items():
+                    yield f"{method.upper()} {path} {name} {media_type}", content
+
+
+def test_every_request_answer_and_problem_has_an_example_that_is_true(running):
     described = running.client.get("/openapi.json").json()
     assert described["openapi"].startswith("3.1")
-    checked = 0
-    for path in described["paths"].values():
-        for operation in path.values():
-            for body in (operation.get("requestBody", {}), *operation["responses"].values()):
-                for content in body.get("content", {}).values():
-                    schema = {**content["schema"], "components": described["components"]}
-                    Draft202012Validator.check_schema(schema)
-                    if "example" in content and "requests" not in content["example"] and "events" not in content["schema"]:
-                        Draft202012Validator(schema).validate(content["example"])
-                        checked += 1
-    assert checked >= 4
+    without = []
+    for name, content in bodies(described):
+        schema = {**content["schema"], "components": described["components"]}
+        Draft202012Validator.check_schema(schema)
+        examples = [content["example"]] if "example" in content else [one["value"] for one in content.get("examples", {}).values()]
+        for example in examples:
+            Draft202012Validator(schema).validate(example)
+        if not examples and content["schema"] != {"type": "string"}:
+            without.append(name)
+    assert without == []
+
+
+def test_every_problem_is_documented_where_it_may_be_met(running):
+    described = running.client.get("/openapi.json").json()
+    met = {kind for name, content in bodies(described) if "problem+json" in name for kind in content["examples"]}
+    assert {kind.name for kind in PROBLEM_TYPES} - met == {"method-not-allowed", "repeated-member"}
+    score = described["paths"]["/v1/score"]["post"]["responses"]
+    assert set(score) == {"200", "400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503"}
+    assert set(score["503"]["content"]["application/problem+json"]["examples"]) == {
+        "busy",
+        "no-model",
+        "store-outdated",
+        "store-unavailable",
+    }
 
 
 def test_every_endpoint_of_the_contract_is_described_with_its_problems(running):
@@ -210,7 +232,7 @@ def test_every_endpoint_of_the_contract_is_described_with_its_problems(running):
         *("GET /v1/interventions", "GET /v1/models", "POST /v1/models/reload"),
     }
     assert {kind["name"] for kind in described["x-problem-types"]} == {kind.name for kind in PROBLEM_TYPES}
-    assert all("default" in operation["responses"] for item in described["paths"].values() for operation in item.values())
+    assert all("500" in operation["responses"] for item in described["paths"].values() for operation in item.values())
 
 
 def test_the_answers_are_as_described(running):

@@ -55,6 +55,21 @@ function content(title, body, api) {
   return parts;
 }
 
+function answers(described, api) {
+  const good = Object.entries(described.responses).filter(([status]) => status.startsWith("2"));
+  return good.flatMap(([status, body]) => content(`Answer ${status}`, body, api));
+}
+
+function refusals(described) {
+  const list = element("p", {});
+  for (const [status, body] of Object.entries(described.responses)) {
+    for (const name of Object.keys(body.content?.["application/problem+json"]?.examples ?? {})) {
+      list.append(element("a", { href: `#${name}` }, `${status} ${name}`), " ");
+    }
+  }
+  return element("div", {}, element("h3", {}, "Problems"), list);
+}
+
 function operation(method, path, described, api) {
   const section = element("section", { id: described.operationId });
   section.append(element("h2", {}, element("span", { class: "method" }, method.toUpperCase()), " ", element("code", {}, path)));
@@ -63,7 +78,7 @@ function operation(method, path, described, api) {
     element("code", {}, parameter.name), parameter.in, element("code", {}, typeOf(parameter.schema)), prose(parameter.description),
   ]);
   if (parameters.length) section.append(element("h3", {}, "Parameters"), table(["name", "in", "type", "meaning"], parameters));
-  section.append(...content("Body", described.requestBody, api), ...content("Answer", described.responses["200"], api));
+  section.append(...content("Body", described.requestBody, api), ...answers(described, api), refusals(described));
   return section;
 }
 

@@ -1,0 +1,41 @@
+"""schemathesis over the description of a service that runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+    "ignored_auth",
+)
+LONGEST_ANSWER_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """`found` is empty where every answer was as described; else what was printed of those that were not."""
+
+    cases: int
+    found: str
+
+
+def fuzz(url: str, key: str, folder: Path, *, examples: int, phases: str = "examples,coverage,fuzzing,stateful", seed: int = 1) -> Fuzzed:
+    """Reads the description from the service itself; `examples` for each operation and phase."""
+    report = folder / "report.json"
+    options = [
+        *("--checks", ",".join(CHECKS), "--phases", phases, "--max-examples", str(examples), "--seed", str(seed)),
+        *("--max-response-time", str(LONGEST_ANSWER_SECONDS), "--generation-database", "none", "--no-shrink", "--no-color"),
+        *("--continue-on-failure", "--warnings", "off", "--report-json-path", str(report), "-H", f"Authorization: Bearer {key}"),
+    ]
+    command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json", *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    told = json.loads(report.read_text("utf-8"))
+    return Fuzzed(told["test_cases"]["generated"], "" if done.returncode == 0 else done.stdout[-8_000:] + done.stderr[-2_000:])
