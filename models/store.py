@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
-from typing import Self
+from typing import Any, Self
 
 import polars as pl
 from sqlalchemy import Connection, Engine, delete, literal, select
@@ -31,6 +31,7 @@ from models.store_keys import KeyStore
 from models.store_log import LogStore
 from models.store_migrations import Migration
 from models.store_overviews import OverviewStore
+from models.store_prepared import Prepared
 from models.store_privacy import PrivacyStore, Receipt
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow, Then
 from models.store_sessions import SessionStore
@@ -107,6 +108,10 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, JobStor
         """Nothing of it is kept where its body raises."""
         with telling_of_failures(), self.engine.begin() if self.writers is None else self.writers.writing() as connection:
             yield connection
+
+    def _asked(self, query: Prepared, **values: str) -> list[tuple[Any, ...]]:
+        with telling_of_failures():
+            return query.rows_alone(self.engine, **values)
 
     def _overwrite_journal(self) -> None:
         if self.engine.dialect.name == "sqlite":

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 
-from sqlalchemy import Connection, exists, select, update
+from sqlalchemy import Connection, bindparam, exists, select, update
 
 from models import store_schema as schema
+from models.store_prepared import OneOf, Prepared
 from models.store_rows import KeyRow
 
 TABLE = schema.api_keys
+KEYS = Prepared(select(TABLE).where(OneOf(TABLE.c.key_id, "key_ids")))
+BY_ID = Prepared(select(TABLE).where(TABLE.c.key_id == bindparam("key_id")))
 
 
 class KeyStore(schema.Transactions):
@@ -20,8 +24,13 @@ class KeyStore(schema.Transactions):
             add(connection, key)
 
     def key(self, key_id: str) -> KeyRow | None:
+        rows = self._asked(BY_ID, key_id=key_id)
+        return KeyRow(*rows[0]) if rows else None
+
+    def keys(self, key_ids: Collection[str]) -> dict[str, KeyRow]:
+        """Those that the store has, by their ids."""
         with self._reading() as connection:
-            return find(connection, key_id)
+            return {row[0]: KeyRow(*row) for row in KEYS.rows(connection, key_ids=list(key_ids))}
 
     def all_keys(self) -> list[KeyRow]:
         """In the order in which they were made."""
@@ -40,11 +49,6 @@ class KeyStore(schema.Transactions):
 
 def add(connection: Connection, key: KeyRow) -> None:
     connection.execute(TABLE.insert(), asdict(key))
-
-
-def find(connection: Connection, key_id: str) -> KeyRow | None:
-    row = connection.execute(select(TABLE).where(TABLE.c.key_id == key_id)).one_or_none()
-    return None if row is None else KeyRow(*row)
 
 
 def every(connection: Connection) -> list[KeyRow]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Select, bindparam
+from sqlalchemy import BindParameter, ColumnElement, Connection, Dialect, Engine, PoolProxiedConnection, Select, bindparam
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import NullType
@@ -51,10 +52,7 @@ class Prepared:
 
     def rows(self, connection: Connection, **values: int | str | Sequence[str]) -> list[tuple[Any, ...]]:
         """Plain tuples. A list is bound by `OneOf`."""
-        compiled = self._compiled.get(connection.dialect.name)
-        if compiled is None:
-            compiled = self.query.compile(dialect=connection.dialect)
-            self._compiled[connection.dialect.name] = compiled
+        compiled = self._for(connection.dialect)
         result = connection.exec_driver_sql(compiled.string, _bound(compiled, values))
         try:
             return result.cursor.fetchall()  # type: ignore[return-value]  # drivers give tuples
@@ -62,6 +60,40 @@ class Prepared:
             raise OperationalError(compiled.string, None, error) from error
         finally:
             result.close()
+
+    def rows_alone(self, engine: Engine, **values: int | str | Sequence[str]) -> list[tuple[Any, ...]]:
+        """Without a transaction, which would take longer than the query does. Raises OperationalError."""
+        compiled = self._for(engine.dialect)
+        with _untransacted(engine) as connection:
+            cursor = connection.cursor()
+            cursor.execute(compiled.string, _bound(compiled, values))
+            return list(cursor.fetchall())
+
+    def _for(self, dialect: Dialect) -> SQLCompiler:
+        if dialect.name not in self._compiled:
+            self._compiled[dialect.name] = self.query.compile(dialect=dialect)
+        return self._compiled[dialect.name]
+
+
+@contextmanager
+def _untransacted(engine: Engine) -> Iterator[PoolProxiedConnection]:
+    """The driver of PostgreSQL begins a transaction unless it is told not to. Where one connection fails, all are made anew."""
+    connection = engine.raw_connection()
+    try:
+        _begin_by_itself(engine, connection, begin=False)
+        yield connection
+        _begin_by_itself(engine, connection, begin=True)
+    except engine.dialect.loaded_dbapi.Error as error:
+        connection.invalidate()
+        engine.dispose()
+        raise OperationalError("", None, error) from error
+    finally:
+        connection.close()
+
+
+def _begin_by_itself(engine: Engine, connection: PoolProxiedConnection, *, begin: bool) -> None:
+    if engine.dialect.name == "postgresql":
+        connection.dbapi_connection.autocommit = not begin  # type: ignore[union-attr]  # psycopg's own
 
 
 def _bound(compiled: SQLCompiler, values: dict[str, int | str | Sequence[str]]) -> tuple[Any, ...] | dict[str, Any]:

@@ -103,12 +103,13 @@ def preferences(connection: Connection, member_ids: Collection[str] | None = Non
 
 def preferences_of(connection: Connection, member_id: str) -> Preferences:
     """Raises UnknownMember."""
-    _hold(connection, member_id)
+    _check_known(connection, member_id)
     return preferences(connection, [member_id]).get(member_id, UNASKED)
 
 
 def prefer(connection: Connection, member_id: str, personalization: bool | None, contact: Mapping[str, bool]) -> Preferences:  # noqa: FBT001 - what the member says
     """What is not said stays as it was. A decision under way that looked at the member before is taken again. Raises UnknownMember."""
+    _hold(connection, member_id)
     held = preferences_of(connection, member_id)
     personal = held.personalization if personalization is None else personalization
     wanted = Preferences(personal, {**held.contact, **contact})
@@ -123,7 +124,7 @@ def prefer(connection: Connection, member_id: str, personalization: bool | None,
 
 def traces(connection: Connection, member_id: str) -> Traces:
     """By table the rows of the member; raises UnknownMember. Columns of JSON are read, and microseconds become times."""
-    _hold(connection, member_id)
+    _check_known(connection, member_id)
     every = {table.name: table.select().where(table.c.member_id == member_id).order_by(*table.primary_key) for table in holders()}
     return {name: [_told(row) for row in connection.execute(query).mappings()] for name, query in every.items()}
 
@@ -181,8 +182,14 @@ def forget(connection: Connection, member_ids: Collection[str]) -> None:
 
 def _hold(connection: Connection, member_id: str) -> None:
     """Until the transaction ends; raises UnknownMember."""
-    table = schema.members.c
-    if connection.scalar(select(table.member_id).where(table.member_id == member_id).with_for_update()) is None:
+    column = schema.members.c.member_id
+    connection.execute(select(column).where(column == member_id).with_for_update())
+    _check_known(connection, member_id)
+
+
+def _check_known(connection: Connection, member_id: str) -> None:
+    column = schema.members.c.member_id
+    if connection.scalar(select(column).where(column == member_id)) is None:
         raise UnknownMember(f'member "{member_id}" is not in the store; ids are case-sensitive, and a member joins with its first event')
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     URL,
@@ -29,6 +29,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 
 from models.errors import InputError
+
+if TYPE_CHECKING:
+    from models.store_prepared import Prepared
 
 WRITES = "keepwell_writes"
 CHECKPOINT_MS = 100
@@ -195,6 +198,10 @@ class Transactions(ABC):
 
     @abstractmethod
     def _writing(self) -> AbstractContextManager[Connection]: ...
+
+    @abstractmethod
+    def _asked(self, query: Prepared, **values: str) -> list[tuple[Any, ...]]:
+        """The rows of one query by itself."""
 
     @abstractmethod
     def _overwrite_journal(self) -> None:

@@ -1,6 +1,7 @@
 """API keys: what is kept of them, what they may do and for how long, and how often they may ask."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +9,7 @@ import pytest
 from starlette.routing import Router
 
 from models.api_keys import SCOPES, create_key, ensure_first_key, holder_of, revoke_key, rotate_key
-from models.errors import InputError
+from models.errors import InputError, StoreUnavailable
 from models.store import Store
 from serving.app import create_app
 from serving.rates import Rates
@@ -179,6 +180,18 @@ def test_the_clock_of_a_service_that_looks_at_the_past_lets_no_key_live_on(runni
     assert status(running, secret) == 200
     time.sleep(0.3)
     assert status(running, secret) == 401
+
+
+def test_keys_are_known_again_when_the_database_is_back(postgres):
+    with postgres.database() as url, closing(Store.open(url)) as store:
+        secret = create_key(store, "crm", ["read"], now=NOW)
+        with ThreadPoolExecutor(6) as pool:
+            assert all(pool.map(lambda _: holder_of(store, secret, now=NOW), range(60)))
+        postgres.stop()
+        with pytest.raises(StoreUnavailable):
+            holder_of(store, secret, now=NOW)
+        postgres.start()
+        assert [holder_of(store, secret, now=NOW).name for _ in range(8)] == ["crm"] * 8
 
 
 def test_the_commands_make_list_renew_and_end_keys(tmp_path):
