@@ -109,6 +109,16 @@ def with_touches(log: EventLog, posted: pl.DataFrame | None) -> EventLog:
     return EventLog(log.events, log.members, touches)
 
 
+def retained(log: EventLog, from_us: int, always: Collection[str] = ()) -> EventLog:
+    """Of the events before `from_us` the last one of each member and type alone, and those of the types that are `always` kept."""
+    events = log.events.with_columns(name=pl.col("type").cast(pl.String))
+    old = events.filter(pl.col("timestamp").to_physical() < from_us)
+    last = old.group_by("member", "name").agg(pl.col("timestamp").max()).with_columns(last=pl.lit(value=True))
+    told = events.join(last, on=["member", "name", "timestamp"], how="left", maintain_order="left")
+    kept = (pl.col("timestamp").to_physical() >= from_us) | pl.col("name").is_in(list(always)) | pl.col("last").fill_null(value=False)
+    return replace(log, events=told.filter(kept).drop("name", "last"))
+
+
 def touched(touches: pl.DataFrame) -> pl.Series:
     """When each touch reached the member, as far as is known; the time of the assignment elsewhere."""
     at = touches["timestamp"]

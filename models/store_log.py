@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import polars as pl
-from sqlalchemy import Connection, and_, case, func, or_, select
+from sqlalchemy import Connection, and_, case, delete, func, or_, select
 
 from models import store_schema as schema
 from models.reports import OutcomeReport, Touch
 from models.store_contacts import rows_of
+from models.store_privacy import settings
 from models.store_rows import Kept, Reported
+from models.store_statements import RETENTION, api_events
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Select
 
-    from models.store_rows import DecisionQuery
+    from models.store_rows import DecisionQuery, Retention
 
 ASSIGNMENT_COLUMNS = {
     "decision_id": pl.String,
@@ -40,6 +44,15 @@ CONTACT_COLUMNS = {
     "delivered": pl.Int64,
     "response": pl.String,
 }
+OUTCOME_COLUMNS = {
+    "outcome_id": pl.String,
+    "member_id": pl.String,
+    "decision_id": pl.String,
+    "type": pl.String,
+    "timestamp": pl.Int64,
+    "value": pl.Float64,
+}
+PRUNED_AT_ONCE = 10_000
 FOR_GOOD = (1 << 62) - 1
 
 
@@ -95,6 +108,45 @@ class LogStore(schema.Transactions):
         )
         with self._reading() as connection:
             return _frame(connection, query, CONTACT_COLUMNS)
+
+    def outcomes(self) -> pl.DataFrame:
+        """Every outcome that was reported, oldest first; the columns of OUTCOME_COLUMNS."""
+        told = schema.outcomes.c
+        columns = (told.outcome_id, told.member_id, told.decision_id, told.type, told.at_us, told.value)
+        with self._reading() as connection:
+            rows = [tuple(row) for row in connection.execute(select(*columns).order_by(told.at_us, told.outcome_id))]
+        frame = pl.DataFrame(rows, schema=OUTCOME_COLUMNS, orient="row")
+        return frame.with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
+
+    def prune(self, retention: Retention, archive: Callable[[pl.DataFrame], None]) -> int:
+        """Removes older events than the retention keeps and returns their number.
+
+        `archive` gets those that came through the service, chunk by chunk, before they are removed; the others stand in the declared log.
+        """
+        with self._writing() as connection:
+            keys = _prunable(connection, retention)
+            _note(connection, retention)
+        for begin in range(0, len(keys), PRUNED_AT_ONCE):
+            chunk = keys[begin : begin + PRUNED_AT_ONCE]
+            with self._reading() as connection:
+                archive(api_events(connection, chunk))
+            with self._writing() as connection:
+                connection.execute(delete(schema.events).where(schema.events.c.event_key.in_(chunk)))
+        return len(keys)
+
+
+def _prunable(connection: Connection, retention: Retention) -> list[int]:
+    events = schema.events.c
+    latest_first = (events.timestamp_us.desc(), events.event_key.desc())
+    place = func.row_number().over(partition_by=(events.member_id, events.type), order_by=latest_first)
+    before = (events.timestamp_us < retention.from_us, events.type.not_in(retention.always))
+    old = select(events.event_key, place.label("place")).where(*before).subquery()
+    return list(connection.scalars(select(old.c.event_key).where(old.c.place > 1).order_by(old.c.event_key)))
+
+
+def _note(connection: Connection, retention: Retention) -> None:
+    noted = schema.insert_new(connection, settings).values(name=RETENTION, value=json.dumps(asdict(retention)))
+    connection.execute(noted.on_conflict_do_update(index_elements=["name"], set_={"value": noted.excluded.value}))
 
 
 _KEPT = select(_MADE.decision_id, _MADE.member_id, _MADE.created_us, _MADE.model_version, _MADE.body, _MADE.basis)

@@ -101,6 +101,14 @@ class DecisionRow:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """Of events before `from_us` the last one of each member and type is kept, and all of the types that are `always` kept."""
+
+    from_us: int
+    always: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Kept:
     """A decision as it was kept; `basis` is None where it was not decided by the service."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,12 +12,13 @@ from sqlalchemy import Connection, Select, Table, and_, bindparam, func, or_, se
 
 from models import store_privacy
 from models import store_schema as schema
-from models.events import EventLog
+from models.events import EventLog, retained
 from models.store_rows import (
     Answer,
     Claim,
     DecisionRow,
     LoggedEvent,
+    Retention,
     event_rows,
     member_rows,
     touch_rows,
@@ -24,6 +26,7 @@ from models.store_rows import (
 
 LEASE_US = 60_000_000
 CHUNK = 50_000
+RETENTION = "retention"
 
 
 def is_new_load(connection: Connection, fingerprint: str) -> bool:
@@ -50,8 +53,17 @@ def load_members(connection: Connection, log: EventLog) -> int:
 
 
 def load_events(connection: Connection, log: EventLog) -> int:
+    """Nothing that was pruned comes back."""
+    bound = retention(connection)
+    log = log if bound is None else retained(log, bound.from_us, bound.always)
     names = ("event_id", "member_id", "timestamp_us", "type", "value", "channel", "source")
     return sum(schema.insert_many(connection, schema.events, names, rows) for rows in event_rows(log, CHUNK))
+
+
+def retention(connection: Connection) -> Retention | None:
+    """As it was pruned last; None where it never was."""
+    held = connection.scalar(select(store_privacy.settings.c.value).where(store_privacy.settings.c.name == RETENTION))
+    return None if held is None else Retention(**json.loads(held))
 
 
 def load_touches(connection: Connection, log: EventLog) -> int:
@@ -107,11 +119,13 @@ def _add_members(connection: Connection, rows: Sequence[LoggedEvent]) -> None:
     connection.execute(statement, [{"member_id": member, "joined_us": at, "source": "api"} for member, at in sorted(first.items())])
 
 
-def api_events(connection: Connection) -> pl.DataFrame:
+def api_events(connection: Connection, keys: Sequence[int] | None = None) -> pl.DataFrame:
+    """Those with the given `event_key` alone where any are given."""
     table = schema.events.c
+    chosen = [] if keys is None else [table.event_key.in_(keys)]
     columns = [table.event_id, table.member_id, table.timestamp_us.label("timestamp"), table.type, table.value, table.channel]
     kinds = (pl.String, pl.String, pl.Int64, pl.String, pl.Float64, pl.String)
-    rows = _tuples(connection, select(*columns).where(table.source == "api").order_by(table.event_key))
+    rows = _tuples(connection, select(*columns).where(table.source == "api", *chosen).order_by(table.event_key))
     frame = pl.DataFrame(rows, schema={column.name: kind for column, kind in zip(columns, kinds, strict=True)}, orient="row")
     return frame.with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
 

@@ -32,6 +32,7 @@ COMMANDS = (
     campaigns.report,
     campaigns.targeting,
     service.serve,
+    service.export,
     service.migrate,
     tables.simulate,
     tables.demo,

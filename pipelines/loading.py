@@ -16,12 +16,14 @@ from models.moments import microseconds
 from models.posted import posted_touches
 from models.registry import CHALLENGER, Registry
 from models.store import Store
+from pipelines.archive import archived_events, forget_archived, together
 from pipelines.dates import midnight, moment
 from pipelines.ingest import ingest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
+
+    from collections.abc import Mapping
 
     from models.community import Community
     from models.engine import Engine
@@ -112,9 +114,13 @@ def _known(workspace: Workspace, log: EventLog, now: datetime) -> _Known:
     if workspace.store_file is not None and not workspace.store_file.is_file():
         return _Known()
     with closing(Store.open(workspace.store_url)) as store:
+        archived = archived_events(workspace)
+        met = set(log.members["member_id"]) | (set() if archived is None else set(archived["member_id"]))
+        erased = store.erased(met)
+        forget_archived(workspace, erased)
         return _Known(
-            store.api_events(),
+            together(None if archived is None else archived.filter(~pl.col("member_id").is_in(list(erased))), store.api_events()),
             posted_touches(store.assignments(), store.other_contacts(), microseconds(now)),
-            store.erased(log.members["member_id"].to_list()),
+            erased,
             store.everyones_preferences(),
         )

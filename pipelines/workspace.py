@@ -50,6 +50,10 @@ class Workspace:
         return self.state / "log"
 
     @property
+    def archive(self) -> Path:
+        return self.state / "archive"
+
+    @property
     def store_url(self) -> str:
         return os.environ.get("KEEPWELL_STORE_URL") or f"sqlite:///{self.state / 'keepwell.db'}"
 

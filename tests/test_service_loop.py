@@ -1,22 +1,27 @@
 """What the service decided, what was reported of it and what members did then is what the next training learns from."""
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from models.assignments import assignments_of
 from models.deciding import catalogue_fingerprint
+from models.errors import InputError
 from models.interventions import ContactHistory
 from models.learned_uplift import learn_uplift
 from models.moments import microseconds
 from models.plan_in_force import PlanInForce
 from models.store import PlanRow
+from pipelines.archive import archived_events
+from pipelines.export import export
 from pipelines.loading import load_to_learn
 from pipelines.workspace import Workspace
-from tests.serving_world import NOW, serving, world, write_home, write_logs
+from tests.serving_world import DECLARED, NOW, Running, serving, world, write_home, write_logs
 
 ROUNDS, DAYS = 7, 40
 
@@ -83,6 +88,26 @@ def moment(running, days):
     return (running.clock() + timedelta(days=float(days))).isoformat()
 
 
+@dataclass(frozen=True)
+class Looked:
+    """The service, and the place of the verbs that look at the same community."""
+
+    running: Running
+    workspace: Workspace
+
+    @property
+    def store(self):
+        return self.running.store
+
+    @property
+    def client(self):
+        return self.running.client
+
+    @property
+    def clock(self):
+        return self.running.clock
+
+
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory):
     """The answers of all rounds, and what a training reads afterwards."""
@@ -95,7 +120,7 @@ def lived(tmp_path_factory):
             answers += decide_for_everyone(running, number)
             running.clock.pass_(hours=20)
         live_on(running, answers, np.random.default_rng(7))
-        yield answers, load_to_learn(Workspace(home), now=running.clock()), running
+        yield answers, load_to_learn(Workspace(home), now=running.clock()), Looked(running, Workspace(home))
 
 
 def own(loaded):
@@ -161,3 +186,46 @@ def test_training_counts_the_decisions_of_the_service_as_an_experiment(lived):
     assert evidence.source == "experiment"
     assert evidence.n == int((made.arm == 1).sum())
     assert evidence.n_none == int((made.arm == 0).sum())
+
+
+def test_what_is_exported_is_everything_that_the_service_logged(lived, tmp_path):
+    answers, loaded, running = lived
+    told = export(running.workspace, tmp_path / "out", older_than_days=None, now=running.clock())
+    tables = {name: pl.read_parquet(tmp_path / "out" / f"{name}.parquet") for name in ("events", "touches", "outcomes")}
+    decisions = pl.read_parquet(tmp_path / "out" / "decisions" / "*.parquet")
+    assert told.rows == {name: table.height for name, table in tables.items()} | {"decisions": len(answers)}
+    assert set(tables["events"]["event_id"]) == set(running.store.api_events()["event_id"])
+    assert set(tables["touches"]["decision_id"]) == set(decisions["decision_id"]) == {answer["decision_id"] for answer in answers}
+    assert tables["touches"].height == own(loaded).height
+    assert json.loads(decisions["body"][0])["decision_id"] == decisions["decision_id"][0]
+
+
+def test_what_left_the_store_is_learned_from_all_the_same_and_does_not_come_back(lived, tmp_path):
+    _, loaded, running = lived
+    later, ids = NOW + timedelta(days=380), loaded.log.members["member_id"].to_list()
+    before = running.store.history(ids, microseconds(later - timedelta(days=365)), DECLARED)
+    told = export(running.workspace, tmp_path / "out", older_than_days=365, now=later)
+    assert told.pruned > loaded.log.events.height // 2
+    again = load_to_learn(running.workspace, now=running.clock())
+    assert_frame_equal(again.log.events, loaded.log.events, check_row_order=False)
+    assert again.log.touches.equals(loaded.log.touches)
+    after = running.store.history(ids, microseconds(later - timedelta(days=365)), DECLARED)
+    assert (after.timestamp_us == before.timestamp_us).all()
+    assert (after.signal == before.signal).all()
+    lasting = running.store.load_log(world().log, "read anew").events
+    assert lasting < told.pruned // 20
+    assert export(running.workspace, tmp_path / "out", older_than_days=365, now=later).pruned == lasting
+
+
+def test_events_that_the_features_still_look_at_cannot_leave(lived, tmp_path):
+    with pytest.raises(InputError, match="look back 365 days"):
+        export(lived[2].workspace, tmp_path, older_than_days=100, now=NOW)
+
+
+def test_nothing_of_an_erased_member_stays_in_the_archive(lived):
+    _, _, running = lived
+    archived = archived_events(running.workspace)
+    member_id = archived["member_id"][0]
+    assert running.client.delete(f"/v1/members/{member_id}").is_success
+    assert member_id not in set(load_to_learn(running.workspace, now=running.clock()).log.members["member_id"])
+    assert member_id not in set(archived_events(running.workspace)["member_id"])

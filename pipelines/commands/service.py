@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.options import Home
+from pipelines.options import Home, now
 from pipelines.terminal import OUT
 from pipelines.workspace import Workspace
 
@@ -22,6 +23,24 @@ def serve(
     from pipelines.serve import serve
 
     serve(Workspace.find(config), host, port, workers, as_of=as_of)
+
+
+def export(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write into.")],
+    config: Home = None,
+    older_than: Annotated[
+        int | None, typer.Option("--older-than", min=1, help="Then move events older than so many days out of the store, into the archive.")
+    ] = None,
+) -> None:
+    """Write what the service logged as Parquet: events, touches with their propensities, outcomes, decisions."""
+    from pipelines.export import export
+
+    exported = export(Workspace.find(config), output, older_than_days=older_than, now=now())
+    OUT.print(", ".join(f"{rows:,} {name}" for name, rows in exported.rows.items()) + f" in {output}", highlight=False, soft_wrap=True)
+    if exported.pruned is not None:
+        OUT.print(
+            f"{exported.pruned:,} older events are out of the store; training reads those of the service from the archive", highlight=False
+        )
 
 
 def migrate(config: Home = None) -> None:
