@@ -72,7 +72,8 @@ class Selection:
         endless = self.task.supply.endless
         if endless and self.task.audience.is_everyone:
             return list(chunk)
-        known = [member for member in chunk if member.member_id in self.task.service.store.known([one.member_id for one in chunk])]
+        held = self.task.service.store.known([member.member_id for member in chunk])
+        known = [member for member in chunk if member.member_id in held]
         try:
             weighed = self.task.weigh([member.member_id for member in known]).weighed
         except UnknownMember:
