@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from models import store_schema as schema
 from models.second_opinion import Agreement, Made, Opinion
+from models.store_privacy import still_there
 
 MOST_ROWS = 100_000
 NEWEST = 1_000
@@ -82,10 +83,15 @@ def unseen(connection: Connection, version: str, limit: int) -> list[Made]:
 
 
 def claim(connection: Connection, version: str, made: Sequence[Made]) -> list[Made]:
+    """Without those of members who were erased meanwhile."""
+    there = still_there(connection, {one.member_id for one in made})
     rows = [
         {"decision_id": one.decision_id, "version": version, "member_id": one.member_id, "champion_version": one.model_version}
         for one in made
+        if one.member_id in there
     ]
+    if not rows:
+        return []
     inserted = schema.insert_new(connection, shadows).on_conflict_do_nothing().returning(shadows.c.decision_id)
     mine = set(connection.scalars(inserted, [row | {"version": version} for row in rows]))
     return [one for one in made if one.decision_id in mine]
