@@ -71,12 +71,12 @@ def timeline(
     days: dict[date, list[Entry]] = defaultdict(list)
     for settled in decisions:
         days[teller.day(settled.at_us)].append(
-            teller.entry("decision", text(language, "member.timeline_decision", action=teller.action(settled.chosen)))
+            teller.entry("decision", text(language, "member_page.timeline_decision", action=teller.action(settled.chosen)))
         )
     for touch in touches:
         told = text(
             language,
-            "member.timeline_touch",
+            "member_page.timeline_touch",
             action=teller.action(touch.intervention_id),
             state=named(language, "touch_state", touch.state),
         )
@@ -97,9 +97,9 @@ class _Teller:
 
     def entry(self, kind: Kind, told: str) -> Entry:
         labels: dict[Kind, str] = {
-            "event": "member.timeline_kind_event",
-            "touch": "member.timeline_kind_touch",
-            "decision": "member.timeline_kind_decision",
+            "event": "member_page.timeline_kind_event",
+            "touch": "member_page.timeline_kind_touch",
+            "decision": "member_page.timeline_kind_decision",
         }
         return Entry(kind, SIGNS[kind], text(self.language, labels[kind]), told)
 
@@ -123,7 +123,7 @@ class _Teller:
         signal = self.community.signals[position]
         label, times = opening(signal.label.of(self.language)), number(self.language, n)
         if signal.value != "money" or not total:
-            return text(self.language, "member.timeline_count", signal=label, n=times)
+            return text(self.language, "member_page.timeline_count", signal=label, n=times)
         return text(
-            self.language, "member.timeline_amount", signal=label, n=times, money=money(self.language, total, self.community.currency)
+            self.language, "member_page.timeline_amount", signal=label, n=times, money=money(self.language, total, self.community.currency)
         )

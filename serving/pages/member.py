@@ -74,7 +74,7 @@ def member(request: Request, service: CurrentService, whoever: Reader, member_id
         "member.html",
         **content,
         timeline=days,
-        timeline_more=plural(whoever.language, "member.timeline_more", len(days)),
+        timeline_more=plural(whoever.language, "member_page.timeline_more", len(days)),
         levers=[] if impersonal else [_lever(signal, whoever) for signal in explained.engine.community.signals],
         most_added=MOST_ADDED,
         currency=explained.engine.community.currency,
@@ -152,8 +152,8 @@ def _outcome(answer: WhatIfAnswer, community: Community, whoever: Visitor) -> Ou
     return Outcome(
         sentence=_sentence(answer, whoever),
         raises=None if not answer.change_pp or abs(answer.change_pp) < 0.05 else answer.change_pp > 0,
-        action=text(language, "member.what_if_action", action=then),
-        instead=text(language, "member.what_if_unchanged") if same else text(language, "member.what_if_instead", action=now),
+        action=text(language, "member_page.what_if_action", action=then),
+        instead=text(language, "member_page.what_if_unchanged") if same else text(language, "member_page.what_if_instead", action=now),
         warnings=tuple(fault.detail for fault in answer.warnings if fault.pointer is not None),
     )
 
@@ -161,11 +161,11 @@ def _outcome(answer: WhatIfAnswer, community: Community, whoever: Visitor) -> Ou
 def _sentence(answer: WhatIfAnswer, whoever: Visitor) -> str:
     language, change = whoever.language, answer.change_pp
     if answer.after.churn.probability is None:
-        return answer.after.churn.text or text(language, "member.what_if_no_number")
+        return answer.after.churn.text or text(language, "member_page.what_if_no_number")
     after = _per_cent(answer.after)
     if change is None or abs(change) < 0.05:
-        return text(language, "member.what_if_same", after=after)
-    return text(language, "member.what_if_result", after=after, before=_per_cent(answer.before), change=points(language, change))
+        return text(language, "member_page.what_if_same", after=after)
+    return text(language, "member_page.what_if_result", after=after, before=_per_cent(answer.before), change=points(language, change))
 
 
 def _per_cent(answer: ScoreAnswer) -> str:
