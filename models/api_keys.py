@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from models.errors import InputError
 from models.moments import microseconds
@@ -75,14 +75,34 @@ def ensure_first_key(store: Store, *, now: datetime) -> str | None:
 
 
 def holder_of(store: Store, secret: str, *, now: datetime) -> Principal | None:
-    """None for a secret that no key of the store has, or whose key has ended.
+    """None for a secret that no key of the store has, or whose key has ended."""
+    return holders_of(store, [secret], now=now)[0]
 
-    The comparison takes the same time however much of the secret is right, and it is made for an unknown key too.
+
+def holders_of(store: Store, secrets_: Sequence[str], *, now: datetime) -> list[Principal | None]:
+    """`holder_of` each, by one look into the store.
+
+    The comparison takes the same time however much of a secret is right, and it is made for an unknown key too.
     """
+    claims = [_claim(secret) for secret in secrets_]
+    found = store.keys({claim.key_id for claim in claims if claim.key_id is not None})
+    return [_holder(found.get(claim.key_id or "", _NOBODY), claim.token, now) for claim in claims]
+
+
+class _Claim(NamedTuple):
+    """What a secret says; `key_id` is None where it cannot be one of ours."""
+
+    key_id: str | None
+    token: str
+
+
+def _claim(secret: str) -> _Claim:
     prefix, _, rest = secret[:MOST_CHARACTERS].partition("_")
     key_id, _, token = rest.partition("_")
-    found = store.key(key_id) if prefix == PREFIX and key_id.isascii() and key_id.isalnum() else None
-    key = found or _NOBODY
+    return _Claim(key_id if prefix == PREFIX and key_id.isascii() and key_id.isalnum() else None, token)
+
+
+def _holder(key: KeyRow, token: str, now: datetime) -> Principal | None:
     matches = hmac.compare_digest(_digest(token, bytes.fromhex(key.salt)), key.digest)
     if not matches or _has_ended(key, now):
         return None

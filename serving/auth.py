@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from models.api_keys import Principal, Scope, holder_of
+from models.api_keys import Principal, Scope
 from serving.problems import FORBIDDEN, TOO_MANY, UNAUTHENTICATED, Refusal
 from serving.service import CurrentService
-from serving.settings import wall_clock
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="api_key", description="An API key with the scope that the operation names.")
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def requires(scope: Scope) -> Callable[[CurrentService, _Credentials, Request], Principal]:
+def requires(scope: Scope) -> Callable[[CurrentService, _Credentials, Request], Awaitable[Principal]]:
     """A dependency that answers 401 without a valid key, 429 for one that asks too often and 403 for one without the scope.
 
     Keys are looked up for every request, so that one that was revoked or renewed is so at once.
     """
 
-    def principal(service: CurrentService, credentials: _Credentials, request: Request) -> Principal:
-        holder = None if credentials is None else holder_of(service.store, credentials.credentials, now=wall_clock())
+    async def principal(service: CurrentService, credentials: _Credentials, request: Request) -> Principal:
+        holder = None if credentials is None else await service.holders.result(credentials.credentials)
         if holder is None:
             given = "the key is not valid" if credentials else "no key was given"
             raise Refusal(UNAUTHENTICATED, f'{given}; send "Authorization: Bearer kw_..."', headers={"WWW-Authenticate": "Bearer"})
