@@ -10,6 +10,7 @@ from functools import cached_property
 from models.basis import Basis
 from models.deciding import About, last_event_us, tell
 from models.decision import Decision
+from models.decision_rows import Circumstances, chosen_candidate, decision_row
 from models.engine import explain
 from models.errors import UnknownMember
 from models.jobs import JobLost, JobMember, JobProgress, Line
@@ -18,7 +19,6 @@ from models.planning import settled
 from models.shadow_prices import Terms
 from models.weighing import NOWHERE, Context
 from serving.answers import JobResult
-from serving.decision_rows import Circumstances, chosen_candidate, decision_row
 from serving.job_task import Task, Weighing
 from serving.metrics import count_decisions, count_scores
 from serving.pricing import pricing

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from models.basis import Basis
 from models.deciding import decide
 from models.decision import Decision
+from models.decision_rows import trace
 from models.engine import Engine, explain
 from models.errors import ModelRefused, NoChampion, RegistryUnavailable
 from models.events import EventArrays
@@ -24,7 +25,6 @@ from serving.answers import DecisionTrace, Difference, ReplayAnswer
 from serving.kept_decisions import kept_decision
 from serving.problems import MODEL_GONE, NOT_REPLAYABLE, Refusal
 from serving.service import Service
-from serving.telling import trace_of
 
 CLOSE = 1e-9
 
@@ -40,7 +40,7 @@ def replayed(service: Service, decision_id: str) -> ReplayAnswer:
     engine = _engine(service, kept.model_version)
     events = _events(service, kept, basis, engine)
     decision = _decision(engine, kept, basis, events, _terms(service, stored.plan_id))
-    again = trace_of(decision, engine.community, basis.language)
+    again = DecisionTrace.model_validate(trace(decision, engine.community, basis.language))
     found = list(differences(stored.model_dump(mode="json"), again.model_dump(mode="json")))
     if len(events.timestamp_us) != basis.events:
         found.insert(0, Difference(pointer="/events", stored=basis.events, recomputed=len(events.timestamp_us)))

@@ -16,6 +16,7 @@ from models.actions import NO_ACTION
 from models.basis import Basis
 from models.deciding import decide
 from models.decision import Decision
+from models.decision_rows import Circumstances, chosen_candidate, decision_row
 from models.declared import Language
 from models.engine import Engine, explain
 from models.errors import UnknownMember
@@ -23,7 +24,6 @@ from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.store import Answer, DecisionRow, LoggedEvent, Past
 from models.weighing import Context
-from serving.decision_rows import Circumstances, chosen_candidate, decision_row
 from serving.metrics import count_decisions, count_scores
 from serving.pricing import Pricing, pricing
 from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal

@@ -15,7 +15,6 @@ from serving.answers import (
     CandidateAnswer,
     ChurnAnswer,
     DataAnswer,
-    DecisionTrace,
     ExperimentAnswer,
     HorizonRisk,
     MemberAnswer,
@@ -26,19 +25,6 @@ from serving.answers import (
 )
 from serving.problems import Fault
 from serving.schemas import ScoreRequest
-
-
-def trace_of(decision: Decision, community: Community, language: Language) -> DecisionTrace:
-    told = {
-        name: getattr(decision, name) for name in DecisionTrace.model_fields if name not in {"churn", "member", "reasons", "candidates"}
-    }
-    return DecisionTrace(
-        **told,
-        churn=_churn(decision, community, language),
-        member=_member(decision),
-        reasons=_reasons(decision),
-        candidates=_candidates(decision),
-    )
 
 
 def score_answer(decision: Decision, request: ScoreRequest, community: Community, language: Language, warnings: list[Fault]) -> ScoreAnswer:
