@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,7 +59,7 @@ def contact_ruling(
     chosen = np.empty_like(code)
     for position, intervention in enumerate(community.interventions):
         here = closed[intervention.message_class]
-        order = np.array([community.channels.index(name) for name in _preferred(intervention.channels, channel)])
+        order = np.array([desk.channels.index(name) for name in _preferred(intervention.channels, channel)])
         first = np.argmax(here[:, order] == 0, axis=1)
         chosen[:, position] = order[first]
         at_rest = desk.resting(intervention)
@@ -106,22 +107,31 @@ class _Desk:
         code = np.where(self._count(same & self.history.reached, intervention.cooldown_days) > 0, _CODE[COOLDOWN], 0)
         if intervention.message_class == "transactional":
             return code
-        any_days = self.community.contact_policy.refusal_cooldown_days
         own = self._count(same & self.history.refused, intervention.refusal_cooldown_days) > 0
         code[(code == 0) & own] = _CODE[REFUSED_BEFORE]
-        code[(code == 0) & (self._count(self.history.refused, any_days) > 0)] = _CODE[REFUSED_RECENTLY]
+        code[(code == 0) & self.refused_recently] = _CODE[REFUSED_RECENTLY]
         return code
+
+    @cached_property
+    def channels(self) -> tuple[str, ...]:
+        return self.community.channels
+
+    @cached_property
+    def refused_recently(self) -> Flags:
+        """Anything, shape (n_members,)."""
+        recently: Flags = self._count(self.history.refused, self.community.contact_policy.refusal_cooldown_days) > 0
+        return recently
 
     def unreachable_channels(self) -> Integers:
         """(n_members, n_channels): where the member cannot be reached at all."""
-        reached = [reachable(self.columns, self.community.members, name) for name in self.community.channels]
+        reached = [reachable(self.columns, self.community.members, name) for name in self.channels]
         return np.where(np.column_stack(reached), 0, _CODE[UNREACHABLE]).astype(np.int16)
 
     def closed_channels(self) -> Integers:
         """(n_members, n_channels): the first rule that closes each."""
         closed = self.unreachable_channels()
         for row, channel in self.history.opted_out:
-            here = np.array([channel in (ANY, name) for name in self.community.channels])
+            here = self._covered(channel)
             closed[row, here & (closed[row] == 0)] = _CODE[OPTED_OUT]
         for channel, refused in self._without_consent():
             closed[(closed == 0) & refused[:, None] & self._covered(channel)] = _CODE[NO_CONSENT]
@@ -134,7 +144,7 @@ class _Desk:
 
     def without_places(self, closed: Integers, used_up: UsedUp) -> Integers:
         """`closed`, and the channels on which there is no place left for anybody."""
-        full = np.array([name in used_up.channels for name in self.community.channels])
+        full = np.array([name in used_up.channels for name in self.channels])
         return np.where((closed == 0) & full, _CODE[NO_PLACE], closed).astype(closed.dtype)
 
     def _without_consent(self) -> Iterator[tuple[str, Flags]]:
@@ -144,7 +154,7 @@ class _Desk:
                 yield channel, ~self.columns.says_yes(members.consents[consent])
 
     def _covered(self, channel: str) -> Flags:
-        return np.array([channel in (ANY, name) for name in self.community.channels])
+        return np.array([channel in (ANY, name) for name in self.channels])
 
     def _counted(self) -> Flags:
         """Contacts that fill caps: all that reached the member, whoever made them, but our transactional ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -34,6 +35,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
 
     Raises InputError for a declaration that cannot be used, or where spans are asked for and their extra is not installed.
     """
+    own_process = settings is None
     settings = settings or Settings.from_environment()
     models = ModelSource(settings.mlflow_uri, settings.model_cache, settings.model_seconds)
     service = Service(settings, load_community(settings.declaration), models, clock or settings.clock)
@@ -44,7 +46,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan,
+        lifespan=partial(_lifespan, own_process=own_process),
         telemetry=telemetry(spans),
     )
     app.state.spans = spans
@@ -61,9 +63,13 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI, *, own_process: bool) -> AsyncIterator[None]:
+    """In a process of its own, what is there when it begins to answer stays: no collection of garbage walks through it again."""
     service: Service = app.state.service
     await run_in_threadpool(service.models.start, service.settings.first_model_seconds)
+    if own_process:
+        gc.collect()
+        gc.freeze()
     async with background(service, app.state.shadow):
         yield
     app.state.scores.close()
