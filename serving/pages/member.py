@@ -61,7 +61,15 @@ def find(_whoever: Reader, member_id: Annotated[Text, Query(alias="id")]) -> Res
     return RedirectResponse(f"/members/{quote(member_id.strip(), safe='')}", 303)
 
 
-@router.get("/members/{member_id}")
+@router.get("/members/{member_id:path}/report.html")
+def report(service: CurrentService, whoever: Reader, member_id: MemberId) -> Response:
+    """The report as one file that needs nothing else."""
+    written = explain_member(service, member_id, whoever.language).page()
+    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    return Response(written, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy})
+
+
+@router.get("/members/{member_id:path}")
 def member(request: Request, service: CurrentService, whoever: Reader, member_id: MemberId) -> Response:
     """Raises UnknownMember, NoChampion and StoreUnavailable."""
     explained = explain_member(service, member_id, whoever.language)
@@ -82,15 +90,7 @@ def member(request: Request, service: CurrentService, whoever: Reader, member_id
     )
 
 
-@router.get("/members/{member_id}/report.html")
-def report(service: CurrentService, whoever: Reader, member_id: MemberId) -> Response:
-    """The report as one file that needs nothing else."""
-    written = explain_member(service, member_id, whoever.language).page()
-    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    return Response(written, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy})
-
-
-@router.post("/members/{member_id}/what-if")
+@router.post("/members/{member_id:path}/what-if")
 async def suppose(request: Request, service: CurrentService, whoever: Reader, member_id: MemberId, form: SentForm) -> Response:
     """A part of the page, put in place by htmx; without a script a page of its own."""
     asked = _asked(form, service.community, service.clock(), whoever)

@@ -1,0 +1,50 @@
+"""A run over all members of the served world, as `keepwell decide` publishes it, and a way in for a browser."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import httpx2
+import polars as pl
+
+from models.audience import Cells, standings_of
+from models.decision_table import decide_table
+from models.events import event_arrays
+from models.interventions import ContactHistory
+from models.moments import microseconds
+from models.overview import overview_of
+from models.snapshots import Snapshots
+from tests.serving_world import DECLARED, NOW, Running, world
+
+
+def standings(as_of=NOW) -> pl.DataFrame:
+    events, members = event_arrays(world().log, DECLARED), world().log.members
+    ids = members["member_id"].to_list()
+    snapshots = Snapshots.at(events, microseconds(as_of))
+    table = decide_table(world().engine, events, snapshots, ids, [f"d-{one}" for one in ids], ContactHistory.empty(), as_of=as_of)
+    return standings_of(table, members["joined"], DECLARED.timezone)
+
+
+def show_runs(running: Running) -> pl.DataFrame:
+    """One of a week ago and one of now, whose standings are returned."""
+    events = event_arrays(world().log, DECLARED)
+    for as_of in (NOW - timedelta(days=7), NOW):
+        rows = standings(as_of)
+        overview = overview_of(world().engine, DECLARED, rows, events, as_of)
+        running.store.publish(microseconds(as_of), overview.to_json(), Cells.of(rows).to_json(), rows)
+    return rows
+
+
+def reader(running: Running, language: str = "en") -> httpx2.Client:
+    """A client without a key, as a browser is one."""
+    return httpx2.Client(base_url=running.client.base_url, timeout=30, headers={"Accept-Language": language}, follow_redirects=True)
+
+
+def form_token(page: str) -> str:
+    return re.search(r'name="form_token" value="([0-9a-f]+)"', page)[1]
+
+
+def sign_in(client: httpx2.Client, key: str) -> httpx2.Response:
+    token = form_token(client.get("/sign-in").text)
+    return client.post("/sign-in", data={"form_token": token, "key": key, "next": "/"})

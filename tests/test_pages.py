@@ -1,0 +1,202 @@
+"""The pages of marketers: who may see them, that they say what their twins in JSON say, and that nothing comes from elsewhere."""
+
+import csv
+import io
+import re
+from hashlib import sha256
+
+import polars as pl
+import pytest
+
+from models.api_keys import create_key, revoke_key
+from models.audience import STANDING_COLUMNS
+from models.texts import money, number
+from serving.pages.assets import FOLDER, OWN, VENDORED
+from serving.pages.audience import _cell
+from serving.pages.visitors import own_address
+from tests.serving_world import DECLARED, NOW, serving, world, write_home
+from tests.shown_run import form_token, reader, show_runs, sign_in
+
+PAGES = ("/", "/audience", "/audience?from=40&stage=active&tag=&risk_band=high", "/members/m0000003")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with serving(write_home(tmp_path_factory.mktemp("pages") / "home"), world().log) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def rows(running):
+    return show_runs(running)
+
+
+@pytest.fixture(scope="module")
+def key(running):
+    return create_key(running.store, "marketing", ["read"], now=NOW)
+
+
+@pytest.fixture
+def visitor(running, rows, key):
+    with reader(running) as client:
+        sign_in(client, key)
+        yield client
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_nobody_sees_a_page_without_having_signed_in(running, path):
+    with reader(running) as client:
+        answer = client.get(path)
+        assert answer.url.path == "/sign-in"
+        assert (
+            client.get(path, headers={"HX-Request": "true"}, follow_redirects=False)
+            .headers.get("hx-redirect", "")
+            .startswith("/sign-in?next=")
+        )
+
+
+def test_a_key_opens_a_session_that_no_script_and_no_other_site_can_use(running, key):
+    with reader(running) as client:
+        token = form_token(client.get("/sign-in?next=/audience").text)
+        answer = client.post("/sign-in", data={"form_token": token, "key": key, "next": "/audience"}, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/audience")
+        cookie = answer.headers["set-cookie"].lower()
+        assert "keepwell_session=" in cookie
+        assert "httponly" in cookie
+        assert "samesite=lax" in cookie
+        assert key not in cookie
+
+
+@pytest.mark.parametrize("scopes", [["score", "plan"], ["metrics"]])
+def test_a_key_that_may_not_read_opens_nothing(running, scopes):
+    weak = create_key(running.store, "weak", scopes, now=NOW)
+    with reader(running) as client:
+        for wrong in (weak, "", "kw_nobody_nothing", weak[:-1]):
+            assert sign_in(client, wrong).status_code == 401
+        assert client.get("/").url.path == "/sign-in"
+
+
+def test_a_session_ends_with_its_key_and_with_signing_out(running, rows):
+    secret = create_key(running.store, "short", ["read"], now=NOW)
+    with reader(running) as client, reader(running) as other:
+        for each in (client, other):
+            sign_in(each, secret)
+            assert each.get("/").url.path == "/"
+        stolen = client.cookies["keepwell_session"]
+        client.post("/sign-out", data={"form_token": form_token(client.get("/").text)})
+        assert client.get("/").url.path == "/sign-in"
+        assert client.get("/", headers={"Cookie": f"keepwell_session={stolen}"}).url.path == "/sign-in"
+        revoke_key(running.store, secret.split("_")[1], now=NOW)
+        assert other.get("/").url.path == "/sign-in"
+
+
+def test_a_form_from_another_site_is_refused(visitor):
+    for data in ({"more_post": "1"}, {"more_post": "1", "form_token": "0" * 64}):
+        assert visitor.post("/members/m0000003/what-if", data=data).status_code == 403
+    assert visitor.post("/look", data={"theme": "dark"}).status_code == 403
+
+
+@pytest.mark.parametrize("elsewhere", ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "", None, "/a\nb"])
+def test_signing_in_leads_to_no_other_site(elsewhere):
+    assert own_address(elsewhere) == "/"
+    assert own_address("/audience?from=5") == "/audience?from=5"
+
+
+def test_before_the_first_run_a_page_tells_how_to_make_one(tmp_path):
+    with serving(write_home(tmp_path / "home"), world().log) as running:
+        secret = create_key(running.store, "marketing", ["read"], now=NOW)
+        with reader(running) as client:
+            answer = sign_in(client, secret)
+            assert answer.status_code == 404
+            assert "keepwell decide" in answer.text
+        assert running.client.get("/v1/audience").json()["type"] == "/docs#no-run"
+
+
+@pytest.mark.parametrize("query", ["", "from=30", "from=20&to=60&stage=silent", "tag=estrangement", "risk_band=low&tier=base"])
+def test_page_csv_and_json_tell_the_same_of_an_audience(running, visitor, rows, query):
+    told = running.client.get(f"/v1/audience?{query}&limit=5").json()
+    page = visitor.get(f"/audience?{query}").text
+    listed = list(csv.DictReader(io.StringIO(visitor.get(f"/audience.csv?{query}").text)))
+    total = told["total"]
+    assert len(listed) == total["members"]
+    assert sum(float(row["probability"]) for row in listed) == pytest.approx(total["expected"]["value"])
+    assert f"<dd>{number('en', total['members'])}</dd>" in page
+    assert f"<dd>{number('en', round(total['expected']['value']))}</dd>" in page
+    assert money("en", total["value_at_risk"], DECLARED.currency).replace("&", "&amp;") in page
+    assert [row["member_id"] for row in told["members"]] == re.findall(r'<th scope="row"><a href="/members/(\w+)"', page)[:5]
+    known = dict(zip(rows["member_id"], rows["probability"], strict=True))
+    assert all(known[row["member_id"]] == pytest.approx(row["probability"]) for row in told["members"])
+
+
+def test_the_first_page_says_what_its_twin_says(running, visitor, rows):
+    told, page = running.client.get("/v1/overview").json(), visitor.get("/").text
+    scored = rows.filter(pl.col("probability").is_not_null())
+    assert told["scored"]["members"] == scored.height
+    assert told["scored"]["expected"]["value"] == pytest.approx(scored["probability"].sum())
+    assert f"{round(scored['probability'].sum())} of {scored.height} active members" in page
+    for band in told["bands"]:
+        assert band["members"] == rows.filter(pl.col("risk_band") == band["name"]).height
+        assert f"<dd>{band['members']}</dd>" in page
+        change = band["members"] - band["members_before"]
+        assert f"{abs(change)} more" in page if change > 0 else f"{abs(change)} fewer" in page if change else "as many" in page
+
+
+def test_a_supposed_change_is_computed_as_by_the_interface(running, visitor):
+    page = visitor.get("/members/m0000003").text
+    form = {"form_token": form_token(page), "more_comment": "2", "more_purchase": "1", "amount_purchase": "30"}
+    answer = visitor.post("/members/m0000003/what-if", data=form)
+    assert answer.status_code == 200
+    spread = [{"type": "comment", "timestamp": "2025-07-18T18:00:00Z"}, {"type": "comment", "timestamp": "2025-07-15T06:00:00Z"}]
+    bought = {"type": "purchase", "timestamp": "2025-07-17T00:00:00Z", "value": 30}
+    told = running.client.post("/v1/members/m0000003/what-if", json={"add": [*spread, bought]}).json()
+    if told["after"]["churn"]["probability"] is not None:
+        assert f"{100 * told['after']['churn']['probability']:.1f}%" in answer.text
+    assert "Enter at least one change" in visitor.post("/members/m0000003/what-if", data={"form_token": form_token(page)}).text
+
+
+def test_an_unknown_member_is_told_on_a_page(visitor):
+    answer = visitor.get("/members", params={"id": "nobody/at all"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(("language", "word"), [("zh-CN,zh;q=0.9,en;q=0.5", "人群"), ("en-US,en", "Audience"), ("fr", "Audience")])
+def test_a_page_speaks_the_language_of_the_browser_until_another_is_chosen(running, rows, key, language, word):
+    with reader(running, language) as client:
+        sign_in(client, key)
+        page = client.get("/audience").text
+        assert word in page
+        other = "en" if word == "人群" else "zh"
+        changed = client.post("/look", data={"form_token": form_token(page), "language": other, "next": "/audience?from=50"})
+        assert f'<html lang="{"zh-CN" if other == "zh" else "en"}"' in changed.text
+        assert changed.url.path == "/audience"
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/sign-in", "/members/nobody"])
+def test_a_page_has_nothing_inline_and_asks_for_nothing_from_elsewhere(visitor, path):
+    answer = visitor.get(path)
+    assert "script-src 'self'; style-src 'self'" in answer.headers["content-security-policy"]
+    assert not re.search(r"<[^>]+\s(style|on\w+)=", answer.text)
+    assert not re.search(r"<style|<script(?![^>]*\ssrc=\"/static/)", answer.text)
+    assert [link for link in re.findall(r'(?:src|href|action)="([^"]+)"', answer.text) if not link.startswith(("/", "#"))] == []
+
+
+def test_the_files_of_others_are_those_that_they_published():
+    found = {one.file: sha256((FOLDER / one.file).read_bytes()).hexdigest() for one in VENDORED}
+    assert found == {one.file: one.sha256 for one in VENDORED}
+    vendored = {f"vendor/{path.name}" for path in (FOLDER / "vendor").glob("*.js")}
+    assert vendored == set(found)
+    assert all((FOLDER / "vendor" / f"{one.file.split('/')[1].split('.')[0]}.LICENSE.txt").is_file() for one in VENDORED)
+
+
+def test_every_file_of_the_pages_is_served_and_kept_by_the_browser(visitor):
+    for name in (*OWN, *(one.file for one in VENDORED)):
+        answer = visitor.get(f"/static/{name}")
+        assert (answer.status_code, "immutable" in answer.headers["cache-control"]) == (200, True)
+    for outside in ("docs.html", "../app.py", "..%2fapp.py", "vendor/"):
+        assert visitor.get(f"/static/{outside}").status_code == 404
+
+
+def test_a_cell_that_a_spreadsheet_would_run_is_written_as_text():
+    assert [_cell(given) for given in ("=1+1", "@x", "-2", "m1", ",a,b,", -2.0)] == ["'=1+1", "'@x", "'-2", "m1", "a,b", -2.0]
+    assert STANDING_COLUMNS[0] == "member_id"

@@ -1,0 +1,141 @@
+"""A marketer's morning in headless Chromium: in both languages, light and dark, on a phone and on a desk."""
+
+import json
+import re
+import shutil
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from models.api_keys import create_key
+from tests.serving_world import NOW, serving, world, write_home
+from tests.shown_run import show_runs
+
+ROOT = Path(__file__).parents[1]
+SHOTS = ROOT / ".venv" / ".cache" / "screenshots"
+AXE = ROOT / "tests" / "vendor" / "axe.min.js"
+AXE_RELEASE, AXE_LICENCE, AXE_SHA256 = "4.14.1", "MPL-2.0", "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+PAPER = "getComputedStyle(document.body).backgroundColor"
+PAPERS = {"light": "rgb(245, 243, 238)", "dark": "rgb(20, 23, 28)"}
+WORDS = {"en": ("Today", "Audience", "What would change it?"), "zh": ("今日", "人群", "怎样会改变？")}
+LOOKS = [("en", "light", 1440), ("en", "dark", 390), ("zh", "light", 390), ("zh", "dark", 1440)]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; .ci/run installs it")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with serving(write_home(tmp_path_factory.mktemp("browser") / "home"), world().log) as running:
+        show_runs(running)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def visit(chromium, running, language, theme, width):
+    """A signed-in page; whatever the browser complains of, and whatever it asks of another host, fails the test."""
+    locale = "zh-CN" if language == "zh" else "en-GB"
+    context = chromium.new_context(viewport={"width": width, "height": 900}, locale=locale, color_scheme=theme)
+    page, complaints, hosts = context.new_page(), [], set()
+    page.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: hosts.add(re.match(r"\w+://([^/]+)", request.url)[1]))
+    page.goto(f"{running.client.base_url}/")
+    page.fill("#key", create_key(running.store, "browser", ["read"], now=NOW))
+    page.click("main button")
+    expect(page.locator(".bands")).to_be_visible()
+    yield page
+    assert complaints == []
+    assert hosts == {str(running.client.base_url).partition("://")[2].rstrip("/")}
+    context.close()
+
+
+def look_at(page, name, language, theme, width):
+    """Keeps a picture; nothing lies outside of the window, and axe finds nothing serious."""
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}-{language}-{theme}-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+    page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    serious = [
+        (one["id"], node["target"], node["failureSummary"])
+        for one in found["violations"]
+        if one["impact"] in {"serious", "critical"}
+        for node in one["nodes"]
+    ]
+    assert serious == [], json.dumps(serious, indent=1)
+
+
+def selected(page):
+    return int(page.locator("#figures dd").first.inner_text().replace(",", ""))
+
+
+@pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
+def test_a_morning_from_today_over_an_audience_to_a_member_and_what_would_change_it(chromium, running, language, theme, width):
+    with visit(chromium, running, language, theme, width) as page:
+        today, audience, what_if = WORDS[language]
+        expect(page.locator("nav a[aria-current=page]")).to_have_text(today)
+        assert (
+            page.evaluate("getComputedStyle(document.body).backgroundColor")
+            == {"light": "rgb(245, 243, 238)", "dark": "rgb(20, 23, 28)"}[theme]
+        )
+        look_at(page, "today", language, theme, width)
+        page.click(f"nav >> text={audience}")
+        expect(page.locator("figure canvas").first).to_be_visible()
+        everyone = selected(page)
+        look_at(page, "audience", language, theme, width)
+        page.focus("#from")
+        for _ in range(4):
+            page.keyboard.press("ArrowRight")
+        expect(page).to_have_url(re.compile("from=20"))
+        assert selected(page) == running.client.get("/v1/audience?from=20").json()["total"]["members"] < everyone
+        page.select_option("#stage", "silent")
+        expect(page).to_have_url(re.compile("stage=silent"))
+        assert selected(page) == running.client.get("/v1/audience?from=20&stage=silent").json()["total"]["members"]
+        look_at(page, "audience-chosen", language, theme, width)
+        page.locator("table.members a").first.click()
+        expect(page.locator("#what-if")).to_have_text(what_if)
+        before = page.locator(".report .lead").first.inner_text()
+        assert re.search(r"\d+", before)
+        page.fill("input[name=more_comment]", "5")
+        page.click(".what-if button")
+        expect(page.locator("#what-if-answer .lead")).to_contain_text("%")
+        look_at(page, "member", language, theme, width)
+
+
+def test_the_ends_of_the_range_never_cross(chromium, running):
+    with visit(chromium, running, "en", "light", 1440) as page:
+        page.goto(f"{running.client.base_url}/audience?from=40&to=50")
+        page.focus("#from")
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        assert (page.input_value("#from"), page.input_value("#to")) == ("55", "60")
+        page.focus("#to")
+        page.keyboard.press("Home")
+        assert (page.input_value("#from"), page.input_value("#to")) == ("0", "5")
+
+
+def test_the_light_that_was_chosen_stays(chromium, running):
+    with visit(chromium, running, "en", "light", 1440) as page:
+        page.click("button[value=dark]")
+        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        page.goto(f"{running.client.base_url}/audience")
+        assert page.evaluate(PAPER) == PAPERS["dark"]
+
+
+def test_the_checker_of_accessibility_is_the_one_that_was_published():
+    assert sha256(AXE.read_bytes()).hexdigest() == AXE_SHA256
+    assert f"axe v{AXE_RELEASE}" in AXE.read_text("utf-8")[:200]
+    assert "Mozilla Public License" in (AXE.parent / "axe.LICENSE.txt").read_text("utf-8")
+    assert AXE_LICENCE == "MPL-2.0"
