@@ -15,6 +15,8 @@ from pathlib import Path
 
 import mlflow.lightgbm
 import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature, infer_signature
 
 from models.margins import BoosterMargin
 from tests.benchmarks.servers import Load, Server, keepwell, mlflow_models_serve, put_load
@@ -51,19 +53,35 @@ def main() -> None:
 
 
 def beside(world: ServiceWorld, folder: Path, seconds: float) -> float:
-    """The best rate that `mlflow models serve` reaches with the booster of the main horizon."""
+    """The best rate of `mlflow models serve` with the booster of the main horizon as MLflow asks for it to be logged: with its signature.
+
+    Beside it what the same server answers where nothing is checked: a frame of a model without signature, and a bare tensor.
+    """
     part = next(part for part in world.engine.churn.main_model.margin.parts if isinstance(part, BoosterMargin))
-    model = folder / "plain-model"
-    if not model.exists():
-        mlflow.lightgbm.save_model(part.booster, str(model), pip_requirements=["lightgbm"])
-    usual = np.nan_to_num(world.engine.reference.values[part.columns])
-    body = json.dumps({"inputs": [usual.tolist()]})
+    names = [f"feature_{column}" for column in part.columns]
+    usual = np.nan_to_num(world.engine.reference.values[part.columns]).tolist()
+    frame = json.dumps({"dataframe_split": {"columns": names, "data": [usual]}})
+    signature = infer_signature(pd.DataFrame([usual], columns=names), np.array([0.5]))
+    signed = _rates("signed, a frame", _saved(folder / "plain-signed", part, signature), frame, seconds)
+    unsigned = _saved(folder / "plain-unsigned", part, None)
+    _rates("unsigned, a frame", unsigned, frame, seconds)
+    _rates("unsigned, a tensor", unsigned, json.dumps({"inputs": [usual]}), seconds)
+    return signed
+
+
+def _saved(folder: Path, part: BoosterMargin, signature: ModelSignature | None) -> Path:
+    if not folder.exists():
+        mlflow.lightgbm.save_model(part.booster, str(folder), signature=signature, pip_requirements=["lightgbm"])
+    return folder
+
+
+def _rates(name: str, model: Path, body: str, seconds: float) -> float:
     with mlflow_models_serve(model) as server:
-        loads = [put_load(server, "/invocations", [body], connections=n, seconds=seconds) for n in (4, CONNECTIONS)]
-        print(f"mlflow models serve: ready after {server.started_s:.1f} s, {server.resident_mb:,.0f} MB")
-    for load, n in zip(loads, (4, CONNECTIONS), strict=True):
-        print(f"  plain predict, {n:2} connections        {load.told()}", flush=True)
-    return max(load.rate for load in loads)
+        print(f"mlflow models serve, {name}: ready after {server.started_s:.1f} s, {server.resident_mb:,.0f} MB")
+        loads = {n: put_load(server, "/invocations", [body], connections=n, seconds=seconds) for n in (4, CONNECTIONS)}
+    for n, load in loads.items():
+        print(f"  plain predict {n:3} connections    {load.told()}", flush=True)
+    return max(load.rate for load in loads.values())
 
 
 def report(name: str, world: ServiceWorld, workers: int, seconds: float, plain: float, store_url: str | None) -> None:
