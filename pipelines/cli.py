@@ -31,6 +31,7 @@ COMMANDS = (
     campaigns.decide,
     campaigns.report,
     campaigns.targeting,
+    campaigns.experiments,
     service.serve,
     service.export,
     service.migrate,

@@ -86,7 +86,7 @@ def prepare(workspace: Workspace, *, now: datetime) -> Prepared:
     community = load_community(workspace.declaration)
     log = canonical_log(workspace, community, now=now)
     with closing(Store.open(workspace.store_url)) as store:
-        return Prepared(store.load_log(log, _fingerprint(workspace.log)), ensure_first_key(store, now=now), _hint(log, community, now))
+        return Prepared(store.load_log(log, log_fingerprint(workspace.log)), ensure_first_key(store, now=now), _hint(log, community, now))
 
 
 def _hint(log: EventLog, community: Community, now: datetime) -> str | None:
@@ -100,7 +100,7 @@ def _hint(log: EventLog, community: Community, now: datetime) -> str | None:
     )
 
 
-def _fingerprint(folder: Path) -> str:
+def log_fingerprint(folder: Path) -> str:
     """Of the canonical log's files."""
     digest = hashlib.sha256()
     for name in (EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE):

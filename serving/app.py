@@ -19,7 +19,21 @@ from serving.gate import Gate
 from serving.model_source import ModelSource
 from serving.observation import Observed
 from serving.pages import PAGES
-from serving.routes import audience, decisions, docs, events, explanation, jobs, operation, privacy, reports, score, webhooks, what_if
+from serving.routes import (
+    audience,
+    decisions,
+    docs,
+    events,
+    experiments,
+    explanation,
+    jobs,
+    operation,
+    privacy,
+    reports,
+    score,
+    webhooks,
+    what_if,
+)
 from serving.scoring import score_turns
 from serving.service import Service
 from serving.settings import Clock, Settings
@@ -56,7 +70,22 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     app.add_middleware(Gate, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(Observed, tracer=continued if spans is None else traced)
     problems.install(app)
-    for routes in (score, events, reports, decisions, explanation, what_if, audience, privacy, jobs, webhooks, operation, docs, *PAGES):
+    for routes in (
+        score,
+        events,
+        reports,
+        decisions,
+        experiments,
+        explanation,
+        what_if,
+        audience,
+        privacy,
+        jobs,
+        webhooks,
+        operation,
+        docs,
+        *PAGES,
+    ):
         app.include_router(routes.router)
     app.openapi = partial(described, app, app.openapi)  # type: ignore[method-assign]  # FastAPI's own way of extending the schema
     return app

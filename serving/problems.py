@@ -12,7 +12,17 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from models.errors import InputError, KeepwellError, ModelRefused, NoChampion, NotEnoughData, StoreOutdated, StoreUnavailable, UnknownMember
+from models.errors import (
+    InputError,
+    KeepwellError,
+    ModelRefused,
+    NoChampion,
+    NotEnoughData,
+    StoreOutdated,
+    StoreUnavailable,
+    UnknownExperiment,
+    UnknownMember,
+)
 from serving.logs import LOGGER
 from serving.metrics import STORE_ERRORS
 
@@ -54,6 +64,7 @@ NOT_FOUND = ProblemType("not-found", 404, "There is nothing here")
 UNKNOWN_MEMBER = ProblemType("unknown-member", 404, "The member is not known")
 UNKNOWN_DECISION = ProblemType("unknown-decision", 404, "The decision is not known")
 NO_RUN = ProblemType("no-run", 404, "No run over all members is kept yet")
+UNKNOWN_EXPERIMENT = ProblemType("unknown-experiment", 404, "There is no such experiment")
 UNKNOWN_JOB = ProblemType("unknown-job", 404, "The decision job is not known")
 NOT_ALLOWED = ProblemType("method-not-allowed", 405, "The method is not offered here")
 NOT_ACCEPTABLE = ProblemType("not-acceptable", 406, "None of the accepted media types is offered")
@@ -76,13 +87,14 @@ BUSY = ProblemType("busy", 503, "Too many decide on this member at once", retry=
 
 PROBLEM_TYPES = (
     *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, UNKNOWN_JOB, NO_RUN, NOT_ALLOWED, NOT_ACCEPTABLE),
-    *(IN_FLIGHT, JOB_NOT_ENDED, NOT_REPLAYABLE, MODEL_GONE),
+    *(UNKNOWN_EXPERIMENT, IN_FLIGHT, JOB_NOT_ENDED, NOT_REPLAYABLE, MODEL_GONE),
     *(TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
     *(INTERNAL, NO_MODEL, STORE_DOWN, STORE_OUTDATED, BUSY),
 )
 
 _OF_EXCEPTION: Mapping[type[KeepwellError], ProblemType] = {
     UnknownMember: UNKNOWN_MEMBER,
+    UnknownExperiment: UNKNOWN_EXPERIMENT,
     NoChampion: NO_MODEL,
     ModelRefused: NO_MODEL,
     StoreUnavailable: STORE_DOWN,

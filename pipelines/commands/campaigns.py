@@ -100,3 +100,20 @@ def targeting(
     if output is not None:
         write_page(told, output, language=language or told.occasion.community.language, now=now())
         ERR.print(f"Wrote {output}", highlight=False, soft_wrap=True)
+
+
+def experiments(
+    experiment: Annotated[str | None, typer.Argument(help="One of them; by default all.")] = None,
+    config: Home = None,
+    lang: Lang = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what experiments say: the declared ones, the global control, each intervention against doing nothing."""
+    from pipelines.experiments import tell_experiments
+    from pipelines.printing_experiments import print_experiments
+
+    told = tell_experiments(Workspace.find(config), experiment, language=language_of(lang), now=now())
+    if as_json:
+        print_json(told.to_dict())
+    else:
+        print_experiments(told, OUT)

@@ -1,0 +1,157 @@
+"""What an experiment says, in figures and in sentences: what the command line prints and the service answers."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from models.actions import NO_ACTION
+from models.experiments import HELD_BACK, TREATED
+from models.moments import EPOCH
+from models.texts import decimal, money, number, plural, points, share, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from models.community import Community
+    from models.declared import Language
+    from models.intervals import Estimate
+    from models.read_out import Lift, RatioCheck, ReadOut, Verdict
+
+VERDICTS: dict[Verdict, str] = {
+    "raises": "experiment.raises",
+    "lowers": "experiment.lowers",
+    "more_days": "experiment.more_days",
+    "no_larger_effect": "experiment.no_larger_effect",
+    "too_few": "experiment.too_few",
+    "waiting": "experiment.waiting",
+    "not_readable": "experiment.not_readable",
+}
+ARMS = {HELD_BACK: "experiment.arm_control", TREATED: "experiment.arm_treated", NO_ACTION: "experiment.arm_none"}
+PLAIN = ("metric", "kind", "days", "arm", "control", "members", "control_members", "mean", "control_mean", "verdict")
+JUDGED = (
+    *("p", "adjusted_p", "adjusted_for_before", "smallest_detectable"),
+    *("target", "largest_compatible", "members_needed", "days_needed"),
+)
+METRICS = {"retention": "experiment.retention", "contributions": "experiment.contributions", "value": "experiment.value"}
+
+
+def told(read: ReadOut, community: Community, language: Language) -> dict[str, Any]:
+    """Every figure, times with the community's offset; `label` and `text` are in the language."""
+    return {
+        "id": read.id,
+        "kind": read.kind,
+        "label": label_of(read, community, language),
+        "started_at": _moment(read.started_us, community),
+        "ended_at": _moment(read.ended_us, community),
+        "known_until": _moment(read.until_us, community),
+        "level": read.level,
+        "members_per_day": read.pace,
+        "arms": [
+            {"id": arm, "label": arm_label(arm, read, community, language), "members": members, "expected": expected}
+            for arm, members, expected in zip(read.arms, read.check.observed, read.check.expected, strict=True)
+        ],
+        "sample_ratio": {"p": read.check.p, "mismatch": read.check.mismatch, "text": check_sentence(read.check, language)},
+        "lifts": [_told(lift, read, community, language) for lift in read.lifts],
+    }
+
+
+def _told(lift: Lift, read: ReadOut, community: Community, language: Language) -> dict[str, Any]:
+    return {
+        **{name: getattr(lift, name) for name in PLAIN},
+        **_bounded("lift", lift.lift),
+        **_bounded("relative", lift.relative),
+        **{name: getattr(lift, name) for name in JUDGED},
+        "text": lift_sentence(lift, read, community, language),
+    }
+
+
+def _bounded(name: str, estimate: Estimate | None) -> dict[str, Any]:
+    return {name: estimate and estimate.value, f"{name}_interval": estimate and estimate.interval}
+
+
+def _moment(at_us: int | None, community: Community) -> str | None:
+    if at_us is None:
+        return None
+    return (EPOCH + timedelta(microseconds=at_us)).astimezone(community.zone).isoformat().replace("+00:00", "Z")
+
+
+def label_of(read: ReadOut, community: Community, language: Language) -> str:
+    if read.kind == "intervention":
+        return community.intervention(read.id).label.of(language)
+    if read.kind == "global_control":
+        return text(language, "experiment.global_control")
+    label = {experiment.id: experiment.label for experiment in community.experiments}[read.id]
+    return read.id if label is None else label.of(language)
+
+
+def arm_label(arm: str, read: ReadOut, community: Community, language: Language) -> str:
+    if read.kind == "intervention" and arm != NO_ACTION:
+        return community.intervention(arm).label.of(language)
+    if read.kind == "declared":
+        labels = {one.id: one.label for experiment in community.experiments if experiment.id == read.id for one in experiment.arms}
+        label = labels.get(arm)
+        return arm if label is None else label.of(language)
+    return text(language, ARMS[arm])
+
+
+def check_sentence(check: RatioCheck, language: Language) -> str:
+    counts = " : ".join(number(language, count) for count in check.observed)
+    expected = " : ".join(number(language, round(count)) for count in check.expected)
+    key = "experiment.mismatch" if check.mismatch else "experiment.sound"
+    return text(language, key, counts=counts, expected=expected, p=written_p(check.p))
+
+
+def lift_sentence(lift: Lift, read: ReadOut, community: Community, language: Language) -> str:
+    shown = partial(written, lift.kind, language=language, currency=community.currency)
+    given: dict[str, str] = {
+        "metric": metric_label(lift, language),
+        "arm": arm_label(lift.arm, read, community, language),
+        "control": arm_label(lift.control, read, community, language),
+        "days": plural(language, "unit.days", lift.days),
+        "more": plural(language, "unit.days", lift.days_needed or 0),
+        "members": number(language, lift.members + lift.control_members),
+    }
+    if lift.lift is not None:
+        given |= {
+            "lift": shown(lift.lift.value),
+            "low": shown(lift.lift.lower),
+            "high": shown(lift.lift.upper),
+            "p": written_p(lift.adjusted_p),
+        }
+    amounts = {"target": lift.target, "largest": lift.largest_compatible, "detectable": lift.smallest_detectable}
+    given |= {name: _unsigned(shown, amount) for name, amount in amounts.items()}
+    return text(language, VERDICTS[lift.verdict], **given)
+
+
+def metric_label(lift: Lift, language: Language) -> str:
+    """The usual metrics by their names, one of the community as it was declared."""
+    usual = METRICS.get(lift.metric)
+    return lift.metric.replace("_", " ") if usual is None else text(language, usual)
+
+
+def _unsigned(shown: Callable[[float], str], amount: float | None) -> str:
+    return "" if amount is None else shown(amount).lstrip("+")
+
+
+def written(kind: str, value: float, *, language: Language, currency: str) -> str:
+    """A difference: in percentage points, money, or events."""
+    if kind == "retention":
+        return points(language, 100 * value)
+    return money(language, round(value, 2), currency) if kind == "value" else decimal(value, 2, signed=True)
+
+
+def written_mean(kind: str, value: float | None, *, language: Language, currency: str) -> str:
+    """Of one arm; nothing where it is not known yet."""
+    if value is None:
+        return ""
+    if kind == "retention":
+        return share(value)
+    return money(language, round(value, 2), currency) if kind == "value" else decimal(value, 2)
+
+
+def written_p(p: float | None) -> str:
+    if p is None:
+        return ""
+    return "<0.001" if p < 0.001 else decimal(p, 3)

@@ -1,0 +1,89 @@
+"""Experiments as the service answers them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from models.declared import Language
+from models.experiment_declaration import MetricKind
+from models.experiment_wording import told
+from models.experiments import Record, read_experiments
+from models.read_out import Kind, Verdict
+from serving.service import Service
+
+Interval = tuple[float, float]
+
+
+class ArmAnswer(BaseModel):
+    """`expected`: members that its share, or the sum of the chances, leads to expect."""
+
+    id: str
+    label: str
+    members: int
+    expected: float
+
+
+class SampleRatio(BaseModel):
+    """`mismatch` where p of the chi-square test is below .001: then nothing is judged."""
+
+    p: float
+    mismatch: bool
+    text: str
+
+
+class LiftAnswer(BaseModel):
+    """The mean of `arm` less that of `control`, with its interval, in the metric's unit and relative to the control; null while waiting."""
+
+    metric: str
+    kind: MetricKind
+    days: int
+    arm: str
+    control: str
+    members: int
+    control_members: int
+    mean: float | None
+    control_mean: float | None
+    verdict: Verdict
+    lift: float | None
+    lift_interval: Interval | None
+    relative: float | None
+    relative_interval: Interval | None
+    p: float | None
+    adjusted_p: float | None
+    adjusted_for_before: bool
+    smallest_detectable: float | None
+    target: float | None
+    largest_compatible: float | None
+    members_needed: int | None
+    days_needed: int | None
+    text: str
+
+
+class ReadOutAnswer(BaseModel):
+    """The first arm is the control. Nothing is known of `known_until` and later; intervals are of `level`."""
+
+    id: str
+    kind: Kind
+    label: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    known_until: datetime
+    level: float
+    members_per_day: float
+    arms: list[ArmAnswer]
+    sample_ratio: SampleRatio
+    lifts: list[LiftAnswer]
+
+
+class ExperimentsAnswer(BaseModel):
+    experiments: list[ReadOutAnswer]
+
+
+def experiment_answers(service: Service, only: str | None, language: Language | None) -> list[ReadOutAnswer]:
+    """Raises UnknownExperiment."""
+    community = service.community
+    record = Record.of(service.store, community, service.clock())
+    asked = language or community.language
+    return [ReadOutAnswer.model_validate(told(one, community, asked)) for one in read_experiments(record, only)]

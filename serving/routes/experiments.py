@@ -1,0 +1,29 @@
+"""What the experiments of the community say so far."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from models.declared import Language
+from serving.auth import Reading
+from serving.experiments import ExperimentsAnswer, ReadOutAnswer, experiment_answers
+from serving.schemas import Text
+from serving.service import CurrentService
+
+router = APIRouter(tags=["experiments"])
+
+Lang = Annotated[Language | None, Query(description="of labels and sentences; by default the language of the community")]
+
+
+@router.get("/v1/experiments")
+def experiments(service: CurrentService, _holder: Reading, lang: Lang = None) -> ExperimentsAnswer:
+    """Scope `read`. The global control, the declared experiments, and each intervention against doing nothing."""
+    return ExperimentsAnswer(experiments=experiment_answers(service, None, lang))
+
+
+@router.get("/v1/experiments/{experiment_id}")
+def experiment(service: CurrentService, _holder: Reading, experiment_id: Annotated[Text, Path()], lang: Lang = None) -> ReadOutAnswer:
+    """Scope `read`. Lift, interval, sample sizes, sample-ratio check, and the days that are still needed."""
+    return experiment_answers(service, experiment_id, lang)[0]
