@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from models.api_keys import create_key, revoke_key, rotate_key
 from models.moments import EPOCH, microseconds
@@ -51,7 +51,7 @@ def every_key(workspace: Workspace) -> list[KeyRow]:
 
 def key_table(keys: Sequence[KeyRow], *, now: datetime) -> Table:
     """No secret stands in it, and no hash of one."""
-    table = Table("key id", "name", "scopes", "made", "valid")
+    table = Table(Column("key id", no_wrap=True), "name", "scopes", "made", "valid")
     for key in keys:
         table.add_row(key.key_id, key.name, key.scopes, _day(key.created_us), _validity(key, now))
     return table

@@ -10,7 +10,7 @@ from starlette.routing import Router
 
 from models.api_keys import SCOPES, create_key, ensure_first_key, holder_of, revoke_key, rotate_key
 from models.errors import InputError, StoreUnavailable
-from models.store import Store
+from models.store import KeyRow, Store
 from serving.app import create_app
 from serving.rates import Rates
 from serving.settings import Settings
@@ -20,6 +20,12 @@ from tests.serving_world import client_of, listening, serving, settings_of, wait
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 OPEN = {"GET /livez", "GET /readyz", "GET /docs", "GET /docs/docs.js", "GET /docs/docs.css", "GET /openapi.json"}
+ENTRANCE = {"GET /sign-in", "POST /sign-in", "POST /sign-out", "POST /look", "GET /static/{name}"}
+PAGES = {
+    *("GET /", "GET /audience", "GET /audience.csv", "GET /members", "GET /members/{member_id}"),
+    *("GET /members/{member_id}/report.html", "POST /members/{member_id}/what-if"),
+}
+"""For people with a session, which a key with the scope `read` opens."""
 SCOPE_OF = {
     "POST /v1/score": "score",
     "POST /score": "score",
@@ -38,6 +44,8 @@ SCOPE_OF = {
     "DELETE /v1/decision-jobs/{job_id}": "plan",
     "GET /v1/members/{member_id}/explanation": "read",
     "POST /v1/members/{member_id}/what-if": "read",
+    "GET /v1/audience": "read",
+    "GET /v1/overview": "read",
     "GET /v1/interventions": "read",
     "GET /v1/models": "read",
     "GET /metrics": "metrics",
@@ -76,7 +84,16 @@ def routes_of(app):
 
 def test_every_route_is_open_or_has_its_scope(tmp_path):
     app = create_app(settings_of(write_home(tmp_path / "home")))
-    assert routes_of(app) == OPEN | SCOPE_OF.keys()
+    assert routes_of(app) == OPEN | ENTRANCE | PAGES | SCOPE_OF.keys()
+
+
+@pytest.mark.parametrize("route", sorted(PAGES))
+def test_a_page_shows_nothing_without_a_session(running, route):
+    method, path = route.split(" ")
+    with running.without_key() as client:
+        answer = client.request(method, path.format(member_id="m0000001"), follow_redirects=False)
+    assert answer.status_code in {303, 403}
+    assert "m0000001" not in answer.text
 
 
 @pytest.mark.parametrize("route", sorted(SCOPE_OF))
@@ -206,7 +223,7 @@ def test_the_commands_make_list_renew_and_end_keys(tmp_path):
         assert all(key.expires_us is not None for key in store.all_keys())
     listed = keepwell("keys", "list", "-c", home).out
     assert key_id in listed
-    assert made.split("_")[2].strip() not in listed
+    assert made.strip().split("_", 2)[2] not in listed
     assert 'no key has the id "nokey"' in keepwell("keys", "revoke", "nokey", "-c", home).refusal
 
 
@@ -243,3 +260,11 @@ def test_every_answer_forbids_the_browser_what_nobody_needs(running, path, expec
     assert answer.status_code == expected
     assert [name for name in HARDENING if name not in answer.headers] == []
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+
+
+def test_an_answer_to_something_unforeseen_forbids_it_too(running):
+    running.store.add_key(KeyRow("broken", "broken", "read", "no hexadecimal salt", "digest", 0))
+    with client_of(str(running.client.base_url), "kw_broken_token") as client:
+        answer = client.get("/v1/models")
+    assert answer.status_code == 500
+    assert [name for name in HARDENING if name not in answer.headers] == []
