@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import polars as pl
-from sqlalchemy import Connection, Engine, delete, literal, select
+from sqlalchemy import Connection, Engine, delete, select
 from sqlalchemy.exc import DatabaseError
 
 from models import store_contacts as contacts
@@ -119,8 +119,9 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, JobStor
                 schema.empty_journal(connection)
 
     def ping(self) -> None:
-        with self._reading() as connection:
-            connection.execute(select(literal(1)))
+        """Raises StoreUnavailable also where it can be read but not written."""
+        with self._writing() as connection:
+            store_migrations.confirm(connection)
 
     def load_log(self, log: EventLog, fingerprint: str | None = None) -> Loaded:
         """Adds what is not there yet: a second load of one log changes nothing. Assignments of `none` are no touches.

@@ -123,6 +123,10 @@ class Running:
     def score(self, member_id: str, **request: object) -> httpx2.Response:
         return self.client.post("/v1/score", json={"member_id": member_id, **request})
 
+    @property
+    def key(self) -> str:
+        return self.client.headers["Authorization"].removeprefix("Bearer ")
+
     def without_key(self) -> httpx2.Client:
         return httpx2.Client(base_url=self.client.base_url, timeout=30)
 

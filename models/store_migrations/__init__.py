@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, column, table, text, update
 
 from models.errors import StoreOutdated
 
@@ -55,6 +55,12 @@ def check(connection: Connection) -> None:
         raise StoreOutdated(f"the store stands at revision {current}, which a later release made; this one knows up to {newest()}")
     stands = "has no revision yet" if current is None else f"stands at revision {current}"
     raise StoreOutdated(f"the store {stands}, and this release needs {newest()}; `keepwell migrate` brings it up")
+
+
+def confirm(connection: Connection) -> None:
+    """Writes down once more at which revision the database stands."""
+    number = column("version_num")
+    connection.execute(update(table(VERSION_TABLE, number)).values(version_num=number))
 
 
 def _is_known(revision: str) -> bool:
