@@ -104,7 +104,8 @@ class GroupCommit:
             self._leave(group)
         group.ended.wait()
         if group.error is not None:
-            raise StoreUnavailable(f"the store could not commit ({group.error}); nothing was written, try again") from group.error
+            cause = getattr(group.error, "orig", None) or group.error
+            raise StoreUnavailable(f"the store could not commit ({cause}); nothing was written, try again") from group.error
 
     def close(self) -> None:
         self._engine.dispose()

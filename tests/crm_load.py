@@ -87,7 +87,7 @@ def losses(crm: Crm, store_url: str) -> list[str]:
     """What was answered and is not there, or is there in part, or twice; one sentence each."""
     with closing(Store.open(store_url)) as store, store.engine.connect() as connection:
         bodies = {row.decision_id: row for row in connection.execute(text("SELECT decision_id, chosen, body FROM decisions"))}
-        stored = dict(row._tuple() for row in connection.execute(text("SELECT request_id, answer FROM requests WHERE answer IS NOT NULL")))  # noqa: SLF001 - SQLAlchemy's own, public name
+        stored = dict(map(tuple, connection.execute(text("SELECT request_id, answer FROM requests WHERE answer IS NOT NULL"))))
         events = Counter(connection.scalars(text("SELECT event_id FROM events WHERE source = 'api'")))
         touches = Counter(connection.scalars(text("SELECT decision_id FROM touches WHERE decision_id IS NOT NULL")))
     decided = Counter(json.loads(answer)["decision_id"] for answer in stored.values())
