@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, column, table, text, update
+from sqlalchemy import ColumnClause, Connection, column, table, text, update
 
 from models.errors import StoreOutdated
 
@@ -59,7 +59,7 @@ def check(connection: Connection) -> None:
 
 def confirm(connection: Connection) -> None:
     """Writes down once more at which revision the database stands."""
-    number = column("version_num")
+    number: ColumnClause[str] = column("version_num")
     connection.execute(update(table(VERSION_TABLE, number)).values(version_num=number))
 
 
