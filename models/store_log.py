@@ -11,17 +11,18 @@ from sqlalchemy import Connection, and_, case, delete, func, or_, select
 
 from models import store_schema as schema
 from models.reports import OutcomeReport, Touch
-from models.store_contacts import rows_of
+from models.store_contacts import reserve, rows_of
 from models.store_privacy import settings
 from models.store_rows import Kept, Reported
-from models.store_statements import RETENTION, api_events
+from models.store_statements import RETENTION, api_events, insert, stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Select
 
-    from models.store_rows import DecisionQuery, Retention
+    from models.quotas import Quotas
+    from models.store_rows import DecisionQuery, DecisionRow, Retention
 
 ASSIGNMENT_COLUMNS = {
     "decision_id": pl.String,
@@ -86,6 +87,27 @@ class LogStore(schema.Transactions):
         table = schema.plans.c
         with self._reading() as connection:
             return connection.scalar(select(table.body).where(table.plan_id == plan_id))
+
+    def contact_counts(self) -> dict[str, int]:
+        """How often a contact was reserved, by member; a decision holds while that of its member is the same."""
+        table = schema.members.c
+        with self._reading() as connection:
+            return {row.member_id: row.contacts for row in connection.execute(select(table.member_id, table.contacts))}
+
+    def keep_run(self, rows: Sequence[DecisionRow], quotas: Quotas) -> frozenset[str]:
+        """Keep decisions of a run that saw to its own limits; those that were kept before stay as they are.
+
+        Returns the members whose contacts are no longer those that were seen, or who are not in the store; theirs are not kept.
+        """
+        with self._writing() as connection:
+            table = schema.decisions.c.decision_id
+            known = set(connection.scalars(select(table).where(table.in_([row.decision_id for row in rows]))))
+            fresh = [row for row in rows if row.decision_id not in known]
+            lost = stale(connection, fresh)
+            kept = [row for row in fresh if row.member_id not in lost]
+            reserve(connection, kept, quotas)
+            insert(connection, schema.decisions, [asdict(row) for row in kept])
+        return lost
 
     def assignments(self) -> pl.DataFrame:
         """One row for each decision, oldest first, and what became of it; the columns of ASSIGNMENT_COLUMNS.

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from models.decision_table import table_of
+from models.declaration import load_community
 from models.errors import InputError
 from models.planning import Candidates, JointPlan, plan_jointly, settle, settled
 from models.supply import Supply
@@ -19,6 +20,7 @@ from pipelines.everyone import Batch, weigh_everyone
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
 from pipelines.publish import publish
+from pipelines.recording import NOTHING_RECORDED, Recorded, Recorder
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,13 +39,14 @@ REASONS_KEPT = 5
 
 @dataclass(frozen=True)
 class Decided:
-    """`joint`: the plan that was followed, None where nothing was limited."""
+    """`joint`: the plan that was followed, None where nothing was limited; `recorded`: None where nothing was to be."""
 
     table: pl.DataFrame
     as_of: datetime
     version: str
     currency: str
     joint: JointPlan | None = None
+    recorded: Recorded | None = None
 
 
 def decide_all(
@@ -55,16 +58,19 @@ def decide_all(
     now: datetime,
     progress: Progress,
     budget: float | None = None,
+    record: bool = False,
 ) -> Decided:
     """By default at the first midnight after the log's last event, or now where that is earlier.
 
     With a budget, by default the declared one, or a declared capacity, all members are planned for together. Decision ids follow from
-    model version, date and member, so that a second run writes the same table. The pages show what the latest run found.
+    model version, date and member, so that a second run writes the same table. The pages show what the latest run found. With
+    `record` the store keeps the decisions.
 
     Raises InputError for another suffix than .parquet or .csv or a place that cannot be written to, NoChampion, ModelRefused.
     """
     write = _writer(output)
     progress("log")
+    recorder = Recorder.ready(workspace, load_community(workspace.declaration), now=now) if record else None
     loaded = load(workspace, now=now)
     engine = engine_of(workspace, None)
     at = decision_time(loaded, as_of, now=now)
@@ -77,11 +83,16 @@ def decide_all(
         candidates = Candidates.together([Candidates.of(batch.weighed) for batch in batches])
         joint = plan_jointly(candidates, supply, engine.community.policy.exploration)
         batches = _following(joint, candidates, supply, batches)
-    table = pl.concat([_table(engine, batch, at, language or engine.community.language) for batch in batches])
+    told_in, tables, recorded = language or engine.community.language, [], NOTHING_RECORDED
+    for batch in batches:
+        tables.append(_table(engine, batch, at, told_in))
+        if recorder is not None:
+            recorded += recorder.record(engine, loaded, batch, at, told_in)
+    table = pl.concat(tables)
     with writing(output):
         write(table, output)
     publish(workspace, engine, loaded, table, at)
-    return Decided(table, at, engine.version, engine.community.currency, joint)
+    return Decided(table, at, engine.version, engine.community.currency, joint, recorded if record else None)
 
 
 def _writer(output: Path) -> Callable[[pl.DataFrame, Path], None]:

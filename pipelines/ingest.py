@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import polars as pl
 
 from models.declaration import NO_LINES, load_declaration
-from models.events import EventLog
+from models.events import EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE, EventLog
 from models.findings import Finding
 from models.intake import Intake, read_log
 from models.reading import located
@@ -60,6 +60,17 @@ def ingest(workspace: Workspace, community: Community, *, now: datetime) -> Inge
     record = _Record(fingerprint, now, intake.log.last, intake.rejected.height, (*intake.findings, *displaced), written)
     _keep(workspace.log, intake.log, record)
     return Ingested(intake.log, record.findings, record.rejected, record.rejected_files)
+
+
+def log_fingerprint(folder: Path) -> str:
+    """Of the canonical log's files."""
+    digest = hashlib.sha256()
+    for name in (EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE):
+        file = folder / name
+        if file.exists():
+            with file.open("rb") as content:
+                digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _kept(folder: Path, fingerprint: str, now: datetime) -> Ingested | None:

@@ -132,6 +132,11 @@ def print_decisions(decided: Decided, output: Path, console: Console) -> None:
     for name, members in counts.iter_rows():
         shown.add_row(str(name), f"{members:,}")
     console.print(shown, highlight=False)
+    if decided.recorded is not None:
+        console.print(f"{decided.recorded.kept:,} decisions are in the store", highlight=False)
+        if decided.recorded.left_out:
+            told = f"{decided.recorded.left_out:,} are not: these members were contacted, or erased, while the run was made"
+            console.print(told, highlight=False, soft_wrap=True)
 
 
 def _estimate(estimate: Estimate) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 from contextlib import ExitStack, closing, suppress
@@ -18,14 +17,11 @@ from uvicorn.supervisors import Multiprocess
 from models.api_keys import ensure_first_key
 from models.declaration import load_community
 from models.errors import InputError
-from models.events import EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE
 from models.store import Loaded, Store
 from pipelines.dates import moment
-from pipelines.ingest import canonical_log
+from pipelines.ingest import canonical_log, log_fingerprint
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from models.community import Community
     from models.events import EventLog
     from pipelines.workspace import Workspace
@@ -98,17 +94,6 @@ def _hint(log: EventLog, community: Community, now: datetime) -> str | None:
         f"the log ended {days:,} days ago, so today every member counts as gone; "
         f"to score as it was then, start with: keepwell serve --as-of {after}"
     )
-
-
-def log_fingerprint(folder: Path) -> str:
-    """Of the canonical log's files."""
-    digest = hashlib.sha256()
-    for name in (EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE):
-        file = folder / name
-        if file.exists():
-            with file.open("rb") as content:
-                digest.update(hashlib.file_digest(content, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -18,6 +18,7 @@ from models.moments import microseconds
 from models.plan_in_force import PlanInForce
 from models.store import PlanRow
 from pipelines.archive import archived_events
+from pipelines.decide import decide_all
 from pipelines.export import export
 from pipelines.loading import load_to_learn
 from pipelines.workspace import Workspace
@@ -229,3 +230,28 @@ def test_nothing_of_an_erased_member_stays_in_the_archive(lived):
     assert running.client.delete(f"/v1/members/{member_id}").is_success
     assert member_id not in set(load_to_learn(running.workspace, now=running.clock()).log.members["member_id"])
     assert member_id not in set(archived_events(running.workspace)["member_id"])
+
+
+def test_the_decisions_of_a_run_are_kept_once_and_their_touches_are_taken(lived, tmp_path, monkeypatch):
+    _, loaded, running = lived
+    monkeypatch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
+    at = {"as_of": loaded.log.last.isoformat(), "language": None, "now": running.clock(), "progress": lambda _: None, "record": True}
+    first, second = (decide_all(running.workspace, tmp_path / "decisions.parquet", **at) for _ in range(2))
+    assert (first.recorded.kept, first.recorded.left_out) == (first.table.height, 0)
+    assert second.table.drop("reasons").equals(first.table.drop("reasons"))
+    row = first.table.filter(pl.col("chosen") == "coupon").row(0, named=True)
+    told = running.client.get(f"/v1/decisions/{row['decision_id']}").json()
+    assert (told["member_id"], told["chosen"], [one["state"] for one in told["touches"]]) == (row["member_id"], "coupon", ["reserved"])
+    send(
+        running,
+        "touches",
+        [{"touch_id": "run", "decision_id": row["decision_id"], "at": running.clock().isoformat(), "state": "delivered"}],
+    )
+    kept = own(load_to_learn(running.workspace, now=running.clock())).filter(
+        pl.col("decision_id").is_in(first.table["decision_id"].implode())
+    )
+    assert kept.height == first.table.height
+    both = kept.join(first.table, on="decision_id")
+    assert both["propensity_coupon"].fill_null(0).to_list() == pytest.approx(both["propensity_coupon_right"].to_list())
+    assert kept.filter(decision_id=row["decision_id"])["delivered"].item()
+    assert running.client.post(f"/v1/decisions/{row['decision_id']}/replay").status_code == 409

@@ -18,6 +18,7 @@ def decide(
     as_of: AsOf = None,
     lang: Lang = None,
     budget: Budget = None,
+    record: Annotated[bool, typer.Option("--record", help="Keep the decisions in the store too, for touches and training.")] = False,
 ) -> None:
     """Decide for all members: risk, reasons and ranked interventions, one row for each."""
     from pipelines.decide import decide_all
@@ -25,7 +26,8 @@ def decide(
     from pipelines.printing import print_decisions
 
     language = language_of(lang)
-    decided = decide_all(Workspace.find(config), output, as_of=as_of, language=language, now=now(), progress=Steps(), budget=budget)
+    workspace, at = Workspace.find(config), now()
+    decided = decide_all(workspace, output, as_of=as_of, language=language, now=at, progress=Steps(), budget=budget, record=record)
     print_decisions(decided, output, OUT)
     if decided.joint is not None:
         print_joint_plan(decided.joint, float(decided.table["cost"].sum()), decided.currency, OUT)

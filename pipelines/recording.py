@@ -1,0 +1,78 @@
+"""A run over all members, kept in the store: its decisions hold contacts, and become assignments that training learns from."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from models.deciding import About, last_event_us, tell
+from models.decision_rows import Circumstances, decision_row
+from models.engine import explain
+from models.quotas import Quotas
+from models.store import Store
+from models.weighing import NOWHERE
+from pipelines.ingest import canonical_log, log_fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from models.community import Community
+    from models.declared import Language
+    from models.engine import Engine
+    from models.store import DecisionRow
+    from pipelines.everyone import Batch
+    from pipelines.loading import Loaded
+    from pipelines.workspace import Workspace
+
+AT_ONCE = 1_000
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """`left_out`: decisions on members who were contacted, or erased, while the run was made."""
+
+    kept: int
+    left_out: int
+
+    def __add__(self, other: Recorded) -> Recorded:
+        return Recorded(self.kept + other.kept, self.left_out + other.left_out)
+
+
+NOTHING_RECORDED = Recorded(0, 0)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """`seen` are the contacts of each member before the log was read, so that what is made meanwhile is found."""
+
+    workspace: Workspace
+    seen: Mapping[str, int]
+
+    @classmethod
+    def ready(cls, workspace: Workspace, community: Community, *, now: datetime) -> Recorder:
+        """Puts the declared log into the store first, where it is not there yet."""
+        log = canonical_log(workspace, community, now=now)
+        with closing(Store.open(workspace.store_url)) as store:
+            store.load_log(log, log_fingerprint(workspace.log))
+            return cls(workspace, store.contact_counts())
+
+    def record(self, engine: Engine, loaded: Loaded, batch: Batch, at: datetime, language: Language) -> Recorded:
+        quotas = Quotas.of(loaded.community.capacity, engine.community, at)
+        rows = self._rows(engine, loaded, batch, at, language)
+        recorded = NOTHING_RECORDED
+        with closing(Store.open(self.workspace.store_url)) as store:
+            while part := list(islice(rows, AT_ONCE)):
+                lost = len(store.keep_run(part, quotas))
+                recorded += Recorded(len(part) - lost, lost)
+        return recorded
+
+    def _rows(self, engine: Engine, loaded: Loaded, batch: Batch, at: datetime, language: Language) -> Iterator[DecisionRow]:
+        last_us = last_event_us(loaded.arrays, batch.snapshots, len(engine.community.signals))
+        about = About(batch.member_ids, batch.decision_ids, at)
+        released = loaded.community.contact_policy.unreported == "released"
+        for decision in tell(engine, batch.weighed, about, last_us, language=language, explain=explain):
+            made_in = Circumstances(self.seen.get(decision.member_id, 0), NOWHERE, None, released)
+            yield decision_row(decision, engine.community, language, made_in)
