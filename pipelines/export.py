@@ -17,7 +17,7 @@ from models.moments import microseconds
 from models.posted import posted_touches
 from models.store import Store
 from models.store_rows import DecisionQuery, Retention
-from pipelines.archive import archive_events, archived_events, together
+from pipelines.archive import archive_events, archived_events, forget_archived, together
 from pipelines.output import writing
 
 if TYPE_CHECKING:
@@ -55,13 +55,21 @@ def export(workspace: Workspace, folder: Path, *, older_than_days: int | None, n
 
 def _write_tables(workspace: Workspace, store: Store, folder: Path, now: datetime) -> dict[str, int]:
     tables = {
-        "events": together(archived_events(workspace), store.api_events()),
+        "events": together(_archived(workspace, store), store.api_events()),
         "touches": posted_touches(store.assignments(), store.other_contacts(), microseconds(now)),
         "outcomes": store.outcomes(),
     }
     for name, table in tables.items():
         table.write_parquet(folder / f"{name}.parquet")
     return {name: table.height for name, table in tables.items()} | {"decisions": _write_decisions(store, folder / "decisions")}
+
+
+def _archived(workspace: Workspace, store: Store) -> pl.DataFrame | None:
+    """Without members who were erased since."""
+    held = archived_events(workspace)
+    if held is not None:
+        forget_archived(workspace, store.erased(set(held["member_id"])))
+    return archived_events(workspace)
 
 
 def _write_decisions(store: Store, folder: Path) -> int:

@@ -44,6 +44,8 @@ SCOPE_OF = {
     "DELETE /v1/decision-jobs/{job_id}": "plan",
     "GET /v1/members/{member_id}/explanation": "read",
     "POST /v1/members/{member_id}/what-if": "read",
+    "GET /v1/experiments": "read",
+    "GET /v1/experiments/{experiment_id}": "read",
     "GET /v1/audience": "read",
     "GET /v1/overview": "read",
     "GET /v1/interventions": "read",
@@ -99,7 +101,7 @@ def test_a_page_shows_nothing_without_a_session(running, route):
 @pytest.mark.parametrize("route", sorted(SCOPE_OF))
 def test_a_route_answers_keys_of_its_scope_and_of_admin_alone(running, secret_of, route):
     method, path = route.split(" ")
-    path = path.format(member_id="nobody", decision_id="none", job_id="none")
+    path = path.format(member_id="nobody", decision_id="none", job_id="none", experiment_id="none")
 
     def answered(client):
         return client.request(method, path, json={} if method in {"POST", "PUT"} else None).status_code

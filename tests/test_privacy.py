@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import polars as pl
 import pytest
 from sqlalchemy import Float, Integer, Numeric, Text, insert, select
 
@@ -15,6 +16,9 @@ from models.store import DecisionRow, LoggedEvent, Store
 from models.store_jobs import select_members
 from models.store_privacy import holders
 from models.store_schema import metadata
+from pipelines.archive import archive_events, archived_events
+from pipelines.export import export
+from pipelines.workspace import Workspace
 from tests.databases import sqlite_url
 from tests.serving_world import NOW, serving, world, write_home
 
@@ -282,3 +286,14 @@ def test_a_member_erased_while_a_job_selects_is_not_selected(store):
     with store.engine.begin() as connection:
         select_members(connection, "job", [Selected(0, MEMBER), Selected(1, OTHER)])
     assert [member.member_id for member in store.job_members("job", -1, 10)] == [OTHER]
+
+
+def test_an_export_after_an_erasure_holds_nothing_of_the_member_and_neither_does_the_archive(tmp_path):
+    workspace = Workspace.find(write_home(tmp_path / "home"))
+    with closing(Store.open(workspace.store_url)) as store:
+        store.add_events([LoggedEvent(MEMBER, 5, "post", "e1"), LoggedEvent(OTHER, 5, "post", "e2")])
+        archive_events(workspace, store.api_events())
+        store.erase(MEMBER, 7)
+    export(workspace, tmp_path / "out", older_than_days=None, now=NOW)
+    assert pl.read_parquet(tmp_path / "out" / "events.parquet")["member_id"].to_list() == [OTHER]
+    assert archived_events(workspace)["member_id"].to_list() == [OTHER]
