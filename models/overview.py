@@ -170,16 +170,19 @@ class _Activity:
         return Liveliness(first.isoformat(), tuple(daily.tolist()), monthly, float(weekly))
 
     def cohorts(self) -> tuple[Cohort, ...]:
-        """The last ones, oldest first; the shares of a cohort end where they are not over for its last member."""
+        """The last of those that joined after the log began, oldest first; shares end where they are not over for the last member."""
         month_us = MONTH_DAYS * DAY_US
         age = (self.timestamp_us - self.joined_us[self.member]) // month_us
         seen = np.zeros((len(self.joined_us), MONTHS_SHOWN), dtype=bool)
         shown = (age >= 0) & (age < MONTHS_SHOWN)
         seen[self.member[shown], age[shown]] = True
         there = self.joined_us < self.as_of_us
+        if len(self.timestamp_us) == 0:
+            return ()
         joined = pl.Series(self.joined_us).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(str(self.as_of.tzinfo))
         month = joined.dt.strftime("%Y-%m").to_numpy()
-        names = sorted(set(month[there].tolist()))[-COHORTS_SHOWN:]
+        unseen = set(month[self.joined_us < self.timestamp_us.min()].tolist())
+        names = sorted(set(month[there].tolist()) - unseen)[-COHORTS_SHOWN:]
         return tuple(self._cohort(name, there & (month == name), seen) for name in names)
 
     def _cohort(self, name: str, chosen: Flags, seen: Flags) -> Cohort:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from models.declared import Language
 
 TIMELINE_DAYS = 90
-DAYS_SHOWN = 30
+DAYS_SHOWN = 14
 Kind = Literal["event", "touch", "decision"]
-SIGNS: dict[Kind, str] = {"event": "·", "touch": "✉", "decision": "◆"}
+SIGNS: dict[Kind, str] = {"event": "○", "touch": "✉", "decision": "◆"}
 
 
 @dataclass(frozen=True)
