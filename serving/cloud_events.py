@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.store import LoggedEvent
-from serving.schemas import ShortText, Text, microseconds
+from serving.schemas import Amount, Moment, ShortText, Text, microseconds
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 PREFIX = "ce-"
@@ -21,7 +21,7 @@ class CloudEventData(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    value: Annotated[float | None, Field(allow_inf_nan=False, description="money or quantity, where the type has one")] = None
+    value: Amount | None = None
     channel: ShortText | None = None
 
 
@@ -38,7 +38,7 @@ class CloudEvent(BaseModel):
     source: Text
     type: Annotated[ShortText, Field(description="an event type that a signal of the community names, as it stands")]
     subject: Annotated[Text, Field(description="the member")]
-    time: Annotated[AwareDatetime, Field(description="RFC 3339, with an offset")]
+    time: Annotated[Moment, Field(description="RFC 3339, with an offset")]
     datacontenttype: Annotated[str | None, Field(max_length=256, pattern=_JSON)] = None
     data: CloudEventData | None = None
     data_base64: Annotated[None, Field(description="not read: data is JSON here")] = None

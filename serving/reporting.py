@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
 from models.community import Community
 from models.errors import NoChampion
@@ -15,10 +15,10 @@ from models.quotas import Quotas
 from models.reports import OutcomeReport, Response, TouchReport, TouchState, Verdict
 from models.store import LoggedEvent
 from serving.answers import EventsAnswer, RejectedEvent
-from serving.schemas import MAX_ROWS, Received, Row, ShortText, Text, microseconds
+from serving.schemas import MAX_ROWS, MOST, Amount, Moment, Received, Row, ShortText, Text, microseconds
 from serving.service import Service
 
-Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Money = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 
 
 class ReportedTouch(Received):
@@ -29,7 +29,7 @@ class ReportedTouch(Received):
     member_id: Text | None = None
     intervention_id: ShortText | None = None
     channel: Annotated[ShortText | None, Field(description="by default that of the decision")] = None
-    at: Annotated[AwareDatetime, Field(description="RFC 3339, with an offset")]
+    at: Annotated[Moment, Field(description="RFC 3339, with an offset")]
     state: TouchState
     response: Annotated[Response | None, Field(description="what the member answered; left out, an earlier answer stays")] = None
     cost: Annotated[Money | None, Field(description="what it cost; by default what was expected")] = None
@@ -53,8 +53,8 @@ class ReportedOutcome(Received):
     member_id: Text
     decision_id: Annotated[Text | None, Field(description="the decision that it followed")] = None
     type: ShortText
-    at: Annotated[AwareDatetime, Field(description="RFC 3339, with an offset")]
-    value: Annotated[float | None, Field(allow_inf_nan=False, description="money or quantity, where the type has one")] = None
+    at: Annotated[Moment, Field(description="RFC 3339, with an offset")]
+    value: Amount | None = None
 
     def report(self) -> OutcomeReport:
         told = self.model_dump(exclude={"at"})

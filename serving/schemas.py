@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -25,10 +27,26 @@ from serving.problems import Fault, faults_of
 
 MAX_ROWS = 1_000
 MAX_NAMED = 10_000
+MOST = 1e15
+_BEGINS_AS_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d")
 Mode = Literal["decide", "score_only", "simulate"]
 Part = Literal["reasons", "candidates"]
 Text = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+def _written(value: object) -> object:
+    """Pydantic would take a number too, and guess whether it counts seconds or milliseconds."""
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _BEGINS_AS_TIME.match(value)):
+        message = "give a time as RFC 3339 writes it, such as 2026-11-20T09:00:00+08:00"
+        raise ValueError(message)
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
+Amount = Annotated[
+    float, Field(ge=-MOST, le=MOST, allow_inf_nan=False, strict=True, description="money or quantity, where the type has one")
+]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -44,8 +62,8 @@ class Behaviour(Received):
 
     event_id: Annotated[Text | None, Field(description="unique in the community; makes a repetition harmless")] = None
     type: Annotated[ShortText, Field(description="an event type that a signal of the community names")]
-    timestamp: Annotated[AwareDatetime, Field(description="RFC 3339, with an offset")]
-    value: Annotated[float | None, Field(allow_inf_nan=False, description="money or quantity, where the type has one")] = None
+    timestamp: Annotated[Moment, Field(description="RFC 3339, with an offset")]
+    value: Amount | None = None
     channel: ShortText | None = None
 
     def of(self, member_id: str) -> LoggedEvent:
@@ -127,7 +145,7 @@ class Removal(Received):
 
     event_ids: Annotated[list[Text], Field(max_length=MAX_ROWS)] = []
     types: Annotated[list[ShortText], Field(max_length=100)] = []
-    since: Annotated[AwareDatetime | None, Field(description="by default as far back as the features look")] = None
+    since: Annotated[Moment | None, Field(description="by default as far back as the features look")] = None
 
 
 class WhatIfRequest(Received):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AwareDatetime
 
 from models.moments import microseconds
 from models.store_rows import DecisionQuery
@@ -13,7 +12,7 @@ from serving.answers import DecisionAnswer, DecisionsPage, ReplayAnswer
 from serving.auth import Reading
 from serving.kept_decisions import Cursor, page_of_decisions, told_decision
 from serving.replaying import replayed
-from serving.schemas import Text
+from serving.schemas import Moment, Text
 from serving.service import CurrentService
 
 router = APIRouter(tags=["decisions"])
@@ -27,8 +26,8 @@ def decisions(
     _holder: Reading,
     request: Request,
     member_id: Annotated[Text | None, Query()] = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from", description="made at this time or later")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="made before this time")] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="made at this time or later")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="made before this time")] = None,
     cursor: Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
