@@ -109,7 +109,7 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, JobStor
         with telling_of_failures(), self.engine.begin() if self.writers is None else self.writers.writing() as connection:
             yield connection
 
-    def _asked(self, query: Prepared, **values: str) -> list[tuple[Any, ...]]:
+    def _asked(self, query: Prepared, **values: str | Sequence[str]) -> list[tuple[Any, ...]]:
         with telling_of_failures():
             return query.rows_alone(self.engine, **values)
 
@@ -207,12 +207,6 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, JobStor
                     jobs.progress(connection, job)
                 statements.answer(connection, answers)
         return stale
-
-    def decision(self, decision_id: str) -> str | None:
-        """The stored body."""
-        table = schema.decisions.c
-        with self._reading() as connection:
-            return connection.scalar(select(table.body).where(table.decision_id == decision_id))
 
     def put_in_force(self, plan: PlanRow) -> None:
         """From now on `plan_in_force` is this one."""

@@ -108,7 +108,7 @@ def test_rows_of_the_first_revision_live_through_all_later_ones(empty_url):
     )
     assert Store.migrate(empty_url).before == OLDEST
     with closing(Store.open(empty_url)) as store:
-        assert store.decision("d") == TRACE.replace("\\", "")
+        assert store.kept("d").body == TRACE.replace("\\", "")
         (assigned,) = store.assignments().to_dicts()
         assert (assigned["intervention"], assigned["channel"]) == ("digest", "email")
         assert json.loads(assigned["propensities"]) == {"none": 0.1, "digest": 0.9}

@@ -134,7 +134,7 @@ def test_a_decision_under_way_is_not_kept_for_a_member_who_was_erased_meanwhile(
     store.erase(MEMBER, 7)
     rows = [DecisionRow(f"d{member_id}", member_id, 8, "1", "none", None, 0, "{}") for member_id in (MEMBER, OTHER)]
     assert store.record(rows) == {MEMBER}
-    assert store.decision(f"d{OTHER}") is None
+    assert store.kept(f"d{OTHER}") is None
     assert store.record(rows[1:]) == set()
 
 

@@ -260,7 +260,7 @@ def test_a_decision_on_contacts_that_have_changed_keeps_nothing(store):
     store.record([decision(1)])
     late = [decision(2, member="bert"), decision(3)]
     assert store.record(late, [Answer("key", "r1", "text")], [LoggedEvent("anna", START_US, "post", "new")]) == {"anna"}
-    assert store.decision("d2") is None
+    assert store.kept("d2") is None
     assert store.api_events().is_empty()
     assert store.claim("key", [("r1", "f")], START_US)[0].state == "in_flight"
 
@@ -309,7 +309,7 @@ def test_a_store_locked_by_another_is_unavailable_and_keeps_nothing(sqlite_store
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match="locked"):
             sqlite_store.record([decision(1)])
-    assert sqlite_store.decision("d1") is None
+    assert sqlite_store.kept("d1") is None
 
 
 def test_a_store_that_cannot_be_opened_says_so(tmp_path):
