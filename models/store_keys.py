@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict
 
-from sqlalchemy import Connection, bindparam, exists, select, update
+from sqlalchemy import Connection, exists, select, update
 
 from models import store_schema as schema
 from models.store_prepared import OneOf, Prepared
@@ -13,7 +13,6 @@ from models.store_rows import KeyRow
 
 TABLE = schema.api_keys
 KEYS = Prepared(select(TABLE).where(OneOf(TABLE.c.key_id, "key_ids")))
-BY_ID = Prepared(select(TABLE).where(TABLE.c.key_id == bindparam("key_id")))
 
 
 class KeyStore(schema.Transactions):
@@ -24,13 +23,11 @@ class KeyStore(schema.Transactions):
             add(connection, key)
 
     def key(self, key_id: str) -> KeyRow | None:
-        rows = self._asked(BY_ID, key_id=key_id)
-        return KeyRow(*rows[0]) if rows else None
+        return self.keys([key_id]).get(key_id)
 
     def keys(self, key_ids: Collection[str]) -> dict[str, KeyRow]:
         """Those that the store has, by their ids."""
-        with self._reading() as connection:
-            return {row[0]: KeyRow(*row) for row in KEYS.rows(connection, key_ids=list(key_ids))}
+        return {row[0]: KeyRow(*row) for row in self._asked(KEYS, key_ids=list(key_ids))}
 
     def all_keys(self) -> list[KeyRow]:
         """In the order in which they were made."""

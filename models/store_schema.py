@@ -200,7 +200,7 @@ class Transactions(ABC):
     def _writing(self) -> AbstractContextManager[Connection]: ...
 
     @abstractmethod
-    def _asked(self, query: Prepared, **values: str) -> list[tuple[Any, ...]]:
+    def _asked(self, query: Prepared, **values: str | Sequence[str]) -> list[tuple[Any, ...]]:
         """The rows of one query by itself."""
 
     @abstractmethod
