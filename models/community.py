@@ -11,6 +11,7 @@ from models.actions import ContactPolicy, Intervention, Policy
 from models.agreement import check_agreement
 from models.declared import Declared, Label, Language, Name, PositiveDays, RisingDays, TimeZone
 from models.experiment_declaration import Experiment
+from models.goals import Goals
 from models.rules import Scene
 from models.sources import LogSource, MembersSource, TouchesSource
 from models.supply import Capacity
@@ -133,6 +134,7 @@ class Community(Declared):
     policy: Policy = Policy()
     capacity: Capacity = Capacity()
     experiments: tuple[Experiment, ...] = ()
+    goals: Goals = Goals()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

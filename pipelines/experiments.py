@@ -10,8 +10,7 @@ from models.declaration import load_community
 from models.experiment_wording import told
 from models.experiments import Record, read_experiments
 from models.store import Store
-from pipelines.ingest import canonical_log
-from pipelines.serve import log_fingerprint
+from pipelines.ingest import canonical_log, log_fingerprint
 
 if TYPE_CHECKING:
     from datetime import datetime
