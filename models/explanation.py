@@ -106,7 +106,7 @@ def reasons_of(
     contribute nothing are left out.
     """
     contributions = contributions.astype(np.float64)
-    by_group = contributions @ groups.membership
+    by_group = groups.sums(contributions)
     points = percentage_points(by_group, probability, typical)
     teller = _Teller(groups, language, features, typical.values, speaking(contributions, by_group, features, typical.values, groups))
     order = np.argsort(-np.abs(by_group), axis=1, kind="stable")

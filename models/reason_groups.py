@@ -81,13 +81,19 @@ class ReasonGroups:
     n_features: int
     currency: str
 
+    def sums(self, contributions: Floats) -> Floats:
+        """Of the features of each group: (n, n_features) to (n, n_groups).
+
+        Added one by one, so that a row gives the same to the last bit among whatever others; a product of matrices does not.
+        """
+        columns, first = self._in_order
+        return np.add.reduceat(contributions[:, columns], first, axis=1)
+
     @cached_property
-    def membership(self) -> Floats:
-        """1 where a feature counts in a group, shape (n_features, n_groups)."""
-        matrix = np.zeros((self.n_features, len(self.groups)))
-        for position, group in enumerate(self.groups):
-            matrix[list(group.columns), position] = 1
-        return matrix
+    def _in_order(self) -> tuple[Integers, Integers]:
+        """The columns of all groups, one group after the other, and where each begins."""
+        sizes = [len(group.columns) for group in self.groups]
+        return np.array([column for group in self.groups for column in group.columns]), np.array([0, *accumulate(sizes[:-1])])
 
     @cached_property
     def shown(self) -> tuple[Shown, ...]:

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes of keepwell")
     parser.add_argument("--postgres", action="store_true", help="on PostgreSQL too")
     options = parser.parse_args()
-    with _folder(options.home) as folder:
+    with folder_of(options.home) as folder:
         world = make_world(folder, options.members)
         print(f"  {len(world.asked)} members are asked about, with {world.mean_events:.0f} events each on average", flush=True)
         plain = beside(world, folder, options.seconds)
@@ -122,7 +122,7 @@ def _batches(server: Server, world: ServiceWorld, singles: float) -> None:
 
 
 @contextmanager
-def _folder(home: Path | None) -> Iterator[Path]:
+def folder_of(home: Path | None) -> Iterator[Path]:
     if home is not None:
         home.mkdir(parents=True, exist_ok=True)
         yield home
