@@ -14,7 +14,7 @@ from tests.databases import Postgres, postgres_server
 from tests.serving_world import serving, wait_until, world, write_home
 
 ROUNDS = 10
-SECONDS = 2.0
+SECONDS = 1.0
 MODES = ("immediate", "fast")
 
 

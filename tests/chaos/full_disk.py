@@ -17,7 +17,7 @@ from tests.crm_load import Crm, losses
 from tests.serving_world import serving, wait_until, world, write_home
 
 ROUNDS = 10
-SECONDS = 2.0
+SECONDS = 1.0
 MEGABYTES = 64
 CHUNK = 4096
 

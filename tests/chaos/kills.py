@@ -18,7 +18,7 @@ from tests.service_process import Process, started
 from tests.serving_world import NOW, wait_until, world, write_home, write_logs
 
 ROUNDS = 20
-LOAD_SECONDS = 2.0
+LOAD_SECONDS = 1.0
 RESTART_SECONDS = 5.0
 """Of CPU: on a machine that is busy with other things the wall's time says more about those."""
 
