@@ -21,9 +21,8 @@ from pipelines.dates import midnight, moment
 from pipelines.ingest import ingest
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from collections.abc import Mapping
+    from datetime import datetime
 
     from models.community import Community
     from models.engine import Engine
