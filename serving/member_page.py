@@ -11,10 +11,11 @@ from models.decision import Decision
 from models.declared import Language
 from models.engine import Engine, explain
 from models.member_report import Provenance, render_member_report, report_content, weekly_activity
+from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.store import Past
 from serving.answers import ScoreAnswer
-from serving.pricing import Pricing, pricing
+from serving.pricing import Pricing, present_context, pricing
 from serving.problems import Fault
 from serving.schemas import ScoreRequest, microseconds
 from serving.scoring import age_of_model
@@ -64,8 +65,9 @@ def explain_member(service: Service, member_id: str, language: Language | None) 
     """Raises UnknownMember, NoChampion and StoreUnavailable."""
     engine, now = service.engine(), service.clock()
     told_in = language or engine.community.language
+    context = present_context(service.store, Quotas.of(service.community.capacity, engine.community, now))
     past = service.store.past([member_id], engine.community, microseconds(now))
     asked = Snapshots.at(past.events, microseconds(now)), [member_id], [service.new_id()], past.contacts
     priced = pricing(service.store, engine, now)
-    (decision,) = decide(engine, past.events, *asked, as_of=now, language=told_in, explain=explain, terms=priced.terms)
+    (decision,) = decide(engine, past.events, *asked, as_of=now, language=told_in, context=context, explain=explain, terms=priced.terms)
     return Explained(engine, past, decision, told_in, now, priced)

@@ -25,7 +25,7 @@ from models.snapshots import Snapshots
 from models.store import Answer, DecisionRow, LoggedEvent, Past
 from models.weighing import Context
 from serving.metrics import count_decisions, count_scores
-from serving.pricing import Pricing, pricing
+from serving.pricing import Pricing, present_context, pricing
 from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal
 from serving.schemas import ScoreRequest, microseconds
 from serving.service import Service
@@ -225,15 +225,12 @@ class _Desk:
             yield Decided(asked, decision, past.contacts_seen[row], answer.model_dump_json(), context, basis)
 
     def _context(self, channel: str | None, before: Sequence[Decided]) -> Context:
-        """Read before the members' contacts: what changes in between is found when the decisions are kept."""
-        if not self.quotas.limits:
-            return Context(channel)
-        used = Counter(self.service.store.used(self.quotas.begins_us))
+        taken: Counter[str] = Counter()
         for one in before:
             chosen = chosen_candidate(one.decision)
             if one.asked.request.mode == "decide" and one.decision.chosen != NO_ACTION:
-                used.update(self.quotas.use(chosen.intervention_id, chosen.channel, chosen.cost))
-        return Context(channel, self.quotas.used_up(used))
+                taken.update(self.quotas.use(chosen.intervention_id, chosen.channel, chosen.cost))
+        return present_context(self.service.store, self.quotas, channel, taken)
 
     def _decisions(self, group: Sequence[Asked], past: Past, as_of_us: int, context: Context) -> list[Decision]:
         return decide(

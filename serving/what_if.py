@@ -11,12 +11,14 @@ from models.deciding import decide
 from models.decision import Decision
 from models.declared import Language
 from models.engine import Engine, explain
+from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.store import LoggedEvent, Past
 from models.store_rows import signal_rows
+from models.weighing import Context
 from models.what_if import without
 from serving.answers import ScoreAnswer, WhatIfAnswer
-from serving.pricing import Pricing, pricing
+from serving.pricing import Pricing, present_context, pricing
 from serving.problems import Fault
 from serving.schemas import Removal, ScoreRequest, WhatIfRequest, microseconds
 from serving.scoring import age_of_model
@@ -28,7 +30,8 @@ def what_if(service: Service, member_id: str, request: WhatIfRequest) -> WhatIfA
     """Raises UnknownMember, NoChampion and StoreUnavailable. The draw is the same for both, so that only the events differ."""
     engine, now = service.engine(), service.clock()
     language = request.language or engine.community.language
-    study = _Study(engine, member_id, service.new_id(), now, language, pricing(service.store, engine, now))
+    context = present_context(service.store, Quotas.of(service.community.capacity, engine.community, now))
+    study = _Study(engine, member_id, service.new_id(), now, language, pricing(service.store, engine, now), context)
     added, faults = _accepted(service, [event.of(member_id) for event in request.add], now)
     before = service.store.past([member_id], engine.community, microseconds(now))
     after = service.store.past([member_id], engine.community, microseconds(now), added)
@@ -53,11 +56,20 @@ class _Study:
     now: datetime
     language: Language
     pricing: Pricing
+    context: Context
 
     def decided(self, past: Past) -> Decision:
         asked = Snapshots.at(past.events, microseconds(self.now)), [self.member_id], [self.decision_id], past.contacts
-        terms = self.pricing.terms
-        (decision,) = decide(self.engine, past.events, *asked, as_of=self.now, language=self.language, explain=explain, terms=terms)
+        (decision,) = decide(
+            self.engine,
+            past.events,
+            *asked,
+            as_of=self.now,
+            language=self.language,
+            context=self.context,
+            explain=explain,
+            terms=self.pricing.terms,
+        )
         return decision
 
     def answer(self, decision: Decision, max_actions: int) -> ScoreAnswer:

@@ -185,6 +185,8 @@ def test_what_a_period_has_is_handed_out_once_and_comes_back_when_it_was_not_del
     assert rules(limited, members[3])["coupon"] == ("contact_policy", "capacity_used_up")
     answer = limited.score(members[3]).json()
     assert (answer["actions"], answer["no_action_reason"]) == ([], "nothing_allowed")
+    explained = limited.client.get(f"/v1/members/{members[3]}/explanation").json()
+    assert ("coupon", "capacity_used_up") in [(one["intervention_id"], one["rule"]) for one in explained["suppressed"]]
     assert touch(limited, touch_id="t0", decision_id=decisions[0]) == "accepted"
     assert touch(limited, touch_id="t1", decision_id=decisions[1], state="undelivered") == "accepted"
     assert limited.score(members[3]).json()["actions"][0]["intervention_id"] == "coupon"
