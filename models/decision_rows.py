@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.moments import microseconds
@@ -72,9 +72,9 @@ def trace(decision: Decision, community: Community, language: Language) -> dict[
         told
         | moments
         | {
-            "churn": asdict(churn) | {"horizons": horizons, "text": text},
-            "member": None if decision.impersonal else asdict(decision.member),
-            "reasons": [asdict(reason) for reason in decision.reasons],
+            "churn": vars(churn) | {"horizons": horizons, "text": text},
+            "member": None if decision.impersonal else vars(decision.member),
+            "reasons": [vars(reason) for reason in decision.reasons],
             "candidates": [_candidate(candidate) for candidate in decision.candidates],
         }
     )

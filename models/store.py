@@ -201,7 +201,7 @@ class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, JobStor
             if not stale:
                 statements.add_events(connection, events)
                 contacts.reserve(connection, rows, quotas)
-                statements.insert(connection, schema.decisions, [asdict(row) for row in rows])
+                statements.insert(connection, schema.decisions, [vars(row) for row in rows])
                 outbox.note_bands(connection, rows)
                 if job is not None:
                     jobs.progress(connection, job)
