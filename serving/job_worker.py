@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from threading import Event, Thread
@@ -21,9 +24,21 @@ from serving.settings import wall_clock
 
 LOGGER = logging.getLogger("uvicorn.error")
 POLL_SECONDS = 1.0
+TURN_SECONDS = 0.0005
 SWEEP_SECONDS = 3_600.0
 PASSING = (StoreUnavailable, RegistryUnavailable, NoChampion)
 """What another attempt may find gone; the job waits for the end of its lease."""
+
+
+@contextmanager
+def taking_turns() -> Iterator[None]:
+    """Within the block threads that wait to run Python get their turn after half a millisecond instead of five: answers go before jobs."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 class JobWorker:
@@ -59,7 +74,8 @@ class JobWorker:
         if row is None:
             return False
         try:
-            self._run(row)
+            with taking_turns():
+                self._run(row)
         except PASSING as error:
             LOGGER.warning("decision job %s is tried again later: %s", row.job_id, error)
         except JobLost:
