@@ -38,6 +38,8 @@ CHECKPOINT_MS = 100
 
 _RUNNING_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 BACKENDS = ("sqlite", "postgresql")
+_POSTGRES_MORE = 8
+"""Connections under load beyond eight of each process; a server has a hundred for all."""
 _SQLITE_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "cache_size = -32000", "secure_delete = ON")
 
 metadata = MetaData()
@@ -219,8 +221,9 @@ def open_database(url: str | URL, wait_seconds: float) -> Engine:
         raise InputError(f'the store cannot be kept in "{backend}"; give a URL that begins with {" or ".join(BACKENDS)}')
     on_sqlite = backend == "sqlite"
     arguments = {"timeout": wait_seconds} if on_sqlite else _postgres_arguments(read, wait_seconds)
+    more = 32 if on_sqlite else _POSTGRES_MORE
     try:
-        engine = create_engine(url, pool_size=8, max_overflow=32, pool_timeout=wait_seconds, connect_args=arguments)
+        engine = create_engine(url, pool_size=8, max_overflow=more, pool_timeout=wait_seconds, connect_args=arguments)
     except ModuleNotFoundError as missing:
         raise InputError(f"the store in {backend} needs the Python package {missing.name}, which is not installed") from None
     if on_sqlite:

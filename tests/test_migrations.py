@@ -14,9 +14,10 @@ from models.errors import StoreOutdated, StoreUnavailable
 from models.store import LoggedEvent, Store
 from models.store_migrations import VERSION_TABLE, newest, scripts, upgrade
 from models.store_schema import metadata
+from serving.app import create_app
 from tests.command_line import keepwell
 from tests.databases import sqlite_url
-from tests.serving_world import write_home
+from tests.serving_world import client_of, listening, settings_of, wait_until, write_home
 
 OLDEST = "0001"
 TRACE = (
@@ -130,6 +131,22 @@ def test_a_store_on_a_server_is_refused_until_somebody_migrates_it(postgres):
             Store.open(url)
         Store.migrate(url)
         Store.open(url).close()
+
+
+def test_a_service_on_such_a_store_says_what_to_run(tmp_path, postgres):
+    with postgres.database("template1") as url:
+        settings = settings_of(write_home(tmp_path / "home"), store_url=url, mlflow_uri=sqlite_url(tmp_path), first_model_seconds=0)
+        with (
+            listening(create_app(settings)) as service,
+            httpx2.Client(base_url=service, headers={"Authorization": "Bearer kw_a_b"}) as client,
+        ):
+            wait_until(lambda: client.get("/livez").status_code == 200)
+            refused = client.get("/v1/models")
+            assert (refused.status_code, refused.json()["type"]) == (503, "/docs#store-outdated")
+            assert int(refused.headers["retry-after"]) > 0
+            assert "keepwell migrate" in client.get("/readyz").json()["store"]
+            Store.migrate(url)
+            assert client.get("/readyz").json()["store"] == "ok"
 
 
 @both
