@@ -29,11 +29,11 @@ def engine_folder(folder: Path) -> Path:
     return copy
 
 
-def put_in_force(registry: Registry, engine_files: Path) -> str:
-    """A new version of these files, sealed as they are, as the champion; nothing is checked."""
+def put_in_force(registry: Registry, engine_files: Path, seal: str | None = None) -> str:
+    """A new version of these files, by default sealed as they are, as the champion; nothing is checked."""
     client = registry.client
     run = client.create_run(client.get_experiment_by_name(MODEL_NAME).experiment_id)
     version = str(client.create_model_version(MODEL_NAME, str(engine_files.parents[1]), run.info.run_id).version)
-    client.set_model_version_tag(MODEL_NAME, version, SEAL, seal_of(engine_files))
+    client.set_model_version_tag(MODEL_NAME, version, SEAL, seal_of(engine_files) if seal is None else seal)
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
     return version

@@ -1,0 +1,116 @@
+"""Another champion under load: no request is dropped for a good one, and a bad one changes nothing."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
+
+import numpy as np
+import pytest
+
+from models.engine_files import ENGINE_FILE, GOLDEN_FILE
+from tests.registry_world import engine_folder, own_registry, put_in_force
+from tests.serving_world import client_of, serving, wait_until, world, write_home
+from tests.test_hostile_engines import resealed, rewritten
+
+CLIENTS = 4
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return engine_folder(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture
+def registry(tmp_path):
+    return own_registry(tmp_path / "registry")
+
+
+@pytest.fixture
+def running(tmp_path, registry):
+    with serving(write_home(tmp_path / "home"), world().log, mlflow_uri=registry.uri, model_seconds=0.2) as running:
+        wait_until(lambda: running.client.get("/readyz").status_code == 200)
+        yield running
+
+
+@contextmanager
+def load(running):
+    """Clients that score without a pause until the block ends; (status, version) of each answer."""
+    ended, seen = Event(), []
+    members = world().log.members["member_id"].to_list()
+
+    def score(number):
+        with client_of(str(running.client.base_url), running.client.headers["authorization"].removeprefix("Bearer ")) as client:
+            while not ended.is_set():
+                member_id = members[(len(seen) * CLIENTS + number) % len(members)]
+                answer = client.post("/v1/score", json={"member_id": member_id})
+                seen.append((answer.status_code, answer.json().get("model", {}).get("version")))
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        tasks = [pool.submit(score, number) for number in range(CLIENTS)]
+        yield seen
+        ended.set()
+    for task in tasks:
+        task.result()
+
+
+def model(running):
+    return running.client.get("/v1/models").json()
+
+
+def test_a_new_champion_is_taken_over_without_dropping_a_request(running, registry, whole):
+    with load(running) as seen:
+        wait_until(lambda: len(seen) > 20)
+        put_in_force(registry, whole)
+        wait_until(lambda: (200, "2") in seen[-CLIENTS:], 30)
+        already = len(seen)
+        wait_until(lambda: len(seen) > already + 20)
+    assert {status for status, _ in seen} == {200}
+    versions = [version for _, version in seen]
+    assert set(versions) == {"1", "2"}
+    assert set(versions[: versions.index("2")]) == {"1"}
+    assert versions[-CLIENTS:] == ["2"] * CLIENTS
+
+
+def with_golden_members_that_disagree(folder):
+    rewritten(folder / GOLDEN_FILE, probability=np.full((5, 2), 0.5))
+    resealed(folder)
+
+
+def with_another_fingerprint(folder):
+    resealed(folder, fingerprint="0" * 64)
+
+
+def with_another_declaration(folder):
+    content = json.loads((folder / ENGINE_FILE).read_text("utf-8"))
+    resealed(folder, community={**content["community"], "windows_days": [1, 2, 3]})
+
+
+def with_a_pickle(folder):
+    (folder / "model.pkl").write_bytes(b"\x80\x04.")
+
+
+def as_it_was(_folder):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("spoil", "seal", "told"),
+    [
+        (with_golden_members_that_disagree, None, "golden members"),
+        (with_another_fingerprint, None, "feature definitions differ"),
+        (with_another_declaration, None, "feature definitions differ"),
+        (with_a_pickle, None, "no file of the engine"),
+        (as_it_was, "0" * 64, "is not what was registered"),
+    ],
+)
+def test_a_champion_that_is_refused_leaves_the_last_one_in_force(running, registry, whole, tmp_path, spoil, seal, told):
+    folder = shutil.copytree(whole, tmp_path / "spoilt" / "artifacts" / "engine")
+    spoil(folder)
+    put_in_force(registry, folder, seal)
+    wait_until(lambda: model(running)["error"] is not None, 30)
+    assert told in model(running)["error"]
+    assert model(running)["version"] == "1"
+    assert running.client.get("/readyz").status_code == 200
+    assert running.score(world().log.members["member_id"][0]).json()["model"]["version"] == "1"
