@@ -138,7 +138,7 @@ def test_a_service_on_such_a_store_says_what_to_run(tmp_path, postgres):
         settings = settings_of(write_home(tmp_path / "home"), store_url=url, mlflow_uri=sqlite_url(tmp_path), first_model_seconds=0)
         with (
             listening(create_app(settings)) as service,
-            httpx2.Client(base_url=service, headers={"Authorization": "Bearer kw_a_b"}) as client,
+            client_of(service, "kw_a_b") as client,
         ):
             wait_until(lambda: client.get("/livez").status_code == 200)
             refused = client.get("/v1/models")
