@@ -133,4 +133,5 @@ document.addEventListener("htmx:afterSettle", drawAll);
 document.addEventListener("htmx:oobAfterSwap", drawAll);
 window.addEventListener("resize", () => drawn.forEach((chart) => chart.resize()));
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAnew);
+window.matchMedia("print").addEventListener("change", drawAnew);
 window.addEventListener("beforeprint", () => drawn.forEach((chart) => chart.resize()));

@@ -83,6 +83,7 @@ def show(name: str, ask: Callable[[], object]) -> None:
 
 
 def main() -> None:
+    world()
     for n in SIZES:
         with TemporaryDirectory() as folder:
             measure(Path(folder), n, np.random.default_rng(1))
