@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from models.decision import Decision
 from models.engine import Engine
+from models.store_outbox import Standing
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TWENTIETHS = tuple(round(step / 20, 2) for step in range(1, 21))
@@ -67,9 +71,31 @@ def tell_model(before: Engine | None, now: Engine) -> None:
     MODEL.labels(now.version, now.grade).set(1)
 
 
-def exposition(folder: Path | None) -> bytes:
+@dataclass(frozen=True)
+class Waiting:
+    """Webhooks that the store holds, for every endpoint; they are counted when they are asked for, and are the same in every process."""
+
+    pending: int
+    dead: int
+
+    @classmethod
+    def of(cls, standings: Iterable[Standing]) -> Self:
+        told = list(standings)
+        return cls(sum(one.pending for one in told), sum(one.dead for one in told))
+
+    def collect(self) -> Iterator[Metric]:
+        """As the client of Prometheus asks for it."""
+        family = GaugeMetricFamily("keepwell_webhooks", "Webhooks that wait for delivery or could not be delivered.", labels=["state"])
+        family.add_metric(["pending"], self.pending)
+        family.add_metric(["dead"], self.dead)
+        yield family
+
+
+def exposition(folder: Path | None, waiting: Waiting) -> bytes:
     """The figures of this process, or of all that share the folder, as MEDIA_TYPE."""
-    return generate_latest(REGISTRY if folder is None else _of_all(folder))
+    held = CollectorRegistry()
+    held.register(waiting)
+    return generate_latest(REGISTRY if folder is None else _of_all(folder)) + generate_latest(held)
 
 
 def _of_all(folder: Path) -> CollectorRegistry:

@@ -88,6 +88,13 @@ def test_the_model_in_force_is_told(running):
     assert figures(running.client)["keepwell_model_in_force", ("grade", grade), ("version", "1")] == 1
 
 
+def test_webhooks_that_wait_are_told(running):
+    told = figures(running.client)
+    assert (told["keepwell_webhooks", ("state", "pending")], told["keepwell_webhooks", ("state", "dead")]) == (0, 0)
+    page = metrics.exposition(None, metrics.Waiting(pending=3, dead=2)).decode()
+    assert 'keepwell_webhooks{state="pending"} 3.0' in page
+
+
 def test_a_store_that_fails_is_counted(tmp_path):
     with serving(write_home(tmp_path / "home"), world().log, store_seconds=0.1) as running:
 
@@ -121,5 +128,5 @@ def test_no_member_and_no_path_can_be_found_in_the_figures(running):
 def test_the_gauges_of_a_process_that_died_are_left_out(tmp_path):
     dead = 2**22 - 1
     (tmp_path / f"gauge_livesum_{dead}.db").write_bytes(b"\0" * 1024)
-    assert metrics.exposition(tmp_path) == b""
+    assert b"process" not in metrics.exposition(tmp_path, metrics.Waiting(0, 0))
     assert list(tmp_path.iterdir()) == []
