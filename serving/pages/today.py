@@ -20,7 +20,6 @@ from serving.service import CurrentService, Service
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
-STICKINESS_GOAL, WEEKLY_GOAL = 0.35, 5.0
 GONE = ("silent", "lost")
 SIGNS = {"low": "▽", "medium": "◇", "high": "▲"}
 HEAT_STEPS = 5
@@ -114,9 +113,9 @@ class _Teller:
                 "dau": number(language, round(sum(lively.daily[-MONTH_DAYS:]) / MONTH_DAYS)),
                 "mau": number(language, lively.monthly),
                 "share": share(lively.stickiness or 0),
-                "goal": share(STICKINESS_GOAL),
+                "goal": share(community.goals.stickiness),
             },
-            "weekly": {"n": number(language, lively.weekly_events), "goal": number(language, WEEKLY_GOAL)},
+            "weekly": {"n": number(language, lively.weekly_events), "goal": number(language, community.goals.weekly_events)},
             "cohorts": [self._cohort(index) for index in range(len(overview.cohorts))],
             "periods": range(1, 1 + max((len(cohort.kept) for cohort in overview.cohorts), default=0)),
             "sources": self._sources(),
