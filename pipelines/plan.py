@@ -87,7 +87,7 @@ def plan_campaign(
     everyone = Campaign.of(engine, parts, Supply.of(engine.community, loaded.community.capacity, None))
     progress("plans")
     joint = everyone.plan(budget)
-    planned = _planned(everyone, joint, everyone.outlook(joint, budget), _frontier(everyone, points), at)
+    planned = _planned(everyone, joint, everyone.outlook(joint, budget), frontier(everyone, points), at)
     if valid_days is None:
         return planned
     in_force = _in_force(planned, joint, engine, at + timedelta(days=valid_days), now)
@@ -100,7 +100,7 @@ def withdraw_plan(workspace: Workspace, *, now: datetime) -> None:
     _put_in_force(workspace, PlanRow(content_id("withdrawn", now.isoformat()), microseconds(now), None))
 
 
-def _frontier(everyone: Campaign, points: int) -> tuple[Outlook, ...]:
+def frontier(everyone: Campaign, points: int) -> tuple[Outlook, ...]:
     """At equal steps up to what would be spent without a budget."""
     free = everyone.outlook(everyone.plan(None), None)
     budgets = [free.spend * step / points for step in range(1, points)] if free.spend > 0 else []

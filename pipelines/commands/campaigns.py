@@ -61,17 +61,26 @@ def plan(
 
 
 def report(
-    member: Annotated[str, typer.Option("--member", help="The member's id.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Page to write, .html.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Page to write, .html; with --all, a folder.")],
+    member: Annotated[str | None, typer.Option("--member", help="The member's id.")] = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Report on the whole community instead.")] = False,
+    since: Annotated[str | None, typer.Option("--since", help="With --all: from when on stages are followed.")] = None,
     config: Home = None,
     as_of: AsOf = None,
     lang: Lang = None,
 ) -> None:
-    """Write the report of one member as one standalone HTML page."""
+    """Write the report of one member, or of the whole community, as one standalone HTML page."""
+    from pipelines.community_report import PAGE, report_all
     from pipelines.report import report_member
 
-    report_member(Workspace.find(config), member, output, as_of=as_of, language=language_of(lang), now=now())
-    OUT.print(f"Wrote {output}", highlight=False, soft_wrap=True)
+    if (member is not None) == everyone:
+        raise typer.BadParameter("give either --member or --all")
+    workspace, language, at = Workspace.find(config), language_of(lang), now()
+    if member is None:
+        report_all(workspace, output, as_of=as_of, since=since, language=language, now=at, progress=Steps())
+    else:
+        report_member(workspace, member, output, as_of=as_of, language=language, now=at)
+    OUT.print(f"Wrote {output / PAGE if member is None else output}", highlight=False, soft_wrap=True)
 
 
 def targeting(

@@ -1,0 +1,210 @@
+"""The report of a whole community as one page of HTML that stands alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from models.charts import Chart, Series, line_chart
+from models.declared import STAGES
+from models.experiment_wording import check_sentence, label_of, lift_sentence
+from models.intervals import Estimate
+from models.pages import page_template
+from models.sankey import sankey
+from models.texts import calendar_day, decimal, messages, moment, money, number, share, text, window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from models.community import Community
+    from models.community_figures import CommunityFigures
+    from models.declared import Language, Stage
+    from models.goals import GoalName, Reached
+    from models.overview import Cohort
+    from models.plan_figures import Outlook
+
+GOALS: dict[GoalName, str] = {
+    "stickiness": "community_report.stickiness",
+    "weekly_events": "community_report.weekly_events",
+    "value_to_cost": "community_report.value_to_cost",
+    "not_silent": "community_report.not_silent",
+    "retention": "community_report.retention",
+}
+SHARES: tuple[GoalName, ...] = ("stickiness", "not_silent", "retention")
+VERDICTS = {True: "community_report.met", False: "community_report.not_met", None: "community_report.not_known"}
+
+
+@dataclass(frozen=True)
+class GoalRow:
+    name: str
+    value: str
+    goal: str
+    met: str
+
+
+@dataclass(frozen=True)
+class CohortRow:
+    """`cells`: the written share of each month and how dark it is, from 0 to 100."""
+
+    month: str
+    members: str
+    cells: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    spend: str
+    contacted: str
+    saved: str
+    bounds: str
+    cost_per_saved: str
+
+
+@dataclass(frozen=True)
+class ExperimentCard:
+    name: str
+    sentences: tuple[str, ...]
+    check: str
+    mismatch: bool
+
+
+def render_community_report(figures: CommunityFigures, community: Community, *, generated_at: datetime, language: Language) -> str:
+    """A whole HTML document; times by the clock of the community."""
+    overview, t = figures.overview, partial(text, language)
+    names = {stage: messages(language)[f"stage.{stage}"] for stage in STAGES}
+    since, at = (calendar_day(language, day.astimezone(community.zone)) for day in (figures.since, overview.as_of))
+    return page_template("community_report.html").render(
+        t=t,
+        lang="zh-CN" if language == "zh" else "en",
+        subtitle=text(language, "community_report.subtitle", community=community.name, at=at, members=number(language, overview.members)),
+        lead=_lead(figures, language),
+        facts=_facts(figures, community, language),
+        goals=[_goal(one, language) for one in figures.goals],
+        target=_target(figures, community, language),
+        stages=_stages(overview.stages, names, language),
+        paths=sankey(figures.paths.counts, [*(names[stage] for stage in STAGES), t("community_report.not_yet")], list(names.values())),
+        kinds=dict(zip(names.values(), STAGES, strict=True)),
+        paths_title=text(language, "community_report.paths", since=since, at=at),
+        moved=_moved(figures, language),
+        active=_active_chart(figures, language),
+        cohorts=[_cohort(cohort, language) for cohort in overview.cohorts],
+        months=range(1, 1 + max((len(cohort.kept) for cohort in overview.cohorts), default=0)),
+        plans=[_plan(point, community, language) for point in figures.frontier],
+        experiments=_cards(figures, community, language),
+        provenance=_provenance(figures, community, language),
+        generated=f"{moment(language, generated_at.astimezone(community.zone))} ({community.timezone})",
+    )
+
+
+def _lead(figures: CommunityFigures, language: Language) -> str:
+    scored = figures.overview.scored
+    if not scored.members:
+        return text(language, "community_report.nobody")
+    ends = {name: number(language, round(getattr(scored.expected, name))) for name in ("value", "lower", "upper")}
+    days = window(language, figures.overview.horizon_days)
+    return text(language, "community_report.lead", members=number(language, scored.members), window=days, **ends)
+
+
+def _facts(figures: CommunityFigures, community: Community, language: Language) -> list[tuple[str, str]]:
+    overview = figures.overview
+    lively = overview.liveliness
+    sticky = text(language, "unit.unknown") if lively.stickiness is None else share(lively.stickiness)
+    return [
+        (text(language, "community_report.at_risk"), money(language, round(overview.scored.value_at_risk), community.currency)),
+        (text(language, "community_report.monthly"), number(language, lively.monthly)),
+        (text(language, "community_report.stickiness"), sticky),
+        (text(language, "community_report.weekly_events"), decimal(lively.weekly_events, 1)),
+    ]
+
+
+def _goal(one: Reached, language: Language) -> GoalRow:
+    def shown(value: float) -> str:
+        return share(value) if one.name in SHARES else decimal(value, 1)
+
+    value = text(language, "unit.unknown") if one.value is None else shown(one.value)
+    return GoalRow(text(language, GOALS[one.name]), value, shown(one.goal), text(language, VERDICTS[one.met]))
+
+
+def _target(figures: CommunityFigures, community: Community, language: Language) -> list[str]:
+    """Nothing where no target is declared, or nobody has a score."""
+    told = figures.distance
+    if told is None:
+        return []
+    bounds = {"expected": share(told.expected.value), "low": share(told.expected.lower), "high": share(told.expected.upper)}
+    given = {"target": share(told.target), "members": number(language, told.members), "missing": number(language, told.missing)}
+    sentences = [text(language, "community_report.target", **given, **bounds)]
+    if told.missing == 0:
+        return [*sentences, text(language, "community_report.target_met")]
+    if told.reaching is None:
+        return [*sentences, text(language, "community_report.target_beyond", at_most=share(told.at_most))]
+    spend = money(language, round(told.reaching.spend, 2), community.currency)
+    contacted, saved = number(language, round(told.reaching.contacted)), _range(told.reaching.saved, language)
+    labels = {arm.id: arm.label.of(language) for arm in community.interventions}
+    used = [f"{labels[arm.intervention_id]} {number(language, round(arm.members))}" for arm in told.reaching.arms if arm.members >= 0.5]
+    who = text(language, "unit.list").join(used)
+    return [*sentences, text(language, "community_report.target_takes", spend=spend, contacted=contacted, saved=saved, who=who)]
+
+
+def _range(estimate: Estimate, language: Language) -> str:
+    value, low, high = (decimal(end, 0 if abs(end) >= 10 else 1) for end in (estimate.value, estimate.lower, estimate.upper))
+    return text(language, "community_report.range", value=value, low=low, high=high)
+
+
+def _stages(members: Mapping[str, int], names: Mapping[Stage, str], language: Language) -> list[tuple[str, str, float]]:
+    """The name of each, its members, and their share in per cent."""
+    whole = max(sum(members.values()), 1)
+    return [(name, number(language, members[stage]), 100 * members[stage] / whole) for stage, name in names.items()]
+
+
+def _moved(figures: CommunityFigures, language: Language) -> str:
+    return text(language, "community_report.moved", gone=number(language, figures.paths.gone), back=number(language, figures.paths.back))
+
+
+def _active_chart(figures: CommunityFigures, language: Language) -> Chart:
+    """Members active on each day, oldest first."""
+    daily = figures.overview.liveliness.daily
+    last = len(daily) - 1
+    line = Series("effect", [Estimate(count, count, count) for count in daily])
+
+    def ago(day: float) -> str:
+        return number(language, day - last) if day < last else text(language, "community_report.today")
+
+    return line_chart(range(len(daily)), [line], mark=last, x_label=ago, y_label=partial(number, language), x_ticks=(0, last // 2, last))
+
+
+def _cohort(cohort: Cohort, language: Language) -> CohortRow:
+    return CohortRow(cohort.month, number(language, cohort.members), tuple((share(kept), round(100 * kept)) for kept in cohort.kept))
+
+
+def _plan(point: Outlook, community: Community, language: Language) -> PlanRow:
+    paid = partial(money, language, currency=community.currency)
+    cost = point.cost_per_saved
+    return PlanRow(
+        spend=paid(round(point.spend, 2)),
+        contacted=number(language, round(point.contacted)),
+        saved=decimal(point.saved.value, 1),
+        bounds=text(language, "targeting.bounds", low=decimal(point.saved.lower, 1), high=decimal(point.saved.upper, 1)),
+        cost_per_saved=text(language, "unit.none") if cost is None else paid(round(cost, 2)),
+    )
+
+
+def _cards(figures: CommunityFigures, community: Community, language: Language) -> list[ExperimentCard]:
+    return [
+        ExperimentCard(
+            label_of(read, community, language),
+            tuple(lift_sentence(lift, read, community, language) for lift in read.lifts),
+            check_sentence(read.check, language),
+            read.check.mismatch,
+        )
+        for read in figures.experiments
+    ]
+
+
+def _provenance(figures: CommunityFigures, community: Community, language: Language) -> str:
+    overview = figures.overview
+    through, last = (calendar_day(language, at.astimezone(community.zone)) for at in (overview.trained_through, overview.last_event_at))
+    grade = messages(language)[f"grade.{overview.grade}"]
+    given = {"version": overview.model_version, "grade": overview.grade, "means": grade, "through": through, "last": last}
+    return text(language, "community_report.provenance", **given)

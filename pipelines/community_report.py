@@ -1,0 +1,137 @@
+"""Writes the report of the whole community as one standalone page, with its figures as JSON beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from models.audience import standings_of
+from models.campaign import Campaign, Part
+from models.community_figures import CommunityFigures, figures_of
+from models.community_report import render_community_report
+from models.decision_table import table_of
+from models.errors import InputError
+from models.moments import microseconds
+from models.overview import overview_of
+from models.stage_paths import NOT_YET, stage_paths, stages_at
+from models.supply import Supply
+from pipelines.dates import moment
+from pipelines.everyone import weigh_everyone
+from pipelines.experiments import tell_experiments
+from pipelines.loading import decision_time, engine_of, load
+from pipelines.output import check_writable, writing
+from pipelines.plan import frontier
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from models.arrays import Floats, Integers
+    from models.declared import Language
+    from models.engine import Engine
+    from models.read_out import ReadOut
+    from models.training import Progress
+    from pipelines.everyone import Batch
+    from pipelines.loading import Loaded
+    from pipelines.workspace import Workspace
+
+PAGE, FIGURES = "community.html", "community.json"
+BUDGETS = 8
+
+
+@dataclass
+class _Everyone:
+    """What is kept of all members when they have been weighed; stage (n_members,), NOT_YET for those who had not joined."""
+
+    stage: Integers
+    tables: list[pl.DataFrame] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    silence: list[Floats] = field(default_factory=list)
+    value: list[Floats] = field(default_factory=list)
+    probability: list[Floats] = field(default_factory=list)
+
+    def take(self, engine: Engine, batch: Batch, at: datetime) -> None:
+        weighed = batch.weighed
+        self.stage[batch.snapshots.member] = weighed.lifecycles.stage
+        self.tables.append(table_of(engine, weighed, batch.member_ids, batch.decision_ids, at))
+        self.parts.append(Part.of(engine, weighed))
+        self.silence.append(weighed.lifecycles.silence_days)
+        self.value.append(weighed.scores.value)
+        self.probability.append(weighed.probability)
+
+
+def report_all(
+    workspace: Workspace,
+    folder: Path,
+    *,
+    as_of: str | None,
+    since: str | None,
+    language: Language | None,
+    now: datetime,
+    progress: Progress,
+) -> CommunityFigures:
+    """By default at the date of `decide_all`, with paths from one churn horizon earlier.
+
+    Raises InputError, NoChampion, ModelRefused.
+    """
+    for name in (PAGE, FIGURES):
+        check_writable(folder / name)
+    progress("log")
+    loaded = load(workspace, now=now)
+    engine = engine_of(workspace, None)
+    at = decision_time(loaded, as_of, now=now)
+    told_in = language or loaded.community.language
+    figures = _figures(workspace, loaded, engine, at, _earlier(loaded, since, at), now, progress)
+    page = render_community_report(figures, loaded.community, generated_at=now, language=told_in)
+    for name, content in ((PAGE, page), (FIGURES, json.dumps(figures.to_dict(loaded.community, told_in), ensure_ascii=False, indent=2))):
+        with writing(folder / name):
+            (folder / name).write_text(content, encoding="utf-8")
+    return figures
+
+
+def _earlier(loaded: Loaded, since: str | None, at: datetime) -> datetime:
+    earlier = at - timedelta(days=loaded.community.churn.horizon_days) if since is None else moment(since, loaded.community)
+    if earlier >= at:
+        message = f"{since} is not before {at:%Y-%m-%d}, the date of the report; choose an earlier day for --since"
+        raise InputError(message)
+    return earlier
+
+
+def _figures(
+    workspace: Workspace, loaded: Loaded, engine: Engine, at: datetime, earlier: datetime, now: datetime, progress: Progress
+) -> CommunityFigures:
+    progress("members")
+    everyone = _Everyone(np.full(loaded.arrays.n_members, NOT_YET))
+    for batch in weigh_everyone(engine, loaded, at):
+        everyone.take(engine, batch, at)
+    table = pl.concat(everyone.tables)
+    joined = table.join(loaded.log.members, on="member_id", how="left", maintain_order="left")["joined"]
+    standings = standings_of(table, joined, loaded.community.timezone)
+    before = stages_at(loaded.community, loaded.arrays, microseconds(earlier), threads=2)
+    progress("plans")
+    supply = Supply.of(engine.community, loaded.community.capacity, None)
+    plans = frontier(Campaign.of(engine, everyone.parts, supply), BUDGETS)
+    progress("experiments")
+    return figures_of(
+        loaded.community,
+        overview_of(engine, loaded.community, standings, loaded.arrays, at),
+        since=earlier,
+        paths=stage_paths(before, everyone.stage),
+        silence_days=np.concatenate(everyone.silence),
+        value=np.concatenate(everyone.value),
+        probability=np.concatenate(everyone.probability),
+        frontier=plans,
+        experiments=_experiments(workspace, now),
+    )
+
+
+def _experiments(workspace: Workspace, now: datetime) -> tuple[ReadOut, ...]:
+    """None where no service ever ran here."""
+    if workspace.store_file is not None and not workspace.store_file.is_file():
+        return ()
+    return tell_experiments(workspace, None, language=None, now=now).read
