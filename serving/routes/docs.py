@@ -12,7 +12,7 @@ router = APIRouter(include_in_schema=False)
 FOLDER = Path(__file__).parents[1] / "static"
 POLICY = "; ".join(
     [
-        *("default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self'"),
+        *("default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "img-src 'self' data:"),
         *("base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"),
     ]
 )
