@@ -78,12 +78,16 @@ class Prepared:
 @contextmanager
 def _untransacted(engine: Engine) -> Iterator[PoolProxiedConnection]:
     """The driver of PostgreSQL begins a transaction unless it is told not to. Where one connection fails, all are made anew."""
-    connection = engine.raw_connection()
+    failed = engine.dialect.loaded_dbapi.Error
+    try:
+        connection = engine.raw_connection()
+    except failed as error:
+        raise OperationalError("", None, error) from error
     try:
         _begin_by_itself(engine, connection, begin=False)
         yield connection
         _begin_by_itself(engine, connection, begin=True)
-    except engine.dialect.loaded_dbapi.Error as error:
+    except failed as error:
         connection.invalidate()
         engine.dispose()
         raise OperationalError("", None, error) from error

@@ -26,14 +26,19 @@ serve(Workspace.find(Path(sys.argv[1])), '127.0.0.1', int(sys.argv[2]), int(sys.
 class Process:
     """`started_s`: from its start to the first answer that it is ready; `cpu_s`: what that took of a processor, all its threads together.
 
-    `said`: what it wrote until then.
+    `output` is where it writes, and `said` what it wrote until then.
     """
 
     url: str
     group: int
     started_s: float
     cpu_s: float
+    output: Path
     said: str
+
+    def errors(self) -> list[str]:
+        """What it wrote down as such."""
+        return [line for line in self.output.read_text().splitlines() if '"level":"error"' in line]
 
     def kill(self) -> None:
         """With all its children, as when the power fails."""
@@ -53,7 +58,7 @@ def started(home: Path, workers: int = 1, **environment: str) -> Iterator[Proces
         wait_until(lambda: httpx2.get(f"{url}/readyz").status_code == 200)
         took, used = time.monotonic() - began, psutil.Process(process.pid).cpu_times()
         wait_until(lambda: output.read_text().count("Application startup complete") == workers)
-        yield Process(url, process.pid, took, used.user + used.system, output.read_text())
+        yield Process(url, process.pid, took, used.user + used.system, output, output.read_text())
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from models.errors import StoreUnavailable
 from models.store import Store
 from tests.chaos.database_stops import stop_under_load
 from tests.chaos.full_disk import fill_under_load, small_disk
@@ -26,6 +27,20 @@ def test_a_stopped_database_is_told_and_its_return_is_found(tmp_path, postgres):
         outages = stop_under_load(write_home(tmp_path / "home"), postgres, url, rounds=2, seconds=0.2)
     assert outages.lost == ()
     assert set(outages.statuses) == {200, 503}
+
+
+def test_whatever_is_asked_of_a_store_whose_server_is_down_says_so_each_time(postgres):
+    with postgres.database() as url, closing(Store.open(url)) as store:
+        asked = (store.ping, store.has_keys, lambda: store.key("k"), lambda: store.known(["m"]), lambda: store.claim("k", [("r", "f")], 0))
+        for ask in asked:
+            ask()
+        postgres.stop()
+        for ask in asked * 2:
+            with pytest.raises(StoreUnavailable):
+                ask()
+        postgres.start()
+        for ask in asked:
+            ask()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")

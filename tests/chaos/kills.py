@@ -55,7 +55,10 @@ def kill_under_load(home: Path, store_url: str, rounds: int, seconds: float) -> 
                 wait_until(lambda before=before: crm.answered() > before)
                 time.sleep(seconds)
                 process.kill()
-        lost += losses(crm, store_url) + crm.unfit
+        lost += losses(crm, store_url)
+        if crm.unfit:
+            lost += [*crm.unfit, *process.errors()]
+            crm.unfit.clear()
     return Survived(
         rounds,
         len(crm.answers),
