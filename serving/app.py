@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -41,6 +42,7 @@ from serving.shadow import Shadow
 from serving.telemetry import provider_of, telemetry, traced
 from serving.traces import continued
 
+SWITCH_SECONDS = 0.0005
 DESCRIPTION = "Who is about to go silent, what would keep them, and why. Errors are RFC 9457 problems; times are RFC 3339 with an offset."
 
 
@@ -93,12 +95,16 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI, *, own_process: bool) -> AsyncIterator[None]:
-    """In a process of its own, what is there when it begins to answer stays: no collection of garbage walks through it again."""
+    """In a process of its own, what is there when it begins to answer stays: no collection of garbage walks through it again.
+
+    And who waits for the interpreter gets it soon: the loop gives it up with every line that it sends or logs, while a turn computes.
+    """
     service: Service = app.state.service
     await run_in_threadpool(service.models.start, service.settings.first_model_seconds)
     if own_process:
         gc.collect()
         gc.freeze()
+        sys.setswitchinterval(SWITCH_SECONDS)
     async with background(service, app.state.shadow):
         yield
     app.state.scores.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from time import perf_counter
 from typing import Any
 
@@ -13,7 +12,7 @@ from structlog.contextvars import bind_contextvars
 
 from serving.logs import LOGGER
 from serving.metrics import REQUESTS
-from serving.traces import Tracer, continued
+from serving.traces import Tracer, continued, new_id
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -72,4 +71,4 @@ def _route(scope: Scope) -> str:
 def _request_id(headers: Headers) -> str:
     """The client's own where it is short and plain, else a new one."""
     given = headers.get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    return given if REQUEST_ID.fullmatch(given) else new_id(16)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +11,12 @@ _TRACEPARENT = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
 )
 FIRST_VERSION = "00"
+_IDS = random.Random()  # noqa: S311 - ids of requests have to differ and are no secret
+
+
+def new_id(digits: int) -> str:
+    """Hexadecimal. To ask the system for each would hand the interpreter to another thread each time."""
+    return f"{_IDS.getrandbits(4 * digits):0{digits}x}"
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,8 @@ def continued(traceparent: str) -> Trace:
     found = _TRACEPARENT.fullmatch(traceparent.strip())
     whole = found is not None and not (found["version"] == FIRST_VERSION and found["more"])
     if not found or not whole or not found["trace"].strip("0") or not found["span"].strip("0"):
-        return Trace(secrets.token_hex(16), secrets.token_hex(8))
-    return Trace(found["trace"], secrets.token_hex(8), found["flags"])
+        return Trace(new_id(32), new_id(16))
+    return Trace(found["trace"], new_id(16), found["flags"])
 
 
 Tracer = Callable[[str], Trace]
