@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from contextlib import closing
 from hashlib import sha256
 
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 
 from models.api_keys import create_key, revoke_key
 from models.audience import STANDING_COLUMNS
+from models.store import Store
 from models.texts import money, number
 from serving.pages.assets import FOLDER, OWN, VENDORED
 from serving.pages.audience import _cell
@@ -88,6 +90,16 @@ def test_a_session_ends_with_its_key_and_with_signing_out(running, rows):
         assert client.get("/", headers={"Cookie": f"keepwell_session={stolen}"}).url.path == "/sign-in"
         revoke_key(running.store, secret.split("_")[1], now=NOW)
         assert other.get("/").url.path == "/sign-in"
+
+
+def test_a_session_ends_after_its_time_and_is_forgotten(store_url):
+    with closing(Store.open(store_url)) as store:
+        store.open_session("first", "key", expires_us=10, now_us=1)
+        assert [store.session_key("first", now_us) for now_us in (9, 10)] == ["key", None]
+        store.open_session("second", "key", expires_us=30, now_us=20)
+        assert store.session_key("first", 5) is None
+        store.close_session("second")
+        assert store.session_key("second", 21) is None
 
 
 def test_a_form_from_another_site_is_refused(visitor):
