@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from models.goals import GoalName, Reached
     from models.overview import Cohort
     from models.plan_figures import Outlook
+    from models.read_out import ReadOut
 
 GOALS: dict[GoalName, str] = {
     "stickiness": "community_report.stickiness",
@@ -191,15 +192,16 @@ def _plan(point: Outlook, community: Community, language: Language) -> PlanRow:
 
 
 def _cards(figures: CommunityFigures, community: Community, language: Language) -> list[ExperimentCard]:
-    return [
-        ExperimentCard(
-            label_of(read, community, language),
-            tuple(lift_sentence(lift, read, community, language) for lift in read.lifts),
-            check_sentence(read.check, language),
-            read.check.mismatch,
-        )
-        for read in figures.experiments
-    ]
+    return [_card(read, community, language) for read in figures.experiments]
+
+
+def _card(read: ReadOut, community: Community, language: Language) -> ExperimentCard:
+    """One sentence where there is nothing to compare yet."""
+    name = label_of(read, community, language)
+    if all(lift.verdict == "waiting" for lift in read.lifts):
+        return ExperimentCard(name, (text(language, "community_report.waits", members=number(language, read.members)),), "", mismatch=False)
+    sentences = tuple(lift_sentence(lift, read, community, language) for lift in read.lifts)
+    return ExperimentCard(name, sentences, check_sentence(read.check, language), read.check.mismatch)
 
 
 def _provenance(figures: CommunityFigures, community: Community, language: Language) -> str:

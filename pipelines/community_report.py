@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pipelines.workspace import Workspace
 
 PAGE, FIGURES = "community.html", "community.json"
-BUDGETS = 8
+BUDGETS = 5
 
 
 @dataclass

@@ -6,33 +6,41 @@ import re
 import numpy as np
 import pytest
 
+from models.community_report import render_community_report
 from models.declared import STAGES
 from models.goals import Goals
 from models.sankey import HEIGHT, sankey
+from pipelines.community_report import report_all
+from pipelines.workspace import Workspace
 from tests.command_line import keepwell
-from tests.serving_world import DECLARED, world, write_home, write_logs
+from tests.serving_world import DECLARED, NOW, world, write_home, write_logs
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    declared = DECLARED.model_copy(update={"goals": Goals(retention=0.97, acquisition_cost=20)})
+def declared():
+    return DECLARED.model_copy(update={"goals": Goals(retention=0.97, acquisition_cost=20)})
+
+
+@pytest.fixture(scope="module")
+def home(declared, tmp_path_factory):
     folder = write_home(tmp_path_factory.mktemp("home"), declared)
     write_logs(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def reports(home, tmp_path_factory):
-    """Folder and figures by language; the model is that of the world."""
+def reports(declared, home, tmp_path_factory):
+    """Page and figures by language; the model is that of the world."""
+    folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
-        told = {}
-        for language in ("en", "zh"):
-            folder = tmp_path_factory.mktemp(language)
-            said = keepwell("report", "--all", "-o", folder, "-c", home, "--lang", language)
-            assert said.code == 0, said
-            told[language] = ((folder / "community.html").read_text(encoding="utf-8"), json.loads((folder / "community.json").read_text()))
-    return told
+        found = report_all(Workspace.find(home), folder, as_of=None, since=None, language="en", now=NOW, progress=print)
+    english = (folder / "community.html").read_text(encoding="utf-8"), json.loads((folder / "community.json").read_text())
+    chinese = (
+        render_community_report(found, declared, generated_at=NOW, language="zh"),
+        json.loads(json.dumps(found.to_dict(declared, "zh"))),
+    )
+    return {"en": english, "zh": chinese}
 
 
 def test_all_members_are_in_one_stage_and_came_there_on_one_path(reports):
