@@ -11,6 +11,7 @@ import pytest
 from tests.fuzzing import fuzz
 from tests.serving_world import NOW, serving, world, write_home
 
+MOST_PLACES = 4
 JSON = {"Content-Type": "application/json"}
 STRINGS = (
     "'; DROP TABLE events; --",
@@ -92,7 +93,7 @@ def test_a_string_that_means_harm_is_data_in_every_field_and_path(running, descr
     for method, path, example, media_type in requests_of(described):
         url = path.replace("{member_id}", quote(harmless, safe="")).replace("{decision_id}", quote(harmless, safe=""))
         url = url.replace("{job_id}", quote(harmless, safe=""))[:8_000]
-        bodies = [None] if example is None else [filled(example, text), *list(one_by_one(example, text))[:12]]
+        bodies = [None] if example is None else [filled(example, text), *list(one_by_one(example, text))[:MOST_PLACES]]
         for body in bodies:
             content = None if body is None else json.dumps(body).encode()
             answer = running.client.request(method, url, content=content, headers={"Content-Type": media_type} if content else {})
@@ -175,6 +176,6 @@ def test_many_at_once_with_half_of_a_request_do_not_hold_the_others_up(running):
 
 def test_a_short_run_of_schemathesis_finds_nothing(running, tmp_path):
     key = running.client.headers["authorization"].removeprefix("Bearer ")
-    fuzzed = fuzz(str(running.client.base_url).rstrip("/"), key, tmp_path, examples=2, phases="examples,fuzzing,stateful")
+    fuzzed = fuzz(str(running.client.base_url).rstrip("/"), key, tmp_path, examples=1, phases="examples,fuzzing")
     assert fuzzed.found == ""
-    assert fuzzed.cases > 50
+    assert fuzzed.cases > 30

@@ -81,16 +81,12 @@ def test_no_member_event_or_key_can_be_found_in_the_log(running, lines):
         running.client.post("/v1/score", json=body, headers={"Idempotency-Key": REQUEST_ID})
         running.client.post("/v1/score/batch", json={"requests": [body, MEMBER]})
     running.client.post("/v1/score", content=f'{{"{MEMBER}"'.encode(), headers={"Content-Type": "application/json"})
-    for path in (
-        f"/v1/members/{MEMBER}/explanation",
-        f"/v1/decisions/{MEMBER}",
-        f"/{MEMBER}",
-        f"/v1/models?{MEMBER}",
-        f"/v1/score/{MEMBER}",
-    ):
+    paths = [f"/v1/members/{MEMBER}/{part}" for part in ("explanation", "data", "preferences")]
+    paths += [f"/members/{MEMBER}", f"/v1/decisions/{MEMBER}", f"/{MEMBER}", f"/v1/models?{MEMBER}", f"/v1/score/{MEMBER}"]
+    for path in paths:
         running.client.get(path, headers={"User-Agent": MEMBER, "Referer": MEMBER, "X-Request-ID": f"({MEMBER})", "traceparent": MEMBER})
         running.client.request("PROPFIND", path)
-    assert len(requests_in(lines, 18)) == 18
+    assert len(requests_in(lines, 24)) == 24
     logged = json.dumps(lines())
     assert [secret for secret in SECRETS if secret in logged] == []
     assert running.client.headers["authorization"].split("_", 2)[2] not in logged
