@@ -152,9 +152,7 @@ def _touch_of_decision(report: TouchReport, known: Known) -> Touch | Verdict:
     if fault is not None:
         return fault
     if decision.chosen == NO_ACTION:
-        detail = (
-            f'decision "{decision.decision_id}" chose to do nothing; name member_id and intervention_id instead'
-        )
+        detail = f'decision "{decision.decision_id}" chose to do nothing; name member_id and intervention_id instead'
         return Verdict("rejected", "nothing_was_chosen", detail)
     if report.intervention_id not in {None, decision.chosen}:
         return Verdict("rejected", "other_intervention", f'the decision chose "{decision.chosen}", not "{report.intervention_id}"')
