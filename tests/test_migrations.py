@@ -135,7 +135,8 @@ def test_a_store_on_a_server_is_refused_until_somebody_migrates_it(postgres):
 
 def test_a_service_on_such_a_store_says_what_to_run(tmp_path, postgres):
     with postgres.database("template1") as url:
-        settings = settings_of(write_home(tmp_path / "home"), store_url=url, mlflow_uri=sqlite_url(tmp_path), first_model_seconds=0)
+        home = write_home(tmp_path / "home")
+        settings = settings_of(home, store_url=url, mlflow_uri=f"sqlite:///{home}/keepwell.yaml")
         with (
             listening(create_app(settings)) as service,
             client_of(service, "kw_a_b") as client,
