@@ -57,14 +57,14 @@ class JobStore(schema.Transactions):
             statements.step(connection, step)
             statements.restart(connection, step.job_id, named=named)
 
-    def select_for_job(self, step: JobStep, kept: Sequence[Selected], named_through: int | None) -> None:
-        """These belong to it; with `named_through` they are those of the named ones up to that position who stay."""
+    def select_for_job(self, step: JobStep, kept: Sequence[Selected], named: range | None) -> None:
+        """These belong to it; with `named` they are those of the named ones at these positions who stay."""
         with self._writing() as connection:
             statements.step(connection, step)
-            if named_through is None:
+            if named is None:
                 statements.select_members(connection, step.job_id, kept)
             else:
-                statements.keep_members(connection, step.job_id, kept, named_through)
+                statements.keep_members(connection, step.job_id, kept, named)
 
     def plan_for_job(self, step: JobStep, planned: Iterable[Selected]) -> None:
         with self._writing() as connection:

@@ -151,10 +151,10 @@ def select_members(connection: Connection, job_id: str, members: Iterable[Select
         connection.execute(job_members.insert(), rows)
 
 
-def keep_members(connection: Connection, job_id: str, kept: Sequence[Selected], through: int) -> None:
-    """Of those up to position `through`, whom the job names, these stay."""
+def keep_members(connection: Connection, job_id: str, kept: Sequence[Selected], among: range) -> None:
+    """Of those at the positions `among`, whom the job names, these stay."""
     rows, positions = job_members.c.job_id == job_id, job_members.c.position
-    held = set(connection.scalars(select(positions).where(rows, positions <= through)))
+    held = set(connection.scalars(select(positions).where(rows, positions >= among.start, positions < among.stop)))
     gone = sorted(held - {member.position for member in kept})
     connection.execute(delete(job_members).where(rows, positions.in_(gone)))
 

@@ -58,12 +58,12 @@ class Selection:
     def select(self, chunk: Sequence[Selected]) -> None:
         """Kept in the store, and in memory where there is something to share out."""
         chosen = self._chosen(chunk)
-        store, through = self.task.service.store, chunk[-1].position
+        store, among = self.task.service.store, range(chunk[0].position, chunk[-1].position + 1)
         if not self.task.names_members:
             chosen = [Selected(self.number + at, member.member_id) for at, member in enumerate(chosen)]
         self.number += len(chosen)
         step = self.task.step(considered=len(chunk), selected=len(chosen))
-        store.select_for_job(step, chosen, through if self.task.names_members else None)
+        store.select_for_job(step, chosen, among if self.task.names_members else None)
         if not self.task.supply.endless:
             self.kept += chosen
 

@@ -100,7 +100,8 @@ def test_named_members_who_are_not_selected_go_and_the_others_keep_their_places(
     row = added(store, 1, MEMBERS)
     store.lease_job("w", 1)
     store.restart_job(step(row, "w", members=4), named=True)
-    store.select_for_job(step(row, "w", considered=3, selected=1), [Selected(1, "ben")], 2)
+    store.select_for_job(step(row, "w", considered=2, selected=1), [Selected(1, "ben")], range(2))
+    store.select_for_job(step(row, "w", considered=1), [], range(2, 3))
     assert [(one.position, one.member_id) for one in store.job_members(row.job_id, -1, 10)] == [(1, "ben"), (3, "dora")]
     store.plan_for_job(step(row, "w", stage="deciding"), [Selected(1, "ben", "[1]")])
     assert store.job_members(row.job_id, 0, 1)[0].planned == "[1]"
