@@ -36,7 +36,7 @@ from serving.routes import (
     what_if,
 )
 from serving.scoring import score_turns
-from serving.service import Service
+from serving.service import NewId, Service
 from serving.settings import Clock, Settings
 from serving.shadow import Shadow
 from serving.telemetry import provider_of, telemetry, traced
@@ -46,7 +46,7 @@ SWITCH_SECONDS = 0.0005
 DESCRIPTION = "Who is about to go silent, what would keep them, and why. Errors are RFC 9457 problems; times are RFC 3339 with an offset."
 
 
-def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, clock: Clock | None = None, new_id: NewId | None = None) -> FastAPI:
     """Without arguments everything comes from the environment and from the real clock, as `keepwell serve` starts it.
 
     Raises InputError for a declaration that cannot be used, or where spans are asked for and their extra is not installed.
@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     own_process = settings is None
     settings = settings or Settings.from_environment()
     models = ModelSource(settings.mlflow_uri, settings.model_cache, settings.model_seconds)
-    service = Service(settings, load_community(settings.declaration), models, clock or settings.clock)
+    service = Service(settings, load_community(settings.declaration), models, clock or settings.clock, new_id)
     spans = provider_of(settings.otlp_endpoint, version("keepwell"))
     app = FastAPI(
         title="Keepwell",
@@ -100,6 +100,7 @@ async def _lifespan(app: FastAPI, *, own_process: bool) -> AsyncIterator[None]:
     And who waits for the interpreter gets it soon: the loop gives it up with every line that it sends or logs, while a turn computes.
     """
     service: Service = app.state.service
+    await run_in_threadpool(service.open_store)
     await run_in_threadpool(service.models.start, service.settings.first_model_seconds)
     if own_process:
         gc.collect()

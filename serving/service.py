@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Event
@@ -13,6 +15,7 @@ from fastapi import Depends, Request
 from models.api_keys import Principal, holders_of
 from models.community import Community
 from models.engine import Engine
+from models.errors import KeepwellError
 from models.store import LoggedEvent, Store
 from serving.latest_run import LatestRun
 from serving.model_source import ModelSource
@@ -23,20 +26,22 @@ from serving.settings import Clock, Settings, wall_clock
 from serving.turns import Turns
 
 MOST_LOOKED_UP = 1000
+NewId = Callable[[], str]
 
 
 class Service:
     """One for each process. The store is opened when it is first asked for, and again after a failure.
 
     `community` is what is declared now; a model decides by the declaration that it was trained with. `job_asked` is set where a decision
-    job waits to be taken up.
+    job waits to be taken up. `new_id` names decisions: nobody may foresee it, for the draw follows from it.
     """
 
-    def __init__(self, settings: Settings, community: Community, models: ModelSource, clock: Clock) -> None:
+    def __init__(self, settings: Settings, community: Community, models: ModelSource, clock: Clock, new_id: NewId | None = None) -> None:
         self.settings = settings
         self.community = community
         self.models = models
         self.clock = clock
+        self.new_id = new_id or _secret_id
         self.job_asked = Event()
 
     @cached_property
@@ -60,14 +65,15 @@ class Service:
         """Raises StoreUnavailable."""
         self.store.ping()
 
+    def open_store(self) -> None:
+        """Before MLflow looks for tables of its own: Alembic, which both bring theirs up with, knows one task in a process at a time."""
+        with suppress(KeepwellError):
+            self.ping()
+
     @cached_property
     def event_types(self) -> frozenset[str]:
         ending = self.community.churn.contract_event
         return frozenset(self.community.signal_of_type) | ({ending} if ending else frozenset())
-
-    def new_id(self) -> str:
-        """Of a decision. Nobody can foresee it, for the draw follows from it."""
-        return secrets.token_hex(16)
 
     def engine(self) -> Engine:
         """Raises NoChampion."""
@@ -91,6 +97,10 @@ class Service:
         if at_us > microseconds(latest):
             return Fault(code="future_timestamp", detail=f"the time lies after {latest.isoformat()}, the latest that is accepted now")
         return None
+
+
+def _secret_id() -> str:
+    return secrets.token_hex(16)
 
 
 async def _current(request: Request) -> Service:

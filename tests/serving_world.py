@@ -32,6 +32,7 @@ from models.store import Store
 from models.training import train
 from models.training_rows import default_test_as_of
 from serving.app import create_app
+from serving.service import NewId
 from serving.settings import Settings
 from tests.planted import community, intervention, signal
 
@@ -150,14 +151,14 @@ def settings_of(home: Path, **changes: object) -> Settings:
 
 
 @contextmanager
-def serving(home: Path, log: EventLog | None = None, **settings: object) -> Iterator[Running]:
+def serving(home: Path, log: EventLog | None = None, new_id: NewId | None = None, **settings: object) -> Iterator[Running]:
     """A real server in a thread with the world's model, unless told otherwise; the store holds the log."""
     chosen, clock = settings_of(home, **{"mlflow_uri": world().mlflow_uri, **settings}), Clock()
     store = Store.open(chosen.store_url)
     if log is not None:
         store.load_log(log)
     key = create_key(store, "tests", SCOPES, now=NOW)
-    with listening(create_app(chosen, clock=clock)) as url, client_of(url, key) as client:
+    with listening(create_app(chosen, clock=clock, new_id=new_id)) as url, client_of(url, key) as client:
         wait_until(lambda: client.get("/readyz").status_code == 200 or chosen.mlflow_uri != world().mlflow_uri)
         yield Running(client, store, clock, chosen)
     store.close()

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,8 @@ from tests.serving_world import DECLARED, NOW, serving, wait_until, world, write
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     declared = DECLARED.model_copy(update={"capacity": Capacity(interventions={"coupon": 12})})
-    with serving(write_home(tmp_path_factory.mktemp("decisions") / "home", declared), world().log) as running:
+    home, ids = write_home(tmp_path_factory.mktemp("decisions") / "home", declared), map("d{:04d}".format, count())
+    with serving(home, world().log, new_id=lambda: next(ids)) as running:
         yield running
 
 
