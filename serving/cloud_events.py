@@ -8,8 +8,9 @@ from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.moments import microseconds
 from models.store import LoggedEvent
-from serving.schemas import Amount, Moment, ShortText, Text, microseconds
+from serving.schemas import Amount, Moment, ShortText, Text
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 PREFIX = "ce-"

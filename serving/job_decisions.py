@@ -18,7 +18,7 @@ from models.planned_rows import settled_of, terms_of
 from models.planning import settled
 from models.shadow_prices import Terms
 from models.weighing import NOWHERE, Context
-from serving.answers import JobResult
+from serving.job_answers import JobResult
 from serving.job_task import Task, Weighing
 from serving.metrics import count_decisions, count_scores
 from serving.pricing import pricing

@@ -10,7 +10,7 @@ from models.community import Community
 from models.errors import InputError
 from models.jobs import JobRow
 from models.moments import microseconds
-from serving.answers import JobAnswer
+from serving.job_answers import JobAnswer
 from serving.schemas import DecisionJobRequest
 from serving.service import Service
 from serving.settings import wall_clock

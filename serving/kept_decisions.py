@@ -12,7 +12,7 @@ from typing import Self
 from models.moments import EPOCH, microseconds
 from models.reports import OutcomeReport, Touch
 from models.store_rows import DecisionQuery, Kept
-from serving.answers import OutcomeAnswer, TouchAnswer
+from serving.decision_answers import OutcomeAnswer, TouchAnswer
 from serving.problems import INVALID, UNKNOWN_DECISION, Fault, Refusal
 from serving.service import Service
 

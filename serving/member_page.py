@@ -11,13 +11,14 @@ from models.decision import Decision
 from models.declared import Language
 from models.engine import Engine, explain
 from models.member_report import Provenance, render_member_report, report_content, weekly_activity
+from models.moments import microseconds
 from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.store import Past
 from serving.answers import ScoreAnswer
 from serving.pricing import Pricing, present_context, pricing
 from serving.problems import Fault
-from serving.schemas import ScoreRequest, microseconds
+from serving.schemas import ScoreRequest
 from serving.scoring import age_of_model
 from serving.service import Service
 from serving.telling import score_answer

@@ -21,7 +21,7 @@ from models.shadow_prices import FREE, Terms
 from models.snapshots import Snapshots
 from models.store import LoggedEvent, Then
 from models.store_rows import Kept
-from serving.answers import DecisionTrace, Difference, ReplayAnswer
+from serving.decision_answers import DecisionTrace, Difference, ReplayAnswer
 from serving.kept_decisions import kept_decision
 from serving.problems import MODEL_GONE, NOT_REPLAYABLE, Refusal
 from serving.service import Service

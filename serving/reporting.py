@@ -10,12 +10,12 @@ from pydantic import Field, model_validator
 
 from models.community import Community
 from models.errors import NoChampion
-from models.moments import EPOCH
+from models.moments import EPOCH, microseconds
 from models.quotas import Quotas
 from models.reports import OutcomeReport, Response, TouchReport, TouchState, Verdict
 from models.store import LoggedEvent
 from serving.answers import EventsAnswer, RejectedEvent
-from serving.schemas import MAX_ROWS, MOST, Amount, Moment, Received, Row, ShortText, Text, microseconds
+from serving.schemas import MAX_ROWS, MOST, Amount, Moment, Received, Row, ShortText, Text
 from serving.service import Service
 
 Money = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]

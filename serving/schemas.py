@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
 from pydantic import (
@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from models.decision import RiskBand
 from models.declared import STAGES, TAGS, Language, Stage, Tag
-from models.moments import EPOCH
+from models.moments import microseconds
 from models.store import LoggedEvent
 from serving.problems import Fault, faults_of
 
@@ -200,8 +200,3 @@ class DecisionJobRequest(Received):
 
 class EventsRequest(Received):
     events: Annotated[list[Row[MemberBehaviour]], Field(max_length=MAX_ROWS)]
-
-
-def microseconds(moment: datetime) -> int:
-    """Since 1970, UTC."""
-    return (moment - EPOCH) // timedelta(microseconds=1)

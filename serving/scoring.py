@@ -20,6 +20,7 @@ from models.decision_rows import Circumstances, chosen_candidate, decision_row
 from models.declared import Language
 from models.engine import Engine, explain
 from models.errors import UnknownMember
+from models.moments import microseconds
 from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.store import Answer, DecisionRow, LoggedEvent, Past
@@ -27,7 +28,7 @@ from models.weighing import Context
 from serving.metrics import count_decisions, count_scores
 from serving.pricing import Pricing, present_context, pricing
 from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal
-from serving.schemas import ScoreRequest, microseconds
+from serving.schemas import ScoreRequest
 from serving.service import Service
 from serving.telling import score_answer
 from serving.turns import Turns

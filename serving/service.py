@@ -16,12 +16,12 @@ from models.api_keys import Principal, holders_of
 from models.community import Community
 from models.engine import Engine
 from models.errors import KeepwellError
+from models.moments import microseconds
 from models.store import LoggedEvent, Store
 from serving.latest_run import LatestRun
 from serving.model_source import ModelSource
 from serving.problems import Fault
 from serving.rates import Rates
-from serving.schemas import microseconds
 from serving.settings import Clock, Settings, wall_clock
 from serving.turns import Turns
 

@@ -12,7 +12,7 @@ from models.engine import Engine
 from models.errors import KeepwellError, NoChampion
 from models.second_opinion import second_opinions
 from models.store import LoggedEvent
-from serving.answers import ShadowAnswer
+from serving.operation_answers import ShadowAnswer
 from serving.service import Service
 from serving.settings import wall_clock
 

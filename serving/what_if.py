@@ -11,6 +11,7 @@ from models.deciding import decide
 from models.decision import Decision
 from models.declared import Language
 from models.engine import Engine, explain
+from models.moments import microseconds
 from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.store import LoggedEvent, Past
@@ -20,7 +21,7 @@ from models.what_if import without
 from serving.answers import ScoreAnswer, WhatIfAnswer
 from serving.pricing import Pricing, present_context, pricing
 from serving.problems import Fault
-from serving.schemas import Removal, ScoreRequest, WhatIfRequest, microseconds
+from serving.schemas import Removal, ScoreRequest, WhatIfRequest
 from serving.scoring import age_of_model
 from serving.service import Service
 from serving.telling import score_answer

@@ -13,6 +13,7 @@ from models.events import event_arrays
 from models.interventions import ContactHistory
 from models.job_rows import JobEnd
 from models.jobs import JobLost
+from models.moments import microseconds
 from models.planning import Candidates, plan_jointly, settle
 from models.snapshots import Snapshots
 from models.store_rows import content_id
@@ -24,7 +25,7 @@ from serving.job_requests import new_job
 from serving.job_selection import Selection
 from serving.job_task import Task
 from serving.job_worker import JobWorker
-from serving.schemas import DecisionJobRequest, microseconds
+from serving.schemas import DecisionJobRequest
 from tests.serving_world import DECLARED, NOW, Clock, client_of, serving, settings_of, wait_until, world, write_home
 
 

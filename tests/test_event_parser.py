@@ -7,10 +7,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from models.moments import microseconds
 from models.store import LoggedEvent
 from serving.cloud_events import CloudEvent
 from serving.routes.events import CLOUD_EVENTS
-from serving.schemas import MAX_ROWS, EventsRequest, MemberBehaviour, Row, microseconds
+from serving.schemas import MAX_ROWS, EventsRequest, MemberBehaviour, Row
 
 OWN = TypeAdapter(list[Row[MemberBehaviour]])
 GOOD = {"event_id": "e", "member_id": "m", "type": "post", "timestamp": "2025-07-20T09:00:00+08:00", "value": 1.5, "channel": "wecom"}

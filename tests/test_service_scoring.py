@@ -12,9 +12,9 @@ from models.deciding import decide
 from models.engine import explain
 from models.events import event_arrays
 from models.interventions import ContactHistory
+from models.moments import microseconds
 from models.snapshots import Snapshots
 from serving.answers import CandidateAnswer, ReasonAnswer
-from serving.schemas import microseconds
 from tests.serving_world import DECLARED, NOW, Running, serving, world, write_home
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.events import EventArrays
+from models.moments import microseconds
 from models.store_rows import SignalRow
 from models.what_if import without
-from serving.schemas import microseconds
 from tests.serving_world import NOW, serving, world, write_home
 
 

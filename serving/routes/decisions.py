@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from models.moments import microseconds
 from models.store_rows import DecisionQuery
-from serving.answers import DecisionAnswer, DecisionsPage, ReplayAnswer
 from serving.auth import Reading
+from serving.decision_answers import DecisionAnswer, DecisionsPage, ReplayAnswer
 from serving.kept_decisions import Cursor, page_of_decisions, told_decision
 from serving.replaying import replayed
 from serving.schemas import Moment, Text

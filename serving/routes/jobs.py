@@ -13,8 +13,8 @@ from fastapi.responses import StreamingResponse
 from models.jobs import JobEnd, JobRow
 from models.moments import microseconds
 from models.store_rows import Claim
-from serving.answers import JobAnswer, JobResult, JobsAnswer
 from serving.auth import Planning
+from serving.job_answers import JobAnswer, JobResult, JobsAnswer
 from serving.job_requests import new_job
 from serving.problems import IN_FLIGHT, JOB_NOT_ENDED, REUSED, UNKNOWN_JOB, Refusal
 from serving.routes.score import IdempotencyKey

@@ -11,10 +11,10 @@ from fastapi import APIRouter, Header, Request, Response
 from models.deciding import catalogue_fingerprint
 from models.engine import Engine
 from models.errors import KeepwellError
-from serving.answers import CatalogueAnswer, ModelInForce, Readiness
 from serving.auth import Administering, Measuring, Reading
 from serving.metrics import MEDIA_TYPE, Waiting, exposition
 from serving.negotiation import has_already
+from serving.operation_answers import CatalogueAnswer, ModelInForce, Readiness
 from serving.problems import RETRY_SECONDS, Refusal
 from serving.service import CurrentService
 from serving.shadow import Shadow

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Path
 from models.features import ANY
 from models.moments import EPOCH, microseconds
 from models.preferences import Preferences
-from serving.answers import ErasureReceipt, MemberData, MemberPreferences
 from serving.auth import Protecting
+from serving.member_answers import ErasureReceipt, MemberData, MemberPreferences
 from serving.problems import INVALID, Fault, Refusal
 from serving.schemas import PreferencesRequest, Text
 from serving.service import CurrentService

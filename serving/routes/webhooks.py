@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from models.moments import EPOCH
-from serving.answers import DeadLetterAnswer, DeadLettersAnswer
 from serving.auth import Administering
+from serving.operation_answers import DeadLetterAnswer, DeadLettersAnswer
 from serving.service import CurrentService
 
 router = APIRouter(tags=["operation"])

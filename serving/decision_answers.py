@@ -1,0 +1,83 @@
+"""What a client reads of decisions that were kept."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from models.decision import NoActionReason
+from serving.answers import Answered, CandidateAnswer, ChurnAnswer, MemberAnswer, ReasonAnswer
+
+
+class DecisionTrace(Answered):
+    """All that was known and weighed; `draw` picked `chosen` from the cumulated probabilities of the candidates, in their order."""
+
+    decision_id: str
+    member_id: str
+    as_of: datetime
+    features_as_of: datetime
+    last_event_at: datetime | None
+    churn: ChurnAnswer
+    member: MemberAnswer | None
+    reasons: list[ReasonAnswer]
+    candidates: list[CandidateAnswer]
+    chosen: str
+    draw: float
+    exploration: bool
+    arm: str
+    no_action_reason: NoActionReason | None
+    model_version: str
+    grade: str
+    catalogue_fingerprint: str
+    plan_id: str | None = None
+
+
+class TouchAnswer(Answered):
+    """`touch_id` is null while the contact is only reserved; what was not reported by `expires_at` is `expired`."""
+
+    touch_id: str | None
+    state: str
+    channel: str | None
+    at: datetime
+    response: str | None
+    cost: float | None
+    expires_at: datetime | None
+
+
+class OutcomeAnswer(Answered):
+    outcome_id: str
+    type: str
+    at: datetime
+    value: float | None
+
+
+class DecisionAnswer(DecisionTrace):
+    """The trace as it was when it was decided, and what was reported since."""
+
+    touches: list[TouchAnswer]
+    outcomes: list[OutcomeAnswer]
+
+
+class DecisionsPage(Answered):
+    """The newest first. `next_cursor` leads to the next page, null on the last."""
+
+    decisions: list[DecisionAnswer]
+    next_cursor: str | None
+
+
+class Difference(Answered):
+    """At a JSON pointer into the decision; `/events` is the number of events that were seen."""
+
+    pointer: str
+    stored: JsonValue
+    recomputed: JsonValue
+
+
+class ReplayAnswer(Answered):
+    """`equal` where nothing differs. Numbers are held equal within a relative 1e-9."""
+
+    decision_id: str
+    equal: bool
+    model_version: str
+    differences: list[Difference]
