@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -13,7 +13,7 @@ import numpy as np
 from models.contact_policy import contact_ruling
 from models.eligibility import OPTED_OUT, SCORED, MemberFacts, admits, eligibility_refusals
 from models.lifecycle import lifecycle_of
-from models.member_columns import MemberColumns
+from models.member_columns import MemberColumns, Zones
 from models.moments import microseconds
 from models.policy import (
     arbitration_refusals,
@@ -134,12 +134,10 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     `terms` are those of a plan: what a candidate is charged for its cost and its place, and how much is explored.
     """
     community = engine.community
-    scores = _withheld(engine.score(events, snapshots), contacts.impersonal)
     columns = MemberColumns.of(events, snapshots)
     zones = columns.zones(None if community.members is None else community.members.timezone, community.zone)
-    scenes = open_scenes(community, events, snapshots, columns, zones, contacts, microseconds(as_of))
-    facts = _facts(engine, scores, columns, contacts, scenes, as_of)
-    probability, lifecycles = facts.probability, facts.lifecycles
+    facts = _facts(engine, events, snapshots, columns, zones, contacts, as_of)
+    scores, probability, lifecycles = facts.scores, facts.probability, facts.lifecycles
     control = in_control(member_ids, community.policy)
     ruling = contact_ruling(contacts, community, columns, facts.as_of_us, context.channel, context.used_up)
     refusals = eligibility_refusals(facts).then(ruling.refusals).then(control_refusals(control, community))
@@ -188,9 +186,17 @@ def _withheld(scores: Scores, impersonal: tuple[int, ...]) -> Scores:
 
 
 def _facts(
-    engine: Engine, scores: Scores, columns: MemberColumns, contacts: ContactHistory, scenes: Mapping[str, Flags], as_of: datetime
+    engine: Engine,
+    events: EventArrays,
+    snapshots: Snapshots,
+    columns: MemberColumns,
+    zones: Zones,
+    contacts: ContactHistory,
+    as_of: datetime,
 ) -> MemberFacts:
     """The probability is NaN where a member is not scored."""
+    scores = _withheld(engine.score(events, snapshots), contacts.impersonal)
+    scenes = open_scenes(engine.community, events, snapshots, columns, zones, contacts, microseconds(as_of))
     scored = np.asarray(scores.status) == SCORED
     probability = np.where(scored, scores.probability[:, main_horizon(engine.community)], np.nan)
     lifecycles = lifecycle_of(scores.features, engine.spec, engine.community.lifecycle, scores.value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -13,11 +12,10 @@ from models.errors import KeepwellError
 from models.moments import microseconds
 from serving.deliveries import POLL_SECONDS, Deliveries
 from serving.job_worker import JobWorker
+from serving.logs import LOGGER
 from serving.service import Service
 from serving.settings import wall_clock
 from serving.shadow import Shadow
-
-LOGGER = logging.getLogger("uvicorn.error")
 
 
 @asynccontextmanager
@@ -50,5 +48,5 @@ async def _announce_models(service: Service) -> None:
                 await asyncio.to_thread(service.store.announce_model, version, microseconds(wall_clock()))
                 told = version
             except KeepwellError as error:
-                LOGGER.warning("the model is announced later: %s", error)
+                LOGGER.warning("the model is announced later", why=str(error))
         await asyncio.sleep(POLL_SECONDS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +15,7 @@ from models.errors import KeepwellError
 from models.moments import microseconds
 from models.outbox import Delivery, Leased
 from models.webhooks import Endpoint, retry_seconds
+from serving.logs import LOGGER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from models.store import Store
     from serving.settings import Clock
 
-LOGGER = logging.getLogger("uvicorn.error")
 AT_ONCE = 16
 ATTEMPT_SECONDS = 15.0
 POLL_SECONDS = 1.0
@@ -64,7 +63,7 @@ class Deliveries:
                         swept = self.wall()
                         await asyncio.to_thread(self.store().sweep_outbox, microseconds(swept))
                 except KeepwellError as error:
-                    LOGGER.warning("webhooks wait for the store: %s", error)
+                    LOGGER.warning("webhooks wait for the store", why=str(error))
                 await asyncio.sleep(POLL_SECONDS)
 
     async def round(self, client: httpx2.AsyncClient) -> None:
@@ -85,7 +84,7 @@ class Deliveries:
             while leased := await asyncio.to_thread(self._lease, endpoint_id):
                 await self._deliver(client, leased)
         except KeepwellError as error:
-            LOGGER.warning("webhooks wait for the store: %s", error)
+            LOGGER.warning("webhooks wait for the store", why=str(error))
 
     def _lease(self, endpoint_id: str) -> Leased | None:
         return self.store().lease_deliveries(endpoint_id, self._now_us(), AT_ONCE)
@@ -96,7 +95,9 @@ class Deliveries:
         delivered = [delivery.delivery_key for delivery, failure in outcome if failure is None]
         failed = {delivery.delivery_key: self._again(delivery, failure) for delivery, failure in outcome if failure is not None}
         if failed:
-            LOGGER.warning("%d webhooks to %s failed: %s", len(failed), leased.endpoint.endpoint_id, next(iter(failed.values()))[0])
+            LOGGER.warning(
+                "webhooks failed", failed=len(failed), endpoint_id=leased.endpoint.endpoint_id, why=next(iter(failed.values()))[0]
+            )
         await asyncio.to_thread(self.store().settle_deliveries, leased.endpoint.endpoint_id, delivered, failed, self._now_us())
 
     async def _attempt(self, client: httpx2.AsyncClient, endpoint: Endpoint, delivery: Delivery) -> Failure | None:

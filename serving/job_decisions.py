@@ -21,7 +21,7 @@ from models.weighing import NOWHERE, Context
 from serving.job_answers import JobResult
 from serving.job_task import Task, Weighing
 from serving.metrics import count_decisions, count_scores
-from serving.pricing import pricing
+from serving.pricing import present_context, pricing
 
 CHUNK = 200
 MAX_ATTEMPTS = 50
@@ -100,14 +100,14 @@ class Deciding:
     def _context(self, before: Sequence[Decided]) -> Context:
         """What the period has no more of; read before the members' contacts."""
         quotas = self.task.quotas
-        if not quotas.limits or self.task.request.dry_run:
+        if self.task.request.dry_run:
             return NOWHERE
-        used = Counter(self.task.service.store.used(quotas.begins_us))
+        taken: Counter[str] = Counter()
         for one in before:
             chosen = chosen_candidate(one.decision)
             if chosen.channel is not None:
-                used.update(quotas.use(chosen.intervention_id, chosen.channel, chosen.cost))
-        return Context(used_up=quotas.used_up(used))
+                taken.update(quotas.use(chosen.intervention_id, chosen.channel, chosen.cost))
+        return present_context(self.task.service.store, quotas, taken=taken)
 
     def _keep(self, decided: Sequence[Decided]) -> frozenset[str]:
         """Members who are to be decided again; then nothing was kept."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import sys
 from collections.abc import Iterator
@@ -19,10 +18,10 @@ from models.moments import EPOCH, microseconds
 from serving.job_decisions import Deciding
 from serving.job_selection import Selection
 from serving.job_task import Task
+from serving.logs import LOGGER
 from serving.service import Service
 from serving.settings import wall_clock
 
-LOGGER = logging.getLogger("uvicorn.error")
 POLL_SECONDS = 1.0
 TURN_SECONDS = 0.0005
 SWEEP_SECONDS = 3_600.0
@@ -64,7 +63,7 @@ class JobWorker:
                     pass
                 self._sweep()
             except StoreUnavailable as error:
-                LOGGER.warning("decision jobs wait for the store: %s", error)
+                LOGGER.warning("decision jobs wait for the store", why=str(error))
             self._service.job_asked.wait(POLL_SECONDS)
             self._service.job_asked.clear()
 
@@ -77,13 +76,13 @@ class JobWorker:
             with taking_turns():
                 self._run(row)
         except PASSING as error:
-            LOGGER.warning("decision job %s is tried again later: %s", row.job_id, error)
+            LOGGER.warning("decision job is tried again later", job_id=row.job_id, why=str(error))
         except JobLost:
-            LOGGER.info("decision job %s was cancelled or is in other hands", row.job_id)
+            LOGGER.info("decision job was cancelled or is in other hands", job_id=row.job_id)
         except KeepwellError as error:
             self._end(row, "failed", str(error))
-        except Exception:
-            LOGGER.exception("decision job %s failed", row.job_id)
+        except Exception:  # noqa: BLE001 - the worker has to outlive one job, whatever is wrong with it
+            LOGGER.exception("decision job failed", job_id=row.job_id)
             self._end(row, "failed", "something went wrong here; the log of the service tells why")
         return True
 

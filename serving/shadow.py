@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from threading import Event, Thread
 
@@ -12,11 +11,11 @@ from models.engine import Engine
 from models.errors import KeepwellError, NoChampion
 from models.second_opinion import second_opinions
 from models.store import LoggedEvent
+from serving.logs import LOGGER
 from serving.operation_answers import ShadowAnswer
 from serving.service import Service
 from serving.settings import wall_clock
 
-LOGGER = logging.getLogger("uvicorn.error")
 AT_ONCE = 64
 ROUND_SECONDS = 1.0
 """At most sixty-four of the newest decisions each second are looked at: a few per cent of one core, however many are made."""
@@ -52,7 +51,7 @@ class Shadow:
                 self.round()
             except KeepwellError as error:
                 self.error = str(error)
-            except Exception:
+            except Exception:  # noqa: BLE001 - nothing that a challenger does may end the thread
                 LOGGER.exception("the challenger could not be asked")
                 self.error = "the challenger could not be asked; the log of the service tells why"
 
