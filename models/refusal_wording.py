@@ -38,10 +38,9 @@ def removal_sentence(language: Language, candidate: Candidate, standing: Standin
         case "eligibility", str(rule) if rule in get_args(ChurnStatus):
             return text(language, f"rule.status.{rule}")
         case "eligibility", str(rule):
-            eligibility = community.intervention(candidate.intervention_id).eligibility
-            return _eligibility_sentence(language, rule, eligibility, standing, community)
+            return eligibility_sentence(language, candidate.intervention_id, rule, community, standing)
         case "contact_policy", str(rule) if rule in caps:
-            return _cap_sentence(language, caps[rule])
+            return cap_sentence(language, caps[rule])
         case _:
             return text(language, f"removed.{candidate.removed_at}")
 
@@ -62,27 +61,43 @@ def _rest(candidate: Candidate, community: Community) -> int:
             return 0
 
 
-def _cap_sentence(language: Language, cap: Cap) -> str:
+def cap_sentence(language: Language, cap: Cap) -> str:
     channel = text(language, "rule.any_channel") if cap.channel == ANY else channel_name(language, cap.channel)
     limit = plural(language, "contacts", cap.max_contacts)
     return text(language, "rule.cap", limit=limit, window=duration(language, cap.days), channel=channel)
 
 
-def _eligibility_sentence(language: Language, rule: str, eligibility: Eligibility, standing: Standing, community: Community) -> str:
+def eligibility_sentence(language: Language, intervention_id: str, rule: str, community: Community, standing: Standing | None) -> str:
+    """What an intervention's eligibility asks for, beside where the member stands where one is given."""
+    eligibility = community.intervention(intervention_id).eligibility
     key, _, about = rule.partition(".")
     if key in _ENTRIES:
         return _ENTRIES[key](language, about, eligibility, community)
     bound = getattr(eligibility, key)
-    if key in _SETS:
-        asked = _SETS[key]
-        allowed, have = (
-            listed(language, [asked.name(language, name, community) for name in names]) for names in (bound, asked.of(standing.member))
-        )
-        return text(language, f"rule.{key}", allowed=allowed, actual=have)
+    told = _set_sentence if key in _SETS else _measure_sentence
+    return told(language, key, bound, community, standing)
+
+
+def _set_sentence(language: Language, key: str, bound: Sequence[str], community: Community, standing: Standing | None) -> str:
+    asked = _SETS[key]
+
+    def told(names: Sequence[str]) -> str:
+        return listed(language, [asked.name(language, name, community) for name in names])
+
+    said = text(language, f"rule.{key}", allowed=told(bound))
+    if standing is None or asked.of is None:
+        return said
+    return text(language, "rule.beside_member", rule=said, actual=told(asked.of(standing.member)))
+
+
+def _measure_sentence(language: Language, key: str, bound: float, community: Community, standing: Standing | None) -> str:
     measure = _BOUNDS[key]
+    said = text(language, f"rule.{key}", limit=amount(language, bound, measure.unit, community.currency))
+    if standing is None:
+        return said
     held = measure.of(standing)
     shown = text(language, "unit.unknown") if held is None else amount(language, held, measure.unit, community.currency)
-    return text(language, f"rule.{key}", limit=amount(language, bound, measure.unit, community.currency), actual=shown)
+    return text(language, "rule.beside_member", rule=said, actual=shown)
 
 
 def _attribute_sentence(language: Language, about: str, eligibility: Eligibility, _: Community) -> str:
@@ -121,9 +136,9 @@ def _signal(language: Language, name: str, community: Community) -> str:
 
 @dataclass(frozen=True)
 class _Set:
-    """A rule that asks for one of several names."""
+    """A rule that asks for one of several names; `of` is None where what the member has is not told."""
 
-    of: Callable[[MemberState], Sequence[str]]
+    of: Callable[[MemberState], Sequence[str]] | None
     name: Callable[[Language, str, Community], str]
 
 
@@ -140,13 +155,13 @@ def _scene_name(language: Language, name: str, community: Community) -> str:
 
 
 _SETS = {
-    "scenes": _Set(lambda _: (), _scene_name),
+    "scenes": _Set(None, _scene_name),
     "stages": _Set(lambda member: [member.stage], lambda language, name, _: named(language, "stage", name)),
     "tiers": _Set(lambda member: [member.tier], tier_name),
     "tags": _Set(lambda member: member.tags, lambda language, name, _: named(language, "tag", name)),
     "no_tags": _Set(lambda member: member.tags, lambda language, name, _: named(language, "tag", name)),
-    "consents": _Set(lambda _: (), lambda language, name, _: named(language, "consent", name)),
-    "channels": _Set(lambda _: (), lambda language, name, _: channel_name(language, name)),
+    "consents": _Set(None, lambda language, name, _: named(language, "consent", name)),
+    "channels": _Set(None, lambda language, name, _: channel_name(language, name)),
 }
 _BOUNDS = {
     "min_tenure_days": _Measure("days", lambda standing: standing.member.tenure_days),
