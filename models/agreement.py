@@ -97,9 +97,17 @@ def _check_eligibility(where: str, eligibility: Eligibility, community: Communit
     for number, count in enumerate(eligibility.counts or (), start=1):
         _refuse_unknown(f"{where}.counts.{number}.signal", "signal", [count.signal], signals)
         _refuse_unknown(f"{where}.counts.{number}.days", "window", [count.days], windows)
+    _check_arms(f"{where}.experiment", eligibility, community)
     if eligibility.attributes and community.members is None:
         message = f"{where}.attributes: there are no attributes without a table of `members`"
         raise ValueError(message)
+
+
+def _check_arms(where: str, eligibility: Eligibility, community: Community) -> None:
+    declared = {experiment.id: [arm.id for arm in experiment.arms] for experiment in community.experiments}
+    for name, arms in (eligibility.experiment or {}).items():
+        _refuse_unknown(where, "experiment", [name], declared)
+        _refuse_unknown(f"{where}.{name}", "arm", arms, declared[name])
 
 
 def _check_contact_policy(community: Community) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from models.actions import Intervention
-    from models.arrays import Flags, Floats, Names
+    from models.arrays import Flags, Floats, Integers, Names
     from models.community import Community
     from models.declared import Stage, Tag
     from models.engine import Scores
@@ -36,7 +36,7 @@ UNSCORED = ("insufficient_history", "already_churned", OPTED_OUT)
 class MemberFacts:
     """What eligibility may ask; arrays of shape (n_members,). Where the probability is unknown (NaN) no bound on it holds.
 
-    scenes: for each scene that an intervention names whether it is open.
+    scenes: for each scene that an intervention names whether it is open. arms: for each experiment that one names, positions in its arms.
     """
 
     community: Community
@@ -48,6 +48,7 @@ class MemberFacts:
     contacts: ContactHistory
     as_of_us: int
     scenes: Mapping[str, Flags]
+    arms: Mapping[str, Integers]
 
     @property
     def value(self) -> Floats:
@@ -130,6 +131,11 @@ def _in_a_scene(facts: MemberFacts, scenes: Sequence[str]) -> Flags:
     return there
 
 
+def _in_an_arm(facts: MemberFacts, name: str, arms: Sequence[str]) -> Flags:
+    declared = next(one for one in facts.community.experiments if one.id == name)
+    return np.isin(facts.arms[name], [at for at, arm in enumerate(declared.arms) if arm.id in arms])
+
+
 _ONE_BY_ONE: dict[str, Callable[[MemberFacts, Any], Flags]] = {
     "scenes": _in_a_scene,
     "stages": _in_stages,
@@ -154,6 +160,7 @@ _ENTRY_BY_ENTRY: dict[str, Callable[[Any], Iterator[Asked]]] = {
         Asked(f"days_since_assigned.{rule.intervention}", partial(_long_enough_since_assigned, rule=rule)) for rule in entries
     ),
     "counts": lambda entries: (Asked(f"counts.{rule.signal}.{rule.days}", partial(_counted_within, rule=rule)) for rule in entries),
+    "experiment": lambda entries: (Asked(f"experiment.{name}", partial(_in_an_arm, name=name, arms=entries[name])) for name in entries),
 }
 ELIGIBILITY_KEYS = ("statuses", *_ONE_BY_ONE, *_ENTRY_BY_ENTRY)
 

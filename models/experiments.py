@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
@@ -12,17 +12,18 @@ import polars as pl
 
 from models.errors import UnknownExperiment
 from models.events import event_arrays, without_members
+from models.experiment_arms import NO_ARM, begin_us, hashed_arms, written_arms
 from models.experiment_declaration import Metric
 from models.experiment_measures import Behaviour
 from models.intervention_trials import read_interventions
 from models.moments import microseconds
-from models.policy import choose, draws_of, in_control
+from models.policy import in_control
 from models.read_out import Enrolment, ReadOut, read_out
 from models.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
+    from datetime import datetime
 
     from models.arrays import Flags, Integers
     from models.community import Community
@@ -81,11 +82,7 @@ def _known_until(log: EventLog, community: Community, now: datetime) -> int:
     if log.events.is_empty():
         return microseconds(now)
     after = log.last.astimezone(community.zone).date() + timedelta(days=1)
-    return min(microseconds(now), _begin(after, community))
-
-
-def _begin(day: date, community: Community) -> int:
-    return microseconds(datetime.combine(day, time(), tzinfo=community.zone))
+    return min(microseconds(now), begin_us(after, community))
 
 
 def experiment_ids(community: Community) -> tuple[str, ...]:
@@ -131,8 +128,8 @@ def read_global_control(record: Record) -> ReadOut:
 def read_declared(record: Record, experiment: Experiment) -> ReadOut:
     """Members who were active when it began, and those who joined while it ran; of those whom a hash put into arms none is held back."""
     community, joined = record.community, record.events.joined_us
-    start_us = _begin(experiment.start, community)
-    end_us = None if experiment.end is None else _begin(experiment.end, community)
+    start_us = begin_us(experiment.start, community)
+    end_us = None if experiment.end is None else begin_us(experiment.end, community)
     stop_us = record.until_us if end_us is None else min(end_us, record.until_us)
     everyone = Snapshots.at(record.events, start_us)
     present = record.behaviour.qualifying.active(everyone, community.churn) & (joined <= start_us) & (start_us < stop_us)
@@ -150,20 +147,14 @@ def read_declared(record: Record, experiment: Experiment) -> ReadOut:
 
 
 def arms_of(record: Record, experiment: Experiment) -> Integers:
-    """(n_members,): positions in `arms`, -1 for those who are in none."""
+    """(n_members,): positions in `arms`, NO_ARM for those who are in none."""
     if experiment.column is None:
         held_back: Flags = in_control(record.member_ids, record.community.policy)
-        return np.where(held_back, -1, hashed_arms(record.member_ids, experiment))
-    told, names = record.log.members, [arm.id for arm in experiment.arms]
+        return np.where(held_back, NO_ARM, hashed_arms(record.member_ids, experiment))
+    told = record.log.members
     if experiment.column not in told.columns:
-        return np.full(told.height, -1)
-    return told[experiment.column].replace_strict(names, range(len(names)), default=-1, return_dtype=pl.Int64).to_numpy()
-
-
-def hashed_arms(member_ids: Sequence[str], experiment: Experiment) -> Integers:
-    """(n,): by the hash of the experiment's id and the member's, so that a member stays where it is."""
-    draws = draws_of(f"{experiment.id}:{member_id}" for member_id in member_ids)
-    return choose(np.tile([arm.share for arm in experiment.arms], (len(draws), 1)), draws)
+        return np.full(told.height, NO_ARM)
+    return written_arms(told[experiment.column], experiment)
 
 
 def _read(record: Record, name: str, kind: Kind, enrolment: Enrolment, member: Integers, metrics: Sequence[Metric]) -> ReadOut:

@@ -122,6 +122,14 @@ def _count_sentence(language: Language, about: str, eligibility: Eligibility, co
     return _bounded(language, "counts", rule, number, name=name, window=window(language, rule.days))
 
 
+def _arm_sentence(language: Language, about: str, eligibility: Eligibility, community: Community) -> str:
+    declared = next(experiment for experiment in community.experiments if experiment.id == about)
+    asked = (eligibility.experiment or {})[about]
+    allowed = [arm.id if arm.label is None else arm.label.of(language) for arm in declared.arms if arm.id in asked]
+    name = about if declared.label is None else declared.label.of(language)
+    return text(language, "rule.experiment", name=name, allowed=listed(language, allowed))
+
+
 def _bounded(language: Language, key: str, bounds: Bounds, told: Callable[[Language, float], str], **more: str) -> str:
     """The text for what is bounded: from below, from above, or on both sides."""
     kind = "at_most" if bounds.at_least is None else "at_least" if bounds.at_most is None else "between"
@@ -178,4 +186,5 @@ _ENTRIES: dict[str, Callable[[Language, str, Eligibility, Community], str]] = {
     "days_since": _days_since_sentence,
     "days_since_assigned": _assigned_sentence,
     "counts": _count_sentence,
+    "experiment": _arm_sentence,
 }

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from models.declared import Declared, Label, Name, PositiveDays, Share, Stage, Tag
 
 Status = Literal["scored", "insufficient_history", "already_churned"]
 Texts = Annotated[tuple[str, ...], Field(min_length=1)]
+OneOrMore = Annotated[Texts, BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -83,8 +84,8 @@ class Eligibility(Declared):
     """May this member have it at all? Every given key must hold, bounds included; one left out does not bind.
 
     Of a list of names one suffices, but all `consents` are needed and none of `no_tags` may be worn; of `days_since`, `counts` and
-    `attributes` every entry must hold. `statuses` left out admits members with a score alone, and every member where the intervention
-    is mandatory or transactional.
+    `attributes` every entry must hold, of `experiment` too: it has begun, and the member is in that arm, or one of those. `statuses` left
+    out admits members with a score alone, and every member where the intervention is mandatory or transactional.
     """
 
     scenes: Texts | None = None
@@ -99,6 +100,7 @@ class Eligibility(Declared):
     days_since: Annotated[tuple[SignalDays, ...], Field(min_length=1)] | None = None
     days_since_assigned: Annotated[tuple[AssignedDays, ...], Field(min_length=1)] | None = None
     counts: Annotated[tuple[SignalCount, ...], Field(min_length=1)] | None = None
+    experiment: Annotated[dict[Name, OneOrMore], Field(min_length=1)] | None = None
     min_tenure_days: Amount | None = None
     max_tenure_days: Amount | None = None
     min_days_silent: Amount | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -12,6 +12,7 @@ import numpy as np
 
 from models.contact_policy import contact_ruling
 from models.eligibility import OPTED_OUT, SCORED, MemberFacts, admits, eligibility_refusals
+from models.experiment_arms import arms_in_force
 from models.lifecycle import lifecycle_of
 from models.member_columns import MemberColumns, Zones
 from models.moments import microseconds
@@ -136,7 +137,8 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     community = engine.community
     columns = MemberColumns.of(events, snapshots)
     zones = columns.zones(None if community.members is None else community.members.timezone, community.zone)
-    facts = _facts(engine, events, snapshots, columns, zones, contacts, as_of)
+    arms = arms_in_force(community, member_ids, columns, microseconds(as_of))
+    facts = _facts(engine, events, snapshots, columns, zones, contacts, arms, as_of)
     scores, probability, lifecycles = facts.scores, facts.probability, facts.lifecycles
     control = in_control(member_ids, community.policy)
     ruling = contact_ruling(contacts, community, columns, facts.as_of_us, context.channel, context.used_up)
@@ -192,6 +194,7 @@ def _facts(
     columns: MemberColumns,
     zones: Zones,
     contacts: ContactHistory,
+    arms: Mapping[str, Integers],
     as_of: datetime,
 ) -> MemberFacts:
     """The probability is NaN where a member is not scored."""
@@ -200,7 +203,7 @@ def _facts(
     scored = np.asarray(scores.status) == SCORED
     probability = np.where(scored, scores.probability[:, main_horizon(engine.community)], np.nan)
     lifecycles = lifecycle_of(scores.features, engine.spec, engine.community.lifecycle, scores.value)
-    return MemberFacts(engine.community, engine.spec, scores, probability, lifecycles, columns, contacts, microseconds(as_of), scenes)
+    return MemberFacts(engine.community, engine.spec, scores, probability, lifecycles, columns, contacts, microseconds(as_of), scenes, arms)
 
 
 @dataclass(frozen=True)

@@ -267,7 +267,9 @@ def test_every_key_has_a_meaning_and_every_number_a_unit():
 def test_the_examples_of_rules_and_scenes_are_declarations():
     """Each is put into a community that has the tiers, signals and consents that it names."""
     examples = re.findall(r"^```yaml\n(.*?)^```$", written(ROOT / "docs/rules.md"), flags=re.DOTALL | re.MULTILINE)
-    scenes = [scene for example in examples for scene in yaml.safe_load(example).get("scenes", [])]
+    scenes, experiments = (
+        [one for example in examples for one in yaml.safe_load(example).get(key, [])] for key in ("scenes", "experiments")
+    )
     arms: dict[str, dict[str, Any]] = {}
     for arm in (arm for example in examples for arm in yaml.safe_load(example)["interventions"]):
         name = arm.pop("id")
@@ -275,11 +277,12 @@ def test_the_examples_of_rules_and_scenes_are_declarations():
     declared = community(
         *(intervention(**{"name": name, "channels": ["app_push"], **merged}) for name, merged in arms.items()),
         scenes=scenes,
+        experiments=experiments,
         signals=[signal("purchase"), signal("comment")],
         members={"path": "members.csv", "member": "m", "joined": "j", "consents": {"offers": "likes_offers"}},
         lifecycle={"tiers": [tier(name, floor, 1) for floor, name in enumerate(("base", "active", "KOC", "KOL"))]},
     )
-    assert len(examples) == 3
+    assert len(examples) == 4
     assert len(declared.scenes) == 5
 
 

@@ -78,6 +78,7 @@ def refusals(
             past,
             AS_OF_US,
             {name: np.array([name in scenes]) for name in SCENES},
+            {},
         ),
     )
 

@@ -12,7 +12,8 @@ from models.community import DAY_US
 from models.declaration import parse_declaration
 from models.errors import InputError, UnknownExperiment
 from models.events import EventLog
-from models.experiments import Record, experiment_ids, hashed_arms, read_experiments
+from models.experiment_arms import hashed_arms
+from models.experiments import Record, experiment_ids, read_experiments
 from models.moments import microseconds
 from models.policy import in_control
 from models.store import DecisionRow, Store
