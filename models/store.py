@@ -27,6 +27,7 @@ from models.jobs import JobStore
 from models.outbox import OutboxStore
 from models.quotas import Quotas
 from models.store_contacts import ContactStore
+from models.store_figures import FigureStore
 from models.store_keys import KeyStore
 from models.store_log import LogStore
 from models.store_migrations import Migration
@@ -45,7 +46,19 @@ __all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", 
 
 
 @dataclass(frozen=True)
-class Store(ContactStore, LogStore, KeyStore, PrivacyStore, OutboxStore, JobStore, ShadowStore, OverviewStore, SessionStore, WholeLogStore):
+class Store(
+    ContactStore,
+    LogStore,
+    KeyStore,
+    PrivacyStore,
+    OutboxStore,
+    JobStore,
+    ShadowStore,
+    OverviewStore,
+    FigureStore,
+    SessionStore,
+    WholeLogStore,
+):
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
 
     engine: Engine

@@ -28,6 +28,7 @@ NOBODY_IN = {
     "announced": "names of models and jobs",
     "api_keys": "clients of the service",
     "erasures": "keyed hashes of ids, and counts",
+    "figures": "what commands found out about all members together",
     "jobs": "what was asked for and how far it came",
     "loads": "hashes of whole logs",
     "overviews": "figures of all members together",
