@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from models.activity import Cohort
     from models.community import Community
     from models.community_figures import CommunityFigures
     from models.declared import Language, Stage
     from models.goals import GoalName, Reached
-    from models.overview import Cohort
     from models.plan_figures import Outlook
     from models.read_out import ReadOut
 

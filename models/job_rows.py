@@ -95,6 +95,14 @@ class JobProgress:
     lines: tuple[Line, ...]
 
 
+class Told(NamedTuple):
+    """A line of the results, JSON, and when its member joined."""
+
+    position: int
+    text: str
+    joined_us: int
+
+
 class Selected(NamedTuple):
     position: int
     member_id: str

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from models import store_jobs as statements
 from models import store_schema as schema
-from models.job_rows import JobEnd, JobMember, JobProgress, JobRow, JobStep, Line, Selected
+from models.job_rows import JobEnd, JobMember, JobProgress, JobRow, JobStep, Line, Selected, Told
 from models.store_jobs import JobLost
 from models.store_rows import Answer, Claim
 from models.store_statements import answer, claim
 
 LEASE_US = 60_000_000
 
-__all__ = ["LEASE_US", "JobEnd", "JobLost", "JobMember", "JobProgress", "JobRow", "JobStep", "JobStore", "Line", "Selected"]
+__all__ = ["LEASE_US", "JobEnd", "JobLost", "JobMember", "JobProgress", "JobRow", "JobStep", "JobStore", "Line", "Selected", "Told"]
 
 
 class JobStore(schema.Transactions):
@@ -71,6 +71,11 @@ class JobStore(schema.Transactions):
             statements.step(connection, step)
             statements.plan_members(connection, step.job_id, list(planned))
 
+    def hold_job(self, step: JobStep) -> None:
+        """Keeps the lease."""
+        with self._writing() as connection:
+            statements.step(connection, step)
+
     def tell_for_job(self, progress: JobProgress) -> None:
         """Of a job that keeps no decisions."""
         with self._writing() as connection:
@@ -94,6 +99,16 @@ class JobStore(schema.Transactions):
         """By position, from `first` on."""
         with self._reading() as connection:
             return statements.lines(connection, job_id, first, limit)
+
+    def job_told(self, job_id: str, after: int, limit: int) -> list[Told]:
+        """What was decided on members who are still there, by position, those after `after`."""
+        with self._reading() as connection:
+            return statements.told(connection, job_id, after, limit)
+
+    def jobs_since(self, as_of_us: int) -> list[JobRow]:
+        """Jobs that have succeeded and decided as of this time or later, oldest first."""
+        with self._reading() as connection:
+            return statements.succeeded_since(connection, as_of_us)
 
     def sweep_jobs(self, now_us: int) -> None:
         with self._writing() as connection:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from models import store_schema as schema
-from models.job_rows import OPEN, JobEnd, JobMember, JobProgress, JobRow, JobStep, Line, Selected
+from models.job_rows import OPEN, JobEnd, JobMember, JobProgress, JobRow, JobStep, Line, Selected, Told
 from models.store_outbox import post
 from models.store_privacy import still_there
 from models.webhooks import Message
@@ -196,6 +196,20 @@ def lines(connection: Connection, job_id: str, first: int, limit: int) -> list[L
     table = job_members.c
     rows = select(table.position, table.answer).where(table.job_id == job_id, table.position >= first, table.answer.is_not(None))
     return [Line(*row) for row in connection.execute(rows.order_by(table.position).limit(limit))]
+
+
+def told(connection: Connection, job_id: str, after: int, limit: int) -> list[Told]:
+    """By position, those after `after`, of members who are still there."""
+    table, members = job_members.c, schema.members.c
+    rows = select(table.position, table.answer, members.joined_us).join(schema.members, members.member_id == table.member_id)
+    asked = rows.where(table.job_id == job_id, table.position > after, table.answer.is_not(None))
+    return [Told(*row) for row in connection.execute(asked.order_by(table.position).limit(limit))]
+
+
+def succeeded_since(connection: Connection, as_of_us: int) -> list[JobRow]:
+    """Those that decided as of that time or later."""
+    rows = select(jobs).where(jobs.c.status == "succeeded", jobs.c.as_of_us >= as_of_us)
+    return [JobRow(**row) for row in connection.execute(rows.order_by(jobs.c.created_us)).mappings()]
 
 
 def end(connection: Connection, ended: JobEnd) -> JobRow | None:

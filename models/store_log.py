@@ -14,7 +14,7 @@ from models.reports import OutcomeReport, Touch
 from models.store_contacts import reserve, rows_of
 from models.store_privacy import settings
 from models.store_rows import Kept, Reported
-from models.store_statements import RETENTION, api_events, insert, stale
+from models.store_statements import RETENTION, api_events, insert, retention, stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -139,6 +139,12 @@ class LogStore(schema.Transactions):
             rows = [tuple(row) for row in connection.execute(select(*columns).order_by(told.at_us, told.outcome_id))]
         frame = pl.DataFrame(rows, schema=OUTCOME_COLUMNS, orient="row")
         return frame.with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
+
+    def known_from(self) -> int:
+        """Events from this time on are all still here, in microseconds; 0 where none was ever removed."""
+        with self._reading() as connection:
+            held = retention(connection)
+        return 0 if held is None else held.from_us
 
     def prune(self, retention: Retention, archive: Callable[[pl.DataFrame], None]) -> int:
         """Removes older events than the retention keeps and returns their number.

@@ -19,7 +19,7 @@ from models.supply import Supply
 from pipelines.everyone import Batch, weigh_everyone
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
-from pipelines.publish import publish
+from pipelines.publish import publish_table
 from pipelines.recording import NOTHING_RECORDED, Recorded, Recorder
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def decide_all(
     table = pl.concat(tables)
     with writing(output):
         write(table, output)
-    publish(workspace, engine, loaded, table, at)
+    publish_table(workspace, engine, loaded, table, at)
     return Decided(table, at, engine.version, engine.community.currency, joint, recorded if record else None)
 
 

@@ -1,13 +1,13 @@
-"""Puts what a run over all members found into the store, where the pages read it."""
+"""What a run of `decide` found, for the pages."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from models.audience import Cells, standings_of
-from models.moments import microseconds
+from models.audience import standings_of
 from models.overview import overview_of
+from models.publishing import publish
 from models.store import Store
 
 if TYPE_CHECKING:
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from pipelines.workspace import Workspace
 
 
-def publish(workspace: Workspace, engine: Engine, loaded: Loaded, table: pl.DataFrame, at: datetime) -> None:
-    """A run at an earlier date than the one that is shown changes nothing."""
+def publish_table(workspace: Workspace, engine: Engine, loaded: Loaded, table: pl.DataFrame, at: datetime) -> None:
+    """Of a decision table on all members."""
     joined = table.join(loaded.log.members, on="member_id", how="left", maintain_order="left")["joined"]
     standings = standings_of(table, joined, loaded.community.timezone)
     overview = overview_of(engine, loaded.community, standings, loaded.arrays, at)
     with closing(Store.open(workspace.store_url)) as store:
-        if (store.shown_as_of() or 0) <= microseconds(at):
-            store.publish(microseconds(at), overview.to_json(), Cells.of(standings).to_json(), standings)
+        publish(store, overview, standings)

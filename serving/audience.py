@@ -9,12 +9,14 @@ from typing import Annotated, Any
 from fastapi import Depends, Query
 from pydantic import BaseModel, BeforeValidator, StringConstraints
 
+from models.activity import Cohort
 from models.audience import BINS, Audience, Counted, Selection
 from models.decision import RiskBand
 from models.declared import Stage, Tag
-from models.overview import Band, Cohort, Overview
+from models.overview import Band
 from models.store_overviews import StandingQuery
 from serving.answers import Answered
+from serving.decided_since import DecidedSince, decided_since
 from serving.latest_run import Run
 from serving.schemas import ShortText
 from serving.service import Service
@@ -83,6 +85,7 @@ class AudienceAnswer(BaseModel):
     """Counts of the run at `as_of`: `histogram` are members by 5 points of risk, of any risk but else as selected."""
 
     as_of: datetime
+    decided_since: DecidedSince
     model_version: str
     risk_from: float
     risk_to: float
@@ -124,6 +127,7 @@ class OverviewAnswer(Answered):
 
     as_of: datetime
     before: datetime | None
+    decided_since: DecidedSince
     last_event_at: datetime
     model_version: str
     grade: str
@@ -145,6 +149,7 @@ def audience_answer(service: Service, run: Run, selection: Selection, limit: int
     low, high = selection.shares
     return AudienceAnswer(
         as_of=run.overview.as_of,
+        decided_since=decided_since(service, run),
         model_version=run.overview.model_version,
         risk_from=low,
         risk_to=high,
@@ -169,13 +174,18 @@ def tags_of(text: str) -> list[str]:
     return [tag for tag in text.split(",") if tag]
 
 
-def overview_answer(overview: Overview, before: Overview | None) -> OverviewAnswer:
+def overview_answer(service: Service, run: Run) -> OverviewAnswer:
+    """Raises StoreUnavailable."""
+    overview, before = run.overview, run.before
     held = {} if before is None else {band.name: band.members for band in before.bands}
-    told = {name: getattr(overview, name) for name in OverviewAnswer.model_fields if name not in {"before", "bands", "cohorts"}}
+    told = {
+        name: getattr(overview, name) for name in OverviewAnswer.model_fields if name not in {"before", "decided_since", "bands", "cohorts"}
+    }
     return OverviewAnswer.model_validate(
         told
         | {
             "before": None if before is None else before.as_of,
+            "decided_since": decided_since(service, run),
             "bands": [_band(band, held.get(band.name)) for band in overview.bands],
             "cohorts": [_cohort(cohort) for cohort in overview.cohorts],
         }

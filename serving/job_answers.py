@@ -10,7 +10,7 @@ from models.job_rows import JobRow, JobStatus
 from models.job_rows import Stage as JobStage
 from models.moments import EPOCH
 from models.planned_rows import outlook_of
-from serving.answers import Answered, Probability
+from serving.answers import Answered, MemberAnswer, Probability
 from serving.schemas import DecisionJobRequest
 
 
@@ -72,7 +72,10 @@ class JobsAnswer(Answered):
 
 
 class JobResult(Answered):
-    """One line of a job's results. `decision_id` is null in a dry run; the whole trace is at /v1/decisions/{decision_id}."""
+    """One line of a job's results. `decision_id` is null in a dry run; the whole trace is at /v1/decisions/{decision_id}.
+
+    `member` is null for one who switched personalisation off.
+    """
 
     row: int
     member_id: str
@@ -80,6 +83,7 @@ class JobResult(Answered):
     status: ChurnStatus
     probability: Probability | None
     risk_band: RiskBand | None
+    member: MemberAnswer | None
     intervention_id: str
     channel: str | None
     uplift: float
@@ -101,6 +105,7 @@ class JobResult(Answered):
             **{name: getattr(decision, name) for name in ("member_id", "exploration", "arm", "no_action_reason")},
             **{name: getattr(decision.churn, name) for name in ("status", "probability", "risk_band")},
             row=row,
+            member=None if decision.impersonal else MemberAnswer.model_validate(decision.member),
             decision_id=decision.decision_id if kept else None,
             assignment_probability=chosen.probability,
         )

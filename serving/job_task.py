@@ -59,6 +59,11 @@ class Task:
         return self.request.audience.member_ids is not None
 
     @property
+    def decides_on_everyone(self) -> bool:
+        """And keeps what it decides."""
+        return self.request.is_for_everyone and not self.request.dry_run
+
+    @property
     def language(self) -> Language:
         return self.request.language or self.engine.community.language
 

@@ -16,6 +16,7 @@ from models.job_rows import JobStatus
 from models.jobs import JobEnd, JobLost, JobRow
 from models.moments import EPOCH, microseconds
 from serving.job_decisions import Deciding
+from serving.job_publication import Publication
 from serving.job_selection import Selection
 from serving.job_task import Task
 from serving.logs import LOGGER
@@ -93,6 +94,8 @@ class JobWorker:
         else:
             task = Task(self._service, self._engine_of(row), row, self.worker, EPOCH + timedelta(microseconds=row.as_of_us or 0))
         Deciding(task).run()
+        if task.decides_on_everyone:
+            Publication(task).run()
         self._end(row, "succeeded")
 
     def _engine_of(self, row: JobRow) -> Engine:

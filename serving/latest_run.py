@@ -37,7 +37,7 @@ class LatestRun:
             if self._run is None or self._run.overview_key != key:
                 self._run = None if key is None else self._load(key)
             if self._run is None:
-                raise Refusal(NO_RUN, "`keepwell decide` looks at all members and puts what it finds here")
+                raise Refusal(NO_RUN, "`keepwell decide` or a decision job over all members puts what it finds here")
             return self._run
 
     def _load(self, key: int) -> Run | None:

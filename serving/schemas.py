@@ -193,6 +193,10 @@ class DecisionJobRequest(Received):
     language: Annotated[Language | None, Field(description="of the reasons that are kept; by default that of the community")] = None
 
     @property
+    def is_for_everyone(self) -> bool:
+        return self.audience == AudienceRequest()
+
+    @property
     def content(self) -> str:
         """What has to be the same for a retry."""
         return self.model_dump_json(exclude={"request_id"})

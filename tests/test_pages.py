@@ -16,7 +16,7 @@ from models.texts import money, number
 from serving.pages.assets import FOLDER, OWN, VENDORED
 from serving.pages.audience import _cell
 from serving.pages.visitors import own_address
-from tests.serving_world import DECLARED, NOW, serving, world, write_home
+from tests.serving_world import DECLARED, NOW, serving, wait_until, world, write_home
 from tests.shown_run import form_token, reader, show_runs, sign_in
 
 PAGES = ("/", "/audience", "/audience?from=40&stage=active&tag=&risk_band=high", "/members/m0000003")
@@ -151,6 +151,19 @@ def test_the_first_page_says_what_its_twin_says(running, visitor, rows):
         assert f"<dd>{band['members']}</dd>" in page
         change = band["members"] - band["members_before"]
         assert f"{abs(change)} more" in page if change > 0 else f"{abs(change)} fewer" in page if change else "as many" in page
+
+
+def test_a_job_for_a_part_is_told_beside_the_numbers_that_stay(running, visitor):
+    told = running.client.get("/v1/overview").json()
+    assert told["decided_since"] == {"jobs": 0, "members": 0}
+    asked = {"audience": {"member_ids": ["m0000001", "m0000002"]}}
+    for job in (asked, asked | {"dry_run": True}):
+        place = running.client.post("/v1/decision-jobs", json=job).headers["location"]
+        wait_until(lambda place=place: running.client.get(place).json()["status"] == "succeeded")
+    assert running.client.get("/v1/overview").json() == told | {"decided_since": {"jobs": 1, "members": 2}}
+    assert running.client.get("/v1/audience?limit=0").json()["decided_since"] == {"jobs": 1, "members": 2}
+    for path in ("/", "/audience"):
+        assert "decided on 2 members. The counts here stay" in visitor.get(path).text
 
 
 def test_a_supposed_change_is_computed_as_by_the_interface(running, visitor):

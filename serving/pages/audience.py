@@ -19,6 +19,7 @@ from models.texts import money, named, number, share, text, window
 from models.weighing import BANDS
 from models.wording import opening, tier_name
 from serving.audience import STEP, Selected, query_of, tags_of
+from serving.decided_since import since_sentence
 from serving.latest_run import Run
 from serving.pages.site import PageRoute, month, page
 from serving.pages.visitors import Reader, Visitor
@@ -137,6 +138,7 @@ class _Teller:
             "bars": self._bars(found),
             "groups": self._groups(found),
             "query": self._query(found.selection),
+            "since": since_sentence(self.service, self.run, language),
             "as_of": self.run.overview.as_of.astimezone(self.service.community.zone),
             "listed": min(LISTED, total.members),
         }

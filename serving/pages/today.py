@@ -9,10 +9,12 @@ from typing import Any
 from babel.dates import format_skeleton
 from fastapi import APIRouter, Request, Response
 
+from models.activity import MONTH_DAYS
 from models.declared import STAGES
-from models.overview import MONTH_DAYS, Overview
+from models.overview import Overview
 from models.texts import calendar_day, moment, money, named, number, share, text, window
 from models.wording import opening
+from serving.decided_since import since_sentence
 from serving.latest_run import Run
 from serving.pages.site import PageRoute, ago, month, page
 from serving.pages.visitors import Reader, Visitor
@@ -120,6 +122,7 @@ class _Teller:
             "periods": range(1, 1 + max((len(cohort.kept) for cohort in overview.cohorts), default=0)),
             "sources": self._sources(),
             "as_of": self._local(overview.as_of),
+            "since": since_sentence(self.service, self.run, language),
         }
 
     def _local(self, at: datetime) -> datetime:

@@ -15,9 +15,8 @@ router = APIRouter(tags=["community"])
 
 @router.get("/v1/overview")
 def overview(service: CurrentService, _holder: Reading) -> OverviewAnswer:
-    """Scope `read`. What the page Today shows; 404 before the first run of `keepwell decide`."""
-    run = service.latest_run.shown()
-    return overview_answer(run.overview, run.before)
+    """Scope `read`. What the page Today shows; 404 before the first run over all members."""
+    return overview_answer(service, service.latest_run.shown())
 
 
 @router.get("/v1/audience")
