@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -22,7 +22,7 @@ from models.tables import Table, cell_texts
 from models.times import Times, read_times
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -44,10 +44,16 @@ class Intake:
     leaks: tuple[Leak, ...]
 
 
-def read_log(community: Community, root: Path, *, now: datetime, lines: Mapping[Key, int] = NO_LINES) -> Intake:
-    """Relative paths start at `root`; `lines` are those of the declaration. Raises InputError where nothing can be read."""
+def read_log(
+    community: Community, root: Path, *, now: datetime, lines: Mapping[Key, int] = NO_LINES, added: Sequence[pl.DataFrame] = ()
+) -> Intake:
+    """Relative paths start at `root`; `lines` are those of the declaration; `added`: rows of other files, as `read_events` gives them.
+
+    Raises InputError where nothing can be read.
+    """
     place = Place(root, lines, community.timezone, now)
-    return take_in(read_events(community.log, place), community, place)
+    events = read_events(community.log, place)
+    return take_in(replace(events, rows=each_once([events.rows, *added])) if added else events, community, place)
 
 
 def take_in(events: Read, community: Community, place: Place) -> Intake:
@@ -101,6 +107,20 @@ def read_events(source: LogSource, place: Place) -> Read:
     )
     further = [*_unused_columns(table, named), *_mixed_zones(table, source, times, place)]
     return Read(rows.filter(screened.accepted), screened.rejected, (*screened.findings, *further))
+
+
+def each_once(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The events of several files, each once, by its id; one without an id is the n-th of those of the same content in its file."""
+    content = ("member_id", "timestamp", "type", "value", "channel")
+    columns, named, nth = (*content, "event_id"), pl.col("event_id").is_not_null(), pl.int_range(pl.len()).over(content)
+    by_id = pl.concat([table.filter(named).select(columns) for table in tables])
+    by_content = pl.concat([table.filter(~named).select(*columns, nth.alias("nth")) for table in tables])
+    return pl.concat(
+        [
+            by_id.unique("event_id", keep="first", maintain_order=True),
+            by_content.unique([*content, "nth"], keep="first", maintain_order=True).drop("nth"),
+        ]
+    )
 
 
 def _texts_or_null(raw: pl.DataFrame, column: str | None) -> pl.Series:

@@ -1,4 +1,7 @@
-"""Events of the service that are no longer kept in its store: Parquet files beside the state, read by every verb that reads the log."""
+"""Events that are kept as Parquet files beside the state and read by every verb that reads the log.
+
+Some came through the service and are no longer in its store (`archive`), others with a day's file (`deliveries`).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def together(archived: pl.DataFrame | None, stored: pl.DataFrame) -> pl.DataFram
 
 def archived_events(workspace: Workspace) -> pl.DataFrame | None:
     """The columns of `Store.api_events`; None where nothing was archived."""
-    files = _files(workspace)
+    files = _files(workspace.archive)
     return pl.concat([pl.read_parquet(file) for file in files]) if files else None
 
 
@@ -31,24 +34,45 @@ def archive_events(workspace: Workspace, events: pl.DataFrame) -> None:
     """Safe on the disk when this returns."""
     if events.is_empty():
         return
-    name = content_id(*events["event_id"])
-    workspace.archive.mkdir(exist_ok=True)
-    _write(events, workspace.archive / f"events-{name}.parquet")
+    _keep(workspace.archive, content_id(*events["event_id"]), events)
+
+
+def delivered_events(workspace: Workspace) -> list[pl.DataFrame]:
+    """Of each file that was delivered, with the columns of `read_events`."""
+    return [pl.read_parquet(file) for file in _files(workspace.deliveries)]
+
+
+def was_delivered(workspace: Workspace, name: str) -> bool:
+    return _place(workspace.deliveries, name).is_file()
+
+
+def deliver_events(workspace: Workspace, name: str, events: pl.DataFrame) -> None:
+    """`name` tells the file by its content. Safe on the disk when this returns."""
+    _keep(workspace.deliveries, name, events)
 
 
 def forget_archived(workspace: Workspace, member_ids: Collection[str]) -> None:
-    """Writes the files anew without these members."""
-    for file in _files(workspace) if member_ids else []:
+    """Writes the files anew without these members. One of a delivery stays, if empty, so that the same file adds nothing later."""
+    for file in [*_files(workspace.archive), *_files(workspace.deliveries)] if member_ids else []:
         held = pl.read_parquet(file)
         rest = held.filter(~pl.col("member_id").is_in(list(member_ids)))
-        if rest.is_empty():
+        if rest.is_empty() and file.parent == workspace.archive:
             file.unlink()
         elif rest.height < held.height:
             _write(rest, file)
 
 
-def _files(workspace: Workspace) -> list[Path]:
-    return sorted(workspace.archive.glob("events-*.parquet"))
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("events-*.parquet"))
+
+
+def _place(folder: Path, name: str) -> Path:
+    return folder / f"events-{name}.parquet"
+
+
+def _keep(folder: Path, name: str, events: pl.DataFrame) -> None:
+    folder.mkdir(exist_ok=True)
+    _write(events, _place(folder, name))
 
 
 def _write(events: pl.DataFrame, file: Path) -> None:

@@ -18,6 +18,7 @@ from models.events import EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE, EventLog
 from models.findings import Finding
 from models.intake import Intake, read_log
 from models.reading import located
+from pipelines.archive import delivered_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,12 +50,12 @@ def ingest(workspace: Workspace, community: Community, *, now: datetime) -> Inge
 
     Raises InputError.
     """
-    fingerprint = _fingerprint(workspace.root, community)
+    fingerprint = _fingerprint(workspace, community)
     kept = _kept(workspace.log, fingerprint, now)
     if kept is not None:
         return kept
     lines = load_declaration(workspace.declaration).lines if workspace.declaration.is_file() else NO_LINES
-    intake = read_log(community, workspace.root, now=now, lines=lines)
+    intake = read_log(community, workspace.root, now=now, lines=lines, added=delivered_events(workspace))
     written = tuple(_write_rejected(workspace, community, intake))
     displaced = tuple(_displaced(path) for path in written if path.parent == workspace.state)
     record = _Record(fingerprint, now, intake.log.last, intake.rejected.height, (*intake.findings, *displaced), written)
@@ -142,12 +143,14 @@ def _keep(folder: Path, log: EventLog, record: _Record) -> None:
     aside.rename(folder)
 
 
-def _fingerprint(root: Path, community: Community) -> str:
-    digest = hashlib.sha256(f"{INTAKE_VERSION} {community.model_dump_json()}".encode())
+def _fingerprint(workspace: Workspace, community: Community) -> str:
+    digest = hashlib.sha256(f"{INTAKE_VERSION} {community.model_dump_json(exclude={'schedule'})}".encode())
     for source in (community.log, community.members, community.touches):
         if source is not None:
-            for file in _files(located(root, source.path)):
+            for file in _files(located(workspace.root, source.path)):
                 digest.update(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+    for file in _files(workspace.deliveries):
+        digest.update(file.name.encode())
     return digest.hexdigest()
 
 
@@ -165,7 +168,7 @@ def _write_rejected(workspace: Workspace, community: Community, intake: Intake) 
             continue
         beside = rejected_path(located(workspace.root, source.path))
         if not rejected.is_empty():
-            yield _write_csv(rejected, beside, workspace.state / beside.name)
+            yield write_rejected(rejected, beside, workspace.state / beside.name)
         elif beside.is_file():
             beside.unlink()
 
@@ -178,7 +181,8 @@ def rejected_path(table: Path) -> Path:
     return table.parent / f"{stem}.rejected.csv"
 
 
-def _write_csv(rejected: pl.DataFrame, beside: Path, instead: Path) -> Path:
+def write_rejected(rejected: pl.DataFrame, beside: Path, instead: Path) -> Path:
+    """Where they are then: `instead` where the folder of `beside` cannot be written."""
     flat = rejected.with_columns(_as_text(column) for column in rejected if column.dtype.is_nested())
     try:
         flat.write_csv(beside)

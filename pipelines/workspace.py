@@ -54,6 +54,16 @@ class Workspace:
         return self.state / "archive"
 
     @property
+    def deliveries(self) -> Path:
+        """What was taken in of days' files."""
+        return self.state / "deliveries"
+
+    @property
+    def runs(self) -> Path:
+        """A folder for each `as_of` that `keepwell run` ran for."""
+        return self.state / "runs"
+
+    @property
     def store_url(self) -> str:
         return os.environ.get("KEEPWELL_STORE_URL") or f"sqlite:///{self.state / 'keepwell.db'}"
 

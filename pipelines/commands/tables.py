@@ -63,14 +63,27 @@ def check(config: Home = None, as_json: AsJson = False) -> None:
     raise typer.Exit(check(Workspace.find(config), OUT, now=now(), as_json=as_json))
 
 
-def ingest(config: Home = None) -> None:
-    """Validate the log and put it into the service's store; a second run adds what is new."""
+def ingest(
+    files: Annotated[list[Path] | None, typer.Argument(help="Files with more events, in the columns of the log.")] = None,
+    config: Home = None,
+) -> None:
+    """Append files with a day's events to the log, validate it and put it into the service's store; a second run adds what is new."""
+    from models.declaration import load_community
+    from models.errors import InputError
+    from pipelines.deliveries import refusals, take_in_files, waiting_files
+    from pipelines.printing_nights import print_deliveries
     from pipelines.serve import prepare
 
-    prepared = prepare(Workspace.find(config), now=now())
+    workspace, at = Workspace.find(config), now()
+    community = load_community(workspace.declaration)
+    told = take_in_files(workspace, community, files or waiting_files(workspace, community), now=at)
+    print_deliveries(told, OUT)
+    prepared = prepare(workspace, now=at)
     loaded = prepared.loaded
     OUT.print(f"new in the store: {loaded.events:,} events, {loaded.members:,} members, {loaded.touches:,} touches", highlight=False)
     show_key(prepared.first_key)
+    if told.refused:
+        raise InputError("; ".join(refusals(told)))
 
 
 def simulate(

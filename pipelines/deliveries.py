@@ -1,0 +1,176 @@
+"""A day's file becomes part of the log: once, whatever it is called and however often it comes, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import polars as pl
+
+from models.declaration import NO_LINES
+from models.errors import InputError
+from models.intake import each_once, read_events
+from models.reading import Place
+from pipelines.archive import deliver_events, was_delivered
+from pipelines.ingest import canonical_log, rejected_path, write_rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from models.community import Community
+    from models.events import EventLog
+    from models.reading import Read
+    from pipelines.workspace import Workspace
+
+REJECTED_ENDING = ".rejected.csv"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """`events` are new to the log, `known` were in it already; `first` and `last` are the times of the accepted rows."""
+
+    file: str
+    events: int
+    known: int
+    rejected: int
+    first: datetime
+    last: datetime
+    rejected_file: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"first": self.first.isoformat(), "last": self.last.isoformat()}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Nothing of the file is in the log."""
+
+    file: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """`again`: files whose content was taken in before."""
+
+    taken: tuple[Taken, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    again: tuple[str, ...] = ()
+
+    @property
+    def events(self) -> int:
+        return sum(one.events for one in self.taken)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "events": self.events,
+            "taken": [one.to_dict() for one in self.taken],
+            "refused": [asdict(one) for one in self.refused],
+            "again": list(self.again),
+        }
+
+    def with_taken(self, one: Taken) -> Self:
+        return replace(self, taken=(*self.taken, one))
+
+    def with_refused(self, file: Path, why: str) -> Self:
+        return replace(self, refused=(*self.refused, Refused(file.name, why)))
+
+
+def waiting_files(workspace: Workspace, community: Community) -> list[Path]:
+    """What lies where deliveries are declared to come, by name; nothing where none are declared."""
+    pattern = community.schedule.deliveries
+    if pattern is None:
+        return []
+    found = workspace.root.glob(pattern)
+    return sorted(file for file in found if file.is_file() and not file.name.endswith(REJECTED_ENDING) and not file.name.startswith("."))
+
+
+def take_in_files(workspace: Workspace, community: Community, files: Iterable[Path], *, now: datetime) -> Deliveries:
+    """Reads each file by the columns of `log`, and writes what is refused of it beside the file, with the reasons.
+
+    A file that cannot be read, or of which more rows than `schedule.most_rejected` cannot be used, is refused whole; of others such rows.
+
+    Raises InputError where the declared log itself cannot be read.
+    """
+    delivery = _Delivery(workspace, community, now, canonical_log(workspace, community, now=now))
+    told = Deliveries()
+    for file in files:
+        try:
+            told = delivery.take(file, told)
+        except InputError as fault:
+            told = told.with_refused(file, str(fault))
+            _write_reason(workspace, file, str(fault))
+    return told
+
+
+@dataclass
+class _Delivery:
+    """`before`: the rows of the files that were taken in since `log` was read."""
+
+    workspace: Workspace
+    community: Community
+    now: datetime
+    log: EventLog
+    before: list[pl.DataFrame] = field(default_factory=list)
+
+    def take(self, file: Path, told: Deliveries) -> Deliveries:
+        """Raises InputError for a file that is refused."""
+        name = _digest(file)
+        if was_delivered(self.workspace, name):
+            return replace(told, again=(*told.again, file.name))
+        read = self._read(file)
+        taken = self._counted(file, read)
+        deliver_events(self.workspace, name, read.rows)
+        self.before.append(read.rows)
+        return told.with_taken(taken)
+
+    def _read(self, file: Path) -> Read:
+        place = Place(self.workspace.root, NO_LINES, self.community.timezone, self.now)
+        read = read_events(self.community.log.model_copy(update={"path": str(file)}), place)
+        rows, rejected, most = read.rows.height + read.rejected.height, read.rejected.height, self.community.schedule.most_rejected
+        if rejected > most * rows:
+            first = read.findings[0]
+            raise InputError(
+                f"{rejected:,} of its {rows:,} rows cannot be used, and at most {most:.0%} may be left out (schedule.most_rejected); "
+                f"{first.message} (line {first.line}); {first.what_to_do}"
+            )
+        return read
+
+    def _counted(self, file: Path, read: Read) -> Taken:
+        first, last = read.rows["timestamp"].min(), read.rows["timestamp"].max()
+        near = self.log.events.filter(pl.col("timestamp").is_between(first, last))
+        ids = self.log.members["member_id"].gather(near["member"]).alias("member_id")
+        known = near.with_columns(ids, pl.col("type").cast(pl.String))
+        there = each_once([known, *self.before])
+        events = each_once([there, read.rows]).height - there.height
+        beside = None if read.rejected.is_empty() else _write_beside(self.workspace, file, read.rejected)
+        told = None if beside is None else str(beside)
+        return Taken(file.name, events, read.rows.height - events, read.rejected.height, first, last, told)  # type: ignore[arg-type]  # polars types a minimum as any literal
+
+
+def refusals(told: Deliveries) -> Iterator[str]:
+    """A sentence for each file that was refused."""
+    for one in told.refused:
+        yield f"{one.file} is refused: {one.why}"
+
+
+def _write_reason(workspace: Workspace, file: Path, why: str) -> None:
+    """Rows that were rejected say more, and stay."""
+    if file.is_file() and not rejected_path(file).is_file():
+        _write_beside(workspace, file, pl.DataFrame({"line": [None], "reason": [why]}, schema={"line": pl.Int64, "reason": pl.String}))
+
+
+def _write_beside(workspace: Workspace, file: Path, rejected: pl.DataFrame) -> Path:
+    beside = rejected_path(file)
+    return write_rejected(rejected, beside, workspace.state / beside.name)
+
+
+def _digest(file: Path) -> str:
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()[:32]
+    except OSError as fault:
+        raise InputError(f"{file} cannot be read: {fault.strerror}") from None
