@@ -39,6 +39,7 @@ from serving.scoring import score_turns
 from serving.service import NewId, Service
 from serving.settings import Clock, Settings
 from serving.shadow import Shadow
+from serving.straight import Straight
 from serving.telemetry import provider_of, telemetry, traced
 from serving.traces import continued
 
@@ -69,6 +70,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     app.state.service = service
     app.state.shadow = Shadow(service) if settings.shadow else None
     app.state.scores = score_turns(service)
+    if spans is None:
+        app.add_middleware(Straight, service=service, turns=app.state.scores)
     app.add_middleware(Gate, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(Observed, tracer=continued if spans is None else traced)
     problems.install(app)

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from models.api_keys import Principal, Scope
 from serving.problems import FORBIDDEN, TOO_MANY, UNAUTHENTICATED, Refusal
-from serving.service import CurrentService
+from serving.service import CurrentService, Service
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="api_key", description="An API key with the scope that the operation names.")
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+async def admitted(service: Service, secret: str | None, scope: Scope, state: MutableMapping[str, Any]) -> Principal:
+    """Whose secret it is, noted with what is left of its rate in the request's `state`; raises Refusal as `requires` says."""
+    holder = None if secret is None else await service.holders.result(secret)
+    if holder is None:
+        given = "no key was given" if secret is None else "the key is not valid"
+        raise Refusal(UNAUTHENTICATED, f'{given}; send "Authorization: Bearer kw_..."', headers={"WWW-Authenticate": "Bearer"})
+    standing = service.rates.hit(holder.key_id)
+    state["headers"] = standing.headers
+    if not standing.allowed:
+        detail = f'the key "{holder.name}" may ask {standing.item}; wait for {standing.again_in} s'
+        raise Refusal(TOO_MANY, detail, headers={"Retry-After": str(standing.again_in)})
+    if not holder.may(scope):
+        raise Refusal(FORBIDDEN, f'the key "{holder.name}" has {", ".join(sorted(holder.scopes))}; this needs {scope}')
+    state["key_id"] = holder.key_id
+    return holder
 
 
 def requires(scope: Scope) -> Callable[[CurrentService, _Credentials, Request], Awaitable[Principal]]:
@@ -23,19 +40,7 @@ def requires(scope: Scope) -> Callable[[CurrentService, _Credentials, Request], 
     """
 
     async def principal(service: CurrentService, credentials: _Credentials, request: Request) -> Principal:
-        holder = None if credentials is None else await service.holders.result(credentials.credentials)
-        if holder is None:
-            given = "the key is not valid" if credentials else "no key was given"
-            raise Refusal(UNAUTHENTICATED, f'{given}; send "Authorization: Bearer kw_..."', headers={"WWW-Authenticate": "Bearer"})
-        standing = service.rates.hit(holder.key_id)
-        request.state.headers = standing.headers
-        if not standing.allowed:
-            detail = f'the key "{holder.name}" may ask {standing.item}; wait for {standing.again_in} s'
-            raise Refusal(TOO_MANY, detail, headers={"Retry-After": str(standing.again_in)})
-        if not holder.may(scope):
-            raise Refusal(FORBIDDEN, f'the key "{holder.name}" has {", ".join(sorted(holder.scopes))}; this needs {scope}')
-        request.state.key_id = holder.key_id
-        return holder
+        return await admitted(service, None if credentials is None else credentials.credentials, scope, request.scope["state"])
 
     return principal
 

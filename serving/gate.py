@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +17,7 @@ READ_BY_PATH = {"/v1/events": (*JSON_TYPES, STRUCTURED, BATCH)}
 FORM = ("application/x-www-form-urlencoded",)
 """That of the pages, none of which lies below API_PATHS."""
 API_PATHS = ("/v1/", "/score")
+_SECURITY = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
 class Gate:
@@ -35,9 +36,7 @@ class Gate:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = MutableHeaders(scope=message)
-                for name, value in {**SECURITY_HEADERS, **scope["state"].get("headers", {})}.items():
-                    given.setdefault(name, value)
+                message["headers"] = _with_usual(message.get("headers", ()), scope["state"].get("headers", {}))
             await send(message)
 
         refusal = self._refusal(headers, _read_at(scope["path"]))
@@ -73,6 +72,14 @@ class Gate:
             return message
 
         return counted
+
+
+def _with_usual(given: Iterable[tuple[bytes, bytes]], of_request: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """What an answer says itself stands."""
+    headers = list(given)
+    said = {name.lower() for name, _ in headers}
+    more = ((name.lower().encode(), value.encode()) for name, value in of_request.items())
+    return headers + [header for header in (*_SECURITY, *more) if header[0] not in said]
 
 
 def _read_at(path: str) -> Sequence[str]:

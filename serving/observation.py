@@ -6,7 +6,7 @@ import re
 from time import perf_counter
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
@@ -16,6 +16,7 @@ from serving.traces import Tracer, continued, new_id
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+X_REQUEST_ID, TRACEPARENT = OWN = (b"x-request-id", b"traceparent")
 OTHER, UNMATCHED = "OTHER", "unmatched"
 UNANSWERED = 500
 
@@ -44,9 +45,8 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                given = MutableHeaders(scope=message)
-                given["X-Request-ID"] = request_id
-                given["traceparent"] = trace.traceparent
+                own = [(X_REQUEST_ID, request_id.encode()), (TRACEPARENT, trace.traceparent.encode())]
+                message["headers"] = [*(header for header in message.get("headers", ()) if header[0].lower() not in OWN), *own]
             await send(message)
 
         bind_contextvars(request_id=request_id, trace_id=trace.trace_id)

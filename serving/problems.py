@@ -180,14 +180,14 @@ CurrentRequestId = Annotated[str, Depends(request_id_of)]
 
 
 def install(app: FastAPI) -> None:
-    app.add_exception_handler(Refusal, _answer)
-    app.add_exception_handler(KeepwellError, _answer)
-    app.add_exception_handler(RequestValidationError, _answer)
-    app.add_exception_handler(HTTPException, _answer)
-    app.add_exception_handler(Exception, _answer)
+    app.add_exception_handler(Refusal, answered)
+    app.add_exception_handler(KeepwellError, answered)
+    app.add_exception_handler(RequestValidationError, answered)
+    app.add_exception_handler(HTTPException, answered)
+    app.add_exception_handler(Exception, answered)
 
 
-def _answer(request: Request, error: Exception) -> Response:
+def answered(request: Request, error: Exception) -> Response:
     refusal, request_id = _refusal(error), request_id_of(request)
     if refusal.kind is STORE_DOWN:
         STORE_ERRORS.inc()

@@ -7,8 +7,6 @@ import time
 from dataclasses import dataclass
 
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
 
 from models.errors import InputError
 
@@ -29,17 +27,43 @@ class Standing:
         return {"RateLimit-Policy": policy, "RateLimit": f'"key";r={self.remaining};t={self.again_in}'}
 
 
+@dataclass
+class _Counted:
+    """Requests of one key in the window `number`, and in the one before it."""
+
+    number: int = 0
+    before: int = 0
+    now: int = 0
+
+    def move_to(self, number: int) -> None:
+        if number != self.number:
+            self.before = self.now if number == self.number + 1 else 0
+            self.number, self.now = number, 0
+
+
 class Rates:
-    """`limit`: such as `600/minute`; of the last minute, and not of the one on the clock. Raises InputError for any other text."""
+    """`limit`: such as `600/minute`; of the last minute, and not of the one on the clock. Raises InputError for any other text.
+
+    The last minute holds what was counted in this one on the clock, and of the one before the share that still belongs to it. Used by one
+    thread alone; a storage of `limits` would take a lock and start a thread to forget what is over.
+    """
 
     def __init__(self, limit: str) -> None:
         try:
             self._item = parse(limit)
         except ValueError:
             raise InputError(f'KEEPWELL_RATE_LIMIT: "{limit}" is no rate; give one such as 600/minute') from None
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._seconds = self._item.get_expiry()
+        self._counted: dict[str, _Counted] = {}
 
     def hit(self, key_id: str) -> Standing:
-        allowed = self._limiter.hit(self._item, key_id)
-        window = self._limiter.get_window_stats(self._item, key_id)
-        return Standing(allowed, window.remaining, max(1, math.ceil(window.reset_time - time.time())), self._item)
+        number, passed = divmod(time.time(), self._seconds)
+        left = self._seconds - passed
+        counted = self._counted.setdefault(key_id, _Counted())
+        counted.move_to(int(number))
+        before = counted.before * left / self._seconds
+        allowed = math.floor(before) + counted.now < self._item.amount
+        counted.now += allowed
+        remaining = max(0, self._item.amount - math.floor(before + counted.now))
+        room_in = min(left, left % (self._seconds / counted.before)) if counted.before else left
+        return Standing(allowed, remaining, max(1, math.ceil(room_in)), self._item)
