@@ -17,8 +17,8 @@ from models.engine_files import load_engine
 from models.errors import InputError
 from models.events import NEVER_US
 from models.moments import microseconds
+from models.signal_columns import SignalColumns, grouped_arrays
 from models.snapshots import Snapshots
-from models.store_rows import SignalColumns, grouped_arrays
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import polars as pl
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, delete
 from sqlalchemy.exc import DatabaseError
 
 from models import store_contacts as contacts
@@ -122,7 +122,7 @@ class Store(
         with telling_of_failures(), self.engine.begin() if self.writers is None else self.writers.writing() as connection:
             yield connection
 
-    def _asked(self, query: Prepared, **values: str | Sequence[str]) -> list[tuple[Any, ...]]:
+    def _asked(self, query: Prepared, **values: str | list[str]) -> list[tuple[Any, ...]]:
         with telling_of_failures():
             return query.rows_alone(self.engine, **values)
 
@@ -167,9 +167,7 @@ class Store(
 
     def known(self, member_ids: Iterable[str]) -> frozenset[str]:
         """Those of the members that the store has."""
-        column = schema.members.c.member_id
-        with self._reading() as connection:
-            return frozenset(connection.scalars(select(column).where(column.in_(set(member_ids)))))
+        return frozenset(row[0] for row in self._asked(histories.KNOWN, member_ids=list(member_ids)))
 
     def history(self, member_ids: Sequence[str], since_us: int, community: Community, added: Sequence[LoggedEvent] = ()) -> EventArrays:
         """The members' events from `since_us` on, and before that the last one of each type, as `event_arrays` would give them for a log.
@@ -228,9 +226,7 @@ class Store(
 
     def plan_in_force(self) -> str | None:
         """The body of the plan that was put in force last; None where that ended the last, or none ever was."""
-        table = schema.plans.c
-        with self._reading() as connection:
-            return connection.scalar(select(table.body).order_by(table.plan_key.desc()).limit(1))
+        return next((row[0] for row in self._asked(statements.PLAN_IN_FORCE)), None)
 
     def claim(self, key_id: str, fingerprints: Sequence[tuple[str, str]], now_us: int) -> list[Claim]:
         """For each (request id, fingerprint of its body) whether this is its first attempt; that one must be answered or released.

@@ -27,7 +27,8 @@ from models.reports import (
     judge_touch,
 )
 from models.sources import RESPONSES
-from models.store_prepared import OneOf, Prepared
+from models.store_elements import OneOf
+from models.store_prepared import Prepared
 from models.store_statements import add_events
 
 if TYPE_CHECKING:

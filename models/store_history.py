@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, func, literal_column, null, or_, select
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, cast, func, literal_column, null, or_, select
 
 from models import store_contacts
 from models import store_schema as schema
 from models.attributes import attributes_from_json, declared_attributes
 from models.community import DAY_US, Community
 from models.errors import UnknownMember
-from models.events import NEVER_US, EventArrays
+from models.events import NEVER_US, NO_SIGNAL, EventArrays
 from models.member_columns import rule_columns
 from models.preferences import Preferences, respected
-from models.store_prepared import OneOf, Prepared
-from models.store_rows import LoggedEvent, Past, SignalColumns, Then, grouped_arrays
+from models.signal_columns import LATEST_US, PACKED, SignalColumns, grouped_arrays
+from models.store_elements import Exact, OneOf, Strung
+from models.store_prepared import Prepared
+from models.store_rows import LoggedEvent, Past, Then
 
 EVER = (1 << 63) - 1
 """Later than any `event_key`."""
@@ -26,15 +29,11 @@ _members, _events, _touches = schema.members.c, schema.events.c, schema.touches.
 _OF_MEMBERS = OneOf(_events.member_id, "member_ids")
 _ARRIVED = _events.event_key + literal_column("0") <= bindparam("arrived_by")
 """The sum keeps SQLite from walking through all events by their key."""
+KNOWN = Prepared(select(_members.member_id).where(OneOf(_members.member_id, "member_ids")))
 MEMBERS = Prepared(
     select(_members.member_id, _members.joined_us, _members.attributes, _members.contacts, _members.preferences).where(
         OneOf(_members.member_id, "member_ids")
     )
-)
-EVENTS = Prepared(
-    select(_events.member_id, _events.timestamp_us, _events.type, _events.value)
-    .where(_OF_MEMBERS, _events.timestamp_us >= bindparam("since_us"), _ARRIVED)
-    .order_by(_events.member_id, _events.timestamp_us, _events.event_key)
 )
 LAST_BEFORE = Prepared(
     select(_events.member_id, func.max(_events.timestamp_us), _events.type, null())
@@ -53,6 +52,25 @@ CONTRACT_ENDS = Prepared(
     .group_by(_events.member_id)
 )
 LAST_KEY = Prepared(select(func.max(_events.event_key)))
+
+
+@lru_cache(maxsize=16)
+def _events_of(codes: tuple[tuple[str, int], ...]) -> Prepared:
+    """What SignalColumns.packed reads, by the code of each type."""
+    code = case({kind: _whole(signal) for kind, signal in codes}, value=_events.type, else_=_whole(NO_SIGNAL))
+    packed = _events.timestamp_us * _whole(PACKED) + code * _whole(2) + cast(_events.value.is_not(None), Integer)
+    in_order = (_events.timestamp_us, _events.event_key)
+    since = _events.timestamp_us >= bindparam("since_us")
+    until = _events.timestamp_us < _whole(LATEST_US)
+    return Prepared(
+        select(_events.member_id, func.count(), Strung(packed, *in_order), Strung(Exact(_events.value), *in_order))
+        .where(_OF_MEMBERS, since, until, _ARRIVED)
+        .group_by(_events.member_id)
+    )
+
+
+def _whole(number: int) -> ColumnElement[int]:
+    return literal_column(str(number), Integer)
 
 
 class MemberRow(NamedTuple):
@@ -135,10 +153,11 @@ def _event_signals(
 ) -> SignalColumns:
     """Events from `since_us` on, and before that the last one of each type: who was there long ago is gone, and not unknown."""
     asked: dict[str, Any] = {"member_ids": list(row_of), "since_us": since_us, "arrived_by": arrived_by}
-    stored = EVENTS.rows(connection, **asked)
+    stored = _events_of(tuple(community.signal_of_type.items())).rows(connection, **asked)
     new = _not_stored(connection, added, arrived_by)
     fresh = [(row.member_id, row.timestamp_us, row.type, row.value) for row in new if row.timestamp_us >= since_us]
-    return SignalColumns.of([*stored, *fresh, *LAST_BEFORE.rows(connection, **asked)], row_of, community.signal_of_type)
+    others = SignalColumns.of([*fresh, *LAST_BEFORE.rows(connection, **asked)], row_of, community.signal_of_type)
+    return SignalColumns.packed(stored, row_of).then(others)
 
 
 def happened(

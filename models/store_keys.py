@@ -8,7 +8,8 @@ from dataclasses import asdict
 from sqlalchemy import Connection, exists, select, update
 
 from models import store_schema as schema
-from models.store_prepared import OneOf, Prepared
+from models.store_elements import OneOf
+from models.store_prepared import Prepared
 from models.store_rows import KeyRow
 
 TABLE = schema.api_keys

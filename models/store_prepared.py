@@ -3,44 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Dialect, Engine, PoolProxiedConnection, Select, bindparam
+from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection, Select
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.types import NullType
 
 if TYPE_CHECKING:
-    from sqlalchemy import Column
     from sqlalchemy.sql.compiler import SQLCompiler
 
 
-class OneOf(ColumnElement[bool]):
-    """`column` is one of the texts that are bound as `name`: the statement is the same for one of them and for a thousand.
+@dataclass(frozen=True)
+class _Statement:
+    """As a driver takes it: `usual` are the values that the query itself holds, `places` the names in the order of SQLite's values."""
 
-    It has no type, for what SQLite makes of a Boolean (`... = 1`) hides the column from its index.
-    """
+    text: str
+    usual: dict[str, Any]
+    places: tuple[str, ...] | None
 
-    inherit_cache = True
-    type = NullType()  # type: ignore[assignment]  # as said
+    @classmethod
+    def of(cls, compiled: SQLCompiler) -> Self:
+        usual = {name: value for name, value in compiled.params.items() if value is not None}
+        return cls(compiled.string, usual, None if compiled.positiontup is None else tuple(compiled.positiontup))
 
-    def __init__(self, column: Column[str], name: str) -> None:
-        self.column = column
-        self.bound: BindParameter[Any] = bindparam(name)
-
-
-@compiles(OneOf, "sqlite")
-def _in_json(element: OneOf, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401 - SQLAlchemy hands on what it was given
-    bound = compiler.process(element.bound, **given)
-    return f"{compiler.process(element.column, **given)} IN (SELECT value FROM json_each({bound}))"  # noqa: S608 - `bound` is a placeholder
-
-
-@compiles(OneOf, "postgresql")
-def _in_array(element: OneOf, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401 - as above
-    return f"{compiler.process(element.column, **given)} = ANY(CAST({compiler.process(element.bound, **given)} AS TEXT[]))"
+    def bound(self, values: dict[str, int | str | list[str]]) -> tuple[Any, ...] | dict[str, Any]:
+        """SQLite takes values by their places and has no lists."""
+        every = self.usual | values
+        if self.places is None:
+            return every
+        given = (every[name] for name in self.places)
+        return tuple(json.dumps(value) if isinstance(value, list) else value for value in given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,31 +42,34 @@ class Prepared:
     """A query. To put it together anew and to wrap each of its rows would take longer than the database does."""
 
     query: Select[Any]
-    _compiled: dict[str, SQLCompiler] = field(default_factory=dict)
+    _statements: dict[str, _Statement] = field(default_factory=dict)
 
-    def rows(self, connection: Connection, **values: int | str | Sequence[str]) -> list[tuple[Any, ...]]:
-        """Plain tuples. A list is bound by `OneOf`."""
-        compiled = self._for(connection.dialect)
-        result = connection.exec_driver_sql(compiled.string, _bound(compiled, values))
+    def rows(self, connection: Connection, **values: int | str | list[str]) -> list[tuple[Any, ...]]:
+        """Plain tuples. A list is bound by OneOf. Raises OperationalError."""
+        statement = self._for(connection.dialect)
+        driver = connection.connection
         try:
-            return result.cursor.fetchall()  # type: ignore[return-value]  # drivers give tuples
+            cursor = driver.cursor()
+            cursor.execute(statement.text, statement.bound(values))
+            return list(cursor.fetchall())
         except connection.dialect.loaded_dbapi.Error as error:
-            raise OperationalError(compiled.string, None, error) from error
-        finally:
-            result.close()
+            if connection.dialect.is_disconnect(error, driver.dbapi_connection, None):
+                connection.invalidate(error)
+                connection.engine.dispose()
+            raise OperationalError(statement.text, None, error) from error
 
-    def rows_alone(self, engine: Engine, **values: int | str | Sequence[str]) -> list[tuple[Any, ...]]:
+    def rows_alone(self, engine: Engine, **values: int | str | list[str]) -> list[tuple[Any, ...]]:
         """Without a transaction, which would take longer than the query does. Raises OperationalError."""
-        compiled = self._for(engine.dialect)
+        statement = self._for(engine.dialect)
         with _untransacted(engine) as connection:
             cursor = connection.cursor()
-            cursor.execute(compiled.string, _bound(compiled, values))
+            cursor.execute(statement.text, statement.bound(values))
             return list(cursor.fetchall())
 
-    def _for(self, dialect: Dialect) -> SQLCompiler:
-        if dialect.name not in self._compiled:
-            self._compiled[dialect.name] = self.query.compile(dialect=dialect)
-        return self._compiled[dialect.name]
+    def _for(self, dialect: Dialect) -> _Statement:
+        if dialect.name not in self._statements:
+            self._statements[dialect.name] = _Statement.of(self.query.compile(dialect=dialect))
+        return self._statements[dialect.name]
 
 
 @contextmanager
@@ -98,11 +95,3 @@ def _untransacted(engine: Engine) -> Iterator[PoolProxiedConnection]:
 def _begin_by_itself(engine: Engine, connection: PoolProxiedConnection, *, begin: bool) -> None:
     if engine.dialect.name == "postgresql":
         connection.dbapi_connection.autocommit = not begin  # type: ignore[union-attr]  # psycopg's own
-
-
-def _bound(compiled: SQLCompiler, values: dict[str, int | str | Sequence[str]]) -> tuple[Any, ...] | dict[str, Any]:
-    """SQLite takes values by their places and has no lists."""
-    if compiled.positiontup is None:
-        return values
-    given = (values[name] for name in compiled.positiontup)
-    return tuple(value if isinstance(value, int | str) else json.dumps(value) for value in given)

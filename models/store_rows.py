@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from models.actions import NO_ACTION
 from models.attributes import attributes_to_json
-from models.events import NO_SIGNAL, EventArrays, EventLog
+from models.events import EventArrays, EventLog
 from models.interventions import ContactHistory
 from models.quotas import NOTHING_USED_UP, UsedUp
 from models.reports import OutcomeReport, Touch
@@ -253,61 +253,6 @@ def _with_identity(frame: pl.DataFrame, name: str, content: Sequence[str]) -> pl
     made = pl.Series(name, [content_id(*row) for row in count.iter_rows()], dtype=pl.String)
     position = frame[name].is_null().arg_true()
     return frame.with_columns(frame[name].scatter(position, made))
-
-
-@dataclass(frozen=True)
-class SignalColumns:
-    """The fields of many a SignalRow, shape (n,) each."""
-
-    row: np.ndarray
-    at_us: np.ndarray
-    signal: np.ndarray
-    value: np.ndarray
-
-    @classmethod
-    def of(cls, rows: Sequence[tuple[Any, ...]], row_of: Mapping[str, int], signal_of_type: Mapping[str, int]) -> Self:
-        """(member_id, timestamp_us, type, value) whose type some signal names; the others are left out."""
-        signal = np.array([signal_of_type.get(row[2], NO_SIGNAL) for row in rows], dtype=np.uint8)
-        columns = cls(
-            row=np.array([row_of[row[0]] for row in rows], dtype=np.int64),
-            at_us=np.array([row[1] for row in rows], dtype=np.int64),
-            signal=signal,
-            value=np.array([row[3] for row in rows], dtype=np.float64),
-        )
-        return columns._only(signal != NO_SIGNAL) if (signal == NO_SIGNAL).any() else columns
-
-    @classmethod
-    def of_signal(cls, row: Sequence[int], at_us: Sequence[int], signal: int) -> Self:
-        """Of one signal, without values."""
-        n = len(row)
-        return cls(np.array(row, np.int64), np.array(at_us, np.int64), np.full(n, signal, np.uint8), np.full(n, np.nan))
-
-    def then(self, *others: Self) -> Self:
-        return type(self)(*(np.concatenate([getattr(each, one.name) for each in (self, *others)]) for one in fields(self)))
-
-    def _only(self, chosen: np.ndarray) -> Self:
-        return type(self)(*(getattr(self, one.name)[chosen] for one in fields(self)))
-
-
-def grouped_arrays(
-    rows: SignalColumns,
-    joined_us: Sequence[int],
-    contract_end_us: np.ndarray,
-    attributes: pl.DataFrame | None,
-    rule_columns: pl.DataFrame | None = None,
-) -> EventArrays:
-    """Rows in any order of members; those of one member and one time keep their order."""
-    order = np.lexsort((rows.at_us, rows.row))
-    return EventArrays(
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(rows.row, minlength=len(joined_us)))]),
-        timestamp_us=rows.at_us[order],
-        signal=rows.signal[order],
-        value=rows.value[order],
-        joined_us=np.array(joined_us, dtype=np.int64),
-        contract_end_us=contract_end_us,
-        attributes=attributes,
-        rule_columns=rule_columns,
-    )
 
 
 def signal_rows(rows: Iterable[tuple[Any, ...]], row_of: Mapping[str, int], signal_of_type: Mapping[str, int]) -> list[SignalRow]:

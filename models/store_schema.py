@@ -29,6 +29,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 
 from models.errors import InputError
+from models.store_elements import EXACTLY
 
 if TYPE_CHECKING:
     from models.store_prepared import Prepared
@@ -202,7 +203,7 @@ class Transactions(ABC):
     def _writing(self) -> AbstractContextManager[Connection]: ...
 
     @abstractmethod
-    def _asked(self, query: Prepared, **values: str | Sequence[str]) -> list[tuple[Any, ...]]:
+    def _asked(self, query: Prepared, **values: str | list[str]) -> list[tuple[Any, ...]]:
         """The rows of one query by itself."""
 
     @abstractmethod
@@ -246,6 +247,7 @@ def _postgres_arguments(url: URL, wait_seconds: float) -> dict[str, str | int]:
 def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
     """Leaves BEGIN to `_begin_sqlite`, and has every commit on the disk before it returns."""
     connection.isolation_level = None
+    connection.create_function(EXACTLY, 1, repr, deterministic=True)
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Select, Table, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Select, Table, and_, bindparam, func, literal_column, or_, select, update
 
 from models import store_privacy
 from models import store_schema as schema
 from models.events import EventLog, retained
+from models.store_prepared import Prepared
 from models.store_rows import (
     Answer,
     Claim,
@@ -27,6 +28,7 @@ from models.store_rows import (
 LEASE_US = 60_000_000
 CHUNK = 50_000
 RETENTION = "retention"
+PLAN_IN_FORCE = Prepared(select(schema.plans.c.body).order_by(schema.plans.c.plan_key.desc()).limit(literal_column("1")))
 
 
 def is_new_load(connection: Connection, fingerprint: str) -> bool:

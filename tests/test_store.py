@@ -118,6 +118,25 @@ def test_the_history_of_the_store_equals_the_arrays_of_the_log(store):
     assert same(store.history(["小明", "anna"], 0, declared), event_arrays(log, declared).of_members([2, 0]))
 
 
+def test_values_and_moments_come_back_to_the_last_digit(store):
+    told = [0.1 + 0.2, 1 / 3, -2.5e-300, 1.7e308, 12.0, None, 2**53 - 1.0, -0.0]
+    rows = [("anna", -30_000 + day, "purchase", value) for day, value in enumerate(told)]
+    log = log_of([*rows, ("bert", 1, "wave", 7.5)])
+    store.load_log(log)
+    arrays = store.history(["bert", "anna"], -(2**53), community())
+    assert same(arrays, event_arrays(log, community()).of_members([1, 0]))
+    assert arrays.value[~np.isnan(arrays.value)].tolist() == [value for value in told if value is not None]
+
+
+def test_events_of_one_moment_stand_in_the_order_of_their_arrival(store):
+    values = [5.0, 1.0, 4.0, 2.0, 3.0]
+    for number, value in enumerate(values):
+        store.add_events([LoggedEvent("anna", START_US, "purchase", f"a{9 - number}", value)])
+        store.add_events([LoggedEvent("bert", START_US - number, "purchase", f"b{number}", value)])
+    arrays = store.history(["anna", "bert"], 0, community())
+    assert arrays.value.tolist() == [*values, *reversed(values)]
+
+
 def test_history_begins_at_the_asked_moment_and_keeps_the_last_of_each_type_before_it(store):
     store.load_log(log_of([*ROWS, ("anna", 0.5, "post", None)]))
     arrays = store.history(["anna"], START_US + 40 * DAY_US, community())
