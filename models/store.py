@@ -65,7 +65,7 @@ class Store(
     writers: GroupCommit | None = None
 
     @classmethod
-    def open(cls, url: str, *, wait_seconds: float = 5.0) -> Self:
+    def open(cls, url: str, *, wait_seconds: float = 60.0) -> Self:
         """A SQLite store is made or brought up to date; one on a server must be already (`migrate`), else StoreOutdated is raised.
 
         `url` as SQLAlchemy reads it: sqlite:///path or postgresql://user:password@host/database.

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pipelines.workspace import Workspace
 
 APP = "serving.app:create_app"
+IDLE_SECONDS = 75
+"""Longer than clients and load balancers keep a connection that nobody uses, so that none is hung up on just as it is used again."""
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -62,7 +64,17 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
         os.environ["KEEPWELL_HOME"] = str(workspace.declaration)
         if stopped_at is not None:
             os.environ["KEEPWELL_AS_OF"] = stopped_at
-        config = Config(APP, factory=True, host=host, port=port, workers=workers, server_header=False, access_log=False, log_config=LOGGING)
+        config = Config(
+            APP,
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            server_header=False,
+            access_log=False,
+            log_config=LOGGING,
+            timeout_keep_alive=IDLE_SECONDS,
+        )
         with suppress(KeyboardInterrupt):
             if workers > 1:
                 _run_several(config, listener)

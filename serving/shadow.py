@@ -39,11 +39,11 @@ class Shadow:
 
     def answer(self) -> ShadowAnswer:
         """Raises StoreUnavailable."""
-        champion = self._service.models.version
-        if self._engine is None or champion is None:
+        engine, champion = self._engine, self._service.models.version
+        if engine is None or champion is None:
             return ShadowAnswer(version=None, error=self.error)
-        found = self._service.store.agreement(self._engine.version, champion)
-        return ShadowAnswer(version=self._engine.version, error=self.error, **vars(found))
+        found = self._service.store.agreement(engine.version, champion)
+        return ShadowAnswer(version=engine.version, error=self.error, **vars(found))
 
     def _watch(self) -> None:
         while not self._stopped.wait(ROUND_SECONDS):
@@ -63,12 +63,19 @@ class Shadow:
             self._ask(self._engine)
 
     def _look_up(self) -> None:
-        before, self._engine = self._engine, None
+        found = None
         self._look_up_at = wall_clock() + timedelta(seconds=self._service.settings.model_seconds)
-        engine = self._service.models.challenger(before)
+        try:
+            found = self._challenger()
+            self.error = None
+        finally:
+            self._engine = found
+
+    def _challenger(self) -> Engine:
+        engine = self._service.models.challenger(self._engine)
         if engine.version == self._service.models.version:
             raise NoChampion(f"the challenger, version {engine.version}, is the champion; `keepwell train` makes another")
-        self._engine, self.error = engine, None
+        return engine
 
     def _ask(self, engine: Engine) -> None:
         store = self._service.store
