@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 DAYS = 365
 SHOWN_MEMBERS = 3
-START_SECONDS = 240
+START_SECONDS = 900
 MARKER = "events.parquet"
 
 
@@ -54,7 +54,7 @@ class Served:
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         request = Request(self.url + path, json.dumps(body).encode(), headers)  # noqa: S310 - the address is our own
-        with urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
+        with urlopen(request, timeout=120) as answer:  # noqa: S310 - as above
             told: dict[str, Any] = json.load(answer)
         return told
 
@@ -157,14 +157,14 @@ def _service(workspace: Workspace, key: str) -> Iterator[Served]:
             yield Served(f"http://127.0.0.1:{port}", key)
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait()
 
 
 def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
         try:
-            with urlopen(f"{url}/readyz", timeout=2):  # noqa: S310 - the address is our own
+            with urlopen(f"{url}/readyz", timeout=30):  # noqa: S310 - the address is our own
                 return
         except (URLError, ConnectionError, TimeoutError):
             time.sleep(0.2)

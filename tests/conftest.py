@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.databases import Postgres, postgres_server, sqlite_url
 from tests.trained_world import TrainedWorld, train_on_world
@@ -16,7 +16,7 @@ from tests.trained_world import TrainedWorld, train_on_world
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
-settings.register_profile("keepwell", deadline=None, derandomize=True, database=None)
+settings.register_profile("keepwell", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None)
 settings.load_profile("keepwell")
 
 ROOT = Path(__file__).parents[1]

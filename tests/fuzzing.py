@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.patience import PATIENCE_SECONDS
+
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -16,7 +18,6 @@ CHECKS = (
     "unsupported_method",
     "ignored_auth",
 )
-LONGEST_ANSWER_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ def fuzz(url: str, key: str, folder: Path, *, examples: int, phases: str = "exam
     report = folder / "report.json"
     options = [
         *("--checks", ",".join(CHECKS), "--phases", phases, "--max-examples", str(examples), "--seed", str(seed)),
-        *("--max-response-time", str(LONGEST_ANSWER_SECONDS), "--generation-database", "none", "--no-shrink", "--no-color"),
+        *("--request-timeout", str(PATIENCE_SECONDS), "--suppress-health-check", "too_slow"),
+        *("--generation-database", "none", "--no-shrink", "--no-color"),
         *("--continue-on-failure", "--warnings", "off", "--report-json-path", str(report), "-H", f"Authorization: Bearer {key}"),
     ]
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json", *options]

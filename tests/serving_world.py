@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -34,6 +33,7 @@ from models.training_rows import default_test_as_of
 from serving.app import create_app
 from serving.service import NewId
 from serving.settings import Settings
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.planted import community, intervention, signal
 
 CONFIG = SimulationConfig(members=260, days=200, start=date(2025, 1, 1))
@@ -129,7 +129,7 @@ class Running:
         return self.client.headers["Authorization"].removeprefix("Bearer ")
 
     def without_key(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.client.base_url, timeout=30)
+        return httpx2.Client(base_url=self.client.base_url, timeout=PATIENCE_SECONDS)
 
 
 def write_home(folder: Path, declared: Community = DECLARED) -> Path:
@@ -153,8 +153,8 @@ def settings_of(home: Path, **changes: object) -> Settings:
 @contextmanager
 def serving(home: Path, log: EventLog | None = None, new_id: NewId | None = None, **settings: object) -> Iterator[Running]:
     """A real server in a thread with the world's model, unless told otherwise; the store holds the log."""
-    chosen, clock = settings_of(home, **{"mlflow_uri": world().mlflow_uri, **settings}), Clock()
-    store = Store.open(chosen.store_url)
+    chosen, clock = settings_of(home, **{"mlflow_uri": world().mlflow_uri, "store_seconds": PATIENCE_SECONDS, **settings}), Clock()
+    store = Store.open(chosen.store_url, wait_seconds=PATIENCE_SECONDS)
     if log is not None:
         store.load_log(log)
     key = create_key(store, "tests", SCOPES, now=NOW)
@@ -165,30 +165,19 @@ def serving(home: Path, log: EventLog | None = None, new_id: NewId | None = None
 
 
 def client_of(url: str, key: str) -> httpx2.Client:
-    return httpx2.Client(base_url=url, timeout=30, headers={"Authorization": f"Bearer {key}"})
+    return httpx2.Client(base_url=url, timeout=PATIENCE_SECONDS, headers={"Authorization": f"Bearer {key}"})
 
 
 @contextmanager
 def listening(app: object) -> Iterator[str]:
+    """The address of a server that has begun to listen; it hangs up on nobody who is silent for a while."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so that asyncio switches the delay off
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_keep_alive=PATIENCE_SECONDS))
     thread = Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
+    wait_until(lambda: server.started or not thread.is_alive())
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
-    thread.join(10)
+    thread.join()
     listener.close()
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 120) -> None:
-    """A server that does not listen yet counts as not holding."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if holds():
-                return
-        except httpx2.TransportError:
-            pass
-        time.sleep(0.05)
-    raise TimeoutError(f"not within {seconds} seconds")

@@ -15,6 +15,7 @@ from models.interventions import ContactHistory
 from models.moments import microseconds
 from models.overview import overview_of
 from models.snapshots import Snapshots
+from tests.patience import PATIENCE_SECONDS
 from tests.serving_world import DECLARED, NOW, Running, world
 
 
@@ -38,7 +39,9 @@ def show_runs(running: Running) -> pl.DataFrame:
 
 def reader(running: Running, language: str = "en") -> httpx2.Client:
     """A client without a key, as a browser is one."""
-    return httpx2.Client(base_url=running.client.base_url, timeout=30, headers={"Accept-Language": language}, follow_redirects=True)
+    return httpx2.Client(
+        base_url=running.client.base_url, timeout=PATIENCE_SECONDS, headers={"Accept-Language": language}, follow_redirects=True
+    )
 
 
 def form_token(page: str) -> str:

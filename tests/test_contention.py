@@ -29,7 +29,7 @@ def store(store_url):
 
 def together(processes, act, url, *arguments):
     """What each of the processes came to."""
-    return [future.result(60) for future in [processes.submit(act, url, worker, *arguments) for worker in WORKERS]]
+    return [future.result() for future in [processes.submit(act, url, worker, *arguments) for worker in WORKERS]]
 
 
 def count(store, query):

@@ -25,7 +25,7 @@ def run(running, *command):
     member = next(member_id for member_id in ids if running.score(member_id, mode="simulate").json()["actions"])
     key = create_key(running.store, "crm", ["score", "ingest", "read"], now=NOW)
     environment = {**os.environ, "KEY": key, "URL": str(running.client.base_url).rstrip("/"), "MEMBER": member}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

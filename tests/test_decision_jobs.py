@@ -26,7 +26,8 @@ from serving.job_selection import Selection
 from serving.job_task import Task
 from serving.job_worker import JobWorker
 from serving.schemas import DecisionJobRequest
-from tests.serving_world import DECLARED, NOW, Clock, client_of, serving, settings_of, wait_until, world, write_home
+from tests.patience import wait_until
+from tests.serving_world import DECLARED, NOW, Clock, client_of, serving, settings_of, world, write_home
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def ask(running, **request):
 
 
 def ended(running, job):
-    wait_until(lambda: status_of(running, job)["status"] not in ("queued", "running"), 60)
+    wait_until(lambda: status_of(running, job)["status"] not in ("queued", "running"))
     return status_of(running, job)
 
 

@@ -6,9 +6,8 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -26,6 +25,7 @@ from pydantic.fields import FieldInfo
 from models.community import Community
 from models.simulation import SimulationConfig, simulate
 from pipelines.cli import app
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.planted import community, intervention, signal, tier
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +35,6 @@ DOCUMENTS = (*READMES, *sorted((ROOT / "docs").glob("*.md")))
 SOURCES = [path for floor in ("models", "pipelines", "serving") for path in (ROOT / floor).rglob("*.py")]
 LABEL_KEYS = (".en", ".zh")
 START, DAYS = date(2025, 1, 1), 150
-START_SECONDS = 180
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 each_readme = pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
@@ -70,7 +69,7 @@ class Served:
     key: str
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = httpx2.post(self.url + path, json=body, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
+        answer = httpx2.post(self.url + path, json=body, headers={"Authorization": f"Bearer {self.key}"}, timeout=PATIENCE_SECONDS)
         return answer.raise_for_status().json()
 
 
@@ -100,17 +99,13 @@ def served(command: list[str], folder: Path, port: int) -> Iterator[Served]:
             yield Served(f"http://127.0.0.1:{port}", re.search(r"kw_\S+", written(told))[0])
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait()
 
 
 def await_ready(process: subprocess.Popen[bytes], port: int, told: Path) -> None:
-    for _ in range(START_SECONDS * 5):
-        assert process.poll() is None, written(told)
-        with suppress(httpx2.TransportError):
-            if httpx2.get(f"http://127.0.0.1:{port}/readyz", timeout=5).is_success:
-                return
-        time.sleep(0.2)
-    pytest.fail(f"the service did not get ready: {written(told)}")
+    ready = f"http://127.0.0.1:{port}/readyz"
+    wait_until(lambda: process.poll() is not None or httpx2.get(ready, timeout=PATIENCE_SECONDS).is_success)
+    assert process.poll() is None, written(told)
 
 
 def missing_keys(shown: Any, real: Any, at: str = "answer") -> list[str]:

@@ -11,7 +11,8 @@ from models.store import Store
 from tests.chaos.database_stops import stop_under_load
 from tests.chaos.full_disk import fill_under_load, small_disk
 from tests.chaos.kills import kill_under_load
-from tests.serving_world import serving, wait_until, world, write_home, write_logs
+from tests.patience import wait_until
+from tests.serving_world import serving, world, write_home, write_logs
 
 
 def test_a_service_killed_under_load_has_kept_all_that_it_answered(tmp_path, postgres):

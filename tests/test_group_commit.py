@@ -14,13 +14,13 @@ from models.errors import StoreUnavailable
 from models.store_schema import WRITES, open_database
 from models.store_transactions import GroupCommit
 from tests.databases import sqlite_url
-from tests.serving_world import wait_until
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 
 class Notes:
     """A table of one column, its writers, and how often they committed."""
 
-    def __init__(self, folder, wait_seconds=5.0):
+    def __init__(self, folder, wait_seconds=PATIENCE_SECONDS):
         self.path = folder / "keepwell.db"
         self.engine = open_database(sqlite_url(folder), 0).execution_options(**{WRITES: True})
         self.writers = GroupCommit(self.engine, wait_seconds)
@@ -36,7 +36,7 @@ class Notes:
         with self.writers.writing() as connection:
             connection.execute(text("INSERT INTO notes VALUES (:number, :content)"), {"number": number, "content": content})
             if until is not None:
-                until.wait(10)
+                until.wait()
 
     def kept(self):
         with closing(sqlite3.connect(self.path)) as other:
@@ -47,13 +47,15 @@ class Notes:
         """One writer holds its turn until the others stand in line behind it, in this order; then all go on."""
         go, futures = Event(), []
         with ThreadPoolExecutor(len(numbers) + 1) as pool:
-            futures.append(pool.submit(self.write, first, until=go))
-            wait_until(lambda: self.writers._line._taken)  # noqa: SLF001 - nothing else tells that a writer has its turn
-            for place, number in enumerate(numbers, 1):
-                futures.append(pool.submit(self.write, *number) if isinstance(number, tuple) else pool.submit(self.write, number))
-                wait_until(lambda place=place: len(self.writers._line._waiting) == place)  # noqa: SLF001 - the same
-            yield futures
-            go.set()
+            try:
+                futures.append(pool.submit(self.write, first, until=go))
+                wait_until(lambda: self.writers._line._taken)  # noqa: SLF001 - nothing else tells that a writer has its turn
+                for place, number in enumerate(numbers, 1):
+                    futures.append(pool.submit(self.write, *number) if isinstance(number, tuple) else pool.submit(self.write, number))
+                    wait_until(lambda place=place: len(self.writers._line._waiting) == place)  # noqa: SLF001 - the same
+                yield futures
+            finally:
+                go.set()
 
 
 @pytest.fixture
@@ -108,7 +110,7 @@ def test_a_writer_of_another_process_is_waited_for(tmp_path):
         written = pool.submit(notes.write, 1)
         assert not written.done()
         other.execute("COMMIT")
-        written.result(5)
+        written.result()
     assert notes.kept() == [1]
     notes.writers.close()
 
@@ -121,7 +123,7 @@ def test_who_waits_too_long_is_told_and_leaves_the_line(tmp_path):
         with pytest.raises(StoreUnavailable, match="busy with other writers"):
             notes.write(2)
         go.set()
-        first.result(5)
+        first.result()
     notes.write(3)
     assert notes.kept() == [1, 3]
     notes.writers.close()

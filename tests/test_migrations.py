@@ -17,7 +17,8 @@ from models.store_schema import metadata
 from serving.app import create_app
 from tests.command_line import keepwell
 from tests.databases import sqlite_url
-from tests.serving_world import client_of, listening, settings_of, wait_until, write_home
+from tests.patience import wait_until
+from tests.serving_world import client_of, listening, settings_of, write_home
 
 OLDEST = "0001"
 TRACE = (

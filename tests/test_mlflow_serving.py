@@ -21,10 +21,9 @@ from mlflow.pyfunc import load_model
 from models.errors import InputError
 from models.registry import MODEL_NAME, DataDescription, Registry, RunRecord
 from models.snapshots import Snapshots
-from tests.serving_world import wait_until
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_SECONDS = 120
 
 
 def iso(at_us) -> str:
@@ -56,13 +55,13 @@ def model_server(uri, port, log):
             [*serve, "--port", str(port), "--workers", "1"], cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True
         )
         try:
-            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-                wait_until(lambda: process.poll() is not None or client.get("/ping").status_code == 200, PATIENCE_SECONDS)
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
+                wait_until(lambda: process.poll() is not None or client.get("/ping").status_code == 200)
                 assert process.poll() is None, log.read_text()
                 yield client
         finally:
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait(20)
+            process.wait()
 
 
 @pytest.fixture(scope="module")

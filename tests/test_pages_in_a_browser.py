@@ -2,15 +2,16 @@
 
 import json
 import re
-import shutil
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from models.api_keys import create_key
+from tests import browser
+from tests.browser import needs_chromium, new_context
 from tests.serving_world import NOW, serving, world, write_home
 from tests.shown_run import show_runs
 
@@ -18,13 +19,12 @@ ROOT = Path(__file__).parents[1]
 SHOTS = ROOT / ".venv" / ".cache" / "screenshots"
 AXE = ROOT / "tests" / "vendor" / "axe.min.js"
 AXE_RELEASE, AXE_LICENCE, AXE_SHA256 = "4.14.1", "MPL-2.0", "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PAPER = "getComputedStyle(document.body).backgroundColor"
 PAPERS = {"light": "rgb(245, 243, 238)", "dark": "rgb(20, 23, 28)"}
 WORDS = {"en": ("Today", "Audience", "What would change it?"), "zh": ("今日", "人群", "怎样会改变？")}
 LOOKS = [("en", "light", 1440), ("en", "dark", 390), ("zh", "light", 390), ("zh", "dark", 1440)]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; .ci/run installs it")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +36,15 @@ def running(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    with browser.chromium() as chromium:
+        yield chromium
 
 
 @contextmanager
 def visit(chromium, running, language, theme, width):
     """A signed-in page; whatever the browser complains of, and whatever it asks of another host, fails the test."""
     locale = "zh-CN" if language == "zh" else "en-GB"
-    context = chromium.new_context(viewport={"width": width, "height": 900}, locale=locale, color_scheme=theme)
+    context = new_context(chromium, viewport={"width": width, "height": 900}, locale=locale, color_scheme=theme)
     page, complaints, hosts = context.new_page(), [], set()
     page.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -81,6 +79,13 @@ def selected(page):
     return int(page.locator("#figures dd").first.inner_text().replace(",", ""))
 
 
+def await_selected(page, answer):
+    """The number of members that the page shows as soon as it is that of the answer."""
+    number = answer["total"]["members"]
+    expect(page.locator("#figures dd").first).to_have_text(f"{number:,}")
+    return number
+
+
 @pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
 def test_a_morning_from_today_over_an_audience_to_a_member_and_what_would_change_it(chromium, running, language, theme, width):
     with visit(chromium, running, language, theme, width) as page:
@@ -99,10 +104,10 @@ def test_a_morning_from_today_over_an_audience_to_a_member_and_what_would_change
         for _ in range(4):
             page.keyboard.press("ArrowRight")
         expect(page).to_have_url(re.compile("from=20"))
-        assert selected(page) == running.client.get("/v1/audience?from=20").json()["total"]["members"] < everyone
+        assert await_selected(page, running.client.get("/v1/audience?from=20").json()) < everyone
         page.select_option("#stage", "silent")
         expect(page).to_have_url(re.compile("stage=silent"))
-        assert selected(page) == running.client.get("/v1/audience?from=20&stage=silent").json()["total"]["members"]
+        await_selected(page, running.client.get("/v1/audience?from=20&stage=silent").json())
         look_at(page, "audience-chosen", language, theme, width)
         page.locator("table.members a").first.click()
         expect(page.locator("#what-if")).to_have_text(what_if)

@@ -18,7 +18,8 @@ from models.snapshots import Snapshots
 from models.store import DecisionRow, PlanRow
 from models.supply import Capacity
 from serving.replaying import differences
-from tests.serving_world import DECLARED, NOW, serving, wait_until, world, write_home
+from tests.patience import wait_until
+from tests.serving_world import DECLARED, NOW, serving, world, write_home
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from models.api_keys import create_key
 from models.store import KeyRow
 from serving.logs import line_formatter
 from serving.traces import continued
-from tests.serving_world import NOW, client_of, serving, wait_until, world, write_home
+from tests.patience import wait_until
+from tests.serving_world import NOW, client_of, serving, world, write_home
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
@@ -52,7 +53,7 @@ def lines(capsys):
 def requests_in(lines, count=1):
     """The lines of so many requests; one is written after its answer was sent."""
     found = lambda: [line for line in lines() if line["event"] == "request"]  # noqa: E731 - said twice
-    wait_until(lambda: len(found()) >= count, seconds=5)
+    wait_until(lambda: len(found()) >= count)
     return found()
 
 
@@ -64,7 +65,7 @@ def test_a_request_is_logged_once_with_what_an_operator_asks_for(running, lines)
     assert (line["method"], line["route"], line["status"]) == ("GET", "/v1/members/{member_id}/explanation", 200)
     assert (line["request_id"], line["trace_id"], line["level"]) == ("r-1", TRACE_ID, "info")
     assert line["key_id"] == running.client.headers["authorization"].split("_")[1]
-    assert 0 < line["ms"] < 60_000
+    assert line["ms"] > 0
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", line["time"])
 
 
@@ -97,7 +98,7 @@ def test_an_unforeseen_error_is_logged_by_its_kind_and_place_and_not_by_its_word
     with client_of(str(running.client.base_url), "kw_odd_token") as client:
         answer = client.get("/v1/models", headers={"X-Request-ID": "r-2"})
     assert answer.status_code == 500
-    wait_until(lambda: any("errors" in line for line in lines()), seconds=5)
+    wait_until(lambda: any("errors" in line for line in lines()))
     told = {line["event"]: line for line in lines() if line["request_id"] == "r-2"}
     assert told["request"]["status"] == 500
     assert told["problem"]["problem"] == "internal-error"

@@ -48,7 +48,7 @@ def test_requests_are_counted_by_route_and_status(running):
     change = risen(running.client, act)
     of_route = {key: value for key, value in change.items() if ("route", "/v1/members/{member_id}/explanation") in key}
     assert by_label(of_route, "keepwell_request_seconds_count", "status") == {"404": 2, "200": 1}
-    assert 0 < sum(by_label(of_route, "keepwell_request_seconds_sum", "method").values()) < 60
+    assert sum(by_label(of_route, "keepwell_request_seconds_sum", "method").values()) > 0
 
 
 def test_decisions_are_counted_by_what_was_chosen_and_what_was_ruled_out(running):

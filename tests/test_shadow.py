@@ -17,7 +17,8 @@ from models.registry import CHALLENGER, MODEL_NAME, DataDescription, Registry, R
 from models.second_opinion import Agreement, wilson
 from models.snapshots import Snapshots
 from serving.settings import Settings
-from tests.serving_world import DECLARED, NOW, serving, wait_until, world, write_home
+from tests.patience import wait_until
+from tests.serving_world import DECLARED, NOW, serving, world, write_home
 
 RECORD = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
 
@@ -62,7 +63,7 @@ def members():
 
 def test_the_challenger_is_asked_about_what_the_champion_decided(running, challenged):
     answers = {one: running.score(one).json() for one in members()[:150]}
-    wait_until(lambda: told(running)["decisions"] == len(answers), 60)
+    wait_until(lambda: told(running)["decisions"] == len(answers))
     shadow = told(running)
     engine = challenged[1]
     events, log = event_arrays(world().log, DECLARED), world().log
@@ -85,7 +86,7 @@ def test_the_challenger_is_asked_about_what_the_champion_decided(running, challe
 def test_nothing_is_done_by_it(running):
     for one in members()[:20]:
         running.score(one)
-    wait_until(lambda: told(running)["decisions"] == 20, 60)
+    wait_until(lambda: told(running)["decisions"] == 20)
     with running.store.engine.begin() as connection:
         numbers = [connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() for name in ("decisions", "deliveries")]  # noqa: S608 - our own
         reserved = connection.exec_driver_sql("SELECT count(*) FROM touches WHERE state = 'reserved'").scalar()
@@ -101,10 +102,10 @@ def test_a_challenger_that_cannot_be_used_is_told_of_and_touches_no_answer(tmp_p
     with serving(write_home(tmp_path / "home"), world().log, mlflow_uri=registry.uri, shadow=True, model_seconds=0.2) as running:
         registry.client.set_model_version_tag(MODEL_NAME, engine.version, "engine_sha256", "another")
         (tmp_path / "home" / ".keepwell" / "model-cache").rename(tmp_path / "gone")
-        wait_until(lambda: "is not what was registered" in (told(running)["error"] or ""), 60)
+        wait_until(lambda: "is not what was registered" in (told(running)["error"] or ""))
         assert running.score(members()[3]).status_code == 200
         registry.client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
-        wait_until(lambda: "challenger" in (told(running)["error"] or ""), 60)
+        wait_until(lambda: "challenger" in (told(running)["error"] or ""))
         assert told(running)["version"] is None
         assert running.score(members()[4]).status_code == 200
 

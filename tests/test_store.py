@@ -15,6 +15,7 @@ from models.errors import InputError, StoreUnavailable, UnknownMember
 from models.events import EventLog, event_arrays
 from models.store import Answer, DecisionRow, KeyRow, LoggedEvent, Store
 from tests.databases import sqlite_url
+from tests.patience import PATIENCE_SECONDS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 START_US = int(START.timestamp()) * 1_000_000
@@ -76,14 +77,14 @@ ROWS = [
 
 @pytest.fixture
 def store(store_url):
-    store = Store.open(store_url, wait_seconds=0.3)
+    store = Store.open(store_url, wait_seconds=PATIENCE_SECONDS)
     yield store
     store.close()
 
 
 @pytest.fixture
 def sqlite_store(tmp_path):
-    store = Store.open(sqlite_url(tmp_path), wait_seconds=0.3)
+    store = Store.open(sqlite_url(tmp_path), wait_seconds=PATIENCE_SECONDS)
     yield store
     store.close()
 
@@ -326,8 +327,8 @@ def test_a_store_locked_by_another_is_unavailable_and_keeps_nothing(sqlite_store
     sqlite_store.load_log(log_of(ROWS))
     with closing(sqlite3.connect(tmp_path / "keepwell.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailable, match="locked"):
-            sqlite_store.record([decision(1)])
+        with closing(Store.open(sqlite_url(tmp_path), wait_seconds=0.3)) as hasty, pytest.raises(StoreUnavailable, match="locked"):
+            hasty.record([decision(1)])
     assert sqlite_store.kept("d1") is None
 
 

@@ -12,7 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from models.errors import InputError
 from serving.settings import Settings
 from serving.telemetry import OFF, provider_of, telemetry
-from tests.serving_world import serving, wait_until, world, write_home
+from tests.patience import wait_until
+from tests.serving_world import serving, world, write_home
 
 TRACE_ID, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 MEMBER = "Zhang-Wei-139"
@@ -62,7 +63,7 @@ def test_a_collector_receives_the_spans_of_a_trace_without_a_member(tmp_path):
             answer = running.client.get(f"/v1/members/{MEMBER}/explanation?lang=en", headers=headers)
             running.client.post("/v1/score", json={"member_id": world().log.members["member_id"][0]}, headers=headers)
             running.client.get("/livez", headers=headers)
-        wait_until(lambda: len([span for span in collector.spans() if span.parent_span_id.hex() == PARENT]) == 2, seconds=10)
+        wait_until(lambda: len([span for span in collector.spans() if span.parent_span_id.hex() == PARENT]) == 2)
     requests = {span.name: span for span in collector.spans() if span.parent_span_id.hex() == PARENT}
     assert requests.keys() == {"GET /v1/members/{member_id}/explanation", "POST /v1/score"}
     refused = requests["GET /v1/members/{member_id}/explanation"]

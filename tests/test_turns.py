@@ -18,7 +18,7 @@ class Counter:
     def __call__(self, items):
         self.turns.append(list(items))
         self.begun.set()
-        assert len(self.turns) > 1 or self.opened.wait(10)
+        assert len(self.turns) > 1 or self.opened.wait()
         if "odd" in items:
             raise ZeroDivisionError
         if "down" in items:
@@ -33,7 +33,7 @@ def served(items, **given):
     async def ask():
         turns = Turns(counter, **{"most": 8, **given})
         first = asyncio.create_task(turns.result(1))
-        await asyncio.to_thread(counter.begun.wait, 10)
+        await asyncio.to_thread(counter.begun.wait)
         rest = [asyncio.create_task(turns.result(item)) for item in items]
         await asyncio.sleep(0)
         counter.opened.set()
@@ -81,7 +81,7 @@ def test_who_went_away_is_not_waited_for():
     async def ask():
         turns = Turns(counter, most=8)
         gone = asyncio.create_task(turns.result(1))
-        await asyncio.to_thread(counter.begun.wait, 10)
+        await asyncio.to_thread(counter.begun.wait)
         gone.cancel()
         stays = asyncio.create_task(turns.result(2))
         counter.opened.set()

@@ -20,7 +20,8 @@ from models.store import DecisionRow, LoggedEvent, Store
 from models.webhooks import ATTEMPTS, EVENT_TYPES, Message, checked_url, new_endpoint, retry_seconds
 from serving.deliveries import Deliveries
 from tests.command_line import keepwell
-from tests.serving_world import serving, wait_until, world, write_home
+from tests.patience import wait_until
+from tests.serving_world import serving, world, write_home
 
 BAND = "member.risk_band_changed"
 NEVER_SECONDS = 3_600

@@ -1,6 +1,5 @@
 """What-if: hypothetical events through the same features as real ones, and nothing kept."""
 
-import time
 from datetime import timedelta
 
 import numpy as np
@@ -93,15 +92,6 @@ def test_an_event_that_no_log_would_take_is_named_and_left_out(running, member_i
     ]
     assert told["change_pp"] == 0
     assert running.client.post("/v1/members/nobody/what-if", json={}).status_code == 404
-
-
-def test_an_answer_takes_less_than_fifty_milliseconds(running, member_id):
-    took = []
-    for _ in range(20):
-        begin = time.perf_counter()
-        what_if(running, member_id, add=[{"type": "post", "timestamp": NOW.isoformat()}])
-        took.append(time.perf_counter() - begin)
-    assert min(took) < 0.05
 
 
 def arrays(happened):

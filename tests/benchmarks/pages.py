@@ -67,6 +67,8 @@ def measure(folder: Path, n: int, rng: np.random.Generator) -> None:
         sign_in(client, create_key(running.store, "speed", ["read"], now=NOW))
         for path in PATHS:
             show(path, lambda path=path: client.get(path).raise_for_status())
+        body = {"add": [{"type": "post", "timestamp": NOW.isoformat()}]}
+        show("/v1/members/m0000003/what-if", lambda: running.client.post("/v1/members/m0000003/what-if", json=body).raise_for_status())
         show("/audience (part for htmx)", lambda: client.get("/audience?from=25", headers={"HX-Request": "true"}).raise_for_status())
 
 

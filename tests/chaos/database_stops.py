@@ -9,9 +9,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from serving.settings import Settings
 from tests.crm_load import Crm, losses
 from tests.databases import Postgres, postgres_server
-from tests.serving_world import serving, wait_until, world, write_home
+from tests.patience import wait_until
+from tests.serving_world import serving, world, write_home
 
 ROUNDS = 10
 SECONDS = 1.0
@@ -37,7 +39,7 @@ class Outages:
 def stop_under_load(home: Path, postgres: Postgres, store_url: str, rounds: int, seconds: float) -> Outages:
     """Stops it by turns as a crash and as an administrator does."""
     recoveries: list[float] = []
-    with serving(home, world().log, store_url=store_url) as running:
+    with serving(home, world().log, store_url=store_url, store_seconds=Settings.store_seconds) as running:
         crm = Crm(running.key, world().log.members["member_id"].to_list())
 
         def readiness() -> int:

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from serving.settings import Settings
 from tests.chaos.database_stops import Outages
 from tests.crm_load import Crm, losses
-from tests.serving_world import serving, wait_until, world, write_home
+from tests.patience import wait_until
+from tests.serving_world import serving, world, write_home
 
 ROUNDS = 10
 SECONDS = 1.0
@@ -45,7 +47,7 @@ def fill(ballast: Path) -> None:
 def fill_under_load(disk: Path, elsewhere: Path, rounds: int, seconds: float) -> Outages:
     recoveries: list[float] = []
     ballast = disk / "ballast"
-    with serving(write_home(disk / "home"), world().log, model_cache=elsewhere) as running:
+    with serving(write_home(disk / "home"), world().log, model_cache=elsewhere, store_seconds=Settings.store_seconds) as running:
         crm = Crm(running.key, world().log.members["member_id"].to_list())
 
         def readiness() -> int:

@@ -14,8 +14,9 @@ from models.api_keys import SCOPES, create_key
 from models.store import Store
 from tests.crm_load import Crm, losses
 from tests.databases import postgres_server, sqlite_url
+from tests.patience import wait_until
 from tests.service_process import Process, started
-from tests.serving_world import NOW, wait_until, world, write_home, write_logs
+from tests.serving_world import NOW, world, write_home, write_logs
 
 ROUNDS = 20
 LOAD_SECONDS = 1.0

@@ -1,0 +1,24 @@
+"""Waiting for what is sure to come, on however slow a machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import httpx2
+
+PATIENCE_SECONDS = 600
+"""No test may take that long, and none may fail because something takes longer than usual."""
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """A server that does not listen yet counts as not holding. Raises TimeoutError when patience is at its end."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if holds():
+                return
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.05)
+    raise TimeoutError(f"not within {PATIENCE_SECONDS} seconds")
