@@ -22,7 +22,7 @@ from models.read_out import Enrolment, ReadOut, read_out
 from models.snapshots import Snapshots
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from models.arrays import Flags, Integers
@@ -96,13 +96,25 @@ def read_experiments(record: Record, only: str | None = None) -> tuple[ReadOut, 
     community = record.community
     known = experiment_ids(community)
     if only is not None and only not in known:
-        raise UnknownExperiment(f'no experiment "{only}"; there are {", ".join(known)}')
+        raise unknown_experiment(only, known)
     wanted = [one for one in known if only in (None, one)]
     read = {one.id: read_declared(record, one) for one in community.experiments if one.id in wanted}
     if community.policy.control_salt in wanted:
         read[community.policy.control_salt] = read_global_control(record)
     read |= {one.id: one for one in read_interventions(record, standard_metrics(community), wanted)}
     return tuple(read[one] for one in wanted)
+
+
+def read_out_of(read: Sequence[ReadOut], experiment_id: str) -> ReadOut:
+    """Raises UnknownExperiment."""
+    by_id = {one.id: one for one in read}
+    if experiment_id not in by_id:
+        raise unknown_experiment(experiment_id, by_id)
+    return by_id[experiment_id]
+
+
+def unknown_experiment(asked: str, known: Iterable[str]) -> UnknownExperiment:
+    return UnknownExperiment(f'no experiment "{asked}"; there are {", ".join(known)}')
 
 
 def standard_metrics(community: Community) -> tuple[Metric, ...]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import polars as pl
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
+from models import store_privacy as privacy
 from models import store_schema as schema
 from models.attributes import attributes_from_json
 from models.events import EventLog
@@ -36,6 +37,18 @@ class WholeLogStore(schema.Transactions):
         with self._reading() as connection:
             members = _members(connection, kept_columns(community))
             return EventLog(_events(connection, members), members)
+
+    def log_mark(self) -> str:
+        """Another one as soon as an event, a member, a decision, an erasure or a member's wish has come."""
+        counted = (
+            select(func.max(schema.events.c.event_key)),
+            select(func.count()).select_from(schema.members),
+            select(func.count()).select_from(schema.decisions),
+            select(func.count()).select_from(privacy.erasures),
+            select(func.count(schema.members.c.preferences)),
+        )
+        with self._reading() as connection:
+            return "-".join(str(connection.scalar(query) or 0) for query in counted)
 
 
 def _members(connection: Connection, columns: Sequence[str]) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from models.errors import InputError
 from models.planning import Candidates, JointPlan, plan_jointly, settle, settled
 from models.supply import Supply
 from pipelines.everyone import Batch, weigh_everyone
+from pipelines.experiments import refresh_experiments
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
 from pipelines.publish import publish_table
@@ -92,6 +93,7 @@ def decide_all(
     with writing(output):
         write(table, output)
     publish_table(workspace, engine, loaded, table, at)
+    refresh_experiments(workspace, loaded.community, now=now)
     return Decided(table, at, engine.version, engine.community.currency, joint, recorded if record else None)
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from models.declaration import load_community
 from models.experiment_wording import told
 from models.experiments import Record, read_experiments
+from models.kept_read_outs import read_and_keep
 from models.store import Store
+from models.store_rows import DecisionQuery
 from pipelines.ingest import canonical_log, log_fingerprint
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 class ExperimentsTold:
     """`only`: the one that was asked for, None where all were."""
 
+    read_at: datetime
     community: Community
     language: Language
     read: tuple[ReadOut, ...]
@@ -33,14 +36,26 @@ class ExperimentsTold:
     def to_dict(self) -> dict[str, Any]:
         """As the service answers."""
         each = [told(one, self.community, self.language) for one in self.read]
-        return {"experiments": each} if self.only is None else each[0]
+        read_at = self.read_at.isoformat().replace("+00:00", "Z")
+        return {"read_at": read_at, "experiments": each} if self.only is None else {**each[0], "read_at": read_at}
 
 
 def tell_experiments(workspace: Workspace, only: str | None, *, language: Language | None, now: datetime) -> ExperimentsTold:
-    """Raises InputError, UnknownExperiment."""
+    """All of them are kept for the pages too. Raises InputError, UnknownExperiment."""
     community = load_community(workspace.declaration)
     log = canonical_log(workspace, community, now=now)
     with closing(Store.open(workspace.store_url)) as store:
         store.load_log(log, log_fingerprint(workspace.log))
-        record = Record.of(store, community, now)
-    return ExperimentsTold(community, language or community.language, read_experiments(record, only), only)
+        if only is None:
+            read = read_and_keep(store, community, now, now).read_outs
+        else:
+            read = read_experiments(Record.of(store, community, now), only)
+    return ExperimentsTold(now, community, language or community.language, read, only)
+
+
+def refresh_experiments(workspace: Workspace, community: Community, *, now: datetime) -> None:
+    """What the pages show of them; without decisions and declared experiments there is nothing to read, and nothing is done."""
+    with closing(Store.open(workspace.store_url)) as store:
+        decided = bool(store.decisions(DecisionQuery(1)))
+    if decided or community.experiments:
+        tell_experiments(workspace, None, language=None, now=now)

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from models.declared import Language
 from models.experiment_declaration import MetricKind
 from models.experiment_wording import told
-from models.experiments import Record, read_experiments
+from models.experiments import read_out_of
+from models.kept_read_outs import KeptReadOuts
 from models.read_out import Kind, Verdict
 from serving.service import Service
 
@@ -77,13 +78,27 @@ class ReadOutAnswer(BaseModel):
     lifts: list[LiftAnswer]
 
 
+class OneExperimentAnswer(ReadOutAnswer):
+    """`read_at`: what came into the store later is counted at the next reading."""
+
+    read_at: datetime
+
+
 class ExperimentsAnswer(BaseModel):
+    """`read_at`: what came into the store later is counted at the next reading."""
+
+    read_at: datetime
     experiments: list[ReadOutAnswer]
 
 
-def experiment_answers(service: Service, only: str | None, language: Language | None) -> list[ReadOutAnswer]:
+def experiments_answer(kept: KeptReadOuts, service: Service, language: Language | None) -> ExperimentsAnswer:
+    community = service.community
+    each = [told(one, community, language or community.language) for one in kept.read_outs]
+    return ExperimentsAnswer.model_validate({"read_at": kept.read_at, "experiments": each})
+
+
+def experiment_answer(kept: KeptReadOuts, service: Service, experiment_id: str, language: Language | None) -> OneExperimentAnswer:
     """Raises UnknownExperiment."""
     community = service.community
-    record = Record.of(service.store, community, service.clock())
-    asked = language or community.language
-    return [ReadOutAnswer.model_validate(told(one, community, asked)) for one in read_experiments(record, only)]
+    read = read_out_of(kept.read_outs, experiment_id)
+    return OneExperimentAnswer.model_validate(told(read, community, language or community.language) | {"read_at": kept.read_at})

@@ -83,13 +83,14 @@ INTERNAL = ProblemType("internal-error", 500, "Something went wrong here", advic
 NO_MODEL = ProblemType("no-model", 503, "No model is in force", retry=True, advice="`keepwell promote` puts one in force")
 STORE_DOWN = ProblemType("store-unavailable", 503, "The store does not answer", retry=True, advice="nothing was written; try again")
 STORE_OUTDATED = ProblemType("store-outdated", 503, "The store is of another release", retry=True, advice="`keepwell migrate` brings it up")
+NOT_READ = ProblemType("not-read", 503, "The experiments are being read for the first time", retry=True)
 BUSY = ProblemType("busy", 503, "Too many decide on this member at once", retry=True)
 
 PROBLEM_TYPES = (
     *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, UNKNOWN_JOB, NO_RUN, NOT_ALLOWED, NOT_ACCEPTABLE),
     *(UNKNOWN_EXPERIMENT, IN_FLIGHT, JOB_NOT_ENDED, NOT_REPLAYABLE, MODEL_GONE),
     *(TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
-    *(INTERNAL, NO_MODEL, STORE_DOWN, STORE_OUTDATED, BUSY),
+    *(INTERNAL, NO_MODEL, STORE_DOWN, STORE_OUTDATED, NOT_READ, BUSY),
 )
 
 _OF_EXCEPTION: Mapping[type[KeepwellError], ProblemType] = {

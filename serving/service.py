@@ -22,6 +22,7 @@ from serving.latest_run import LatestRun
 from serving.model_source import ModelSource
 from serving.problems import Fault
 from serving.rates import Rates
+from serving.read_outs import ReadOutReader
 from serving.settings import Clock, Settings, wall_clock
 from serving.turns import Turns
 
@@ -53,6 +54,10 @@ class Service:
         return LatestRun(lambda: self.store)
 
     @cached_property
+    def read_outs(self) -> ReadOutReader:
+        return ReadOutReader(self)
+
+    @cached_property
     def holders(self) -> Turns[str, Principal | None]:
         """Who has a secret, looked up after it came: one query serves all requests that came while the one before was made."""
         return Turns(lambda secrets_: holders_of(self.store, secrets_, now=wall_clock()), most=MOST_LOOKED_UP)
@@ -82,6 +87,7 @@ class Service:
     def close(self) -> None:
         self.models.stop()
         self.holders.close()
+        self.read_outs.stop()
         if "store" in self.__dict__:
             self.store.close()
 

@@ -1,12 +1,18 @@
 """The service and the command line say the same of the same experiments."""
 
+from contextlib import closing
 from datetime import UTC, date, datetime
 
 import pytest
 
+from models.declaration import load_community
 from models.experiment_declaration import Experiment
+from models.kept_read_outs import kept_read_outs
+from models.store import Store
+from pipelines.experiments import refresh_experiments
+from pipelines.workspace import Workspace
 from tests.command_line import keepwell
-from tests.serving_world import DECLARED, NOW, serving, world, write_home, write_logs
+from tests.serving_world import DECLARED, NOW, serving, wait_until, world, write_home, write_logs
 
 LETTER = Experiment.model_validate(
     {"id": "letter_test", "arms": [{"id": "none", "share": 0.4}, {"id": "letter", "share": 0.6}], "start": date(2025, 4, 1)}
@@ -34,12 +40,13 @@ def running(home):
 def test_all_experiments_are_told_alike_by_the_service_and_the_command_line(running, home):
     answered = running.client.get("/v1/experiments", params={"lang": "zh"}).json()
     assert [one["id"] for one in answered["experiments"]] == ["global_control", "letter_test", "coupon", "call"]
-    assert keepwell("experiments", "--json", "--lang", "zh", "-c", home).json() == answered
+    assert keepwell("experiments", "--json", "--lang", "zh", "-c", home).json()["experiments"] == answered["experiments"]
 
 
 def test_one_experiment_is_told_with_its_arms_its_lift_and_its_check(running, home):
     control = running.client.get("/v1/experiments/global_control").json()
-    assert keepwell("experiments", "global_control", "--json", "-c", home).json() == control
+    told = keepwell("experiments", "global_control", "--json", "-c", home).json()
+    assert {**told, "read_at": control["read_at"]} == control
     assert [arm["id"] for arm in control["arms"]] == ["control", "treated"]
     assert sum(arm["members"] for arm in control["arms"]) > 100
     assert control["sample_ratio"]["mismatch"] is False
@@ -47,6 +54,17 @@ def test_one_experiment_is_told_with_its_arms_its_lift_and_its_check(running, ho
     assert retention["lift_interval"][0] < retention["lift"] < retention["lift_interval"][1]
     assert retention["verdict"] in {"more_days", "too_few", "raises", "lowers"}
     assert retention["text"].startswith("Retention over 30 days: ")
+
+
+def test_what_came_since_is_counted_at_a_later_reading_and_nobody_waits_for_it(running):
+    before = running.client.get("/v1/experiments").json()
+    member = "m0000003"
+    sent = {"events": [{"event_id": "later", "member_id": member, "type": "post", "timestamp": "2025-07-20T11:00:00Z"}]}
+    assert running.client.post("/v1/events", json=sent).json()["accepted"] == 1
+    assert running.client.get("/v1/experiments").json()["read_at"] >= before["read_at"]
+    wait_until(lambda: running.client.get("/v1/experiments").json()["read_at"] > before["read_at"])
+    again = running.client.get("/v1/experiments").json()
+    assert again["experiments"][0]["known_until"] > before["experiments"][0]["known_until"]
 
 
 def test_an_experiment_that_there_is_not_is_a_problem(running):
@@ -60,3 +78,15 @@ def test_a_person_reads_figures_and_sentences(running, home):
     assert "letter_test" in said.out
     assert "Retention over 30 days" in said.out
     assert "The arms have the sizes that they should have" in said.out
+
+
+@pytest.mark.parametrize(("experiments", "read"), [((LETTER,), True), ((), False)])
+def test_a_run_over_all_members_reads_them_where_there_is_something_to_read(tmp_path, experiments, read):
+    declared = DECLARED.model_copy(update={"experiments": experiments})
+    home = write_home(tmp_path / "home", declared)
+    write_logs(home)
+    workspace = Workspace.find(home)
+    refresh_experiments(workspace, declared, now=NOW)
+    with closing(Store.open(workspace.store_url)) as store:
+        kept = kept_read_outs(store, load_community(workspace.declaration))
+    assert (kept is not None) == read

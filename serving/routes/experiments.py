@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 
 from models.declared import Language
 from serving.auth import Reading
-from serving.experiments import ExperimentsAnswer, ReadOutAnswer, experiment_answers
+from serving.experiments import ExperimentsAnswer, OneExperimentAnswer, experiment_answer, experiments_answer
 from serving.schemas import Text
 from serving.service import CurrentService
 
@@ -18,12 +18,14 @@ Lang = Annotated[Language | None, Query(description="of labels and sentences; by
 
 
 @router.get("/v1/experiments")
-def experiments(service: CurrentService, _holder: Reading, lang: Lang = None) -> ExperimentsAnswer:
+async def experiments(service: CurrentService, _holder: Reading, lang: Lang = None) -> ExperimentsAnswer:
     """Scope `read`. The global control, the declared experiments, and each intervention against doing nothing."""
-    return ExperimentsAnswer(experiments=experiment_answers(service, None, lang))
+    return experiments_answer(await service.read_outs.first(), service, lang)
 
 
 @router.get("/v1/experiments/{experiment_id}")
-def experiment(service: CurrentService, _holder: Reading, experiment_id: Annotated[Text, Path()], lang: Lang = None) -> ReadOutAnswer:
+async def experiment(
+    service: CurrentService, _holder: Reading, experiment_id: Annotated[Text, Path()], lang: Lang = None
+) -> OneExperimentAnswer:
     """Scope `read`. Lift, interval, sample sizes, sample-ratio check, and the days that are still needed."""
-    return experiment_answers(service, experiment_id, lang)[0]
+    return experiment_answer(await service.read_outs.first(), service, experiment_id, lang)
