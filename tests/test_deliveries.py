@@ -109,12 +109,13 @@ def test_a_file_of_which_too_many_rows_cannot_be_used_is_refused_whole(workspace
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (gzip.compress(DAY.encode())[:-12], "is damaged gzip"),
+        (gzip.compress(DAY.encode(), mtime=0)[:-12], "is damaged gzip"),
         (b"\x00\x01\xff\xfe\xfa", "cannot be decoded|is not UTF-8"),
         ("member,when\nann,2025-03-03\n", 'no column "time"'),
         ("", "is empty"),
         (b"PAR1 and nothing more", "cannot be read as Parquet"),
     ],
+    ids=["torn", "binary", "columns", "empty", "parquet"],
 )
 def test_a_damaged_file_is_refused_with_the_reason_beside_it_and_the_log_stays(workspace, content, why):
     before = events(workspace)
