@@ -6,6 +6,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from tests.patience import PATIENCE_SECONDS
+
 FOLDER = Path(__file__).parents[1] / "notebooks"
 
 
@@ -15,7 +17,8 @@ def run(path: Path) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     place = {"metadata": {"path": str(path.parent)}}
-    return NotebookClient(notebook, timeout=600, kernel_name="python3", record_timing=False, resources=place).execute()
+    patience = {"timeout": PATIENCE_SECONDS, "startup_timeout": PATIENCE_SECONDS}
+    return NotebookClient(notebook, **patience, kernel_name="python3", record_timing=False, resources=place).execute()
 
 
 if __name__ == "__main__":

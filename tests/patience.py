@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 
 import httpx2
 
 PATIENCE_SECONDS = 600
 """No test may take that long, and none may fail because something takes longer than usual."""
+
+
+def answered(ask: Callable[[], httpx2.Response]) -> httpx2.Response:
+    """Asked again for as long as a 503 says so."""
+    answers: list[httpx2.Response] = []
+
+    def heard() -> bool:
+        answers.append(ask())
+        return answers[-1].status_code != HTTPStatus.SERVICE_UNAVAILABLE
+
+    wait_until(heard)
+    return answers[-1]
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -15,6 +16,7 @@ from models.store import Loaded, Store
 from pipelines.ingest import canonical_log
 from pipelines.serve import prepare, serve
 from pipelines.workspace import Workspace
+from tests.patience import answered
 from tests.service_process import started
 from tests.serving_world import DECLARED, client_of, write_home, write_logs
 
@@ -48,12 +50,12 @@ def killed(tmp_path_factory):
 
         def contacted(_):
             with client_of(url, key) as client:
-                return bool(client.post("/v1/score", json={"member_id": "m0000003"}).json()["actions"])
+                return bool(answered(partial(client.post, "/v1/score", json={"member_id": "m0000003"})).json()["actions"])
 
         with ThreadPoolExecutor(10) as pool, client_of(url, key) as client:
             contacts = list(pool.map(contacted, range(20)))
-            answer = client.post("/v1/score", json={"member_id": "m0000007", "request_id": "once"})
-            events = client.post("/v1/events", json={"events": [EVENT]})
+            answer = answered(partial(client.post, "/v1/score", json={"member_id": "m0000007", "request_id": "once"}))
+            events = answered(partial(client.post, "/v1/events", json={"events": [EVENT]}))
     return Life(home, key, answer, events, contacts)
 
 
@@ -69,8 +71,9 @@ def test_a_killed_service_has_lost_nothing_that_it_answered(killed):
         decision = client.get(f"/v1/decisions/{killed.answer.json()['decision_id']}")
         assert decision.status_code == 200
         assert decision.json()["member_id"] == "m0000007"
-        assert client.post("/v1/score", json={"member_id": "m0000007", "request_id": "once"}).content == killed.answer.content
-        assert client.post("/v1/events", json={"events": [EVENT]}).json()["duplicate"] == 1
+        again = answered(partial(client.post, "/v1/score", json={"member_id": "m0000007", "request_id": "once"}))
+        assert again.content == killed.answer.content
+        assert answered(partial(client.post, "/v1/events", json={"events": [EVENT]})).json()["duplicate"] == 1
 
 
 def test_the_store_is_prepared_once_and_holds_the_log(home):

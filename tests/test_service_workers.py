@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from models.api_keys import SCOPES, create_key
 from models.registry import Registry
 from models.store import Store
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import PATIENCE_SECONDS, answered, wait_until
 from tests.registry_world import engine_folder, own_registry, put_in_force
 from tests.serving_world import NOW, client_of, settings_of, world, write_home, write_logs
 
@@ -104,8 +104,8 @@ def life(tmp_path_factory):
         fleet.await_model("1")
         for _ in range(SCORES):
             with client_of(fleet.url, fleet.key) as client:
-                score = partial(client.post, "/v1/score", json={"member_id": world().log.members["member_id"][0], "mode": "score_only"})
-                wait_until(lambda score=score: score().status_code == 200)
+                body = {"member_id": world().log.members["member_id"][0], "mode": "score_only"}
+                answered(partial(client.post, "/v1/score", json=body))
                 client.get(f"/v1/members/{MEMBER}/explanation")
         wait_until(lambda: fleet.anew("/v1/models").is_success and len(fleet.processes_that("request")) == 2)
         figures = fleet.figures()
