@@ -28,13 +28,14 @@ class Fuzzed:
     found: str
 
 
-def fuzz(url: str, key: str, folder: Path, *, examples: int, phases: str = "examples,coverage,fuzzing,stateful", seed: int = 1) -> Fuzzed:
-    """Reads the description from the service itself; `examples` for each operation and phase."""
+def fuzz(url: str, key: str, folder: Path, *, examples: int, phases: str, paths: str = "/", seed: int = 1) -> Fuzzed:
+    """Reads the description from the service itself; `examples` for each operation, whose path `paths` finds, and phase."""
     report = folder / "report.json"
     options = [
         *("--checks", ",".join(CHECKS), "--phases", phases, "--max-examples", str(examples), "--seed", str(seed)),
         *("--request-timeout", str(PATIENCE_SECONDS), "--suppress-health-check", "too_slow"),
         *("--generation-database", "none", "--no-shrink", "--no-color"),
+        *("--include-path-regex", paths),
         *("--continue-on-failure", "--warnings", "off", "--report-json-path", str(report), "-H", f"Authorization: Bearer {key}"),
     ]
     command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json", *options]

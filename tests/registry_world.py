@@ -19,9 +19,9 @@ def own_registry(folder: Path) -> Registry:
     return Registry(f"sqlite:///{folder}/mlflow.db")
 
 
-def engine_folder(folder: Path) -> Path:
-    """A copy of the champion's files that may be changed."""
-    registry = Registry(world().mlflow_uri)
+def engine_folder(folder: Path, registry: Registry | None = None) -> Path:
+    """A copy of the files of version 1, by default the world's, that may be changed."""
+    registry = Registry(world().mlflow_uri) if registry is None else registry
     registry.load("1", folder / "fetched")
     run_id = registry.client.get_model_version(MODEL_NAME, "1").run_id
     copy = folder / "changed" / "artifacts" / ENGINE_ARTIFACT

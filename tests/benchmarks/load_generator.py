@@ -24,7 +24,7 @@ LENGTH = b"content-length:"
 class Plan:
     """`rate` requests a second at random moments (Poisson), or (None) each connection asks again as soon as it was answered.
 
-    `bodies` are sent in turn, for `seconds`, after `warm_seconds` that are not counted.
+    `bodies` are sent in turn, each to its own of `paths` where there are any, for `seconds`, after `warm_seconds` that are not counted.
     """
 
     host: str
@@ -37,11 +37,13 @@ class Plan:
     rate: float | None = None
     warm_seconds: float = 1.0
     seed: int = 1
+    paths: list[str] = field(default_factory=list)
 
     def request(self, number: int) -> bytes:
         body = self.bodies[number % len(self.bodies)].encode()
         told = {"Host": self.host, "Content-Type": "application/json", "Content-Length": str(len(body)), **self.headers}
-        lines = [f"POST {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items())]
+        path = self.paths[number % len(self.paths)] if self.paths else self.path
+        lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items())]
         return "\r\n".join(lines).encode() + END_OF_HEAD + body
 
 

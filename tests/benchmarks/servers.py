@@ -71,10 +71,18 @@ class Load:
 
 
 def put_load(
-    server: Server, path: str, bodies: Sequence[str], *, connections: int, seconds: float, rate: float | None = None, warm: float = 1.0
+    server: Server,
+    path: str,
+    bodies: Sequence[str],
+    *,
+    connections: int,
+    seconds: float,
+    rate: float | None = None,
+    warm: float = 1.0,
+    paths: Sequence[str] = (),
 ) -> Load:
-    """From a process of its own, `tests.benchmarks.load_generator`."""
-    plan = Plan("127.0.0.1", server.port, path, dict(server.headers), list(bodies), connections, seconds, rate, warm)
+    """From a process of its own, `tests.benchmarks.load_generator`; `paths` of the bodies in turn go before `path`."""
+    plan = Plan("127.0.0.1", server.port, path, dict(server.headers), list(bodies), connections, seconds, rate, warm, paths=list(paths))
     command = [sys.executable, "-m", "tests.benchmarks.load_generator"]
     cpu = server.cpu_s
     done = subprocess.run(command, input=json.dumps(asdict(plan)), capture_output=True, text=True, cwd=ROOT, check=True)
