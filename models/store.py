@@ -208,12 +208,13 @@ class Store(
         nothing was written, and they are to be decided again.
         """
         with self._writing() as connection:
-            stale = statements.stale(connection, rows) | contacts.outrun(connection, rows, quotas)
+            held = statements.hold(connection, rows)
+            stale = statements.stale(held, rows) | contacts.outrun(connection, rows, quotas)
             if not stale:
                 statements.add_events(connection, events)
                 contacts.reserve(connection, rows, quotas)
-                statements.insert(connection, schema.decisions, [vars(row) for row in rows])
-                outbox.note_bands(connection, rows)
+                statements.DECIDED.each(connection, [vars(row) for row in rows])
+                outbox.note_bands(connection, rows, {member_id: member.risk_band for member_id, member in held.items()})
                 if job is not None:
                     jobs.progress(connection, job)
                 statements.answer(connection, answers)
@@ -222,7 +223,7 @@ class Store(
     def put_in_force(self, plan: PlanRow) -> None:
         """From now on `plan_in_force` is this one."""
         with self._writing() as connection:
-            statements.insert(connection, schema.plans, [asdict(plan)])
+            connection.execute(schema.plans.insert(), asdict(plan))
 
     def plan_in_force(self) -> str | None:
         """The body of the plan that was put in force last; None where that ended the last, or none ever was."""

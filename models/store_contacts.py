@@ -7,7 +7,7 @@ from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from sqlalchemy import Connection, RowMapping, Table, bindparam, select, update
+from sqlalchemy import Connection, RowMapping, Table, bindparam, literal_column, select, update
 
 from models import store_schema as schema
 from models.community import DAY_US
@@ -28,7 +28,7 @@ from models.reports import (
 )
 from models.sources import RESPONSES
 from models.store_elements import OneOf
-from models.store_prepared import Prepared
+from models.store_prepared import Many, Prepared
 from models.store_statements import add_events
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ CONTACTS = Prepared(
         *(_touches.response, _touches.state, _touches.expires_us),
     ).where(OneOf(_touches.member_id, "member_ids"), _touches.at_us >= bindparam("since_us"))
 )
+_members = schema.members.c
+SEEN_ANEW = Many(
+    update(schema.members).where(_members.member_id == bindparam("of")).values(contacts=_members.contacts + literal_column("1"))
+)
+RESERVED = Many(schema.touches.insert())
 
 
 class ContactStore(schema.Transactions):
@@ -189,9 +194,7 @@ def _uses_of(changes: Iterable[Change], quotas_at: Callable[[int], Quotas]) -> C
 
 def seen_anew(connection: Connection, member_ids: Iterable[str]) -> None:
     """Decisions that were made on what was known of these members' contacts are to be made again."""
-    table = schema.members
-    risen = update(table).where(table.c.member_id == bindparam("of")).values(contacts=table.c.contacts + 1)
-    connection.execute(risen, [{"of": member_id} for member_id in sorted(member_ids)])
+    SEEN_ANEW.each(connection, [{"of": member_id} for member_id in sorted(member_ids)])
 
 
 def take(connection: Connection, more: Mapping[tuple[int, str], float]) -> None:
@@ -243,7 +246,7 @@ def reserve(connection: Connection, rows: Sequence[DecisionRow], quotas: Quotas 
     seen_anew(connection, [row.member_id for row in reserving])
     limited = quotas is not None and bool(quotas.limits)
     touches = [_reservation(row, quotas.begins_us if quotas is not None and limited else None) for row in reserving]
-    connection.execute(schema.touches.insert(), [asdict(touch) for touch in touches])
+    RESERVED.each(connection, [vars(touch) for touch in touches])
     if quotas is not None:
         take(connection, _uses_of([Change(None, touch) for touch in touches], quotas.at))
 

@@ -14,7 +14,7 @@ from models.reports import OutcomeReport, Touch
 from models.store_contacts import reserve, rows_of
 from models.store_privacy import settings
 from models.store_rows import Kept, Reported
-from models.store_statements import RETENTION, api_events, insert, retention, stale
+from models.store_statements import DECIDED, RETENTION, api_events, hold, retention, stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,10 +103,10 @@ class LogStore(schema.Transactions):
             table = schema.decisions.c.decision_id
             known = set(connection.scalars(select(table).where(table.in_([row.decision_id for row in rows]))))
             fresh = [row for row in rows if row.decision_id not in known]
-            lost = stale(connection, fresh)
+            lost = stale(hold(connection, fresh), fresh)
             kept = [row for row in fresh if row.member_id not in lost]
             reserve(connection, kept, quotas)
-            insert(connection, schema.decisions, [asdict(row) for row in kept])
+            DECIDED.each(connection, [vars(row) for row in kept])
         return lost
 
     def assignments(self) -> pl.DataFrame:

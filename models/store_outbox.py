@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, Text, UniqueConstraint, and_, bindparam, delete, func, select
 from sqlalchemy import update as sql_update
 
 from models import store_schema as schema
+from models.store_prepared import Many
 from models.store_rows import DecisionRow
 from models.webhooks import Endpoint, Message
 
@@ -46,6 +47,9 @@ deliveries = Table(
     Index("deliveries_due", "state", "endpoint_id", "due_us"),
     Index("deliveries_of_member", "member_id"),
 )
+
+_members = schema.members.c
+BANDS = Many(sql_update(schema.members).where(_members.member_id == bindparam("of")).values(risk_band=bindparam("now")))
 
 announced = Table("announced", schema.metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
 
@@ -95,18 +99,13 @@ def post(connection: Connection, messages: Sequence[Message]) -> None:
         connection.execute(schema.insert_new(connection, deliveries).on_conflict_do_nothing(), rows)
 
 
-def note_bands(connection: Connection, rows: Sequence[DecisionRow]) -> None:
-    """Keeps each decided member's risk band, and posts where it is another than before; who has none keeps the last."""
-    decided = {row.member_id: row for row in rows if row.risk_band is not None}
-    if not decided:
-        return
-    table = schema.members.c
-    held = select(table.member_id, table.risk_band).where(table.member_id.in_(decided)).order_by(table.member_id).with_for_update()
-    before = {row.member_id: row.risk_band for row in connection.execute(held)}
-    moved = [decided[member_id] for member_id, band in before.items() if band != decided[member_id].risk_band]
-    if moved:
-        changed = sql_update(schema.members).where(table.member_id == bindparam("of")).values(risk_band=bindparam("now"))
-        connection.execute(changed, [{"of": row.member_id, "now": row.risk_band} for row in moved])
+def note_bands(connection: Connection, rows: Sequence[DecisionRow], before: Mapping[str, str | None]) -> None:
+    """Keeps each decided member's risk band, and posts where it is another than `before`; who has none keeps the last.
+
+    The members are held by the caller.
+    """
+    moved = [row for row in rows if row.risk_band is not None and before[row.member_id] != row.risk_band]
+    BANDS.each(connection, [{"of": row.member_id, "now": row.risk_band} for row in moved])
     post(connection, [_band_changed(row) for row in moved if before[row.member_id] is not None])
 
 

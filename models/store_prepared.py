@@ -1,15 +1,17 @@
-"""Statements that every request asks: put together once for each kind of database, and then handed to its driver as they are."""
+"""Statements of every request: put together once for each kind of database, and then handed to its driver as they are."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import Connection, Dialect, Engine, PoolProxiedConnection, Select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Dialect, Engine, Insert, PoolProxiedConnection, Select, Update
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -45,18 +47,11 @@ class Prepared:
     _statements: dict[str, _Statement] = field(default_factory=dict)
 
     def rows(self, connection: Connection, **values: int | str | list[str]) -> list[tuple[Any, ...]]:
-        """Plain tuples. A list is bound by OneOf. Raises OperationalError."""
+        """Plain tuples. A list is bound by OneOf. Raises DBAPIError."""
         statement = self._for(connection.dialect)
-        driver = connection.connection
-        try:
-            cursor = driver.cursor()
+        with _cursor(connection) as cursor:
             cursor.execute(statement.text, statement.bound(values))
             return list(cursor.fetchall())
-        except connection.dialect.loaded_dbapi.Error as error:
-            if connection.dialect.is_disconnect(error, driver.dbapi_connection, None):
-                connection.invalidate(error)
-                connection.engine.dispose()
-            raise OperationalError(statement.text, None, error) from error
 
     def rows_alone(self, engine: Engine, **values: int | str | list[str]) -> list[tuple[Any, ...]]:
         """Without a transaction, which would take longer than the query does. Raises OperationalError."""
@@ -70,6 +65,41 @@ class Prepared:
         if dialect.name not in self._statements:
             self._statements[dialect.name] = _Statement.of(self.query.compile(dialect=dialect))
         return self._statements[dialect.name]
+
+
+@dataclass(frozen=True, eq=False)
+class Many:
+    """A change that is made for each of many rows."""
+
+    change: Insert | Update
+    _texts: dict[str, str] = field(default_factory=dict)
+
+    def each(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        """Keys of a row that the change does not name are left out. Raises DBAPIError."""
+        if rows:
+            with _cursor(connection) as cursor:
+                cursor.executemany(self._for(connection.dialect), rows)
+
+    def _for(self, dialect: Dialect) -> str:
+        """With names in the place of values, which both drivers take."""
+        if dialect.name not in self._texts:
+            named = sqlite.dialect(paramstyle="named") if dialect.name == "sqlite" else dialect
+            self._texts[dialect.name] = str(self.change.compile(dialect=named))
+        return self._texts[dialect.name]
+
+
+@contextmanager
+def _cursor(connection: Connection) -> Iterator[DBAPICursor]:
+    """Errors of the driver become those that SQLAlchemy raises; where the connection is lost, all are made anew."""
+    driver, dialect = connection.connection, connection.dialect
+    cursor = driver.cursor()
+    try:
+        yield cursor
+    except dialect.loaded_dbapi.Error as error:
+        if dialect.is_disconnect(error, driver.dbapi_connection, cursor):
+            connection.invalidate(error)
+            connection.engine.dispose()
+        raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
 
 
 @contextmanager

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
-from sqlalchemy import Connection, Select, Table, and_, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, literal_column, or_, select, update
 
 from models import store_privacy
 from models import store_schema as schema
 from models.events import EventLog, retained
-from models.store_prepared import Prepared
+from models.store_elements import OneOf
+from models.store_prepared import Many, Prepared
 from models.store_rows import (
     Answer,
     Claim,
@@ -28,7 +29,28 @@ from models.store_rows import (
 LEASE_US = 60_000_000
 CHUNK = 50_000
 RETENTION = "retention"
+
+_members, _requests = schema.members.c, schema.requests.c
 PLAN_IN_FORCE = Prepared(select(schema.plans.c.body).order_by(schema.plans.c.plan_key.desc()).limit(literal_column("1")))
+HELD = Prepared(
+    select(_members.member_id, _members.contacts, _members.risk_band)
+    .where(OneOf(_members.member_id, "member_ids"))
+    .order_by(_members.member_id)
+    .with_for_update()
+)
+DECIDED = Many(schema.decisions.insert())
+ANSWERED = Many(
+    update(schema.requests)
+    .where(_requests.key_id == bindparam("by"), _requests.request_id == bindparam("to"))
+    .values(answer=bindparam("text"), member_id=bindparam("of"))
+)
+
+
+class Held(NamedTuple):
+    """Of a member, while nobody else can change it: how many contacts were reserved, and the risk band of the last decision."""
+
+    contacts: int
+    risk_band: str | None
 
 
 def is_new_load(connection: Connection, fingerprint: str) -> bool:
@@ -132,36 +154,23 @@ def api_events(connection: Connection, keys: Sequence[int] | None = None) -> pl.
     return frame.with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
 
 
-def stale(connection: Connection, rows: Sequence[DecisionRow]) -> frozenset[str]:
-    """Members of these rows who were erased since, or are to be contacted and for whom a contact was reserved or a preference changed.
-
-    Holds their rows until the transaction ends.
-    """
-    if not rows:
-        return frozenset()
-    table = schema.members.c
-    wanted = select(table.member_id, table.contacts).where(table.member_id.in_([row.member_id for row in rows]))
-    now = dict(_tuples(connection, wanted.order_by(table.member_id).with_for_update()))
-    changed = {row.member_id for row in rows if row.touches and now.get(row.member_id) != row.contacts_seen}
-    return frozenset(changed | {row.member_id for row in rows if row.member_id not in now})
+def hold(connection: Connection, rows: Sequence[DecisionRow]) -> dict[str, Held]:
+    """Those members of the rows who were not erased, by id; they are held until the transaction ends."""
+    return {row[0]: Held(*row[1:]) for row in HELD.rows(connection, member_ids=[row.member_id for row in rows])} if rows else {}
 
 
-def insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Keys of a row that are no column of the table are left out."""
-    if rows:
-        names = table.c.keys()
-        connection.execute(table.insert(), [{name: row[name] for name in names if name in row} for row in rows])
+def stale(held: Mapping[str, Held], rows: Sequence[DecisionRow]) -> frozenset[str]:
+    """Members of these rows who were erased since, or are to be contacted and for whom a contact was reserved or a preference changed."""
+    gone = {row.member_id for row in rows if row.member_id not in held}
+    return frozenset(gone | {row.member_id for row in rows if row.touches and row.member_id not in gone and _outdated(held, row)})
+
+
+def _outdated(held: Mapping[str, Held], row: DecisionRow) -> bool:
+    return held[row.member_id].contacts != row.contacts_seen
 
 
 def answer(connection: Connection, answers: Sequence[Answer]) -> None:
-    table = schema.requests
-    given = (
-        update(table)
-        .where(table.c.key_id == bindparam("by"), table.c.request_id == bindparam("to"))
-        .values(answer=bindparam("text"), member_id=bindparam("of"))
-    )
-    if answers:
-        connection.execute(given, [{"by": row.key_id, "to": row.request_id, "text": row.answer, "of": row.member_id} for row in answers])
+    ANSWERED.each(connection, [{"by": row.key_id, "to": row.request_id, "text": row.answer, "of": row.member_id} for row in answers])
 
 
 def claim(connection: Connection, key_id: str, request_id: str, fingerprint: str, now_us: int) -> Claim:
