@@ -12,6 +12,7 @@ import polars as pl
 from models.community import DAY_US
 from models.events import NEVER_US
 from models.moments import microseconds
+from models.stage_paths import StagePaths, stage_paths, stages_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,24 +78,29 @@ class Activity:
     """Counts of some members up to `as_of`, which is told by the community's clock.
 
     daily (DAYS_SHOWN,): active members by day, oldest first; `month_events`: qualifying events of the last 30 days; `first_us`: of the
-    first qualifying event, `last_us` of the last event of any signal; `joined` by month of joining.
+    first qualifying event, `last_us` of the last event of any signal; `joined` by month of joining. `heard`: members whose last qualifying
+    event, or joining, lies less than the goals' `silence_days` back; `paths` from `since` on.
     """
 
     as_of: datetime
+    since: datetime
     daily: Integers = field(default_factory=lambda: np.zeros(DAYS_SHOWN, dtype=np.int64))
     monthly: int = 0
     month_events: int = 0
     first_us: int = NEVER_US
     last_us: int = 0
     joined: Mapping[str, Joined] = field(default_factory=dict)
+    heard: int = 0
+    paths: StagePaths = field(default_factory=StagePaths.nobodys)
 
     @classmethod
     def nobodys(cls, community: Community, as_of: datetime) -> Self:
-        return cls(as_of.astimezone(community.zone))
+        return cls(as_of.astimezone(community.zone), _horizon_before(community, as_of))
 
     @classmethod
-    def of(cls, community: Community, events: EventArrays, as_of: datetime) -> Self:
-        """Days are of 24 hours, counted back from `as_of`."""
+    def of(cls, community: Community, events: EventArrays, as_of: datetime, since: datetime | None = None) -> Self:
+        """Days are of 24 hours, counted back from `as_of`. `since` is one churn horizon earlier, unless given."""
+        earlier = _horizon_before(community, as_of) if since is None else since
         as_of_us, before = microseconds(as_of), events.timestamp_us < microseconds(as_of)
         qualifying = np.array([*(signal.qualifying for signal in community.signals), *[False] * 256])
         kept = np.flatnonzero(qualifying[events.signal] & before)
@@ -105,12 +111,15 @@ class Activity:
         pairs = np.unique(member[shown].astype(np.int64) * DAYS_SHOWN + age[shown])
         return cls(
             as_of.astimezone(community.zone),
+            earlier,
             daily=np.bincount(pairs % DAYS_SHOWN, minlength=DAYS_SHOWN)[::-1],
             monthly=len(np.unique(member[of_month])),
             month_events=int(of_month.sum()),
             first_us=int(at_us.min(initial=NEVER_US)),
             last_us=int(events.timestamp_us[before & (events.signal < len(community.signals))].max(initial=0)),
             joined=_joined(events.joined_us, member, at_us, as_of.astimezone(community.zone)),
+            heard=_heard(events.joined_us, member, at_us, as_of_us, community.goals.silence_days),
+            paths=stage_paths(*(stages_at(community, events, moment_us) for moment_us in (microseconds(earlier), as_of_us))),
         )
 
     def __add__(self, other: Activity) -> Activity:
@@ -119,13 +128,21 @@ class Activity:
             both[month] = both[month] + members if month in both else members
         return Activity(
             self.as_of,
+            self.since,
             self.daily + other.daily,
             self.monthly + other.monthly,
             self.month_events + other.month_events,
             min(self.first_us, other.first_us),
             max(self.last_us, other.last_us),
             both,
+            self.heard + other.heard,
+            self.paths + other.paths,
         )
+
+    @property
+    def members(self) -> int:
+        """Those who had joined."""
+        return sum(members.members for members in self.joined.values())
 
     def liveliness(self) -> Liveliness:
         weekly = self.month_events * 7 / MONTH_DAYS / self.monthly if self.monthly else 0.0
@@ -142,6 +159,18 @@ class Activity:
         begins = max(self.first_us, known_from_us)
         names = sorted(month for month, members in self.joined.items() if members.first_us >= begins)[-COHORTS_SHOWN:]
         return tuple(self.joined[name].cohort(name, microseconds(self.as_of)) for name in names)
+
+
+def _horizon_before(community: Community, as_of: datetime) -> datetime:
+    return as_of - timedelta(days=community.churn.horizon_days)
+
+
+def _heard(joined_us: Integers, member: Integers, at_us: Integers, as_of_us: int, silence_days: int) -> int:
+    """member, at_us (n_events,) as for `_joined`."""
+    last = joined_us.copy()
+    np.maximum.at(last, member, at_us)
+    there = joined_us < as_of_us
+    return int((as_of_us - last[there] < silence_days * DAY_US).sum())
 
 
 def _joined(joined_us: Integers, member: Integers, at_us: Integers, as_of: datetime) -> dict[str, Joined]:

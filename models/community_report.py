@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from models.charts import Chart, Series, line_chart
 from models.declared import STAGES
 from models.experiment_wording import check_sentence, label_of, lift_sentence
+from models.goal_wording import goal_row, target_sentences
 from models.intervals import Estimate
 from models.pages import page_template
 from models.sankey import sankey
@@ -22,27 +23,8 @@ if TYPE_CHECKING:
     from models.community import Community
     from models.community_figures import CommunityFigures
     from models.declared import Language, Stage
-    from models.goals import GoalName, Reached
     from models.plan_figures import Outlook
     from models.read_out import ReadOut
-
-GOALS: dict[GoalName, str] = {
-    "stickiness": "community_report.stickiness",
-    "weekly_events": "community_report.weekly_events",
-    "value_to_cost": "community_report.value_to_cost",
-    "not_silent": "community_report.not_silent",
-    "retention": "community_report.retention",
-}
-SHARES: tuple[GoalName, ...] = ("stickiness", "not_silent", "retention")
-VERDICTS = {True: "community_report.met", False: "community_report.not_met", None: "community_report.not_known"}
-
-
-@dataclass(frozen=True)
-class GoalRow:
-    name: str
-    value: str
-    goal: str
-    met: str
 
 
 @dataclass(frozen=True)
@@ -75,17 +57,17 @@ def render_community_report(figures: CommunityFigures, community: Community, *, 
     """A whole HTML document; times by the clock of the community."""
     overview, t = figures.overview, partial(text, language)
     names = {stage: messages(language)[f"stage.{stage}"] for stage in STAGES}
-    since, at = (calendar_day(language, day.astimezone(community.zone)) for day in (figures.since, overview.as_of))
+    since, at = (calendar_day(language, day.astimezone(community.zone)) for day in (overview.since or overview.as_of, overview.as_of))
     return page_template("community_report.html").render(
         t=t,
         lang="zh-CN" if language == "zh" else "en",
         subtitle=text(language, "community_report.subtitle", community=community.name, at=at, members=number(language, overview.members)),
         lead=_lead(figures, language),
         facts=_facts(figures, community, language),
-        goals=[_goal(one, language) for one in figures.goals],
-        target=_target(figures, community, language),
+        goals=[goal_row(one, language) for one in figures.goals],
+        target=[] if figures.distance is None else target_sentences(figures.distance, community, language),
         stages=_stages(overview.stages, names, language),
-        paths=sankey(figures.paths.counts, [*(names[stage] for stage in STAGES), t("community_report.not_yet")], list(names.values())),
+        paths=sankey(overview.paths.counts, [*(names[stage] for stage in STAGES), t("community_report.not_yet")], list(names.values())),
         kinds=dict(zip(names.values(), STAGES, strict=True)),
         paths_title=text(language, "community_report.paths", since=since, at=at),
         moved=_moved(figures, language),
@@ -120,39 +102,6 @@ def _facts(figures: CommunityFigures, community: Community, language: Language) 
     ]
 
 
-def _goal(one: Reached, language: Language) -> GoalRow:
-    def shown(value: float) -> str:
-        return share(value) if one.name in SHARES else decimal(value, 1)
-
-    value = text(language, "unit.unknown") if one.value is None else shown(one.value)
-    return GoalRow(text(language, GOALS[one.name]), value, shown(one.goal), text(language, VERDICTS[one.met]))
-
-
-def _target(figures: CommunityFigures, community: Community, language: Language) -> list[str]:
-    """Nothing where no target is declared, or nobody has a score."""
-    told = figures.distance
-    if told is None:
-        return []
-    bounds = {"expected": share(told.expected.value), "low": share(told.expected.lower), "high": share(told.expected.upper)}
-    given = {"target": share(told.target), "members": number(language, told.members), "missing": number(language, told.missing)}
-    sentences = [text(language, "community_report.target", **given, **bounds)]
-    if told.missing == 0:
-        return [*sentences, text(language, "community_report.target_met")]
-    if told.reaching is None:
-        return [*sentences, text(language, "community_report.target_beyond", at_most=share(told.at_most))]
-    spend = money(language, round(told.reaching.spend, 2), community.currency)
-    contacted, saved = number(language, round(told.reaching.contacted)), _range(told.reaching.saved, language)
-    labels = {arm.id: arm.label.of(language) for arm in community.interventions}
-    used = [f"{labels[arm.intervention_id]} {number(language, round(arm.members))}" for arm in told.reaching.arms if arm.members >= 0.5]
-    who = text(language, "unit.list").join(used)
-    return [*sentences, text(language, "community_report.target_takes", spend=spend, contacted=contacted, saved=saved, who=who)]
-
-
-def _range(estimate: Estimate, language: Language) -> str:
-    value, low, high = (decimal(end, 0 if abs(end) >= 10 else 1) for end in (estimate.value, estimate.lower, estimate.upper))
-    return text(language, "community_report.range", value=value, low=low, high=high)
-
-
 def _stages(members: Mapping[str, int], names: Mapping[Stage, str], language: Language) -> list[tuple[str, str, float]]:
     """The name of each, its members, and their share in per cent."""
     whole = max(sum(members.values()), 1)
@@ -160,7 +109,8 @@ def _stages(members: Mapping[str, int], names: Mapping[Stage, str], language: La
 
 
 def _moved(figures: CommunityFigures, language: Language) -> str:
-    return text(language, "community_report.moved", gone=number(language, figures.paths.gone), back=number(language, figures.paths.back))
+    paths = figures.overview.paths
+    return text(language, "community_report.moved", gone=number(language, paths.gone), back=number(language, paths.back))
 
 
 def _active_chart(figures: CommunityFigures, language: Language) -> Chart:

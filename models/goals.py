@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
 from models.declared import Declared, PositiveDays, Share
@@ -15,11 +14,12 @@ from models.intervals import Estimate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.arrays import Floats
+    from models.audience import Counted
+    from models.overview import Overview
     from models.plan_figures import Outlook
 
 GoalName = Literal["stickiness", "weekly_events", "value_to_cost", "not_silent", "retention"]
-NORMAL_90 = 1.644854
+WithinReach = Literal["reached", "yes", "perhaps", "no", "unknown"]
 
 
 class Goals(Declared):
@@ -52,50 +52,38 @@ class Reached:
         return None if self.value is None else self.value >= self.goal
 
 
-@dataclass(frozen=True)
-class Observed:
-    """silence_days (n,): of all members; value (n,): money over `value_days`; probability (n,): of going, NaN without a score."""
-
-    stickiness: float | None
-    weekly_events: float
-    silence_days: Floats
-    value: Floats
-    probability: Floats
-
-
-def goals_reached(goals: Goals, seen: Observed) -> tuple[Reached, ...]:
-    """Those that are declared, in the order of GoalName."""
-    worth = None if goals.acquisition_cost is None or not len(seen.value) else float(np.mean(seen.value)) / goals.acquisition_cost
-    heard = float(np.mean(seen.silence_days < goals.silence_days)) if len(seen.silence_days) else None
-    kept = expected_retention(seen.probability)
+def goals_reached(goals: Goals, seen: Overview) -> tuple[Reached, ...]:
+    """Those that are declared, in the order of GoalName; the worth of a member without a cost of winning it is told of nobody."""
     told = [
-        Reached("stickiness", goals.stickiness, seen.stickiness),
-        Reached("weekly_events", goals.weekly_events, seen.weekly_events),
-        Reached("not_silent", goals.not_silent, heard),
+        Reached("stickiness", goals.stickiness, seen.liveliness.stickiness),
+        Reached("weekly_events", goals.weekly_events, seen.liveliness.weekly_events),
     ]
-    told += [Reached("value_to_cost", goals.value_to_cost, worth)] if goals.acquisition_cost is not None else []
-    told += [Reached("retention", goals.retention, None if kept is None else kept.value)] if goals.retention is not None else []
+    if goals.acquisition_cost is not None:
+        worth = None if seen.mean_value is None else seen.mean_value / goals.acquisition_cost
+        told.append(Reached("value_to_cost", goals.value_to_cost, worth))
+    told.append(Reached("not_silent", goals.not_silent, seen.not_silent))
+    if goals.retention is not None:
+        stay = expected_retention(seen.scored)
+        told.append(Reached("retention", goals.retention, None if stay is None else stay.value))
     return tuple(told)
 
 
-def expected_retention(probability: Floats) -> Estimate | None:
-    """The mean of 1 - p over members with a score, with the 90 % interval of chance alone; None without any."""
-    known = probability[~np.isnan(probability)]
-    if not len(known):
-        return None
-    stay = 1 - known
-    reach = NORMAL_90 * float(np.sqrt((known * stay).sum())) / len(known)
-    return Estimate(float(stay.mean()), max(0.0, float(stay.mean()) - reach), min(1.0, float(stay.mean()) + reach))
+def expected_retention(scored: Counted) -> Estimate | None:
+    """Of those who are expected to go, the others; with the 90 % interval of chance alone. None where nobody has a score."""
+    n, going = scored.members, scored.expected
+    return Estimate(1 - going.value / n, 1 - going.upper / n, 1 - going.lower / n) if n else None
 
 
 @dataclass(frozen=True)
 class Distance:
-    """What a target retention takes: `missing` members to save of `members` with a score.
+    """What a target retention takes over `days`: `missing` members to save of `members` with a score.
 
-    `reaching`: the cheapest plan of the frontier that saves as many in expectation, None where none does; `most`: the plan that saves most.
+    `reaching`: the cheapest plan of the frontier that saves as many in expectation, None where none does; `most`: the plan that saves most,
+    None where there are no plans.
     """
 
     target: float
+    days: int
     members: int
     expected: Estimate
     missing: int
@@ -103,19 +91,37 @@ class Distance:
     most: Outlook | None
 
     @property
-    def at_most(self) -> float:
-        """The retention that the plan which saves most is expected to bring."""
-        saved = 0.0 if self.most is None else self.most.saved.value
-        return self.expected.value + saved / self.members
+    def missing_per_week(self) -> float:
+        return 7 * self.missing / self.days
+
+    @property
+    def at_most(self) -> Estimate | None:
+        """The retention that the plan which saves most is expected to bring; its interval is that of the plan's effect."""
+        if self.most is None:
+            return None
+        saved = self.most.saved
+        ends = [min(1.0, self.expected.value + end / self.members) for end in (saved.value, saved.lower, saved.upper)]
+        return Estimate(*ends)
+
+    @property
+    def within_reach(self) -> WithinReach:
+        """`perhaps`: no plan is expected to save as many, but the upper end of an interval is enough."""
+        if self.missing == 0:
+            return "reached"
+        if self.most is None:
+            return "unknown"
+        if self.reaching is not None:
+            return "yes"
+        return "perhaps" if self.most.saved.upper >= self.missing else "no"
 
 
-def distance_to(target: float, probability: Floats, frontier: Sequence[Outlook]) -> Distance | None:
+def distance_to(target: float, days: int, scored: Counted, frontier: Sequence[Outlook]) -> Distance | None:
     """None where nobody has a score."""
-    expected = expected_retention(probability)
+    expected = expected_retention(scored)
     if expected is None:
         return None
-    members = int(np.count_nonzero(~np.isnan(probability)))
-    missing = max(0, ceil((target - expected.value) * members - 1e-9))
+    missing = max(0, ceil((target - expected.value) * scored.members - 1e-9))
     enough = [plan for plan in frontier if plan.saved.value >= missing]
     reaching = min(enough, key=lambda plan: plan.spend, default=None)
-    return Distance(target, members, expected, missing, reaching, max(frontier, key=lambda plan: plan.saved.value, default=None))
+    most = max(frontier, key=lambda plan: plan.saved.value, default=None)
+    return Distance(target, days, scored.members, expected, missing, reaching, most)

@@ -15,6 +15,7 @@ from models.audience import Cells, Counted, Selection
 from models.declared import STAGES
 from models.intervals import Estimate
 from models.moments import EPOCH
+from models.stage_paths import Flow, StagePaths
 from models.weighing import BANDS
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ class Band:
 
 @dataclass(frozen=True)
 class Overview:
-    """All numbers that the first page shows; `stages` and `chosen` count members, the first those with a known stage."""
+    """All numbers that the first page shows; `stages` and `chosen` count members, the first those with a known stage.
+
+    `not_silent`: share of the members, by the goals' `silence_days`; `mean_value`: money that one is worth over `value_days`; `flows`: from
+    stage to stage since `since`. All four are missing in what an earlier release kept.
+    """
 
     as_of: datetime
     last_event_at: datetime
@@ -50,6 +55,14 @@ class Overview:
     chosen: Mapping[str, int]
     liveliness: Liveliness
     cohorts: tuple[Cohort, ...]
+    not_silent: float | None = None
+    mean_value: float | None = None
+    since: datetime | None = None
+    flows: tuple[Flow, ...] = ()
+
+    @property
+    def paths(self) -> StagePaths:
+        return StagePaths.of(self.flows)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=datetime.isoformat)
@@ -58,7 +71,7 @@ class Overview:
     def from_json(cls, text: str) -> Self:
         told: dict[str, Any] = json.loads(text)
         times = {name: datetime.fromisoformat(told[name]) for name in ("as_of", "last_event_at", "trained_through")}
-        scored, lively = told["scored"], told["liveliness"]
+        scored, lively, since = told["scored"], told["liveliness"], told.get("since")
         return cls(
             **told
             | times
@@ -67,6 +80,8 @@ class Overview:
                 "bands": tuple(Band(**band) for band in told["bands"]),
                 "liveliness": Liveliness(**lively | {"daily": tuple(lively["daily"])}),
                 "cohorts": tuple(Cohort(**cohort | {"kept": tuple(cohort["kept"])}) for cohort in told["cohorts"]),
+                "since": None if since is None else datetime.fromisoformat(since),
+                "flows": tuple(Flow(**flow) for flow in told.get("flows", ())),
             }
         )
 
@@ -94,7 +109,16 @@ def overview_with(
         chosen=dict(standings.group_by("chosen").agg(pl.len()).sort("chosen").iter_rows()),
         liveliness=activity.liveliness(),
         cohorts=activity.cohorts(known_from_us),
+        not_silent=activity.heard / activity.members if activity.members else None,
+        mean_value=_mean(standings["value"]),
+        since=activity.since,
+        flows=activity.paths.flows,
     )
+
+
+def _mean(values: pl.Series) -> float | None:
+    known = values.drop_nulls().to_numpy()
+    return float(known.mean()) if len(known) else None
 
 
 def _band(standings: pl.DataFrame, name: str) -> Band:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-from models.declared import STAGES
+from models.declared import STAGES, Stage
 from models.features import compute_features, feature_spec
 from models.lifecycle import lifecycle_of
 from models.snapshots import Snapshots
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from models.arrays import Integers
     from models.community import Community
-    from models.declared import Stage
     from models.events import EventArrays
 
 NOT_YET = len(STAGES)
 """The code of members who had not joined."""
 
+NAMES: tuple[Stage | Literal["not_yet"], ...] = (*STAGES, "not_yet")
 BATCH = 50_000
 
 
@@ -37,12 +39,25 @@ class StagePaths:
 
     counts: Integers
 
+    @classmethod
+    def nobodys(cls) -> Self:
+        return cls(np.zeros((1 + len(STAGES), len(STAGES)), dtype=np.int64))
+
+    @classmethod
+    def of(cls, flows: Iterable[Flow]) -> Self:
+        paths = cls.nobodys()
+        for flow in flows:
+            paths.counts[NAMES.index(flow.before), STAGES.index(flow.after)] = flow.members
+        return paths
+
+    def __add__(self, other: StagePaths) -> StagePaths:
+        return StagePaths(self.counts + other.counts)
+
     @property
     def flows(self) -> tuple[Flow, ...]:
         """Those with members, as a Sankey diagram draws them."""
-        names = (*STAGES, "not_yet")
         return tuple(
-            Flow(names[row], STAGES[column], int(self.counts[row, column])) for row, column in zip(*np.nonzero(self.counts), strict=True)
+            Flow(NAMES[row], STAGES[column], int(self.counts[row, column])) for row, column in zip(*np.nonzero(self.counts), strict=True)
         )
 
     @property

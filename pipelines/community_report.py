@@ -3,66 +3,35 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
-from models.audience import standings_of
-from models.campaign import Campaign, Part
+from models.campaign import Part
 from models.community_figures import CommunityFigures, figures_of
 from models.community_report import render_community_report
 from models.decision_table import table_of
 from models.errors import InputError
-from models.moments import microseconds
-from models.overview import overview_of
-from models.stage_paths import NOT_YET, stage_paths, stages_at
-from models.supply import Supply
 from pipelines.dates import moment
 from pipelines.everyone import weigh_everyone
 from pipelines.experiments import tell_experiments
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
-from pipelines.plan import frontier
+from pipelines.publish import shown_of
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from models.arrays import Floats, Integers
     from models.declared import Language
     from models.engine import Engine
     from models.read_out import ReadOut
     from models.training import Progress
-    from pipelines.everyone import Batch
     from pipelines.loading import Loaded
     from pipelines.workspace import Workspace
 
 PAGE, FIGURES = "community.html", "community.json"
-BUDGETS = 5
-
-
-@dataclass
-class _Everyone:
-    """What is kept of all members when they have been weighed; stage (n_members,), NOT_YET for those who had not joined."""
-
-    stage: Integers
-    tables: list[pl.DataFrame] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
-    silence: list[Floats] = field(default_factory=list)
-    value: list[Floats] = field(default_factory=list)
-    probability: list[Floats] = field(default_factory=list)
-
-    def take(self, engine: Engine, batch: Batch, at: datetime) -> None:
-        weighed = batch.weighed
-        self.stage[batch.snapshots.member] = weighed.lifecycles.stage
-        self.tables.append(table_of(engine, weighed, batch.member_ids, batch.decision_ids, at))
-        self.parts.append(Part.of(engine, weighed))
-        self.silence.append(weighed.lifecycles.silence_days)
-        self.value.append(weighed.scores.value)
-        self.probability.append(weighed.probability)
 
 
 def report_all(
@@ -106,28 +75,14 @@ def _figures(
     workspace: Workspace, loaded: Loaded, engine: Engine, at: datetime, earlier: datetime, now: datetime, progress: Progress
 ) -> CommunityFigures:
     progress("members")
-    everyone = _Everyone(np.full(loaded.arrays.n_members, NOT_YET))
+    tables, parts = [], []
     for batch in weigh_everyone(engine, loaded, at):
-        everyone.take(engine, batch, at)
-    table = pl.concat(everyone.tables)
-    joined = table.join(loaded.log.members, on="member_id", how="left", maintain_order="left")["joined"]
-    standings = standings_of(table, joined, loaded.community.timezone)
-    before = stages_at(loaded.community, loaded.arrays, microseconds(earlier), threads=2)
+        tables.append(table_of(engine, batch.weighed, batch.member_ids, batch.decision_ids, at))
+        parts.append(Part.of(engine, batch.weighed))
     progress("plans")
-    supply = Supply.of(engine.community, loaded.community.capacity, None)
-    plans = frontier(Campaign.of(engine, everyone.parts, supply), BUDGETS)
+    run = shown_of(engine, loaded, pl.concat(tables), parts, at, earlier)
     progress("experiments")
-    return figures_of(
-        loaded.community,
-        overview_of(engine, loaded.community, standings, loaded.arrays, at),
-        since=earlier,
-        paths=stage_paths(before, everyone.stage),
-        silence_days=np.concatenate(everyone.silence),
-        value=np.concatenate(everyone.value),
-        probability=np.concatenate(everyone.probability),
-        frontier=plans,
-        experiments=_experiments(workspace, now),
-    )
+    return figures_of(loaded.community, run.overview, run.frontier, _experiments(workspace, now))
 
 
 def _experiments(workspace: Workspace, now: datetime) -> tuple[ReadOut, ...]:

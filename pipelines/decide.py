@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from models.campaign import Part
 from models.decision_table import table_of
 from models.declaration import load_community
 from models.errors import InputError
@@ -20,7 +21,7 @@ from pipelines.everyone import Batch, weigh_everyone
 from pipelines.experiments import refresh_experiments
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
-from pipelines.publish import publish_table
+from pipelines.publish import publish_run, shown_of
 from pipelines.recording import NOTHING_RECORDED, Recorded, Recorder
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def decide_all(
     engine = engine_of(workspace, None)
     at = decision_time(loaded, as_of, now=now)
     progress("decisions")
-    batches: Iterable[Batch] = weigh_everyone(engine, loaded, at)
+    parts: list[Part] = []
+    batches: Iterable[Batch] = _remembered(weigh_everyone(engine, loaded, at), engine, parts)
     capacity = loaded.community.capacity
     supply, joint = Supply.of(engine.community, capacity, capacity.budget if budget is None else budget), None
     if not supply.endless:
@@ -92,9 +94,16 @@ def decide_all(
     table = pl.concat(tables)
     with writing(output):
         write(table, output)
-    publish_table(workspace, engine, loaded, table, at)
+    publish_run(workspace, shown_of(engine, loaded, table, parts, at))
     refresh_experiments(workspace, loaded.community, now=now)
     return Decided(table, at, engine.version, engine.community.currency, joint, recorded if record else None)
+
+
+def _remembered(batches: Iterable[Batch], engine: Engine, parts: list[Part]) -> Iterator[Batch]:
+    """Adds to `parts` what a plan needs of each, as it was weighed."""
+    for batch in batches:
+        parts.append(Part.of(engine, batch.weighed))
+        yield batch
 
 
 def _writer(output: Path) -> Callable[[pl.DataFrame, Path], None]:

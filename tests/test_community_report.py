@@ -45,7 +45,7 @@ def reports(declared, home, tmp_path_factory):
 
 def test_all_members_are_in_one_stage_and_came_there_on_one_path(reports):
     figures = reports["en"][1]
-    stages, flows = figures["overview"]["stages"], figures["paths"]["flows"]
+    stages, flows = figures["overview"]["stages"], figures["overview"]["flows"]
     assert sum(stages.values()) == figures["overview"]["members"]
     for stage in STAGES:
         assert sum(flow["members"] for flow in flows if flow["after"] == stage) == stages[stage]
@@ -64,9 +64,10 @@ def test_what_the_target_takes_is_the_first_plan_that_saves_enough_or_none(repor
     page, figures = reports["en"]
     target = figures["target"]
     assert target["missing"] == int(np.ceil((0.97 - target["expected"]["value"]) * target["members"] - 1e-9))
+    assert target["missing_per_week"] == pytest.approx(target["missing"] * 7 / 30)
     enough = [plan for plan in figures["frontier"] if plan["members_saved"]["value"] >= target["missing"]]
     assert (target["reaching"] is None) == (not enough)
-    assert f"97% means to save {target['missing']} more" in page
+    assert f"For 97% to stay, {target['missing']} more have to be kept" in page
 
 
 def test_both_languages_tell_the_same_figures_and_nothing_is_fetched(reports):

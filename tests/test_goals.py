@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.audience import Counted
 from models.community import DAY_US
 from models.declared import STAGES
-from models.goals import Goals, Observed, distance_to, expected_retention, goals_reached
+from models.goals import Goals, distance_to, expected_retention, goals_reached
 from models.intervals import Estimate
 from models.stage_paths import NOT_YET, Flow, stage_paths, stages_at
 from tests.planted import AS_OF_US, Member, arrays, community
@@ -21,15 +22,18 @@ def plan(spend, saved):
     return SimpleNamespace(spend=spend, saved=Estimate(saved, saved / 2, saved * 2))
 
 
+def going(members, expected, reach=0.0):
+    return Counted(members, Estimate(expected, expected - reach, expected + reach), 0.0)
+
+
 def seen(**changes):
     told = {
-        "stickiness": 0.4,
-        "weekly_events": 4.0,
-        "silence_days": np.array([1.0, 29.0, 30.0, 200.0]),
-        "value": np.array([10.0, 20.0, 30.0, 20.0]),
-        "probability": np.array([0.1, 0.3, np.nan, np.nan]),
+        "liveliness": SimpleNamespace(stickiness=0.4, weekly_events=4.0),
+        "not_silent": 0.5,
+        "mean_value": 20.0,
+        "scored": going(2, 0.4),
     }
-    return Observed(**told | changes)
+    return SimpleNamespace(**told | changes)
 
 
 def test_each_goal_is_set_against_what_is_seen():
@@ -38,36 +42,40 @@ def test_each_goal_is_set_against_what_is_seen():
     assert told == {
         "stickiness": (0.4, True),
         "weekly_events": (4.0, False),
-        "not_silent": (0.5, True),
         "value_to_cost": (2.5, False),
+        "not_silent": (0.5, True),
         "retention": (pytest.approx(0.8), False),
     }
 
 
 def test_what_is_not_declared_or_not_known_is_not_judged():
-    told = {one.name: one.met for one in goals_reached(Goals(), seen(stickiness=None))}
-    assert told == {"stickiness": None, "weekly_events": False, "not_silent": True}
+    quiet = seen(liveliness=SimpleNamespace(stickiness=None, weekly_events=4.0))
+    assert {one.name: one.met for one in goals_reached(Goals(), quiet)} == {"stickiness": None, "weekly_events": False, "not_silent": True}
 
 
-def test_expected_retention_has_the_spread_of_chance():
-    """100 members at p = .5: the standard deviation of the share is .05."""
-    assert expected_retention(np.full(100, 0.5)).interval == pytest.approx([0.5 - 0.0822, 0.5 + 0.0822], abs=1e-4)
-    assert expected_retention(np.array([np.nan])) is None
+def test_those_who_are_not_expected_to_go_stay_with_the_interval_turned_round():
+    told = expected_retention(going(100, 50, 8))
+    assert (told.value, *told.interval) == pytest.approx((0.5, 0.42, 0.58))
+    assert expected_retention(going(0, 0)) is None
 
 
 def test_the_cheapest_plan_that_saves_enough_is_named():
-    """Of 100 members 80 are expected to stay; 85 % are 5 more."""
+    """Of 100 members 80 are expected to stay; 85 % are 5 more, in 30 days 1.17 a week."""
     frontier = [plan(10, 2), plan(50, 6), plan(30, 5), plan(90, 7)]
-    told = distance_to(0.85, np.full(100, 0.2), frontier)
-    assert (told.missing, told.reaching.spend, told.most.spend) == (5, 30, 90)
-    assert told.at_most == pytest.approx(0.87)
+    told = distance_to(0.85, 30, going(100, 20), frontier)
+    assert (told.missing, told.reaching.spend, told.most.spend, told.within_reach) == (5, 30, 90, "yes")
+    assert told.missing_per_week == pytest.approx(35 / 30)
+    assert (told.at_most.value, *told.at_most.interval) == pytest.approx((0.87, 0.835, 0.94))
 
 
-def test_a_target_beyond_all_plans_says_how_far_they_go_and_one_that_is_reached_takes_nothing():
-    far, there = (distance_to(target, np.full(100, 0.2), [plan(0, 0), plan(90, 7)]) for target in (0.95, 0.8))
-    assert (far.missing, far.reaching, far.at_most) == (15, None, pytest.approx(0.87))
-    assert (there.missing, there.reaching.spend) == (0, 0)
-    assert distance_to(0.9, np.array([]), []) is None
+@pytest.mark.parametrize(
+    ("target", "plans", "missing", "within_reach"),
+    [(0.95, [plan(90, 7)], 15, "no"), (0.9, [plan(90, 7)], 10, "perhaps"), (0.8, [plan(0, 0)], 0, "reached"), (0.9, [], 10, "unknown")],
+)
+def test_a_target_is_within_reach_as_far_as_the_best_plan_and_its_interval_go(target, plans, missing, within_reach):
+    told = distance_to(target, 30, going(100, 20), plans)
+    assert (told.missing, told.within_reach) == (missing, within_reach)
+    assert distance_to(0.9, 30, going(0, 0), []) is None
 
 
 def test_members_go_from_stage_to_stage_and_some_have_only_joined():

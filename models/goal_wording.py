@@ -1,0 +1,86 @@
+"""Goals and what a target retention takes, in rows and sentences: the same in the report and on the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.texts import decimal, money, number, share, text, window
+
+if TYPE_CHECKING:
+    from models.community import Community
+    from models.declared import Language
+    from models.goals import Distance, GoalName, Reached
+    from models.intervals import Estimate
+    from models.plan_figures import Outlook
+
+GOALS: dict[GoalName, str] = {
+    "stickiness": "community_report.stickiness",
+    "weekly_events": "community_report.weekly_events",
+    "value_to_cost": "community_report.value_to_cost",
+    "not_silent": "community_report.not_silent",
+    "retention": "community_report.retention",
+}
+SHARES: tuple[GoalName, ...] = ("stickiness", "not_silent", "retention")
+VERDICTS = {True: "community_report.met", False: "community_report.not_met", None: "community_report.not_known"}
+
+
+@dataclass(frozen=True)
+class GoalRow:
+    """`part` of the goal that is there, in per cent, at most 100; 0 where nothing is known."""
+
+    name: str
+    value: str
+    goal: str
+    met: bool | None
+    verdict: str
+    part: float
+
+
+def goal_row(one: Reached, language: Language) -> GoalRow:
+    def shown(value: float) -> str:
+        return share(value) if one.name in SHARES else decimal(value, 1)
+
+    value = text(language, "unit.unknown") if one.value is None else shown(one.value)
+    part = 0.0 if one.value is None else 100 * min(1.0, one.value / one.goal) if one.goal else 100.0
+    return GoalRow(text(language, GOALS[one.name]), value, shown(one.goal), one.met, text(language, VERDICTS[one.met]), part)
+
+
+def target_sentences(distance: Distance, community: Community, language: Language) -> list[str]:
+    """How far it is, and whether the interventions that are declared could reach it."""
+    expected = distance.expected
+    bounds = {"expected": share(expected.value), "low": share(expected.lower), "high": share(expected.upper)}
+    given = {"target": share(distance.target), "members": number(language, distance.members), "window": window(language, distance.days)}
+    if distance.within_reach == "reached":
+        return [text(language, "community_report.target_met", **given, **bounds)]
+    missing = {"missing": number(language, distance.missing), "weekly": number(language, distance.missing_per_week)}
+    return [text(language, "community_report.target", **given, **bounds, **missing), _reach(distance, community, language)]
+
+
+def _reach(distance: Distance, community: Community, language: Language) -> str:
+    if distance.reaching is not None:
+        return _takes(distance.reaching, community, language)
+    at_most = distance.at_most
+    if distance.most is None or at_most is None:
+        return text(language, "community_report.target_unknown")
+    bounds = {"at_most": share(at_most.value), "low": share(at_most.lower), "high": share(at_most.upper)}
+    key = "community_report.target_perhaps" if distance.within_reach == "perhaps" else "community_report.target_beyond"
+    return text(language, key, saved=_range(distance.most.saved, language), **bounds)
+
+
+def _takes(plan: Outlook, community: Community, language: Language) -> str:
+    labels = {arm.id: arm.label.of(language) for arm in community.interventions}
+    used = [f"{labels[arm.intervention_id]} {number(language, round(arm.members))}" for arm in plan.arms if arm.members >= 0.5]
+    return text(
+        language,
+        "community_report.target_takes",
+        spend=money(language, round(plan.spend, 2), community.currency),
+        contacted=number(language, round(plan.contacted)),
+        saved=_range(plan.saved, language),
+        who=text(language, "unit.list").join(used),
+    )
+
+
+def _range(estimate: Estimate, language: Language) -> str:
+    value, low, high = (decimal(end, 0 if abs(end) >= 10 else 1) for end in (estimate.value, estimate.lower, estimate.upper))
+    return text(language, "community_report.range", value=value, low=low, high=high)
