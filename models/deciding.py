@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from models.weighing import BANDS, NOWHERE, Context, Weighed, risk_bands, weigh
 if TYPE_CHECKING:
     from models.actions import Intervention
     from models.arrays import Flags, Floats, Integers
-    from models.community import Community
     from models.decision import ChurnStatus, NoActionReason, Reason
     from models.declared import Language
     from models.engine import Engine
@@ -92,22 +90,6 @@ def tell(
     return [teller.decision(row, *named, reasons.get(row, ())) for row, named in enumerate(ids)]
 
 
-def catalogue_fingerprint(community: Community) -> str:
-    """Of all that a decision rests on beside the model: interventions, contact policy and policy."""
-    content = community.model_dump_json(include={"interventions", "contact_policy", "policy"})
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def decides_alike(one: Community, other: Community) -> bool:
-    """Whether both decide by the same declaration; how often incentives are redeemed is learned and may differ."""
-    return len({catalogue_fingerprint(_undetermined(community)) for community in (one, other)}) == 1
-
-
-def _undetermined(community: Community) -> Community:
-    plain = tuple(each.model_copy(update={"redemption_rate": 1.0}) for each in community.interventions)
-    return community.model_copy(update={"interventions": plain})
-
-
 def last_event_us(events: EventArrays, snapshots: Snapshots, n_signals: int) -> Integers:
     """The member's own last event before `as_of`, qualifying or not, shape (n,); -1 where there is none. Touches are not the member's."""
     own = np.flatnonzero(events.signal < n_signals)
@@ -160,10 +142,6 @@ class _Teller:
     effect_reasons: dict[int, tuple[Reason, ...]]
 
     @cached_property
-    def fingerprint(self) -> str:
-        return catalogue_fingerprint(self.engine.community)
-
-    @cached_property
     def arms(self) -> tuple[str, ...]:
         return (NO_ACTION, *(intervention.id for intervention in self.engine.community.interventions))
 
@@ -209,7 +187,7 @@ class _Teller:
             no_action_reason=cast("NoActionReason | None", self.no_action_reasons[row] or None),
             model_version=self.engine.version,
             grade=self.engine.grade,
-            catalogue_fingerprint=self.fingerprint,
+            catalogue_fingerprint=self.engine.catalogue_fingerprint,
             plan_id=self.plan_id,
             effect_reasons=self.effect_reasons.get(row, ()),
         )

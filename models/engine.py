@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.attributes import NO_ATTRIBUTES, AttributeEncoding, feature_matrix
+from models.catalogue_identity import catalogue_fingerprint
 from models.explanation import Typical, reasons_of
 from models.margins import Contributions
 from models.moments import microseconds
@@ -127,6 +128,10 @@ class Engine:
     def groups(self) -> ReasonGroups:
         return with_attributes(reason_groups(self.community, self.spec), self.attributes)
 
+    @cached_property
+    def catalogue_fingerprint(self) -> str:
+        return catalogue_fingerprint(self.community)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Of the columns that `features` gives."""
@@ -189,15 +194,12 @@ class Engine:
         """
         if self.learned_uplift is None or not len(features):
             return [()] * len(features)
-        told: list[tuple[Reason, ...]] = [()] * len(features)
+        values = np.empty((len(features), features.shape[1] + 1))
         for each in np.unique(arm).tolist():
-            rows = np.flatnonzero(arm == each)
-            values = self.learned_uplift.contributions_to(features[rows], each)
-            usual, effect = Typical(float(values[0, -1]), 1.0, self.reference.values), values.sum(axis=1)
-            why = reasons_of(values[:, :-1], features[rows], effect, usual, self.groups, language, max_reasons=MOST_EFFECT_REASONS)
-            for row, reasons in zip(rows.tolist(), why, strict=True):
-                told[row] = reasons
-        return told
+            values[arm == each] = self.learned_uplift.contributions_to(features[arm == each], each)
+        usual, effect = values[:, -1], values.sum(axis=1)
+        unmoved = Typical(0.0, 1.0, self.reference.values)
+        return reasons_of(values[:, :-1], features, effect - usual, unmoved, self.groups, language, max_reasons=MOST_EFFECT_REASONS)
 
 
 def explain(engine: Engine, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]:

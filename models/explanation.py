@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from models.attributes import Attribute
     from models.declared import Language
     from models.margins import Contributions
-    from models.reason_choice import Speaking
-    from models.reason_groups import ReasonGroup, ReasonGroups, Shown
+    from models.reason_groups import ReasonGroups, Shown
 
 TINY_MARGIN = 1e-6
 STEEPEST = 1.0
@@ -108,15 +108,13 @@ def reasons_of(
     contributions = contributions.astype(np.float64)
     by_group = groups.sums(contributions)
     points = percentage_points(by_group, probability, typical)
-    teller = _Teller(groups, language, features, typical.values, speaking(contributions, by_group, features, typical.values, groups))
+    spoken = speaking(contributions, by_group, features, typical.values, groups)
     order = np.argsort(-np.abs(by_group), axis=1, kind="stable")
     count = order.shape[1] if max_reasons is None else max_reasons
-    rows = []
-    for row, strongest in enumerate(order):
-        told = [teller.reason(row, j, by_group[row, j], points.values[row, j]) for j in strongest[:count].tolist() if by_group[row, j] != 0]
-        rest = points.values[row, strongest[count:]].sum() + points.rest[row]
-        rows.append((*told, *teller.other(float(rest))))
-    return rows
+    rest = np.take_along_axis(points.values, order[:, count:], axis=1).sum(axis=1) + points.rest
+    teller = _Teller(groups, language, typical.values.tolist())
+    tables = (features, by_group, points.values, spoken.position, spoken.drives, order[:, :count], rest)
+    return [teller.reasons(_Row(*of_one)) for of_one in zip(*(table.tolist() for table in tables), strict=True)]
 
 
 def reasons(
@@ -134,25 +132,42 @@ def reasons(
     return reasons_of(contributions[None], features[None], one, typical, groups, language, max_reasons=max_reasons)[0]
 
 
+class _Row(NamedTuple):
+    """Of one member, as plain numbers. Of each group: contribution, points, position of who speaks for it, and whether that drives it.
+
+    `strongest` are the groups that are told, `rest` the points of all others together.
+    """
+
+    features: list[float]
+    contribution: list[float]
+    points: list[float]
+    speaking: list[int]
+    drives: list[bool]
+    strongest: list[int]
+    rest: float
+
+
 @dataclass(frozen=True)
 class _Teller:
     groups: ReasonGroups
     language: Language
-    features: Floats
-    typical: Floats
-    speaking: Speaking
+    typical: list[float]
 
-    def reason(self, row: int, position: int, contribution: float, contribution_pp: float) -> Reason:
+    def reasons(self, row: _Row) -> tuple[Reason, ...]:
+        told = [self._reason(row, position) for position in row.strongest if row.contribution[position] != 0]
+        return (*told, *self.other(row.rest))
+
+    def _reason(self, row: _Row, position: int) -> Reason:
         group = self.groups.groups[position]
         if group.attribute is not None:
-            return self._of_attribute(row, group, group.attribute, contribution, contribution_pp)
-        shown = self.groups.shown[self.speaking.position[row, position]]
-        value, usual = _known(self.features[row, shown.column]), _known(self.typical[shown.column])
-        told = Told(shown, value, usual, self._counts(row, shown), drives=bool(self.speaking.drives[row, position]))
+            return self._of_attribute(row, position, group.columns, group.attribute)
+        shown = self.groups.shown[row.speaking[position]]
+        value, usual = _known(row.features[shown.column]), _known(self.typical[shown.column])
+        told = Told(shown, value, usual, _counts(row, shown), row.drives[position])
         return Reason(
             code=group.code,
-            direction="raises" if contribution > 0 else "lowers",
-            contribution_pp=float(contribution_pp),
+            direction="raises" if row.contribution[position] > 0 else "lowers",
+            contribution_pp=row.points[position],
             value=value,
             typical=usual,
             text=reason_sentence(group, told, self.groups.currency, self.language),
@@ -160,26 +175,18 @@ class _Teller:
             window_days=shown.feature.window_days,
         )
 
-    def _of_attribute(self, row: int, group: ReasonGroup, attribute: Attribute, contribution: float, contribution_pp: float) -> Reason:
-        columns = list(group.columns)
-        told, usual = attribute.told(self.features[row, columns]), attribute.told(self.typical[columns])
+    def _of_attribute(self, row: _Row, position: int, columns: tuple[int, ...], attribute: Attribute) -> Reason:
+        told, usual = (attribute.told(np.array([of[column] for column in columns])) for of in (row.features, self.typical))
         value, typical = (round(one, 4) if isinstance(one, float) else None for one in (told, usual))
         return Reason(
-            code=group.code,
-            direction="raises" if contribution > 0 else "lowers",
-            contribution_pp=float(contribution_pp),
+            code=self.groups.groups[position].code,
+            direction="raises" if row.contribution[position] > 0 else "lowers",
+            contribution_pp=row.points[position],
             value=value,
             typical=typical,
             text=attribute_sentence(attribute.name, told, usual, self.language),
             feature=attribute.name,
         )
-
-    def _counts(self, row: int, shown: Shown) -> tuple[float, float]:
-        """Of a trend: events in the window, and in the one before it."""
-        if shown.counts is None:
-            return 0.0, 0.0
-        recent, both = (float(self.features[row, column]) for column in shown.counts)
-        return recent, both - recent
 
     def other(self, contribution_pp: float) -> tuple[Reason, ...]:
         """Nothing where nothing is left over."""
@@ -189,5 +196,13 @@ class _Teller:
         return (Reason(OTHER, direction, contribution_pp, None, None, text(self.language, "reason.together")),)
 
 
+def _counts(row: _Row, shown: Shown) -> tuple[float, float]:
+    """Of a trend: events in the window, and in the one before it."""
+    if shown.counts is None:
+        return 0.0, 0.0
+    recent, both = (row.features[column] for column in shown.counts)
+    return recent, both - recent
+
+
 def _known(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 4)
+    return None if math.isnan(value) else round(value, 4)

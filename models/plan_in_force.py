@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-from models.deciding import catalogue_fingerprint
 from models.shadow_prices import ShadowPrices, Terms
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class PlanInForce:
             return "expired"
         if self.model_version != engine.version:
             return "of_another_model"
-        return "in_force" if self.catalogue_fingerprint == catalogue_fingerprint(engine.community) else "of_another_catalogue"
+        return "in_force" if self.catalogue_fingerprint == engine.catalogue_fingerprint else "of_another_catalogue"
 
     @property
     def terms(self) -> Terms:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from models.attributes import OTHER
 from models.texts import duration, money, named, number, plural, share, text, window
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from models.reason_groups import ReasonGroup, Shown, Unit
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(NamedTuple):
     """A feature of one member: its value and the usual one, None for missing, and of a trend the events in the window and before it.
 
     `drives`: it is what moves its group; otherwise other features of the group do.
@@ -43,17 +43,17 @@ def reason_sentence(group: ReasonGroup, told: Told, currency: str, language: Lan
     return text(language, key, statement=statement, typical=usual)
 
 
-def _statement(group: ReasonGroup, told: Told, variant: str, language: Language, value: str, **more: str) -> str:
+def _statement(group: ReasonGroup, told: Told, variant: str, language: Language, value: str, before: str = "") -> str:
     label = group.label.of(language) if group.label is not None else ""
-    return text(
-        language,
-        f"reason.{told.shown.wording}.{variant}",
-        value=value,
-        window=window(language, told.shown.window_days),
-        signal=inside(label),
-        signal_first=opening(label),
-        **more,
-    )
+    return _frame(language, f"reason.{told.shown.wording}.{variant}", told.shown.window_days, label).format(value=value, before=before)
+
+
+@cache
+def _frame(language: Language, key: str, window_days: int, label: str) -> str:
+    """The text with all but {value} and {before} filled in: so many are there as signals, windows and languages."""
+    first, within = (told.replace("{", "{{").replace("}", "}}") for told in (opening(label), inside(label)))
+    said = window(language, window_days)
+    return text(language, key, value="{value}", before="{before}", window=said, signal=within, signal_first=first)
 
 
 def _trend_variant(recent: float, before: float) -> str:
@@ -88,6 +88,7 @@ def _variant(unit: Unit, value: float | None, typical: float | None, *, same: bo
     return "low" if typical is not None and value < typical and not same else "high"
 
 
+@lru_cache(maxsize=4096)
 def amount(language: Language, value: float | None, unit: Unit, currency: str) -> str:
     if value is None:
         return text(language, "unit.none")

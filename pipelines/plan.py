@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.campaign import Campaign, Part
-from models.deciding import catalogue_fingerprint
+from models.catalogue_identity import catalogue_fingerprint
 from models.moments import microseconds
 from models.plan_figures import Outlook
 from models.plan_in_force import PlanInForce

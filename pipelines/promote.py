@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.deciding import decides_alike
+from models.catalogue_identity import decides_alike
 from models.errors import InputError, ModelRefused, NotEnoughData
 from models.gate import GOLDEN, Missing, PolicyProof, Verdict, judge, judge_first, measure_risk
 from models.policy_trial import try_policies

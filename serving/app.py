@@ -44,6 +44,7 @@ from serving.telemetry import provider_of, telemetry, traced
 from serving.traces import continued
 
 SWITCH_SECONDS = 0.0005
+YOUNG_OBJECTS = 20_000
 DESCRIPTION = "Who is about to go silent, what would keep them, and why. Errors are RFC 9457 problems; times are RFC 3339 with an offset."
 
 
@@ -98,20 +99,26 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI, *, own_process: bool) -> AsyncIterator[None]:
-    """In a process of its own, what is there when it begins to answer stays: no collection of garbage walks through it again.
-
-    And who waits for the interpreter gets it soon: the loop gives it up with every line that it sends or logs, while a turn computes.
-    """
     service: Service = app.state.service
     await run_in_threadpool(service.open_store)
-    await run_in_threadpool(service.models.start, service.settings.first_model_seconds)
+    await run_in_threadpool(service.models.start, service.settings.first_model_seconds, gc.freeze if own_process else None)
     if own_process:
-        gc.collect()
-        gc.freeze()
-        sys.setswitchinterval(SWITCH_SECONDS)
+        _live_long()
     async with background(service, app.state.shadow):
         yield
     app.state.scores.close()
     if app.state.spans is not None:
         app.state.spans.shutdown()
     service.close()
+
+
+def _live_long() -> None:
+    """What is there when the service begins stays: no collection of garbage walks through it, and none comes with every answer.
+
+    What the first look-up of the champion brings along, MLflow above all, is told to stay when that is done.
+    And who waits for the interpreter gets it soon: the loop gives it up with every line that it sends or logs, while a turn computes.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
+    sys.setswitchinterval(SWITCH_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Lock, Thread
 
@@ -28,10 +29,13 @@ class ModelSource:
         self._stopped = Event()
         self.error: str | None = "the champion has not been looked up yet"
 
-    def start(self, wait_seconds: float) -> None:
-        """Returns after the first look-up, be it good or bad, and in any case after `wait_seconds`; at once where a copy is in force."""
+    def start(self, wait_seconds: float, looked_up: Callable[[], None] | None = None) -> None:
+        """Returns after the first look-up, be it good or bad, and in any case after `wait_seconds`; at once where a copy is in force.
+
+        `looked_up` is called after the first look-up, in the thread that makes it.
+        """
         self._take_copy()
-        Thread(target=self._watch, name="champion", daemon=True).start()
+        Thread(target=self._watch, args=(looked_up,), name="champion", daemon=True).start()
         if self._engine is None:
             self._looked_up.wait(wait_seconds)
 
@@ -122,7 +126,9 @@ class ModelSource:
         except OSError as error:
             LOGGER.warning("copy of the model not noted", why=str(error))
 
-    def _watch(self) -> None:
-        while not self._stopped.is_set():
+    def _watch(self, looked_up: Callable[[], None] | None) -> None:
+        self.refresh()
+        if looked_up is not None:
+            looked_up()
+        while not self._stopped.wait(self._every_seconds):
             self.refresh()
-            self._stopped.wait(self._every_seconds)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.deciding import catalogue_fingerprint
+from models.catalogue_identity import catalogue_fingerprint
 from models.engine_files import Golden
 from models.events import event_arrays
 from models.moments import microseconds

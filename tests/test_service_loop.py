@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from models.assignments import assignments_of
-from models.deciding import catalogue_fingerprint
+from models.catalogue_identity import catalogue_fingerprint
 from models.errors import InputError
 from models.interventions import ContactHistory
 from models.learned_uplift import learn_uplift

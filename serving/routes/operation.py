@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
 
-from models.deciding import catalogue_fingerprint
+from models.catalogue_identity import catalogue_fingerprint
 from models.engine import Engine
 from models.errors import KeepwellError
 from serving.auth import Administering, Measuring, Reading
