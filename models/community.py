@@ -13,7 +13,7 @@ from models.declared import Declared, Label, Language, Name, PositiveDays, Risin
 from models.experiment_declaration import Experiment
 from models.goals import Goals
 from models.rules import Scene
-from models.schedule import Schedule
+from models.schedule import Schedule, Watch
 from models.sources import LogSource, MembersSource, TouchesSource
 from models.supply import Capacity
 
@@ -137,6 +137,7 @@ class Community(Declared):
     experiments: tuple[Experiment, ...] = ()
     goals: Goals = Goals()
     schedule: Schedule = Schedule()
+    monitor: Watch = Watch()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

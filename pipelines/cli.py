@@ -11,7 +11,7 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from models.errors import KeepwellError
-from pipelines.commands import campaigns, engines, keys, service, tables, webhooks
+from pipelines.commands import campaigns, engines, keys, nights, service, tables, webhooks
 from pipelines.terminal import ERR
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -32,6 +32,7 @@ COMMANDS = (
     campaigns.report,
     campaigns.targeting,
     campaigns.experiments,
+    nights.monitor,
     service.serve,
     service.export,
     service.migrate,

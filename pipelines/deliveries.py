@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
@@ -17,7 +19,6 @@ from pipelines.ingest import canonical_log, rejected_path, write_rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
     from pathlib import Path
 
     from models.community import Community
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from pipelines.workspace import Workspace
 
 REJECTED_ENDING = ".rejected.csv"
+NOTES_FILE = "taken.jsonl"
+_TIMES = ("first", "last", "at")
 
 
 @dataclass(frozen=True)
 class Taken:
-    """`events` are new to the log, `known` were in it already; `first` and `last` are the times of the accepted rows."""
+    """`events` are new to the log, `known` were in it already; `first` and `last` are the times of the accepted rows, `at` when it came."""
 
     file: str
     events: int
@@ -38,10 +41,15 @@ class Taken:
     rejected: int
     first: datetime
     last: datetime
+    at: datetime
     rejected_file: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"first": self.first.isoformat(), "last": self.last.isoformat()}
+        return asdict(self) | {name: getattr(self, name).isoformat() for name in _TIMES}
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any]) -> Self:
+        return cls(**told | {name: datetime.fromisoformat(told[name]) for name in _TIMES})
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,7 @@ class _Delivery:
         read = self._read(file)
         taken = self._counted(file, read)
         deliver_events(self.workspace, name, read.rows)
+        _note(self.workspace, taken)
         self.before.append(read.rows)
         return told.with_taken(taken)
 
@@ -148,13 +157,26 @@ class _Delivery:
         events = each_once([there, read.rows]).height - there.height
         beside = None if read.rejected.is_empty() else _write_beside(self.workspace, file, read.rejected)
         told = None if beside is None else str(beside)
-        return Taken(file.name, events, read.rows.height - events, read.rejected.height, first, last, told)  # type: ignore[arg-type]  # polars types a minimum as any literal
+        return Taken(file.name, events, read.rows.height - events, read.rejected.height, first, last, self.now, told)  # type: ignore[arg-type]  # polars types a minimum as any literal
+
+
+def delivered_since(workspace: Workspace, since: datetime) -> list[Taken]:
+    """What was taken in with a last event at or after `since`."""
+    notes = workspace.deliveries / NOTES_FILE
+    lines = notes.read_text(encoding="utf-8").splitlines() if notes.is_file() else []
+    told = [Taken.from_dict(json.loads(line)) for line in lines]
+    return [one for one in told if one.last >= since]
 
 
 def refusals(told: Deliveries) -> Iterator[str]:
     """A sentence for each file that was refused."""
     for one in told.refused:
         yield f"{one.file} is refused: {one.why}"
+
+
+def _note(workspace: Workspace, taken: Taken) -> None:
+    with (workspace.deliveries / NOTES_FILE).open("a", encoding="utf-8") as notes:
+        notes.write(json.dumps(taken.to_dict(), ensure_ascii=False) + "\n")
 
 
 def _write_reason(workspace: Workspace, file: Path, why: str) -> None:

@@ -144,7 +144,7 @@ def _keep(folder: Path, log: EventLog, record: _Record) -> None:
 
 
 def _fingerprint(workspace: Workspace, community: Community) -> str:
-    digest = hashlib.sha256(f"{INTAKE_VERSION} {community.model_dump_json(exclude={'schedule'})}".encode())
+    digest = hashlib.sha256(f"{INTAKE_VERSION} {community.model_dump_json(exclude={'schedule', 'monitor'})}".encode())
     for source in (community.log, community.members, community.touches):
         if source is not None:
             for file in _files(located(workspace.root, source.path)):

@@ -64,7 +64,11 @@ def load(workspace: Workspace, *, now: datetime) -> Loaded:
 
 def load_to_learn(workspace: Workspace, *, now: datetime) -> Loaded:
     """Without members who switched personalisation off: nothing is learned from them, and nothing measured on them. Raises InputError."""
-    loaded = load(workspace, now=now)
+    return without_refusing(load(workspace, now=now))
+
+
+def without_refusing(loaded: Loaded) -> Loaded:
+    """The members who let themselves be scored."""
     refusing = [member_id for member_id, wish in loaded.preferences.items() if not wish.personalization]
     log = without_members(loaded.log, refusing)
     return loaded if log is loaded.log else replace(loaded, log=log, arrays=event_arrays(log, loaded.community))

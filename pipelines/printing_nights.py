@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from models.readings import Monitored
     from pipelines.deliveries import Deliveries
+
+MARKS = {"alarm": "[bold red]alarm  [/]", "ok": "[green]ok     [/]", "unknown": "[dim]unknown[/]"}
+ORDER = tuple(MARKS)
 
 
 def print_deliveries(told: Deliveries, console: Console) -> None:
@@ -16,3 +22,14 @@ def print_deliveries(told: Deliveries, console: Console) -> None:
         console.print(f"{one.file}: {one.events:,} new events, {one.known:,} known already{rejected}", highlight=False, soft_wrap=True)
     for name in told.again:
         console.print(f"{name}: taken in before, adds nothing", highlight=False, soft_wrap=True)
+
+
+def print_monitor(told: Monitored, console: Console) -> None:
+    version = "no champion" if told.version is None else f"version {told.version}"
+    console.print(
+        f"{told.as_of.isoformat()}, {version}: {len(told.alarms)} of {len(told.readings)} readings raise an alarm", highlight=False
+    )
+    for reading in sorted(told.readings, key=lambda one: ORDER.index(one.status)):
+        console.print(f"{MARKS[reading.status]} [bold]{reading.name}[/]: {escape(reading.said)}", highlight=False, soft_wrap=True)
+        if reading.todo:
+            console.print(f"        {escape(reading.todo)}", highlight=False, soft_wrap=True)

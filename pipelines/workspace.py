@@ -64,6 +64,11 @@ class Workspace:
         return self.state / "runs"
 
     @property
+    def decisions(self) -> Path:
+        """The table of the last run whose decisions are good; it stays while later runs fail."""
+        return self.state / "decisions.parquet"
+
+    @property
     def store_url(self) -> str:
         return os.environ.get("KEEPWELL_STORE_URL") or f"sqlite:///{self.state / 'keepwell.db'}"
 

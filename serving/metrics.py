@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 from models.decision import Decision
 from models.engine import Engine
@@ -91,10 +92,11 @@ class Waiting:
         yield family
 
 
-def exposition(folder: Path | None, waiting: Waiting) -> bytes:
-    """The figures of this process, or of all that share the folder, as MEDIA_TYPE."""
+def exposition(folder: Path | None, *kept: Collector) -> bytes:
+    """The figures of this process, or of all that share the folder, and those that are `kept` in the store, as MEDIA_TYPE."""
     held = CollectorRegistry()
-    held.register(waiting)
+    for figures in kept:
+        held.register(figures)
     return generate_latest(REGISTRY if folder is None else _of_all(folder)) + generate_latest(held)
 
 

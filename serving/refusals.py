@@ -60,6 +60,7 @@ _OF_ITS_OWN: Mapping[str, tuple[ProblemType, ...]] = {
     "GET /v1/decision-jobs/{job_id}/results": (UNKNOWN_JOB, JOB_NOT_ENDED),
     "GET /v1/experiments": (NOT_READ,),
     "GET /v1/experiments/{experiment_id}": (UNKNOWN_EXPERIMENT, NOT_READ),
+    "GET /v1/monitor": (NO_RUN,),
     "GET /v1/overview": (NO_RUN, NO_MODEL),
     "GET /v1/audience": (NO_RUN, NO_MODEL),
     "GET /v1/interventions": (NO_MODEL,),

@@ -147,14 +147,14 @@ def test_an_erased_members_events_are_forgotten_and_do_not_come_back_with_the_fi
         store.load_log(load(workspace, now=NOW).log)
         store.erase("cat", NOW)
     assert "cat" not in load(workspace, now=NOW).log.members["member_id"]
-    (kept,) = workspace.deliveries.iterdir()
+    (kept,) = workspace.deliveries.glob("*.parquet")
     assert b"cat" not in kept.read_bytes()
     assert take(workspace, day).again == ("day.csv",)
 
 
 def test_nothing_is_forgotten_where_nobody_was_erased(workspace):
     take(workspace, written(workspace.root, DAY, "day.csv"))
-    (kept,) = workspace.deliveries.iterdir()
+    (kept,) = workspace.deliveries.glob("*.parquet")
     before = kept.read_bytes()
     forget_archived(workspace, ())
     assert kept.read_bytes() == before

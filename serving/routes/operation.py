@@ -13,6 +13,7 @@ from models.engine import Engine
 from models.errors import KeepwellError
 from serving.auth import Administering, Measuring, Reading
 from serving.metrics import MEDIA_TYPE, Waiting, exposition
+from serving.monitor import Watched
 from serving.negotiation import has_already
 from serving.operation_answers import CatalogueAnswer, ModelInForce, Readiness
 from serving.problems import RETRY_SECONDS, Refusal
@@ -51,7 +52,8 @@ def _fault_of(check: Callable[[], object]) -> str | None:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}})
 def metrics(service: CurrentService, _holder: Measuring) -> Response:
     """Scope `metrics`. For Prometheus; figures of all worker processes together, and of no single member."""
-    return Response(exposition(service.settings.metrics_folder, Waiting.of(service.store.endpoints())), media_type=MEDIA_TYPE)
+    kept = (Waiting.of(service.store.endpoints()), Watched.of(service.store))
+    return Response(exposition(service.settings.metrics_folder, *kept), media_type=MEDIA_TYPE)
 
 
 @router.get("/v1/interventions", response_model=CatalogueAnswer, responses={304: {"description": "As the client has it"}})

@@ -1,0 +1,210 @@
+"""Is the model still what it was when it was tested: by what came true, and before that by what it says itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.community import DAY_US
+from models.drift import shift_of, shifts_of
+from models.errors import NotEnoughData
+from models.evaluation import evaluate_churn
+from models.foreseen import expected_auc, foresee
+from models.moments import microseconds
+from models.readings import Reading, feature_drift, judged, score_drift
+from models.snapshots import Activity, label_churn, population
+
+if TYPE_CHECKING:
+    from models.arrays import Floats
+    from models.drift import Shift
+    from models.engine import Engine
+    from models.evaluation import ChurnMetrics
+    from models.events import EventArrays
+    from models.foreseen import Foreseen
+    from models.intervals import Estimate
+    from models.schedule import Watch
+    from models.snapshots import Snapshots
+
+LEAST_WEIGHT = 0.01
+"""Features that less of the model rests on may move as they like."""
+WEIGHED_ROWS = 2_000
+RESAMPLES = 200
+BEYOND_CHANCE = 3.29 / 1.96
+"""Of half of a 95 % interval: one in a thousand lies farther away."""
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Matured:
+    """What came true of the risks over one horizon, at the last date whose outcomes are known, beside what they led to expect.
+
+    `out_of_time` is False where the model learned from outcomes that end after `as_of`.
+    """
+
+    horizon_days: int
+    as_of: datetime
+    out_of_time: bool
+    seen: ChurnMetrics
+    expected: Foreseen
+
+    def to_dict(self) -> dict[str, Any]:
+        told = {"horizon_days": self.horizon_days, "as_of": self.as_of.isoformat(), "out_of_time": self.out_of_time}
+        return told | {"seen": self.seen.to_dict(), "expected": self.expected.to_dict()}
+
+
+@dataclass(frozen=True)
+class Moved:
+    """`features` that the model rests on, those that moved most first; `score`: the main risk."""
+
+    features: tuple[Shift, ...]
+    score: Shift
+    foreseen: Foreseen
+    reference_auc: float
+
+
+@dataclass(frozen=True)
+class ModelWatch:
+    """`until_us`: nothing is known of that moment and later."""
+
+    engine: Engine
+    events: EventArrays
+    activity: Activity
+    until_us: int
+
+    @classmethod
+    def of(cls, engine: Engine, events: EventArrays, as_of: datetime) -> ModelWatch:
+        last = int(events.timestamp_us.max(initial=0))
+        return cls(engine, events, Activity.of(events, engine.qualifying), min(microseconds(as_of), last))
+
+    def moved(self, as_of: datetime, *, rng: np.random.Generator) -> Moved:
+        """Since the model was tested. Raises NotEnoughData where nobody was or is there to ask about."""
+        engine = self.engine
+        then, now = (self.asked(microseconds(at)) for at in (engine.provenance.trained_through, as_of))
+        before, after = (engine.features(self.events, asked, threads=THREADS) for asked in (then, now))
+        risk = engine.churn.main_model.probability(after)
+        return Moved(
+            features=shifts_of(engine.names, before, after, weights_of(engine, before)),
+            score=shift_of("risk", engine.reference.probabilities, risk),
+            foreseen=foresee(risk, rng=rng),
+            reference_auc=expected_auc(engine.reference.probabilities),
+        )
+
+    def matured(self, *, rng: np.random.Generator) -> tuple[Matured, ...]:
+        """Horizons up to the main one, at the last midnight whose outcomes the log holds; one of which too little is known is left out."""
+        told = []
+        for place, days in enumerate(self.engine.churn.horizons_days):
+            if days <= self.engine.churn.main:
+                try:
+                    told.append(self._matured(place, days, rng))
+                except NotEnoughData:
+                    continue
+        return tuple(told)
+
+    def _matured(self, place: int, days: int, rng: np.random.Generator) -> Matured:
+        engine, community = self.engine, self.engine.community
+        latest = datetime.fromtimestamp((self.until_us - days * DAY_US) / 1e6, UTC).astimezone(community.zone)
+        at = latest.replace(hour=0, minute=0, second=0, microsecond=0)
+        asked = self.asked(microseconds(at))
+        churned = label_churn(self.activity, asked, days, community.churn)
+        risk = engine.churn.probability(engine.features(self.events, asked, threads=THREADS))[:, place]
+        measuring, drawing = rng.spawn(2)
+        seen = evaluate_churn(churned, risk, asked.member, rng=measuring, resamples=RESAMPLES)
+        return Matured(days, at, at >= engine.provenance.trained_through, seen, foresee(risk, rng=drawing))
+
+    def asked(self, at_us: int) -> Snapshots:
+        """Raises NotEnoughData."""
+        asked = population(self.activity, at_us, self.engine.community.churn)
+        if len(asked) == 0:
+            day = datetime.fromtimestamp(at_us / 1e6, UTC).date()
+            message = f"nobody was active in the {self.engine.community.churn.active_days} days before {day}"
+            raise NotEnoughData(message)
+        return asked
+
+
+def weights_of(engine: Engine, features: Floats) -> Floats:
+    """Share of the mean absolute contribution of each feature, shape (n_features,); 0 for those below LEAST_WEIGHT."""
+    sample = features[:: 1 + (len(features) - 1) // WEIGHED_ROWS]
+    size = np.abs(engine.contributions(sample).values).mean(axis=0)
+    weight = size / size.sum() if size.sum() > 0 else size
+    return np.where(weight < LEAST_WEIGHT, 0.0, weight)
+
+
+def model_readings(watch: Watch, moved: Moved | str, matured: tuple[Matured, ...]) -> tuple[Reading, ...]:
+    """`moved`: why there is nothing to compare, where there is not."""
+    if isinstance(moved, str):
+        drift: tuple[Reading, ...] = (Reading("feature_drift", "model", "unknown", moved, threshold=watch.feature_psi),)
+    else:
+        drift = (feature_drift(moved.features, watch), score_drift(moved.score, watch), _foreseen_auc(moved, watch))
+    return (*drift, *(reading for one in matured for reading in _came_true(one, watch)))
+
+
+def _foreseen_auc(moved: Moved, watch: Watch) -> Reading:
+    """By what the model itself says; a change in what behaviour means cannot be seen in it."""
+    auc = moved.foreseen.auc
+    return judged(
+        "foreseen_auc",
+        "model",
+        beyond=auc.value < moved.reference_auc - watch.auc_drop and _far(moved.reference_auc, auc),
+        said=f"if its risks are right, the AUC of now will be {_told(auc)}; by them it was {moved.reference_auc:.3f} when it was tested",
+        todo="its risks tell members less apart than they did; see what moved, and train again",
+        value=auc.value,
+        threshold=watch.auc_drop,
+        expected=moved.reference_auc,
+        interval=(auc.lower, auc.upper),
+    )
+
+
+def _came_true(one: Matured, watch: Watch) -> tuple[Reading, ...]:
+    when = f"over the {one.horizon_days} days from {one.as_of:%Y-%m-%d}, {one.seen.n:,} members"
+    if not one.out_of_time:
+        when += ", of whom the model has seen"
+    seen, expected = one.seen, one.expected
+    auc, loss, rate = seen.auc.value, seen.log_loss.value, seen.base_rate
+    return (
+        judged(
+            f"auc_{one.horizon_days}d",
+            "model",
+            beyond=auc < expected.auc.value - watch.auc_drop and _far(auc, expected.auc),
+            said=f"{when}: AUC {_told(seen.auc)}, expected {_told(expected.auc)}",
+            todo="the model ranks worse than it says; train again, and see what moved",
+            value=auc,
+            threshold=watch.auc_drop,
+            expected=expected.auc.value,
+            interval=(seen.auc.lower, seen.auc.upper),
+        ),
+        judged(
+            f"log_loss_{one.horizon_days}d",
+            "model",
+            beyond=loss > expected.log_loss.value + watch.log_loss_excess and _far(loss, expected.log_loss),
+            said=f"{when}: log loss {_told(seen.log_loss)}, expected {_told(expected.log_loss)}",
+            todo="the risks are surer than they may be; train again",
+            value=loss,
+            threshold=watch.log_loss_excess,
+            expected=expected.log_loss.value,
+            interval=(seen.log_loss.lower, seen.log_loss.upper),
+        ),
+        judged(
+            f"calibration_{one.horizon_days}d",
+            "model",
+            beyond=abs(rate - expected.churn_rate.value) > watch.calibration_gap and _far(rate, expected.churn_rate),
+            said=f"{when}: {rate:.1%} went, expected {expected.churn_rate.value:.1%}; calibration error {_told(seen.ece)}",
+            todo="see whether the log has a hole, or whether a campaign or a season moved everybody; then train again",
+            value=rate,
+            threshold=watch.calibration_gap,
+            expected=expected.churn_rate.value,
+            interval=(expected.churn_rate.lower, expected.churn_rate.upper),
+        ),
+    )
+
+
+def _far(value: float, expected: Estimate) -> bool:
+    """Farther than one in a thousand draws from a normal law with this 95 % interval."""
+    side = expected.upper - expected.value if value > expected.value else expected.value - expected.lower
+    return abs(value - expected.value) > BEYOND_CHANCE * side
+
+
+def _told(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ({estimate.lower:.3f} to {estimate.upper:.3f})"

@@ -1,0 +1,95 @@
+"""Watches data, model and decisions: what moved, what came true, what was drawn; keeps the readings for the service."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from models.errors import NoChampion, NotEnoughData
+from models.moments import microseconds
+from models.readings import MONITOR, Monitored, Reading, freshness, rejected_rows
+from models.store import Store
+from models.supply import Supply
+from models.watched_decisions import Drawn, decision_readings
+from models.watched_model import ModelWatch, model_readings
+from pipelines.deliveries import delivered_since
+from pipelines.loading import decision_time, engine_of, load, without_refusing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from models.engine import Engine
+    from models.training import Progress
+    from pipelines.loading import Loaded
+    from pipelines.workspace import Workspace
+
+LATELY_DAYS = 7
+
+
+def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int = 0, progress: Progress = lambda _: None) -> Monitored:
+    """By default at the date of `decide_all`. The store keeps the readings, where `/metrics` and the pages find them.
+
+    Raises InputError, ModelRefused, RegistryUnavailable, StoreUnavailable.
+    """
+    progress("log")
+    loaded = load(workspace, now=now)
+    at = decision_time(loaded, as_of, now=now)
+    watch = loaded.community.monitor
+    rows = loaded.log.events.height + loaded.rejected
+    data = (
+        freshness(loaded.log.last, at, watch),
+        rejected_rows("rejected", "the log", loaded.rejected, rows, watch),
+        *_days(workspace, loaded, at),
+    )
+    progress("model")
+    try:
+        told = _with_model(engine_of(workspace, None), without_refusing(loaded), at, np.random.default_rng(seed))
+    except NoChampion as none:
+        told = Monitored(at, None, (Reading("champion", "model", "unknown", str(none)),))
+    progress("decisions")
+    drawn = _drawn(workspace, loaded, at)
+    limited = not Supply.of(loaded.community, loaded.community.capacity, loaded.community.capacity.budget).endless
+    decisions = decision_readings(drawn, loaded.community, limited=limited)
+    monitored = Monitored(at, told.version, (*data, *told.readings, *decisions), told.features, told.matured, told.foreseen)
+    with closing(Store.open(workspace.store_url)) as store:
+        store.keep_figures(MONITOR, microseconds(at), monitored.to_json())
+    progress("done")
+    return monitored
+
+
+def _days(workspace: Workspace, loaded: Loaded, at: datetime) -> tuple[Reading, ...]:
+    """Of the days' files that came in the last week; nothing where none did."""
+    files = delivered_since(workspace, at - timedelta(days=LATELY_DAYS))
+    rejected = sum(one.rejected for one in files)
+    rows = rejected + sum(one.events + one.known for one in files)
+    return (rejected_rows("rejected_lately", "the files of the last week", rejected, rows, loaded.community.monitor),) if files else ()
+
+
+def _with_model(engine: Engine, loaded: Loaded, at: datetime, rng: np.random.Generator) -> Monitored:
+    """Members who switched personalisation off are left aside."""
+    watching = ModelWatch.of(engine, loaded.arrays, at)
+    moving, maturing = rng.spawn(2)
+    matured = watching.matured(rng=maturing)
+    try:
+        moved = watching.moved(at, rng=moving)
+    except NotEnoughData as shortage:
+        return Monitored(at, engine.version, model_readings(loaded.community.monitor, str(shortage), matured), matured=matured)
+    readings = model_readings(loaded.community.monitor, moved, matured)
+    return Monitored(at, engine.version, readings, moved.features, matured, moved.foreseen)
+
+
+def _drawn(workspace: Workspace, loaded: Loaded, at: datetime) -> Drawn:
+    """The decisions that the store keeps of the last days; where it has none, those that the last run wrote."""
+    touches, since = loaded.log.touches, at - timedelta(days=loaded.community.monitor.days)
+    if touches is not None and "decision_id" in touches.columns:
+        lately = touches.filter(pl.col("decision_id").is_not_null() & (pl.col("timestamp") >= since) & (pl.col("timestamp") < at))
+        if not lately.is_empty():
+            ids = loaded.log.members["member_id"].gather(lately["member"]).alias("member_id")
+            return Drawn.of(lately.with_columns(ids), "intervention", loaded.community)
+    if workspace.decisions.is_file():
+        return Drawn.of(pl.read_parquet(workspace.decisions), "chosen", loaded.community)
+    return Drawn.of(pl.DataFrame(schema={"member_id": pl.String, "chosen": pl.String}), "chosen", loaded.community)
