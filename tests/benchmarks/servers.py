@@ -60,6 +60,11 @@ class Load:
     generator_share: float
     cpu_ms: float
 
+    @property
+    def answered(self) -> int:
+        """Those that were not asked to warm up."""
+        return len(self.latency_s)
+
     def quantile_ms(self, share: float) -> float:
         return float(np.quantile(self.latency_s, share)) * 1000 if len(self.latency_s) else float("nan")
 
