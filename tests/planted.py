@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from models.catalogue_identity import catalogue_fingerprint
 from models.community import DAY_US, Community
 from models.events import NEVER_US, EventArrays
 from models.features import FeatureSpec, compute_features, feature_spec
@@ -119,6 +120,10 @@ class PlantedEngine:
     @cached_property
     def spec(self) -> FeatureSpec:
         return feature_spec(self.community)
+
+    @cached_property
+    def catalogue_fingerprint(self) -> str:
+        return catalogue_fingerprint(self.community)
 
     @property
     def uplift(self) -> PriorUplift:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.catalogue_identity import catalogue_fingerprint, decide, decides_alike
+from models.catalogue_identity import catalogue_fingerprint, decides_alike
 from models.community import DAY_US
 from models.costs import RedemptionRate, with_redemption
+from models.deciding import decide
 from models.decision import ChurnScore, Decision, Reason
 from models.decision_table import decide_table
 from models.interventions import ContactHistory
