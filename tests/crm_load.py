@@ -47,9 +47,6 @@ class Crm:
             for worker in workers:
                 worker.join()
 
-    def answered(self) -> int:
-        return self.statuses[200]
-
     def _work(self, url: str, over: Event) -> None:
         with httpx2.Client(base_url=url, timeout=PATIENCE_SECONDS, headers={"Authorization": f"Bearer {self.key}"}) as client:
             while not over.is_set():

@@ -49,11 +49,12 @@ def kill_under_load(home: Path, store_url: str, rounds: int, seconds: float) -> 
     starts: list[Process] = []
     lost: list[str] = []
     for _ in range(rounds):
-        before = crm.answered()
+        decisions, events = len(crm.answers), len(crm.accepted)
         with started(home, KEEPWELL_STORE_URL=store_url, KEEPWELL_RATE_LIMIT="1000000/minute") as process:
             starts.append(process)
             with crm.busy(process.url):
-                wait_until(lambda before=before: crm.answered() > before)
+                wait_until(lambda before=decisions: len(crm.answers) > before)
+                wait_until(lambda before=events: len(crm.accepted) > before)
                 time.sleep(seconds)
                 process.kill()
         lost += losses(crm, store_url)
