@@ -37,8 +37,9 @@ BLOCKS = (
 Where the tables are and what their columns mean: CSV, CSV.gz, Parquet, or a folder of Parquet.
 log: member and time; either type (a column) or type_is (one type for all rows); value, event_id and channel where there are any.
 members: attributes must have been fixed at joining; a column measured later leaks the future and must not be named.
-timezone, reachable (channel: column) and consents (name: column) are read by rules alone, so they may change.
-The models read them: numbers as they are, of labels the frequent ones (from 1 % of the rows, at most 20); all others count as "other".
+timezone, reachable (channel: column) and consents (name: column) are read by rules alone, so they may change; so may groups, by which
+people choose members.
+The models read attributes: numbers as they are, of labels the frequent ones (from 1 % of the rows, at most 20); others count as "other".
 touches: earlier assignments, doing nothing ("none") included, with the probabilities of the arms where they were logged.""",
     ),
     Block(

@@ -96,11 +96,12 @@ class JobProgress:
 
 
 class Told(NamedTuple):
-    """A line of the results, JSON, and when its member joined."""
+    """A line of the results, JSON; when its member joined, and its attributes, JSON, None where none are declared."""
 
     position: int
     text: str
     joined_us: int
+    attributes: str | None
 
 
 class Selected(NamedTuple):

@@ -12,6 +12,7 @@ import polars as pl
 from models.attributes import as_numbers, declared_attributes, rows_at
 from models.declared import known_zones
 from models.findings import Finding
+from models.groups import group_columns
 from models.reading import flags
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def date_columns(community: Community) -> tuple[str, ...]:
 
 
 def kept_columns(community: Community) -> tuple[str, ...]:
-    """What a log keeps of the members table: what models read, and what rules read."""
-    return tuple(dict.fromkeys((*declared_attributes(community), *rule_columns(community))))
+    """What a log keeps of the members table: what models read, what rules read, and the groups."""
+    return tuple(dict.fromkeys((*declared_attributes(community), *rule_columns(community), *group_columns(community))))
 
 
 def rule_findings(members: pl.DataFrame, source: MembersSource) -> list[Finding]:

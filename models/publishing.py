@@ -18,4 +18,5 @@ def publish(store: Store, overview: Overview, standings: pl.DataFrame) -> None:
     """A run at an earlier date than the one that is shown changes nothing. Raises StoreUnavailable."""
     at_us = microseconds(overview.as_of)
     if (store.shown_as_of() or 0) <= at_us:
-        store.publish(at_us, overview.to_json(), Cells.of(standings).to_json(), standings)
+        cells = Cells.of(standings)
+        store.publish(at_us, overview.to_json(), cells.to_text(), cells.placed(standings))

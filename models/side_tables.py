@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from models.findings import Finding
+from models.groups import group_findings
 from models.member_columns import date_columns, rule_columns, rule_findings
 from models.reading import Place, Read, flags, not_a_number, numbers
 from models.screening import Fault, Screened
@@ -57,16 +58,17 @@ def read_members(source: MembersSource, place: Place, community: Community, firs
     screened = Screened.of(table, faults)
     further = [_told(raw[name], place, community, source) for name in raw.columns if name not in {source.member, source.joined}]
     rows = pl.DataFrame([member.alias("member_id"), joined.timestamp.alias("joined")]).hstack(_renamed(further)).filter(screened.accepted)
-    found = (*_member_findings(rows, first_events, source), *rule_findings(rows, source))
+    found = (*_member_findings(rows, first_events, source), *rule_findings(rows, source), *group_findings(rows.select(source.groups)))
     return Read(rows, screened.rejected, (*screened.findings, *found))
 
 
 def _told(column: pl.Series, place: Place, community: Community, source: MembersSource) -> pl.Series:
-    """A date that a scene reads as `YYYY-MM-DD`, what only rules read as it is written, all else as its type."""
+    """A date that a scene reads as `YYYY-MM-DD`, what no model reads as it is written, all else as its type."""
     if column.name in date_columns(community):
         times = read_times(column, place.timezone).timestamp
         return times.dt.convert_time_zone(place.timezone).dt.strftime("%Y-%m-%d").alias(column.name)
-    return cell_texts(column) if column.name in rule_columns(community) and column.name not in source.attributes else typed(column)
+    as_written = column.name in (*rule_columns(community), *source.groups) and column.name not in source.attributes
+    return cell_texts(column) if as_written else typed(column)
 
 
 def _named_columns(source: MembersSource) -> dict[str, str | None]:
@@ -78,6 +80,7 @@ def _named_columns(source: MembersSource) -> dict[str, str | None]:
         **{f"attributes.{position}": name for position, name in enumerate(source.attributes)},
         **{f"reachable.{channel}": name for channel, name in source.reachable.items()},
         **{f"consents.{consent}": name for consent, name in source.consents.items()},
+        **{f"groups.{position}": name for position, name in enumerate(source.groups)},
     }
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from models.declared import Declared
+from models.declared import Declared, Name
 
 RESPONSES = ("accepted", "refused", "redeemed")
 
@@ -39,6 +39,7 @@ class MembersSource(Declared):
 
     The other columns are read by rules and never by a model, so they may change: `timezone` an IANA name; `reachable` maps a channel to
     the column that says whether the member can be reached on it, `consents` a name to the column that says whether it was given.
+    `groups` are columns by which people choose members, each with few values.
     """
 
     path: str
@@ -48,6 +49,15 @@ class MembersSource(Declared):
     timezone: str | None = None
     reachable: dict[str, str] = {}  # noqa: RUF012 - pydantic copies a default
     consents: dict[str, str] = {}  # noqa: RUF012 - as above
+    groups: Annotated[tuple[Name, ...], Field(max_length=4)] = ()
+
+    @model_validator(mode="after")
+    def _groups_are_columns_of_their_own(self) -> Self:
+        wrong = [name for name in self.groups if name in {self.member, self.joined} or self.groups.count(name) > 1]
+        if wrong:
+            message = f'groups: "{wrong[0]}" is the id, the date of joining, or given twice; name other columns, each once'
+            raise ValueError(message)
+        return self
 
 
 class TouchesSource(Declared):

@@ -201,8 +201,9 @@ def lines(connection: Connection, job_id: str, first: int, limit: int) -> list[L
 def told(connection: Connection, job_id: str, after: int, limit: int) -> list[Told]:
     """By position, those after `after`, of members who are still there."""
     table, members = job_members.c, schema.members.c
-    rows = select(table.position, table.answer, members.joined_us).join(schema.members, members.member_id == table.member_id)
-    asked = rows.where(table.job_id == job_id, table.position > after, table.answer.is_not(None))
+    rows = select(table.position, table.answer, members.joined_us, members.attributes)
+    there = rows.join(schema.members, members.member_id == table.member_id)
+    asked = there.where(table.job_id == job_id, table.position > after, table.answer.is_not(None))
     return [Told(*row) for row in connection.execute(asked.order_by(table.position).limit(limit))]
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from models import store_privacy as privacy
 from models import store_schema as schema
+from models.audience import GROUPS
 from models.reports import Touch
 from models.store_contacts import rows_of
 from models.store_schema import overviews, standings
@@ -17,13 +18,15 @@ from models.store_schema import overviews, standings
 if TYPE_CHECKING:
     import polars as pl
 
+    from models.audience import Selection
+
 CHUNK = 5_000
 COLUMNS = tuple(column.name for column in standings.c if column.name != "overview_key")
 
 
 @dataclass(frozen=True)
 class Published:
-    """`body` and `cells` are JSON; `before` is the body of the run before at an earlier date, None where there is none."""
+    """`body` is JSON, `cells` as Cells writes them; `before` is the body of the run before at an earlier date, None where there is none."""
 
     overview_key: int
     body: str
@@ -33,23 +36,23 @@ class Published:
 
 @dataclass(frozen=True)
 class StandingQuery:
-    """Members of one run with a bin in `[low, high)`, of the groups that are named."""
+    """Members of one run who are selected; `cells` are those in which they are counted, None for many members.
+
+    A selection of few members is found by its cells: by value at risk, all members would be walked through for them.
+    """
 
     overview_key: int
-    low: int
-    high: int
-    risk_band: str | None = None
-    stage: str | None = None
-    tier: str | None = None
-    tag: str | None = None
-    cohort: str | None = None
+    selection: Selection
+    cells: tuple[int, ...] | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        table = standings.c
-        named = {"risk_band": self.risk_band, "stage": self.stage, "tier": self.tier, "cohort": self.cohort}
-        groups = [table[name] == value for name, value in named.items() if value is not None]
-        tagged = [] if self.tag is None else [table.tags.contains(f",{self.tag},", autoescape=True)]
-        return [table.overview_key == self.overview_key, table.bin >= self.low, table.bin < self.high, *groups, *tagged]
+        table, asked = standings.c, self.selection
+        if self.cells is not None:
+            return [table.overview_key == self.overview_key, table.cell.in_(self.cells)]
+        named = [table[name] == getattr(asked, name) for name in GROUPS if getattr(asked, name) is not None]
+        grouped = [table.groups[name].as_string() == value for name, value in asked.groups]
+        tagged = [] if asked.tag is None else [table.tags.contains(f",{asked.tag},", autoescape=True)]
+        return [table.overview_key == self.overview_key, table.bin >= asked.low, table.bin < asked.high, *named, *grouped, *tagged]
 
 
 class OverviewStore(schema.Transactions):

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    JSON,
     URL,
     BigInteger,
     Column,
@@ -156,7 +157,7 @@ overviews = Table(
     Column("overview_key", _RUNNING_NUMBER, primary_key=True, autoincrement=True),
     Column("as_of_us", BigInteger, nullable=False),
     Column("body", Text, comment="figures of the whole community, JSON; null while the members' rows are being written"),
-    Column("cells", Text, comment="members by bin of risk and group, JSON; null where a newer run has them"),
+    Column("cells", Text, comment="members by bin of risk and group, as Cells writes them; null where a newer run has them"),
 )
 
 standings = Table(
@@ -171,11 +172,14 @@ standings = Table(
     Column("tier", Text),
     Column("tags", Text, comment="each between commas"),
     Column("cohort", Text, comment="year and month of joining"),
+    Column("groups", JSON(none_as_null=True), comment="of the members table, by column; null for members who are in none"),
+    Column("cell", Integer, comment="in which the member is counted"),
     Column("value", Float),
     Column("value_at_risk", Float),
     Column("chosen", Text, nullable=False),
     Index("standings_of_member", "member_id"),
     Index("standings_by_value", "overview_key", "value_at_risk", "member_id"),
+    Index("standings_of_cell", "overview_key", "cell"),
 )
 
 loads = Table("loads", metadata, Column("fingerprint", Text, primary_key=True))

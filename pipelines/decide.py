@@ -15,6 +15,7 @@ from models.campaign import Part
 from models.decision_table import table_of
 from models.declaration import load_community
 from models.errors import InputError
+from models.groups import check_groups
 from models.planning import Candidates, JointPlan, plan_jointly, settle, settled
 from models.supply import Supply
 from pipelines.everyone import Batch, weigh_everyone
@@ -74,6 +75,7 @@ def decide_all(
     progress("log")
     recorder = Recorder.ready(workspace, load_community(workspace.declaration), now=now) if record else None
     loaded = load(workspace, now=now)
+    check_groups(loaded.log.members, loaded.community)
     engine = engine_of(workspace, None)
     at = decision_time(loaded, as_of, now=now)
     progress("decisions")

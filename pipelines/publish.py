@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from models.activity import Activity
 from models.audience import standings_of
 from models.campaign import Campaign
+from models.groups import groups_of_log
 from models.kept_frontier import keep_frontier
 from models.overview import overview_with
 from models.publishing import publish
@@ -47,8 +48,8 @@ def shown_of(
 ) -> Shown:
     """Of a decision table on all members, and of what a plan needs of them; paths begin one churn horizon earlier, or at `since`."""
     community = loaded.community
-    joined = table.join(loaded.log.members, on="member_id", how="left", maintain_order="left")["joined"]
-    standings = standings_of(table, joined, community.timezone)
+    members = table.select("member_id").join(loaded.log.members, on="member_id", how="left", maintain_order="left")
+    standings = standings_of(table, members["joined"], community.timezone, groups_of_log(members, community))
     overview = overview_with(engine, community, standings, Activity.of(community, loaded.arrays, at, since), at)
     supply = Supply.of(engine.community, community.capacity, None)
     return Shown(overview, standings, frontier(Campaign.of(engine, parts, supply), BUDGETS))

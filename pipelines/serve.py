@@ -17,6 +17,7 @@ from uvicorn.supervisors import Multiprocess
 from models.api_keys import ensure_first_key
 from models.declaration import load_community
 from models.errors import InputError
+from models.groups import check_groups
 from models.store import Loaded, Store
 from pipelines.dates import moment
 from pipelines.ingest import canonical_log, log_fingerprint
@@ -93,6 +94,7 @@ def prepare(workspace: Workspace, *, now: datetime) -> Prepared:
     """The declared log in the store, and at least one API key. A log that was loaded before costs the time of reading it."""
     community = load_community(workspace.declaration)
     log = canonical_log(workspace, community, now=now)
+    check_groups(log.members, community)
     with closing(Store.open(workspace.store_url)) as store:
         return Prepared(store.load_log(log, log_fingerprint(workspace.log)), ensure_first_key(store, now=now), _hint(log, community, now))
 

@@ -13,24 +13,44 @@ from models.activity import Cohort
 from models.audience import BINS, Audience, Counted, Selection
 from models.decision import RiskBand
 from models.declared import Stage, Tag
+from models.groups import group_columns
 from models.overview import Band
 from models.store_overviews import StandingQuery
 from serving.answers import Answered
 from serving.decided_since import DecidedSince, decided_since
 from serving.latest_run import Run
+from serving.problems import INVALID, Fault, Refusal
 from serving.schemas import ShortText
-from serving.service import Service
+from serving.service import CurrentService, Service
 
 STEP = 100 // BINS
 """Per cent of risk in a bin."""
 
 
 Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+GroupText = Annotated[str, StringConstraints(max_length=330, pattern=r"^[^\x00-\x1f\x7f]*$")]
 _ANY = BeforeValidator(lambda given: given or None)
 """A form sends an empty text where nothing is chosen."""
 
 
+def _groups(
+    service: CurrentService,
+    group: Annotated[list[GroupText] | None, Query(max_length=8, description="`column:value` of what `members.groups` declares")] = None,
+) -> tuple[tuple[str, str], ...]:
+    """A form sends an empty text where nothing is chosen. Raises Refusal for a column that is not declared, or is asked for twice."""
+    columns, found = group_columns(service.community), dict[str, str]()
+    for one in filter(None, group or ()):
+        column = next((name for name in columns if one.startswith(f"{name}:")), None)
+        if column is None or column in found:
+            allowed = ", ".join(f"{name}:VALUE" for name in columns) or "none, for members.groups declares no column"
+            detail = f'"{one}" names no group, or one column twice; allowed are {allowed}'
+            raise Refusal(INVALID, f"group: {detail}", (Fault(parameter="query.group", code="group", detail=detail),))
+        found[column] = one.removeprefix(f"{column}:")
+    return tuple(found.items())
+
+
 def _selection(
+    groups: Annotated[tuple[tuple[str, str], ...], Depends(_groups)],
     lowest: Annotated[int, Query(alias="from", ge=0, le=100, description="lowest risk, per cent, in steps of 5")] = 0,
     highest: Annotated[int, Query(alias="to", ge=0, le=100, description="highest risk, per cent, in steps of 5")] = 100,
     risk_band: Annotated[RiskBand | None, _ANY] = None,
@@ -41,15 +61,14 @@ def _selection(
 ) -> Selection:
     """Bounds the wrong way round are taken the right way; at least one bin is chosen."""
     low, high = sorted((lowest // STEP, -(-highest // STEP)))
-    return Selection(min(low, BINS - 1), max(high, low + 1), risk_band, stage, tier, tag, cohort)
+    return Selection(min(low, BINS - 1), max(high, low + 1), risk_band, stage, tier, tag, cohort, groups)
 
 
 Selected = Annotated[Selection, Depends(_selection)]
 
 
 def query_of(run: Run, selection: Selection) -> StandingQuery:
-    chosen = (selection.risk_band, selection.stage, selection.tier, selection.tag, selection.cohort)
-    return StandingQuery(run.overview_key, selection.low, selection.high, *chosen)
+    return StandingQuery(run.overview_key, selection, run.cells.cells_of_few(selection))
 
 
 class Interval(Answered):
@@ -76,13 +95,17 @@ class Standing(Answered):
     tier: str
     tags: list[str]
     cohort: str
+    groups: dict[str, str]
     value: float
     value_at_risk: float
     chosen: str
 
 
 class AudienceAnswer(BaseModel):
-    """Counts of the run at `as_of`: `histogram` are members by 5 points of risk, of any risk but else as selected."""
+    """Counts of the run at `as_of`: `histogram` are members by 5 points of risk, of any risk but else as selected.
+
+    `choices` tell what else can be chosen; a column of the members table stands there as `group:<column>`.
+    """
 
     as_of: datetime
     decided_since: DecidedSince
@@ -166,7 +189,8 @@ def counted(found: Counted) -> CountedAnswer:
 
 
 def standing(row: Mapping[str, Any]) -> Standing:
-    return Standing(**{name: row[name] for name in Standing.model_fields if name != "tags"}, tags=tags_of(row["tags"]))
+    told = {name: row[name] for name in Standing.model_fields if name not in {"tags", "groups"}}
+    return Standing(**told, tags=tags_of(row["tags"]), groups=row["groups"] or {})
 
 
 def tags_of(text: str) -> list[str]:

@@ -9,6 +9,7 @@ import polars as pl
 from models.activity import Activity
 from models.audience import standings_of
 from models.errors import UnknownMember
+from models.groups import groups_of_store
 from models.jobs import Told
 from models.overview import overview_with
 from models.publishing import publish
@@ -57,7 +58,9 @@ class Publication:
         told = pl.Series([line.text for line in lines], dtype=pl.String).str.json_decode(LINE).struct.unnest()
         table = told.unnest("member").rename({"probability": "churn_probability", "intervention_id": "chosen"})
         joined = pl.Series([line.joined_us for line in lines], dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
-        return standings_of(table.with_columns(pl.col("tags").list.join(",")), joined, self.task.service.community.timezone)
+        community = self.task.service.community
+        groups = groups_of_store([line.attributes for line in lines], community)
+        return standings_of(table.with_columns(pl.col("tags").list.join(",")), joined, community.timezone, groups)
 
     def _activity(self) -> Activity:
         store, community, after = self.task.service.store, self.task.service.community, ""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from models.community import Community
 from models.errors import InputError
+from models.groups import group_columns
 from models.jobs import JobRow
 from models.moments import microseconds
 from serving.job_answers import JobAnswer
@@ -24,7 +25,7 @@ class NewJob(NamedTuple):
 
 
 def new_job(service: Service, request: DecisionJobRequest, request_id: str | None) -> NewJob:
-    """Raises InputError for an intervention, channel or tier that is not declared."""
+    """Raises InputError for an intervention, channel, tier or group that is not declared."""
     _check_names(request, service.community)
     asked = request.audience.member_ids
     names = list(dict.fromkeys(asked or ()))
@@ -43,13 +44,14 @@ def new_job(service: Service, request: DecisionJobRequest, request_id: str | Non
 
 
 def _check_names(request: DecisionJobRequest, community: Community) -> None:
-    """Raises InputError for an intervention, channel or tier that is not declared."""
+    """Raises InputError for an intervention, channel, tier or group that is not declared."""
     asked = (
         ("intervention", request.capacity.interventions, [one.id for one in community.interventions]),
         ("channel", request.capacity.channels, community.channels),
         ("tier", request.audience.tiers, [tier.name for tier in community.lifecycle.tiers]),
+        ("group", request.audience.groups, group_columns(community)),
     )
     for kind, names, declared in asked:
         for name in names:
             if name not in declared:
-                raise InputError(f'no {kind} is called "{name}"; declared are {", ".join(declared)}')
+                raise InputError(f'no {kind} is called "{name}"; declared are {", ".join(declared) or "none"}')

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.campaign import Campaign, Part
 from models.errors import UnknownMember
+from models.groups import groups_of_store
 from models.jobs import JobRow, Selected
 from models.planned_rows import plan_to_json, settled_rows
 from models.planning import settle
@@ -75,10 +76,11 @@ class Selection:
         held = self.task.service.store.known([member.member_id for member in chunk])
         known = [member for member in chunk if member.member_id in held]
         try:
-            weighed = self.task.weigh([member.member_id for member in known]).weighed
+            weighing = self.task.weigh([member.member_id for member in known])
         except UnknownMember:
             return self._chosen(chunk)
-        among = self.task.audience.selects(self.task.engine, weighed)
+        weighed, groups = weighing.weighed, groups_of_store(weighing.past.attributes, self.task.service.community)
+        among = self.task.audience.selects(self.task.engine, weighed, groups)
         if not endless and among.any():
             self.parts.append(Part.of(self.task.engine, weighed, among))
         return [member for member, meant in zip(known, among, strict=True) if meant]

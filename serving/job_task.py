@@ -52,7 +52,7 @@ class Task:
     @cached_property
     def audience(self) -> AudienceFilter:
         asked = self.request.audience
-        return AudienceFilter(tuple(asked.risk_bands), tuple(asked.stages), tuple(asked.tiers), tuple(asked.tags))
+        return asked.filter
 
     @property
     def names_members(self) -> bool:

@@ -45,4 +45,4 @@ class LatestRun:
         if published is None:
             return None
         before = None if published.before is None else Overview.from_json(published.before)
-        return Run(key, Overview.from_json(published.body), before, Cells.from_json(published.cells))
+        return Run(key, Overview.from_json(published.body), before, Cells.from_text(published.cells))

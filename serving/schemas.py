@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from models.audience_filter import AudienceFilter
 from models.decision import RiskBand
 from models.declared import STAGES, TAGS, Language, Stage, Tag
 from models.moments import microseconds
@@ -165,6 +166,17 @@ class AudienceRequest(Received):
     stages: Annotated[list[Stage], Field(max_length=len(STAGES))] = []
     tiers: Annotated[list[ShortText], Field(max_length=100, description="names of the declaration")] = []
     tags: Annotated[list[Tag], Field(max_length=len(TAGS), description="members who wear one of them")] = []
+
+    groups: Annotated[
+        dict[ShortText, Annotated[list[Text], Field(min_length=1, max_length=50)]],
+        Field(max_length=4, description="by column of `members.groups`, members who have one of these values"),
+    ] = {}
+
+    @property
+    def filter(self) -> AudienceFilter:
+        """Without who is named."""
+        kinds = (tuple(self.risk_bands), tuple(self.stages), tuple(self.tiers), tuple(self.tags))
+        return AudienceFilter(*kinds, {name: tuple(values) for name, values in self.groups.items()})
 
     def without_names(self) -> Self:
         """Who is named stands elsewhere, so that it can be erased; that somebody is named is kept."""

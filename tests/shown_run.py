@@ -8,12 +8,13 @@ from datetime import timedelta
 import httpx2
 import polars as pl
 
-from models.audience import Cells, standings_of
+from models.audience import standings_of
 from models.decision_table import decide_table
 from models.events import event_arrays
 from models.interventions import ContactHistory
 from models.moments import microseconds
 from models.overview import overview_of
+from models.publishing import publish
 from models.snapshots import Snapshots
 from tests.patience import PATIENCE_SECONDS
 from tests.serving_world import DECLARED, NOW, Running, world
@@ -33,7 +34,7 @@ def show_runs(running: Running) -> pl.DataFrame:
     for as_of in (NOW - timedelta(days=7), NOW):
         rows = standings(as_of)
         overview = overview_of(world().engine, DECLARED, rows, events, as_of)
-        running.store.publish(microseconds(as_of), overview.to_json(), Cells.of(rows).to_json(), rows)
+        publish(running.store, overview, rows)
     return rows
 
 

@@ -1,5 +1,6 @@
 """A selection counted from cells is the selection counted member by member; the pages show a run whole or not at all."""
 
+import json
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +25,10 @@ SELECTIONS = [
     Selection(tag="high_value", cohort="2025-02"),
     Selection(tag="value"),
     Selection(low=19, high=20),
+    Selection(groups=(("plan", "gold"),)),
+    Selection(low=5, stage="new", groups=(("chat group", 'tea "and" cake'), ("plan", "Gold"))),
+    Selection(groups=(("plan", "silver"),)),
+    Selection(groups=(("channel", "email"),)),
 ]
 
 
@@ -46,7 +51,10 @@ def standings():
         }
     ).with_columns(pl.col("churn_probability").fill_nan(None), value_at_risk=pl.col("value") * pl.col("churn_probability").fill_nan(None))
     joined = pl.Series([datetime(2025, 1 + i % 3, 1, tzinfo=UTC) for i in range(n)], dtype=pl.Datetime("us", "UTC"))
-    return standings_of(table, joined, "UTC")
+    groups = pl.DataFrame(
+        {"plan": [("gold", "Gold", None)[i % 3] for i in range(n)], "chat group": [('tea "and" cake', "茶")[i % 2] for i in range(n)]}
+    )
+    return standings_of(table, joined, "UTC", groups)
 
 
 def one_by_one(standings, selection):
@@ -57,6 +65,7 @@ def one_by_one(standings, selection):
         if row["probability"] is not None
         and selection.low <= min(int(row["probability"] * BINS), BINS - 1) < selection.high
         and all(getattr(selection, name) in {None, row[name]} for name in ("risk_band", "stage", "tier", "cohort"))
+        and all(json.loads(row["groups"] or "{}").get(name) == value for name, value in selection.groups)
         and (selection.tag is None or selection.tag in row["tags"].strip(",").split(","))
     ]
 
@@ -64,7 +73,7 @@ def one_by_one(standings, selection):
 @pytest.mark.parametrize("selection", SELECTIONS, ids=str)
 def test_a_selection_is_counted_as_member_by_member(standings, selection):
     rows = one_by_one(standings, selection)
-    told = Cells.from_json(Cells.of(standings).to_json()).audience(selection)
+    told = Cells.from_text(Cells.of(standings).to_text()).audience(selection)
     assert told.total.members == len(rows)
     assert told.total.expected.value == pytest.approx(sum(row["probability"] for row in rows))
     assert told.total.value_at_risk == pytest.approx(sum(row["value_at_risk"] for row in rows))
@@ -83,29 +92,37 @@ def test_what_else_can_be_chosen_is_counted_with_the_other_groups_as_selected(st
     }
 
 
+def test_groups_are_choices_counted_as_all_others_are_selected(standings):
+    choices = Cells.of(standings).audience(Selection(stage="new", groups=(("plan", "gold"),))).choices
+    for column, values in {"plan": ("Gold", "gold"), "chat group": ('tea "and" cake', "茶")}.items():
+        others = () if column == "plan" else (("plan", "gold"),)
+        expected = {value: len(one_by_one(standings, Selection(stage="new", groups=(*others, (column, value))))) for value in values}
+        assert choices[f"group:{column}"] == expected
+
+
 def test_a_store_lists_those_whom_the_cells_count(standings, store_url):
     cells = Cells.of(standings)
     with closing(Store.open(store_url)) as store:
-        store.publish(1, "{}", cells.to_json(), standings)
+        store.publish(1, "{}", cells.to_text(), cells.placed(standings))
         key = store.overview_key()
         for selection in SELECTIONS:
-            query = StandingQuery(
-                key, selection.low, selection.high, selection.risk_band, selection.stage, selection.tier, selection.tag, selection.cohort
-            )
             expected = one_by_one(standings, selection)
-            assert [row["member_id"] for part in store.all_standings(query) for row in part] == [row["member_id"] for row in expected]
             first = sorted(expected, key=lambda row: (-row["value_at_risk"], row["member_id"]))[:5]
-            assert [row["member_id"] for row in store.standings(query, 5)] == [row["member_id"] for row in first]
+            for few in (cells.cells_of_few(selection), None):
+                query = StandingQuery(key, selection, few)
+                assert [row["member_id"] for part in store.all_standings(query) for row in part] == [row["member_id"] for row in expected]
+                assert [row["member_id"] for row in store.standings(query, 5)] == [row["member_id"] for row in first]
 
 
 def test_a_newer_run_takes_the_place_of_the_one_before(standings, store_url):
     with closing(Store.open(store_url)) as store:
-        store.publish(1, '{"run": 1}', "{}", standings)
-        store.publish(2, '{"run": 2}', "{}", standings.head(10))
+        placed = Cells.of(standings).placed(standings)
+        store.publish(1, '{"run": 1}', "{}", placed)
+        store.publish(2, '{"run": 2}', "{}", placed.head(10))
         found = store.overview(store.overview_key())
         assert (found.body, found.before) == ('{"run": 2}', '{"run": 1}')
         assert store.overview(found.overview_key - 1) is None
-        everyone = StandingQuery(found.overview_key, 0, BINS)
+        everyone = StandingQuery(found.overview_key, Selection())
         assert sum(len(part) for part in store.all_standings(everyone)) == standings.head(10)["probability"].count()
 
 
@@ -113,11 +130,11 @@ def test_members_who_were_erased_or_refuse_scores_stand_nowhere(standings, store
     with closing(Store.open(store_url)) as store:
         store.load_log(world().log)
         refusing, erased, later = world().log.members["member_id"].head(3).to_list()
-        rows = standings.head(3).with_columns(member_id=pl.Series([refusing, erased, later]), probability=0.5, bin=10)
+        rows = standings.head(3).with_columns(member_id=pl.Series([refusing, erased, later]), probability=0.5, bin=10, cell=0)
         store.prefer(refusing, personalization=False)
         store.erase(erased, 1)
         store.publish(1, "{}", "{}", rows)
-        query = StandingQuery(store.overview_key(), 0, BINS)
+        query = StandingQuery(store.overview_key(), Selection())
         assert [row["member_id"] for row in store.standings(query, 5)] == [later]
         store.prefer(later, personalization=False)
         assert store.standings(query, 5) == []

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from models.activity import Activity
+from models.audience import Cells
+from models.audience import Selection as Chosen
 from models.events import event_arrays
 from models.moments import microseconds
 from models.store import Store
@@ -66,9 +68,9 @@ def decided_on_the_command_line(folder, monkeypatch):
 
 def shown(store):
     published = store.overview(store.overview_key())
-    query = StandingQuery(published.overview_key, 0, 20)
+    query = StandingQuery(published.overview_key, Chosen())
     standings = {row["member_id"]: row for part in store.all_standings(query) for row in part}
-    return json.loads(published.body), json.loads(published.cells), standings
+    return json.loads(published.body), Cells.from_text(published.cells).rows.to_dicts(), standings
 
 
 def assert_same(told, expected):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -12,8 +12,9 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
-from models.audience import BINS, GROUPS, Audience, Selection
+from models.audience import BINS, GROUP_PREFIX, GROUPS, Audience, Selection
 from models.declared import STAGES
+from models.groups import group_columns
 from models.store_overviews import COLUMNS, StandingQuery
 from models.texts import money, named, number, share, text, window
 from models.weighing import BANDS
@@ -40,9 +41,10 @@ class Option:
 
 @dataclass(frozen=True)
 class Group:
-    """One way to narrow the selection."""
+    """One way to narrow the selection; `field` is what a form sends it as."""
 
     name: str
+    field: str
     text: str
     options: tuple[Option, ...]
 
@@ -94,12 +96,16 @@ def export(service: CurrentService, _whoever: Reader, selection: Selected) -> Re
 
 
 def _lines(service: Service, query: StandingQuery) -> Iterator[str]:
-    columns = [name for name in COLUMNS if name != "bin"]
-    yield ",".join(columns) + "\n"
+    columns, groups = [name for name in COLUMNS if name not in {"bin", "cell", "groups"}], group_columns(service.community)
+    yield _written([[*columns, *(GROUP_PREFIX + name for name in groups)]])
     for part in service.store.all_standings(query):
-        written = io.StringIO()
-        csv.writer(written, lineterminator="\n").writerows([_cell(row[name]) for name in columns] for row in part)
-        yield written.getvalue()
+        yield _written([*(row[name] for name in columns), *((row["groups"] or {}).get(name) for name in groups)] for row in part)
+
+
+def _written(rows: Iterable[Sequence[object]]) -> str:
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows(map(_cell, row) for row in rows)
+    return written.getvalue()
 
 
 def _cell(value: object) -> object:
@@ -182,18 +188,31 @@ class _Teller:
             "tag": "audience.tag",
             "cohort": "audience.cohort",
         }
-        return [
-            Group(name, text(language, titles[name]), tuple(self._option(found, name, value, shown) for value, shown in options.items()))
+        own = [
+            Group(name, name, text(language, titles[name]), tuple(self._option(found, name, *option) for option in options.items()))
             for name, options in names.items()
         ]
+        return [*own, *(self._group(found, column) for column in group_columns(community))]
 
     def _option(self, found: Audience, name: str, value: str, shown: str) -> Option:
         members = number(self.whoever.language, found.choices[name].get(value, 0))
         return Option(value, shown, members, getattr(found.selection, name) == value)
 
+    def _group(self, found: Audience, column: str) -> Group:
+        """Of the members table; what is chosen is among the options though nobody else is in it."""
+        chosen = dict(found.selection.groups).get(column)
+        counted = dict(found.choices.get(GROUP_PREFIX + column, {}))
+        values = sorted(counted.keys() | ({chosen} if chosen is not None else set()))
+        options = [
+            Option(f"{column}:{value}", value, number(self.whoever.language, counted.get(value, 0)), value == chosen) for value in values
+        ]
+        return Group(GROUP_PREFIX + column, "group", column.replace("_", " "), tuple(options))
+
     def _query(self, selection: Selection) -> str:
-        groups = {name: getattr(selection, name) for name in (*GROUPS, "tag")}
-        return urlencode({"from": selection.low * STEP, "to": selection.high * STEP} | {name: one for name, one in groups.items() if one})
+        asked = {name: getattr(selection, name) for name in (*GROUPS, "tag")}
+        bounds = [("from", selection.low * STEP), ("to", selection.high * STEP)]
+        groups = [("group", f"{column}:{value}") for column, value in selection.groups]
+        return urlencode([*bounds, *((name, one) for name, one in asked.items() if one), *groups])
 
     def row(self, row: dict[str, Any]) -> Row:
         language, community = self.whoever.language, self.service.community

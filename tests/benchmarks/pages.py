@@ -18,15 +18,23 @@ from models.api_keys import create_key
 from models.audience import BINS, Cells
 from models.declared import STAGES, TAGS
 from models.events import event_arrays
-from models.moments import microseconds
 from models.overview import overview_of
+from models.publishing import publish
 from models.store import Store
 from tests.serving_world import DECLARED, NOW, serving, settings_of, world, write_home
 from tests.shown_run import reader, sign_in
 
+GROUPED = DECLARED.model_copy(update={"members": DECLARED.members.model_copy(update={"groups": ("chat", "plan")})})
 SIZES = (10_000, 1_000_000)
 TIMES = 15
-PATHS = ("/", "/audience", "/audience?from=40&stage=silent&tag=estrangement", "/members/m0000003")
+PATHS = (
+    "/",
+    "/audience",
+    "/audience?from=40&stage=silent&tag=estrangement",
+    "/audience?group=chat:c7&group=plan:paid",
+    "/audience?from=95&tier=KOL&cohort=2023-01",
+    "/members/m0000003",
+)
 
 
 def community(n: int, rng: np.random.Generator) -> pl.DataFrame:
@@ -36,6 +44,7 @@ def community(n: int, rng: np.random.Generator) -> pl.DataFrame:
     value = rng.lognormal(3, 1, n)
     return pl.DataFrame(
         {
+            "groups": rng.choice([f'{{"chat": "c{chat}", "plan": "{plan}"}}' for chat in range(40) for plan in ("free", "paid")], n),
             "member_id": np.char.add("x", np.arange(n).astype(str)),
             "bin": np.minimum((risk * BINS).astype(np.int64), BINS - 1),
             "probability": risk,
@@ -52,16 +61,16 @@ def community(n: int, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def measure(folder: Path, n: int, rng: np.random.Generator) -> None:
-    home = write_home(folder / "home")
+    home = write_home(folder / "home", GROUPED)
     rows = community(n, rng)
     began = time.perf_counter()
-    cells = Cells.of(rows)
     overview = overview_of(world().engine, DECLARED, rows, event_arrays(world().log, DECLARED), NOW)
     counted = time.perf_counter()
     with closing(Store.open(settings_of(home).store_url)) as store:
-        store.publish(microseconds(NOW), overview.to_json(), cells.to_json(), rows)
+        publish(store, overview, rows)
     print(
-        f"{n:>9,} members: {cells.rows.height:,} cells counted in {counted - began:.1f} s, written in {time.perf_counter() - counted:.1f} s"
+        f"{n:>9,} members: {Cells.of(rows).rows.height:,} cells; overview in {counted - began:.1f} s, "
+        f"published in {time.perf_counter() - counted:.1f} s"
     )
     with serving(home, world().log) as running, reader(running) as client:
         sign_in(client, create_key(running.store, "speed", ["read"], now=NOW))
