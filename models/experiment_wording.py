@@ -10,6 +10,7 @@ from models.actions import NO_ACTION
 from models.experiments import HELD_BACK, TREATED
 from models.moments import EPOCH
 from models.texts import decimal, money, number, plural, points, share, text
+from models.wording import opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +129,7 @@ def lift_sentence(lift: Lift, read: ReadOut, community: Community, language: Lan
 def metric_label(lift: Lift, language: Language) -> str:
     """The usual metrics by their names, one of the community as it was declared."""
     usual = METRICS.get(lift.metric)
-    return lift.metric.replace("_", " ") if usual is None else text(language, usual)
+    return opening(lift.metric.replace("_", " ")) if usual is None else text(language, usual)
 
 
 def _unsigned(shown: Callable[[float], str], amount: float | None) -> str:

@@ -36,7 +36,11 @@ class Place:
     sign: str
 
 
-PLACES = (Place("/", "page.today", "today"), Place("/audience", "page.audience", "audience"))
+PLACES = (
+    Place("/", "page.today", "today"),
+    Place("/audience", "page.audience", "audience"),
+    Place("/experiments", "page.experiments", "experiments"),
+)
 
 
 @cache
@@ -138,4 +142,6 @@ KNOWN_FAILURES = {
     "forbidden": "page.no_scope",
     "store-unavailable": "page.no_store",
     "no-run": "page.no_run",
+    "not-read": "page.not_read",
+    "unknown-experiment": "page.no_experiment",
 }

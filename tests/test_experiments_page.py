@@ -1,0 +1,116 @@
+"""The page of experiments says what its twin in JSON says, in both languages, and tells how to declare one where there is none."""
+
+import re
+from datetime import UTC, date, datetime
+from html import escape
+
+import pytest
+import yaml
+
+from models.api_keys import create_key
+from models.experiment_declaration import Experiment
+from models.rules import Eligibility
+from models.texts import number
+from tests.serving_world import DECLARED, NOW, serving, world, write_home
+from tests.shown_run import reader, sign_in
+
+LETTER = Experiment.model_validate(
+    {
+        "id": "letter_test",
+        "label": {"en": "Personal letter", "zh": "手写信"},
+        "arms": [{"id": "none", "share": 0.4}, {"id": "letter", "share": 0.6, "label": {"en": "letter", "zh": "寄信"}}],
+        "start": date(2025, 4, 1),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    home = write_home(tmp_path_factory.mktemp("home") / "home", DECLARED.model_copy(update={"experiments": (LETTER,)}))
+    with serving(home, world().log) as service:
+        service.clock.now = datetime(2025, 5, 20, tzinfo=UTC)
+        ids = world().log.members["member_id"].to_list()
+        assert service.client.post("/v1/score/batch", json={"requests": [{"member_id": one} for one in ids]}).status_code == 200
+        service.clock.now = NOW
+        yield service
+
+
+@pytest.fixture(scope="module", params=["en", "zh"])
+def visitor(request, running):
+    with reader(running, request.param) as client:
+        sign_in(client, create_key(running.store, request.param, ["read"], now=NOW))
+        client.language = request.param
+        yield client
+
+
+def shown(page):
+    """What a person reads, without the markup."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def told(running, visitor, path=""):
+    return running.client.get(f"/v1/experiments{path}", params={"lang": visitor.language}).json()
+
+
+def test_every_card_says_the_verdict_the_sizes_and_the_check_of_its_twin(running, visitor):
+    page, experiments = visitor.get("/experiments").text, told(running, visitor)["experiments"]
+    assert re.findall(r'aria-labelledby="x-([^"]+)"', page) == [one["id"] for one in experiments]
+    cards = dict(zip([one["id"] for one in experiments], page.split("<article")[1:], strict=True))
+    for one in experiments:
+        card = cards[one["id"]]
+        assert one["label"] in card
+        for arm in one["arms"]:
+            assert f"<dt>{escape(arm['label'])}</dt><dd>{number(visitor.language, arm['members'])}</dd>" in card
+        if all(lift["verdict"] == "waiting" for lift in one["lifts"]):
+            continue
+        assert escape(one["lifts"][0]["text"]) in card
+        assert escape(one["sample_ratio"]["text"]) in card
+        assert card.count('role="img"') == sum(lift["lift"] is not None for lift in one["lifts"])
+
+
+def test_the_global_control_leads_and_its_difference_is_the_headline(running, visitor):
+    page, control = visitor.get("/experiments").text, told(running, visitor, "/global_control")
+    assert page.index("x-global_control") < page.index("x-letter_test") < page.index("x-coupon")
+    assert control["lifts"][0]["verdict"] == "too_few"
+    undecided = {
+        "en": "Whether all that is done keeps members is not decided yet",
+        "zh": "所有运营动作合起来能否留住成员，目前还没有定论",
+    }
+    assert re.search(r"<h1>(.*?)</h1>", page)[1] == undecided[visitor.language]
+
+
+def test_the_page_of_one_experiment_has_every_figure_of_its_twin(running, visitor):
+    page, one = shown(visitor.get("/experiments/letter_test").text), told(running, visitor, "/letter_test")
+    for lift in one["lifts"]:
+        assert escape(lift["text"]) in page
+        if lift["lift"] is not None:
+            assert f"{lift['members']} : {lift['control_members']}" in page
+            assert number(visitor.language, lift["members_needed"]) in page
+    for arm in one["arms"]:
+        assert f"{arm['label']} {arm['members']} {round(arm['expected'])}" in page
+    assert "Holm" in page
+    assert "CUPED" in page
+
+
+def test_an_experiment_that_there_is_not_is_told_on_a_page(visitor):
+    answer = visitor.get("/experiments/none_such")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("path", ["/experiments", "/experiments/letter_test"])
+def test_a_page_of_experiments_has_nothing_inline(visitor, path):
+    answer = visitor.get(path)
+    assert "script-src 'self'; style-src 'self'" in answer.headers["content-security-policy"]
+    assert not re.search(r"<[^>]+\s(style|on\w+)=|<style", answer.text)
+
+
+def test_without_a_declared_experiment_the_page_shows_one_that_can_be_declared(tmp_path):
+    with serving(write_home(tmp_path / "home"), world().log) as running, reader(running) as client:
+        sign_in(client, create_key(running.store, "marketing", ["read"], now=NOW))
+        page = client.get("/experiments").text
+    assert "No experiment of your own is declared yet" in page
+    example = yaml.safe_load(re.search(r"<pre.*?<code>(.*?)</code>", page, flags=re.DOTALL)[1])
+    (experiment,) = [Experiment.model_validate(one) for one in example["experiments"]]
+    asked = Eligibility.model_validate(example["interventions"][0]["eligibility"]).experiment
+    assert {name: arms[0] for name, arms in asked.items()} == {experiment.id: experiment.arms[1].id}
