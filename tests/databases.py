@@ -84,7 +84,8 @@ def _made(folder: Path) -> Postgres:
     running = Postgres(folder, UNPRIVILEGED if os.geteuid() == 0 else None)
     if running.user is not None:
         shutil.chown(folder, running.user)
-        ensure_prefix_permissions(INSTALLED / "bin")
+        for place in (folder, INSTALLED / "bin"):
+            ensure_prefix_permissions(place)
         for name in ("bin", "lib"):
             ensure_folder_permissions(INSTALLED / name, READ_AND_RUN)
     initdb(["--auth=trust", "--encoding=utf8", "--no-sync", "-U", "postgres"], pgdata=folder, user=running.user)
