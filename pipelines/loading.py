@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class Loaded:
     """`log` is the declared log with the events, decisions and contacts that came through the service, without members who were erased.
 
-    `preferences` are those of members who said any.
+    `preferences` are those of members who said any; `left_out`: members of whom nothing is to be learned, and who are not in it either.
     """
 
     community: Community
@@ -45,6 +45,7 @@ class Loaded:
     rejected: int
     findings: tuple[Finding, ...]
     preferences: Mapping[str, Preferences]
+    left_out: int = 0
 
     @property
     def end(self) -> datetime:
@@ -71,7 +72,8 @@ def without_refusing(loaded: Loaded) -> Loaded:
     """The members who let themselves be scored."""
     refusing = [member_id for member_id, wish in loaded.preferences.items() if not wish.personalization]
     log = without_members(loaded.log, refusing)
-    return loaded if log is loaded.log else replace(loaded, log=log, arrays=event_arrays(log, loaded.community))
+    left_out = loaded.log.members.height - log.members.height
+    return loaded if log is loaded.log else replace(loaded, log=log, arrays=event_arrays(log, loaded.community), left_out=left_out)
 
 
 def registry(workspace: Workspace) -> Registry:

@@ -49,6 +49,8 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
         f"over {trained.engine.churn.main} days",
         highlight=False,
     )
+    if left_out := summary.loaded.left_out:
+        console.print(left_out_sentence(left_out), highlight=False)
     print_comparison(trained.churn.compared, trained.churn.in_use, console)
     if effects := effects_of(trained):
         print_effects(effects, console)
@@ -58,6 +60,11 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
     for warning in trained.warnings:
         console.print(f"warning: {warning}", style="yellow", highlight=False)
     console.print("registered as challenger; put it in force with: keepwell promote", highlight=False)
+
+
+def left_out_sentence(members: int) -> str:
+    who = "1 member has" if members == 1 else f"{members:,} members have"
+    return f"{who} switched personalisation off: nothing was learned of them"
 
 
 def print_effects(effects: Iterable[Evidence], console: Console) -> None:

@@ -50,6 +50,7 @@ class TrainingSummary:
             "horizon_days": trained.engine.churn.main,
             "members": trained.members,
             "members_in_log": self.loaded.log.members.height,
+            "members_left_out": self.loaded.left_out,
             "snapshots": trained.snapshots,
             "cuts": trained.cuts,
             "events": self.loaded.log.events.height,

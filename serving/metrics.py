@@ -92,6 +92,20 @@ class Waiting:
         yield family
 
 
+@dataclass(frozen=True)
+class StoreAnswers:
+    """Whether the store answered when the figures were asked for."""
+
+    up: bool
+
+    def collect(self) -> Iterator[Metric]:
+        """As the client of Prometheus asks for it."""
+        yield GaugeMetricFamily("keepwell_store_up", "Whether the store answered just now.", value=float(self.up))
+
+
+STORE_UP, STORE_DOWN = StoreAnswers(up=True), StoreAnswers(up=False)
+
+
 def exposition(folder: Path | None, *kept: Collector) -> bytes:
     """The figures of this process, or of all that share the folder, and those that are `kept` in the store, as MEDIA_TYPE."""
     held = CollectorRegistry()

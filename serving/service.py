@@ -19,6 +19,7 @@ from models.errors import KeepwellError
 from models.moments import microseconds
 from models.store import LoggedEvent, Store
 from serving.latest_run import LatestRun
+from serving.measurers import Measurers
 from serving.model_source import ModelSource
 from serving.problems import Fault
 from serving.rates import Rates
@@ -61,6 +62,10 @@ class Service:
     def holders(self) -> Turns[str, Principal | None]:
         """Who has a secret, looked up after it came: one query serves all requests that came while the one before was made."""
         return Turns(lambda secrets_: holders_of(self.store, secrets_, now=wall_clock()), most=MOST_LOOKED_UP)
+
+    @cached_property
+    def measurers(self) -> Measurers:
+        return Measurers()
 
     @cached_property
     def rates(self) -> Rates:

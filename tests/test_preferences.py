@@ -11,6 +11,7 @@ from models.store import Store
 from models.store_schema import touches
 from pipelines.everyone import weigh_everyone
 from pipelines.loading import load, load_to_learn
+from pipelines.printing import left_out_sentence
 from pipelines.workspace import Workspace
 from tests.patience import wait_until
 from tests.serving_world import NOW, serving, settings_of, world, write_home, write_logs
@@ -158,6 +159,8 @@ def test_runs_over_all_members_respect_them_and_learning_leaves_members_out(tmp_
     assert set(world().log.members["member_id"]) - set(loaded.log.members["member_id"]) == {erased}
     assert set(loaded.log.members["member_id"]) - set(learned.log.members["member_id"]) == {impersonal}
     assert learned.arrays.n_members == learned.log.members.height
+    assert (loaded.left_out, learned.left_out) == (0, 1)
+    assert left_out_sentence(learned.left_out) == "1 member has switched personalisation off: nothing was learned of them"
     (batch,) = weigh_everyone(world().engine, loaded, loaded.end)
     row_of = {member_id: row for row, member_id in enumerate(batch.member_ids)}
     assert batch.weighed.scores.status[row_of[impersonal]] == "opted_out"

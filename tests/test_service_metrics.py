@@ -1,10 +1,14 @@
 """Figures for Prometheus: what was asked, decided and received can be read off them, and nobody is named in them."""
 
+from contextlib import contextmanager
+from datetime import timedelta
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from models.api_keys import create_key
+from models.api_keys import Principal, create_key, revoke_key
 from serving import metrics
+from serving.measurers import MOST, Measurers
 from tests.serving_world import NOW, client_of, serving, world, write_home
 
 
@@ -106,6 +110,47 @@ def test_a_store_that_fails_is_counted(tmp_path):
             lock.close()
 
         assert risen(running.client, act)["keepwell_store_errors_total",] == 1
+
+
+@contextmanager
+def away(postgres, url):
+    """A database that lets nobody in."""
+    name = url.partition("@/")[2].partition("?")[0]
+    postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    postgres.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")  # noqa: S608 - a name of our own
+    yield
+    postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+def test_the_figures_are_told_while_the_store_is_away_to_whoever_read_them_before(tmp_path, postgres):
+    with postgres.database() as url, serving(write_home(tmp_path / "home"), world().log, store_url=url, store_seconds=1) as running:
+        told = figures(running.client)
+        assert told["keepwell_store_up",] == 1
+        other = create_key(running.store, "prometheus", ["metrics"], now=NOW)
+        revoked = create_key(running.store, "former", ["metrics"], now=NOW)
+        with client_of(str(running.client.base_url), revoked) as client:
+            figures(client)
+            revoke_key(running.store, revoked.split("_")[1], now=NOW)
+            assert client.get("/metrics").status_code == 401
+        with away(postgres, url):
+            assert running.client.get("/v1/overview").status_code == 503
+            told = figures(running.client)
+            assert told["keepwell_store_up",] == 0
+            assert told["keepwell_store_errors_total",] > 0
+            assert ("keepwell_webhooks", ("state", "pending")) not in told
+            for secret in (other, revoked, "kw_0_0"):
+                with client_of(str(running.client.base_url), secret) as client:
+                    assert client.get("/metrics").status_code == 503
+        assert figures(running.client)["keepwell_store_up",] == 1
+
+
+def test_a_key_is_remembered_for_an_hour_and_only_so_many_are():
+    measurers, holder = Measurers(), Principal("id", "prometheus", frozenset({"metrics"}))
+    for at in range(MOST + 1):
+        measurers.remember(f"kw_{at}", holder, NOW)
+    assert measurers.holder("kw_0", NOW) is None
+    assert measurers.holder("kw_1", NOW + timedelta(hours=1)) is holder
+    assert measurers.holder("kw_1", NOW + timedelta(hours=1, seconds=1)) is None
 
 
 def test_a_key_of_the_scope_metrics_reads_the_figures_and_nothing_else(running):

@@ -7,17 +7,18 @@ from hashlib import sha256
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response
+from prometheus_client.registry import Collector
 
 from models.catalogue_identity import catalogue_fingerprint
 from models.engine import Engine
-from models.errors import KeepwellError
+from models.errors import KeepwellError, StoreUnavailable
 from serving.auth import Administering, Measuring, Reading
-from serving.metrics import MEDIA_TYPE, Waiting, exposition
+from serving.metrics import MEDIA_TYPE, STORE_DOWN, STORE_UP, Waiting, exposition
 from serving.monitor import Watched
 from serving.negotiation import has_already
 from serving.operation_answers import CatalogueAnswer, ModelInForce, Readiness
 from serving.problems import RETRY_SECONDS, Refusal
-from serving.service import CurrentService
+from serving.service import CurrentService, Service
 from serving.shadow import Shadow
 
 router = APIRouter(tags=["operation"])
@@ -51,9 +52,18 @@ def _fault_of(check: Callable[[], object]) -> str | None:
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}})
 def metrics(service: CurrentService, _holder: Measuring) -> Response:
-    """Scope `metrics`. For Prometheus; figures of all worker processes together, and of no single member."""
-    kept = (Waiting.of(service.store.endpoints()), Watched.of(service.store))
-    return Response(exposition(service.settings.metrics_folder, *kept), media_type=MEDIA_TYPE)
+    """Scope `metrics`. For Prometheus; figures of all worker processes together, and of no single member.
+
+    While the store does not answer, those that lie in it are left out, and whoever read them in the last hour may go on.
+    """
+    return Response(exposition(service.settings.metrics_folder, *_kept(service)), media_type=MEDIA_TYPE)
+
+
+def _kept(service: Service) -> tuple[Collector, ...]:
+    try:
+        return Waiting.of(service.store.endpoints()), Watched.of(service.store), STORE_UP
+    except StoreUnavailable:
+        return (STORE_DOWN,)
 
 
 @router.get("/v1/interventions", response_model=CatalogueAnswer, responses={304: {"description": "As the client has it"}})
