@@ -7,34 +7,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
 from models.actions import NO_ACTION
-from models.decision import Candidate, ChurnScore, Decision, MemberState
-from models.eligibility import OPTED_OUT
-from models.features import lower_bound
-from models.moments import EPOCH
+from models.decision import Candidate, Decision
 from models.policy import MANDATORY_FIRST
 from models.shadow_prices import FREE, Terms
-from models.weighing import BANDS, NOWHERE, Context, Weighed, risk_bands, weigh
+from models.standings import Standings, last_event_us, reasons_by_row
+from models.weighing import NOWHERE, Context, Weighed, weigh
 
 if TYPE_CHECKING:
     from models.actions import Intervention
-    from models.arrays import Flags, Floats, Integers
-    from models.decision import ChurnStatus, NoActionReason, Reason
+    from models.arrays import Flags, Integers
+    from models.decision import NoActionReason, Reason
     from models.declared import Language
     from models.engine import Engine
     from models.events import EventArrays
-    from models.interventions import ContactHistory
+    from models.interventions import ContactHistory, Rule
     from models.snapshots import Snapshots
-
-
-class Explain(Protocol):
-    """The reasons of each scored member: features (n_scored, n_features), probability (n_scored,)."""
-
-    def __call__(self, engine: Engine, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]: ...
+    from models.standings import Explain
 
 
 def decide(  # noqa: PLR0913 - the inputs of one member's decision and of a batch's, none of which implies another
@@ -83,30 +76,11 @@ def tell(
     acting: Flags | None = None,
 ) -> list[Decision]:
     """What was weighed, in full, row by row; `last_us` is what `last_event_us` gives, `explain` and `acting` as of `decide`."""
-    reasons = _reasons(engine, weighed, language, explain)
+    reasons = reasons_by_row(engine, weighed, language, explain)
     effects = {} if explain is None else _effect_reasons(engine, weighed, language, acting)
-    teller = _Teller(engine, weighed, about.as_of, about.plan_id, last_us, effects)
+    teller = _Teller(engine, weighed, Standings(engine, weighed, last_us), about.as_of, about.plan_id, effects)
     ids = zip(about.member_ids, about.decision_ids, strict=True)
     return [teller.decision(row, *named, reasons.get(row, ())) for row, named in enumerate(ids)]
-
-
-def last_event_us(events: EventArrays, snapshots: Snapshots, n_signals: int) -> Integers:
-    """The member's own last event before `as_of`, qualifying or not, shape (n,); -1 where there is none. Touches are not the member's."""
-    own = np.flatnonzero(events.signal < n_signals)
-    offsets = np.searchsorted(own, events.offsets)
-    low, high = offsets[snapshots.member], offsets[snapshots.member + 1]
-    at = events.timestamp_us[own]
-    end = lower_bound(at, low, high, snapshots.as_of_us)
-    return np.where(end > low, at[np.maximum(end, 1) - 1] if len(at) else -1, -1)
-
-
-def _reasons(engine: Engine, weighed: Weighed, language: Language, explain: Explain | None) -> dict[int, tuple[Reason, ...]]:
-    """By row, scored members alone."""
-    rows = np.flatnonzero(weighed.scored)
-    if explain is None or len(rows) == 0:
-        return {}
-    told = explain(engine, weighed.scores.features[rows], weighed.probability[rows], language)
-    return dict(zip(rows.tolist(), told, strict=True))
 
 
 def _effect_reasons(engine: Engine, weighed: Weighed, language: Language, acting: Flags | None) -> dict[int, tuple[Reason, ...]]:
@@ -136,9 +110,9 @@ class _Weights(NamedTuple):
 class _Teller:
     engine: Engine
     weighed: Weighed
+    standings: Standings
     as_of: datetime
     plan_id: str | None
-    last_event_us: Integers
     effect_reasons: dict[int, tuple[Reason, ...]]
 
     @cached_property
@@ -150,14 +124,15 @@ class _Teller:
         return self.engine.community.channels
 
     @cached_property
-    def scored(self) -> list[bool]:
-        told: list[bool] = self.weighed.scored.tolist()
-        return told
-
-    @cached_property
     def no_action_reasons(self) -> list[str]:
         told: list[str] = self.weighed.no_action_reason.tolist()
         return told
+
+    @cached_property
+    def rules(self) -> list[list[Rule | None]]:
+        """By row and intervention: what removed it."""
+        rules = (None, *self.weighed.refusals.rules)
+        return [[rules[code] for code in codes] for codes in self.weighed.refusals.code.tolist()]
 
     @cached_property
     def weights(self) -> list[list[_Weights]]:
@@ -169,63 +144,27 @@ class _Teller:
         return [[_Weights(*of_one) for of_one in zip(*rows, strict=True)] for rows in zip(*columns, strict=True)]
 
     def decision(self, row: int, member_id: str, decision_id: str, reasons: tuple[Reason, ...]) -> Decision:
-        weighed = self.weighed
+        weighed, standings = self.weighed, self.standings
         return Decision(
             decision_id=decision_id,
             member_id=member_id,
             as_of=self.as_of,
             features_as_of=self.as_of,
-            last_event_at=self._last_event_at(row),
-            churn=self._churn(row),
-            member=self._member(row),
+            last_event_at=standings.last_event_at(row),
+            churn=standings.churn(row),
+            member=standings.member(row),
             reasons=reasons,
             candidates=self._candidates(row),
             chosen=self.arms[weighed.chosen[row]],
             draw=float(weighed.draw[row]),
             exploration=bool(weighed.explored[row]),
-            arm="control" if weighed.control[row] else "treated",
+            arm=standings.arm(row),
             no_action_reason=cast("NoActionReason | None", self.no_action_reasons[row] or None),
             model_version=self.engine.version,
             grade=self.engine.grade,
             catalogue_fingerprint=self.engine.catalogue_fingerprint,
             plan_id=self.plan_id,
             effect_reasons=self.effect_reasons.get(row, ()),
-        )
-
-    def _last_event_at(self, row: int) -> datetime | None:
-        at = int(self.last_event_us[row])
-        withheld = self.weighed.scores.status[row] == OPTED_OUT
-        return None if at < 0 or withheld else EPOCH + timedelta(microseconds=at)
-
-    def _churn(self, row: int) -> ChurnScore:
-        churn = self.engine.community.churn
-        status = cast("ChurnStatus", str(self.weighed.scores.status[row]))
-        if not self.scored[row]:
-            return ChurnScore(status, churn.horizon_days)
-        probability = float(self.weighed.probability[row])
-        horizons = self.weighed.scores.probability[row].astype(float).tolist()
-        return ChurnScore(
-            status=status,
-            horizon_days=churn.horizon_days,
-            probability=probability,
-            typical_probability=self.engine.reference.typical_probability,
-            percentile=float(self.weighed.percentile[row]),
-            risk_band=BANDS[int(risk_bands(self.weighed.probability[row], self.engine.reference.band_edges))],
-            horizons=tuple(zip(churn.horizons_days, horizons, strict=True)),
-        )
-
-    def _member(self, row: int) -> MemberState:
-        lifecycles, value = self.weighed.lifecycles, float(self.weighed.scores.value[row])
-        at_risk = float(self.weighed.probability[row]) * value if self.scored[row] else None
-        silent = float(self.weighed.scores.features[row, self.engine.spec.position("days_since_any")])
-        return MemberState(
-            stage=lifecycles.stage_of(row),
-            tier=lifecycles.tier_of(row),
-            tags=lifecycles.tags_of(row),
-            value=value,
-            value_at_risk=at_risk,
-            tenure_days=float(lifecycles.tenure_days[row]),
-            days_silent=None if np.isnan(silent) else silent,
         )
 
     def _candidates(self, row: int) -> tuple[Candidate, ...]:
@@ -242,7 +181,7 @@ class _Teller:
             uplift=0.0,
             uplift_interval=(0.0, 0.0),
             uplift_source="prior",
-            value=float(self.weighed.scores.value[row]),
+            value=self.standings.values[row],
             lever_weight=1.0,
             context_weight=1.0,
             cost=0.0,
@@ -253,15 +192,15 @@ class _Teller:
         )
 
     def _candidate(self, row: int, column: int, weights: _Weights, intervention: Intervention) -> Candidate:
-        rule = self.weighed.refusals.rule(row, column)
+        rule = self.rules[row][column]
         begin = self.as_of.astimezone(UTC) + timedelta(microseconds=weights.delay_us)
         return Candidate(
             intervention_id=intervention.id,
             channel=self.channels[weights.channel],
             uplift=weights.uplift,
             uplift_interval=(weights.low, weights.high),
-            uplift_source=self.engine.uplift.source(intervention.id) if self.scored[row] else "prior",
-            value=float(self.weighed.scores.value[row]),
+            uplift_source=self.engine.uplift.source(intervention.id) if self.standings.scored[row] else "prior",
+            value=self.standings.values[row],
             lever_weight=intervention.lever_weight,
             context_weight=weights.context_weight,
             cost=weights.cost,

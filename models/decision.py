@@ -14,6 +14,7 @@ ChurnStatus = Literal["scored", "insufficient_history", "already_churned", "opte
 RiskBand = Literal["low", "medium", "high"]
 RemovalStage = Literal["eligibility", "contact_policy", "control", "arbitration"]
 UpliftSource = Literal["prior", "experiment", "observational"]
+Arm = Literal["treated", "control"]
 NoActionReason = Literal[
     "insufficient_history",
     "already_churned",
@@ -38,6 +39,11 @@ class ChurnScore:
     percentile: float | None = None
     risk_band: RiskBand | None = None
     horizons: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def withheld(self) -> bool:
+        """The member switched personalisation off: nothing that was derived of its behaviour is told."""
+        return self.status == "opted_out"
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,21 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Score:
+    """Where one member stands, without anything that could be done about it."""
+
+    member_id: str
+    features_as_of: datetime
+    last_event_at: datetime | None
+    churn: ChurnScore
+    member: MemberState
+    reasons: tuple[Reason, ...]
+    arm: Arm
+    model_version: str
+    grade: str
+
+
+@dataclass(frozen=True)
 class Decision:
     """The whole trace. `draw` in [0, 1) picked `chosen` from the cumulated probabilities of the candidates, in their order, `none` first.
 
@@ -130,7 +151,7 @@ class Decision:
     chosen: str
     draw: float
     exploration: bool
-    arm: Literal["treated", "control"]
+    arm: Arm
     no_action_reason: NoActionReason | None
     model_version: str
     grade: str
@@ -139,6 +160,19 @@ class Decision:
     effect_reasons: tuple[Reason, ...] = ()
 
     @property
+    def score(self) -> Score:
+        return Score(
+            member_id=self.member_id,
+            features_as_of=self.features_as_of,
+            last_event_at=self.last_event_at,
+            churn=self.churn,
+            member=self.member,
+            reasons=self.reasons,
+            arm=self.arm,
+            model_version=self.model_version,
+            grade=self.grade,
+        )
+
+    @property
     def impersonal(self) -> bool:
-        """The member switched personalisation off: nothing that was derived of its behaviour is told."""
-        return self.churn.status == "opted_out"
+        return self.churn.withheld

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -14,7 +14,7 @@ from models.contact_policy import contact_ruling
 from models.eligibility import OPTED_OUT, SCORED, MemberFacts, admits, eligibility_refusals
 from models.experiment_arms import arms_in_force
 from models.lifecycle import lifecycle_of
-from models.member_columns import MemberColumns, Zones
+from models.member_columns import MemberColumns
 from models.moments import microseconds
 from models.policy import (
     arbitration_refusals,
@@ -65,13 +65,10 @@ NOWHERE = Context()
 
 
 @dataclass(frozen=True)
-class Weighed:
-    """All that was weighed for n members and k interventions: (n,), (n, k), and for `propensity` (n, 1 + k), `none` first.
+class Assessed:
+    """What is known of n members, whatever may be done about them; shape (n,) each.
 
-    `probability` is that of the main horizon, NaN with its percentile where a member is not scored; uplift and priority are NaN where an
-    intervention does not admit such a member. `best`, `chosen` and `urgent` count `none` as 0. `channel` holds positions in the community's
-    channels; `delay_us` runs from `as_of` to the first moment of sending. What is `allowed` competes, by its priority less what is charged;
-    `refusals` also name what could not win because nothing was explored. Where something is `urgent`, it is all that is allowed.
+    `probability` is that of the main horizon, NaN with its percentile where a member is not scored.
     """
 
     scores: Scores
@@ -79,6 +76,22 @@ class Weighed:
     percentile: Floats
     lifecycles: Lifecycles
     control: Flags
+
+    @property
+    def scored(self) -> Flags:
+        return ~np.isnan(self.probability)
+
+
+@dataclass(frozen=True)
+class Weighed(Assessed):
+    """All that was weighed for n members and k interventions: (n,), (n, k), and for `propensity` (n, 1 + k), `none` first.
+
+    Uplift and priority are NaN where an intervention does not admit such a member. `best`, `chosen` and `urgent` count `none` as 0.
+    `channel` holds positions in the community's channels; `delay_us` runs from `as_of` to the first moment of sending. What is `allowed`
+    competes, by its priority less what is charged; `refusals` also name what could not win because nothing was explored. Where something
+    is `urgent`, it is all that is allowed.
+    """
+
     opted_out: Flags
     uplift: Floats
     interval: UpliftInterval
@@ -95,10 +108,6 @@ class Weighed:
     draw: Floats
     best: Integers
     chosen: Integers
-
-    @property
-    def scored(self) -> Flags:
-        return ~np.isnan(self.probability)
 
     @property
     def explored(self) -> Flags:
@@ -118,6 +127,21 @@ class Weighed:
         return np.select(held, [np.asarray(name, dtype=str) for name in names], "explored_nothing")
 
 
+def assess(
+    engine: Engine, events: EventArrays, snapshots: Snapshots, member_ids: Sequence[str], impersonal: tuple[int, ...] = ()
+) -> Assessed:
+    """One row for each snapshot, which `member_ids` follow; `impersonal` are rows of members who switched personalisation off."""
+    scores = _withheld(engine.score(events, snapshots), impersonal)
+    probability = np.where(np.asarray(scores.status) == SCORED, scores.probability[:, main_horizon(engine.community)], np.nan)
+    return Assessed(
+        scores=scores,
+        probability=probability,
+        percentile=_percentile(probability, engine.reference.probabilities),
+        lifecycles=lifecycle_of(scores.features, engine.spec, engine.community.lifecycle, scores.value),
+        control=in_control(member_ids, engine.community.policy),
+    )
+
+
 def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     engine: Engine,
     events: EventArrays,
@@ -134,15 +158,16 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
 
     `terms` are those of a plan: what a candidate is charged for its cost and its place, and how much is explored.
     """
-    community = engine.community
+    community, as_of_us = engine.community, microseconds(as_of)
+    assessed = assess(engine, events, snapshots, member_ids, contacts.impersonal)
+    scores, probability, lifecycles = assessed.scores, assessed.probability, assessed.lifecycles
     columns = MemberColumns.of(events, snapshots)
     zones = columns.zones(None if community.members is None else community.members.timezone, community.zone)
-    arms = arms_in_force(community, member_ids, columns, microseconds(as_of))
-    facts = _facts(engine, events, snapshots, columns, zones, contacts, arms, as_of)
-    scores, probability, lifecycles = facts.scores, facts.probability, facts.lifecycles
-    control = in_control(member_ids, community.policy)
-    ruling = contact_ruling(contacts, community, columns, facts.as_of_us, context.channel, context.used_up)
-    refusals = eligibility_refusals(facts).then(ruling.refusals).then(control_refusals(control, community))
+    scenes = open_scenes(community, events, snapshots, columns, zones, contacts, as_of_us)
+    arms = arms_in_force(community, member_ids, columns, as_of_us)
+    facts = MemberFacts(community, engine.spec, scores, probability, lifecycles, columns, contacts, as_of_us, scenes, arms)
+    ruling = contact_ruling(contacts, community, columns, as_of_us, context.channel, context.used_up)
+    refusals = eligibility_refusals(facts).then(ruling.refusals).then(control_refusals(assessed.control, community))
     effects = _effects(engine, scores, probability)
     weight = context_weights(community, lifecycles.stage, ruling.channel)
     priority = priorities(community, weight, cautious(effects.uplift, effects.interval.low, community.policy.caution), scores.value)
@@ -154,11 +179,7 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     explored = propensities(best, refusals.allowed, terms.exploration_or(community.policy.exploration))
     propensity, draw = with_urgent(explored, urgent), draws_of(decision_ids)
     return Weighed(
-        scores=scores,
-        probability=probability,
-        percentile=_percentile(probability, engine.reference.probabilities),
-        lifecycles=lifecycles,
-        control=control,
+        **vars(assessed),
         opted_out=contacts.refuses_all(len(snapshots)),
         uplift=effects.uplift,
         interval=effects.interval,
@@ -185,25 +206,6 @@ def _withheld(scores: Scores, impersonal: tuple[int, ...]) -> Scores:
     status, value = scores.status.astype("U32"), scores.value.copy()
     status[list(impersonal)], value[list(impersonal)] = OPTED_OUT, 0.0
     return replace(scores, status=status, value=value)
-
-
-def _facts(
-    engine: Engine,
-    events: EventArrays,
-    snapshots: Snapshots,
-    columns: MemberColumns,
-    zones: Zones,
-    contacts: ContactHistory,
-    arms: Mapping[str, Integers],
-    as_of: datetime,
-) -> MemberFacts:
-    """The probability is NaN where a member is not scored."""
-    scores = _withheld(engine.score(events, snapshots), contacts.impersonal)
-    scenes = open_scenes(engine.community, events, snapshots, columns, zones, contacts, microseconds(as_of))
-    scored = np.asarray(scores.status) == SCORED
-    probability = np.where(scored, scores.probability[:, main_horizon(engine.community)], np.nan)
-    lifecycles = lifecycle_of(scores.features, engine.spec, engine.community.lifecycle, scores.value)
-    return MemberFacts(engine.community, engine.spec, scores, probability, lifecycles, columns, contacts, microseconds(as_of), scenes, arms)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from models.deciding import About, last_event_us, tell
+from models.deciding import About, tell
 from models.decision_rows import Circumstances, decision_row
 from models.engine import explain
 from models.quotas import Quotas
+from models.standings import last_event_us
 from models.store import Store
 from models.weighing import NOWHERE
 from pipelines.ingest import canonical_log, log_fingerprint

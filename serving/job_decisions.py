@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from models.basis import Basis
-from models.deciding import About, last_event_us, tell
+from models.deciding import About, tell
 from models.decision import Decision
 from models.decision_rows import Circumstances, chosen_candidate, decision_row
 from models.engine import explain
@@ -17,6 +17,7 @@ from models.jobs import JobLost, JobMember, JobProgress, Line
 from models.planned_rows import settled_of, terms_of
 from models.planning import settled
 from models.shadow_prices import Terms
+from models.standings import last_event_us
 from models.weighing import NOWHERE, Context
 from serving.job_answers import JobResult
 from serving.job_task import Task, Weighing
@@ -124,7 +125,7 @@ class Deciding:
         return store.record(rows, quotas=self.task.quotas, job=progress)
 
     def _count(self, decided: Sequence[Decided]) -> None:
-        count_scores(one.decision for one in decided)
+        count_scores(one.decision.churn for one in decided)
         if not self.task.request.dry_run:
             count_decisions(one.decision for one in decided)
 

@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from models.decision import Decision
+from models.decision import ChurnScore, Decision
 from models.engine import Engine
 from models.store_outbox import Standing
 
@@ -39,12 +39,12 @@ MODEL = Gauge("keepwell_model_in_force", "Processes that decide by this version.
 MODEL_STALE = Gauge("keepwell_model_stale", "Processes that could not take the latest champion over.", multiprocess_mode="livesum")
 
 
-def count_scores(decisions: Iterable[Decision]) -> None:
+def count_scores(scores: Iterable[ChurnScore]) -> None:
     """Of every mode."""
-    for decision in decisions:
-        SCORES.labels(decision.churn.status).inc()
-        if decision.churn.probability is not None:
-            PROBABILITIES.observe(decision.churn.probability)
+    for churn in scores:
+        SCORES.labels(churn.status).inc()
+        if churn.probability is not None:
+            PROBABILITIES.observe(churn.probability)
 
 
 def count_decisions(decisions: Iterable[Decision]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ import numpy as np
 from models.actions import NO_ACTION
 from models.basis import Basis
 from models.deciding import decide
-from models.decision import Decision
+from models.decision import Decision, Score
 from models.decision_rows import Circumstances, chosen_candidate, decision_row
 from models.declared import Language
 from models.engine import Engine, explain
@@ -23,6 +23,7 @@ from models.errors import UnknownMember
 from models.moments import microseconds
 from models.quotas import Quotas
 from models.snapshots import Snapshots
+from models.standings import score
 from models.store import Answer, DecisionRow, LoggedEvent, Past
 from models.weighing import Context
 from serving.metrics import count_decisions, count_scores
@@ -30,7 +31,7 @@ from serving.pricing import Pricing, present_context, pricing
 from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal
 from serving.schemas import ScoreRequest
 from serving.service import Service
-from serving.telling import score_answer
+from serving.telling import plain_answer, score_answer
 from serving.turns import Turns
 
 MAX_ATTEMPTS = 50
@@ -60,6 +61,11 @@ class Asked:
     events: tuple[LoggedEvent, ...]
     warnings: tuple[Fault, ...]
 
+    @property
+    def plain(self) -> bool:
+        """Nothing is asked but where the member stands."""
+        return self.request.mode == "score_only" and "candidates" not in self.request.include
+
 
 @dataclass(frozen=True)
 class Decided:
@@ -79,14 +85,13 @@ def answer_requests(service: Service, key_id: str, requests: Mapping[int, ScoreR
     Raises NoChampion and StoreUnavailable, which concern all of them.
     """
     engine, now = service.engine(), service.clock()
-    quotas = Quotas.of(service.community.capacity, engine.community, now)
-    desk = _Desk(service, engine, key_id, now, pricing(service.store, engine, now), quotas)
+    desk = _Desk(service, engine, key_id, now, pricing(service.store, engine, now))
     refused = desk.unknown_or_repeated(requests)
     rest = {index: request for index, request in requests.items() if index not in refused}
     with desk.claimed(rest) as settled:
         open_requests = [(index, request) for index, request in rest.items() if index not in settled]
         for group in desk.groups(open_requests):
-            settled.update(desk.settle(group))
+            settled.update(desk.told(group) if group[0].plain else desk.settle(group))
     return refused | settled
 
 
@@ -116,7 +121,10 @@ class _Desk:
     key_id: str
     now: datetime
     pricing: Pricing
-    quotas: Quotas
+
+    @cached_property
+    def quotas(self) -> Quotas:
+        return Quotas.of(self.service.community.capacity, self.engine.community, self.now)
 
     @cached_property
     def warnings(self) -> list[Fault]:
@@ -164,11 +172,11 @@ class _Desk:
                 self.service.store.release(self.key_id, unanswered)
 
     def groups(self, requests: Sequence[tuple[int, ScoreRequest]]) -> list[list[Asked]]:
-        """Those that can be decided together: of one context and one language."""
-        grouped: dict[tuple[str | None, Language], list[Asked]] = defaultdict(list)
+        """Those that can be answered together: of one context and one language, and to be decided on or not."""
+        grouped: dict[tuple[str | None, Language, bool], list[Asked]] = defaultdict(list)
         for index, request in requests:
             asked = self._asked(index, request)
-            grouped[request.context.channel, asked.language].append(asked)
+            grouped[request.context.channel, asked.language, asked.plain].append(asked)
         return list(grouped.values())
 
     def _asked(self, index: int, request: ScoreRequest) -> Asked:
@@ -182,6 +190,34 @@ class _Desk:
         warnings += self.warnings
         return Asked(index, request, self.service.new_id(), language, accepted, tuple(warnings))
 
+    def told(self, group: Sequence[Asked]) -> Outcomes:
+        """Where the members stand; what could be done about it is not weighed."""
+        member_ids, as_of_us = [asked.request.member_id for asked in group], microseconds(self.now)
+        added = [event for asked in group for event in asked.events]
+        try:
+            past = self.service.store.past(member_ids, self.engine.community, as_of_us, added)
+        except UnknownMember:
+            return self._without_erased(group, self.told)
+        scores = score(
+            self.engine,
+            past.events,
+            Snapshots.at(past.events, as_of_us),
+            member_ids,
+            as_of=self.now,
+            language=group[0].language,
+            explain=explain,
+            impersonal=past.contacts.impersonal,
+        )
+        events = [event for asked in group if asked.request.persist_events for event in asked.events]
+        if events:
+            self.service.store.record((), events=events)
+        count_scores(one.churn for one in scores)
+        return {asked.index: self._plain_text(asked, one) for asked, one in zip(group, scores, strict=True)}
+
+    def _plain_text(self, asked: Asked, score: Score) -> str:
+        plan_id, community = self.pricing.terms.plan_id, self.engine.community
+        return plain_answer(score, asked.request, plan_id, community, asked.language, list(asked.warnings)).model_dump_json()
+
     def settle(self, group: Sequence[Asked]) -> Outcomes:
         """Decide, and keep what is to be kept; members whom another request contacted in the meantime are decided again.
 
@@ -194,21 +230,21 @@ class _Desk:
             try:
                 decided |= {one.asked.index: one for one in self._decide(open_requests, before)}
             except UnknownMember:
-                return self._settle_without_erased(group)
+                return self._without_erased(group, self.settle)
             stale = self._keep(list(decided.values()))
             if not stale:
-                count_scores(one.decision for one in decided.values())
+                count_scores(one.decision.churn for one in decided.values())
                 count_decisions(one.decision for one in decided.values() if one.asked.request.mode == "decide")
                 return {index: one.text for index, one in decided.items()}
             open_requests = [asked for asked in group if asked.request.member_id in stale]
         busy = Refusal(BUSY, f"{len(open_requests)} members are being contacted by many requests at once; nothing was kept, try again")
         return dict.fromkeys(decided, busy)
 
-    def _settle_without_erased(self, group: Sequence[Asked]) -> Outcomes:
+    def _without_erased(self, group: Sequence[Asked], answer: Callable[[Sequence[Asked]], Outcomes]) -> Outcomes:
         """Whoever was erased since the request came is unknown."""
         refused = self.unknown_or_repeated({asked.index: asked.request for asked in group})
         rest = [asked for asked in group if asked.index not in refused]
-        return refused | (self.settle(rest) if rest else {})
+        return refused | (answer(rest) if rest else {})
 
     def _decide(self, group: Sequence[Asked], before: Sequence[Decided]) -> Iterator[Decided]:
         """`before`: what was decided and comes earlier when it is kept."""

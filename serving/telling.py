@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.actions import NO_ACTION
 from models.community import Community
-from models.decision import Candidate, Decision
+from models.decision import Candidate, ChurnScore, Decision, Score
 from models.declared import Language
 from models.refusal_wording import Standing, removal_sentence
 from models.texts import named
@@ -30,29 +30,43 @@ from serving.schemas import ScoreRequest
 def score_answer(decision: Decision, request: ScoreRequest, community: Community, language: Language, warnings: list[Fault]) -> ScoreAnswer:
     acts = request.mode != "score_only"
     reason = decision.no_action_reason if acts else None
+    plain = plain_answer(decision.score, request, decision.plan_id, community, language, warnings)
+    more = {
+        "decision_id": decision.decision_id if request.mode == "decide" else None,
+        "actions": _actions(decision, community, language, request.max_actions) if acts else [],
+        "no_action_reason": reason,
+        "no_action_text": None if reason is None else named(language, "no_action", reason),
+        "suppressed": _suppressed(decision, community, language) if acts else [],
+        "candidates": _candidates(decision) if "candidates" in request.include else None,
+    }
+    return plain.model_copy(update=more)
+
+
+def plain_answer(
+    score: Score, request: ScoreRequest, plan_id: str | None, community: Community, language: Language, warnings: list[Fault]
+) -> ScoreAnswer:
+    """Of where a member stands alone: nothing is told of what could be done."""
     return ScoreAnswer(
-        decision_id=decision.decision_id if request.mode == "decide" else None,
+        decision_id=None,
         request_id=request.request_id,
-        member_id=decision.member_id,
-        created_at=decision.as_of,
-        churn=_churn(decision, community, language),
-        member=_member(decision),
-        reasons=_reasons(decision) if "reasons" in request.include else [],
-        actions=_actions(decision, community, language)[: request.max_actions] if acts else [],
-        no_action_reason=reason,
-        no_action_text=None if reason is None else named(language, "no_action", reason),
-        suppressed=_suppressed(decision, community, language) if acts else [],
-        candidates=_candidates(decision) if "candidates" in request.include else None,
-        experiment=ExperimentAnswer(id=community.policy.control_salt, arm=decision.arm),
-        plan_id=decision.plan_id,
-        model=ModelAnswer(version=decision.model_version, grade=decision.grade),
-        data=DataAnswer(features_as_of=decision.features_as_of, last_event_at=decision.last_event_at),
+        member_id=score.member_id,
+        created_at=score.features_as_of,
+        churn=_churn(score.churn, community, language),
+        member=None if score.churn.withheld else MemberAnswer.model_validate(score.member),
+        reasons=[ReasonAnswer.model_validate(reason) for reason in score.reasons] if "reasons" in request.include else [],
+        actions=[],
+        no_action_reason=None,
+        no_action_text=None,
+        suppressed=[],
+        experiment=ExperimentAnswer(id=community.policy.control_salt, arm=score.arm),
+        plan_id=plan_id,
+        model=ModelAnswer(version=score.model_version, grade=score.grade),
+        data=DataAnswer(features_as_of=score.features_as_of, last_event_at=score.last_event_at),
         warnings=warnings,
     )
 
 
-def _churn(decision: Decision, community: Community, language: Language) -> ChurnAnswer:
-    churn = decision.churn
+def _churn(churn: ChurnScore, community: Community, language: Language) -> ChurnAnswer:
     return ChurnAnswer(
         status=churn.status,
         horizon_days=churn.horizon_days,
@@ -65,19 +79,11 @@ def _churn(decision: Decision, community: Community, language: Language) -> Chur
     )
 
 
-def _member(decision: Decision) -> MemberAnswer | None:
-    return None if decision.impersonal else MemberAnswer.model_validate(decision.member)
-
-
-def _reasons(decision: Decision) -> list[ReasonAnswer]:
-    return [ReasonAnswer.model_validate(reason) for reason in decision.reasons]
-
-
 def _candidates(decision: Decision) -> list[CandidateAnswer]:
     return [CandidateAnswer.model_validate(candidate) for candidate in decision.candidates]
 
 
-def _actions(decision: Decision, community: Community, language: Language) -> list[ActionAnswer]:
+def _actions(decision: Decision, community: Community, language: Language, most: int) -> list[ActionAnswer]:
     """What was chosen, then what else could have been; nothing where doing nothing was chosen."""
     if decision.chosen == NO_ACTION:
         return []
@@ -85,7 +91,7 @@ def _actions(decision: Decision, community: Community, language: Language) -> li
     ranked = sorted(
         possible, key=lambda candidate: (candidate.intervention_id != decision.chosen, candidate.shadow_price - candidate.priority)
     )
-    return [_action(rank, candidate, decision, community, language) for rank, candidate in enumerate(ranked, start=1)]
+    return [_action(rank, candidate, decision, community, language) for rank, candidate in enumerate(ranked[:most], start=1)]
 
 
 def _action(rank: int, candidate: Candidate, decision: Decision, community: Community, language: Language) -> ActionAnswer:

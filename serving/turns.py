@@ -29,10 +29,10 @@ def _nothing(_item: object) -> Hashable:
 class Turns(Generic[Item, Result]):
     """`serve` gets the items of one turn, at most `most`, in a thread, and gives a result for each; what it raises meets them all.
 
-    Nobody waits for a turn to fill: an item that comes alone is served alone, and under load turns grow, so that what a turn costs
-    whatever its size is shared. An item is served after it came, never with what was read before. Those of one turn have the same
-    `together` and different `apart`; the others take the next one. After an error that nobody foresaw each is served alone, for it may
-    concern one of them. All belongs to one event loop.
+    Nobody waits for a turn to fill but for what the loop has at hand: an item that comes alone is served alone, and under load turns grow,
+    so that what a turn costs whatever its size is shared. An item is served after it came, never with what was read before. Those of one
+    turn have the same `together` and different `apart`; the others take the next one. After an error that nobody foresaw each is served
+    alone, for it may concern one of them. All belongs to one event loop.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Turns(Generic[Item, Result]):
         """Raises what `serve` raises."""
         waiting: _Waiting[Item, Result] = _Waiting(item, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
-        self._begin()
+        asyncio.get_running_loop().call_soon(self._begin)
         return await waiting.future
 
     def close(self) -> None:
@@ -98,4 +98,4 @@ class Turns(Generic[Item, Result]):
             for waiting in turn:
                 if not waiting.future.done():
                     waiting.future.set_exception(error)
-        self._begin()
+        asyncio.get_running_loop().call_soon(self._begin)

@@ -16,6 +16,7 @@ from models.events import EventArrays, EventLog, event_arrays
 from models.interventions import ContactHistory
 from models.simulation import SimulationConfig, simulate
 from models.snapshots import Snapshots
+from models.standings import score
 from models.training import train
 from models.training_rows import default_test_as_of
 from tests.planted import community, intervention, signal
@@ -166,3 +167,8 @@ def test_a_week_of_silence_later_the_same_members_are_at_greater_risk(decided):
     change = [late.churn.probability - decided.batch[row].churn.probability for row, late in zip(rows, after, strict=True)]
     assert np.mean(change) > 0.02
     assert {decision.member.stage for decision in after} == {"silent"}
+
+
+def test_a_score_says_of_every_member_what_its_decision_says(decided):
+    told = score(decided.engine, decided.events, decided.snapshots, decided.ids, as_of=decided.as_of, language="zh", explain=explain)
+    assert told == [decision.score for decision in decided.batch]
