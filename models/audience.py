@@ -52,16 +52,20 @@ def standings_of(table: pl.DataFrame, joined: pl.Series, timezone: str, groups: 
     `cohort` is the month of joining by the clock of `timezone`, `tags` have a comma before and after each, `groups` are JSON.
     """
     risk = pl.col("churn_probability")
-    cohort = joined.dt.convert_time_zone(timezone).dt.strftime("%Y-%m")
     tags = pl.when(pl.col("tags") == "").then(pl.lit("")).otherwise("," + pl.col("tags") + ",")
     told = groups_to_json(pl.DataFrame() if groups is None else groups, table.height)
     return table.with_columns(
         probability=risk,
         bin=(risk * BINS).floor().clip(0, BINS - 1).cast(pl.Int64),
         tags=tags,
-        cohort=pl.when(pl.col("stage").is_null()).then(None).otherwise(pl.Series(cohort)),
+        cohort=pl.when(pl.col("stage").is_null()).then(None).otherwise(cohort_of(joined, timezone)),
         groups=pl.when(pl.col("stage").is_null()).then(None).otherwise(told),
     ).select(STANDING_COLUMNS)
+
+
+def cohort_of(joined: pl.Series, timezone: str) -> pl.Series:
+    """Year and month of joining (Datetime UTC) by the clock of `timezone`."""
+    return joined.dt.convert_time_zone(timezone).dt.strftime("%Y-%m")
 
 
 @dataclass(frozen=True)
@@ -259,7 +263,13 @@ class Cells:
         return {tag: int(self._members[among & self._wears(tag)].sum()) for tag in self.tags}
 
     def _counted(self, among: Flags) -> Counted:
-        members = int(self._members[among].sum())
-        expected, variance, money = (float(self.rows[name].to_numpy()[among].sum()) for name in ("expected", "variance", "value_at_risk"))
-        spread = NORMAL_90 * variance**0.5
-        return Counted(members, Estimate(expected, max(0.0, expected - spread), min(float(members), expected + spread)), money)
+        return counted_of(self.rows, among)
+
+
+def counted_of(rows: pl.DataFrame, among: Flags | slice = slice(None)) -> Counted:
+    """Of rows with `members`, `expected`, `variance` and `value_at_risk`."""
+    members, expected, variance, money = (
+        float(rows[name].to_numpy()[among].sum()) for name in ("members", "expected", "variance", "value_at_risk")
+    )
+    spread = NORMAL_90 * variance**0.5
+    return Counted(round(members), Estimate(expected, max(0.0, expected - spread), min(members, expected + spread)), money)

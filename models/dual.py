@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from scipy.optimize import linprog
@@ -43,6 +43,13 @@ class Quote:
     share: float
 
 
+class Known(NamedTuple):
+    """A demand that was asked for before, at these prices."""
+
+    prices: Floats
+    demand: Demand
+
+
 @dataclass(frozen=True)
 class Dual:
     """Prices (r,), 0 where `limits` are infinite; `bound`: no assignment within the limits is worth more.
@@ -56,12 +63,20 @@ class Dual:
     quotes: tuple[Quote, ...]
 
 
-def minimise_dual(demand: Callable[[Floats], Demand], limits: Floats, *, start: Floats | None = None) -> Dual:
-    """Prices >= 0 of the least D = surplus(prices) + prices . limits, to a relative `TOLERANCE`; limits (r,), infinite where none.
+def minimise_dual(
+    demand: Callable[[Floats], Demand],
+    limits: Floats,
+    *,
+    start: Floats | None = None,
+    known: Sequence[Known] = (),
+    tolerance: float = TOLERANCE,
+) -> Dual:
+    """Prices >= 0 of the least D = surplus(prices) + prices . limits, to a relative `tolerance`; limits (r,), infinite where none.
 
     D is convex and piecewise linear with the slope limits - use. Each evaluation adds its tangent to a model from below; the next point
     minimises the model within a box around the best so far, a linear programme with one variable for each finite limit (bundle method
-    with a box as trust region: Hiriart-Urruty and Lemaréchal 1993, chapter XV). `start` saves steps and changes nothing else.
+    with a box as trust region: Hiriart-Urruty and Lemaréchal 1993, chapter XV). `start` saves steps and changes nothing else;
+    so does what is `known`, for a demand does not depend on limits and is a tangent under any.
     """
     free = demand(np.zeros_like(limits))
     bound = np.isfinite(limits)
@@ -73,9 +88,13 @@ def minimise_dual(demand: Callable[[Floats], Demand], limits: Floats, *, start: 
     if start is not None:
         tangents.add(start, demand(start))
         radius = _RADIUS_FROM_A_START
+    for before in known:
+        tangents.add(*before)
+    if known:
+        radius = _RADIUS_FROM_A_START
     for _ in range(MOST_STEPS):
         step = tangents.step(radius)
-        if step.promised <= TOLERANCE:
+        if step.promised <= tolerance:
             if not step.at_edge:
                 return tangents.dual(step)
             radius *= 4

@@ -40,9 +40,10 @@ def kept_frontier(store: Store) -> KeptFrontier | None:
 
 
 def _outlook(told: dict[str, Any]) -> Outlook:
-    return Outlook(**told | {"arms": tuple(_arm(arm) for arm in told["arms"])})
+    return Outlook(**told | {"arms": tuple(_arm(arm) for arm in told["arms"]), "kept": Estimate(**told["kept"])})
 
 
 def _arm(told: dict[str, Any]) -> ArmOutlook:
     blocked = tuple((rule, members) for rule, members in told["blocked"])
-    return ArmOutlook(**told | {"saved": Estimate(**told["saved"]), "blocked": blocked})
+    estimates = {name: Estimate(**told[name]) for name in ("net_value", "saved")}
+    return ArmOutlook(**told | estimates | {"blocked": blocked})

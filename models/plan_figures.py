@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from models.intervals import Estimate
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers
-    from models.community import Community
-    from models.planning import Candidates, JointPlan
+    from models.decision import UpliftSource
+    from models.engine import Engine
+    from models.strata import Strata
     from models.weighing import Weighed
 
 RULES_SHOWN = 3
@@ -23,25 +24,51 @@ OUTBID = "arbitration:outbid"
 
 @dataclass(frozen=True)
 class Prospects:
-    """Of all members: net_value = uplift x value - cost, in money; uplift and the ends of its interval; shape (n_members, k)."""
+    """Of all members what may come of each intervention, shape (n_members, k): uplift, and net_value = uplift x value - cost in money.
 
-    net_value: Floats
+    low, high, net_low and net_high are the same at the ends of the uplift's interval; value (n_members,).
+    """
+
+    value: Floats
     uplift: Floats
     low: Floats
     high: Floats
+    net_value: Floats
+    net_low: Floats
+    net_high: Floats
 
     @classmethod
     def of(cls, weighed: Weighed) -> Self:
         """0 where an effect is not known."""
-        net_value = weighed.uplift * weighed.scores.value[:, None] - weighed.cost
-        return cls(*(np.nan_to_num(column) for column in (net_value, weighed.uplift, weighed.interval.low, weighed.interval.high)))
+        effects = [np.nan_to_num(effect) for effect in (weighed.uplift, weighed.interval.low, weighed.interval.high)]
+        known = ~np.isnan(weighed.uplift)
+        value = np.asarray(weighed.scores.value, dtype=np.float64)
+        return cls(value, *effects, *(np.where(known, effect * value[:, None] - weighed.cost, 0.0) for effect in effects))
 
-    def __getitem__(self, members: Flags | slice) -> Self:
-        return type(self)(self.net_value[members], self.uplift[members], self.low[members], self.high[members])
+    def mapped(self, change: Callable[[Floats], Floats]) -> Self:
+        """Every column changed alike."""
+        return type(self)(*(change(getattr(self, name)) for name in _PROSPECTS))
+
+    def __getitem__(self, members: Flags | Integers | slice) -> Self:
+        return self.mapped(lambda column: column[members])
 
     @classmethod
     def together(cls, parts: Sequence[Self]) -> Self:
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("net_value", "uplift", "low", "high")))
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in _PROSPECTS))
+
+
+_PROSPECTS = tuple(field.name for field in fields(Prospects))
+
+
+class Arm(NamedTuple):
+    """An intervention, and what its effect rests on."""
+
+    id: str
+    source: UpliftSource
+
+
+def arms_of(engine: Engine) -> tuple[Arm, ...]:
+    return tuple(Arm(one.id, engine.uplift.source(one.id)) for one in engine.community.interventions)
 
 
 @dataclass(frozen=True)
@@ -49,25 +76,38 @@ class ArmOutlook:
     """One intervention: members expected to get it, what that costs and brings, and the rules that kept most members from it."""
 
     intervention_id: str
+    source: UpliftSource
     members: float
     spend: float
-    net_value: float
+    net_value: Estimate
     saved: Estimate
     blocked: tuple[tuple[str, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        blocked = [{"rule": rule, "members": members} for rule, members in self.blocked]
-        figures = {"members": self.members, "spend": self.spend, "net_value": self.net_value, "saved": self.saved.to_dict()}
-        return {"intervention_id": self.intervention_id, **figures, "blocked": blocked}
+        return {
+            "intervention_id": self.intervention_id,
+            "uplift_source": self.source,
+            "members": self.members,
+            "spend": self.spend,
+            "net_value": self.net_value.value,
+            "net_value_interval": self.net_value.interval,
+            "saved": self.saved.to_dict(),
+            "blocked": [{"rule": rule, "members": members} for rule, members in self.blocked],
+        }
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """Expected over the draws of exploration; `budget` None where there is none, `gap` how far from the best plan this can be at most."""
+    """Expected over the draws of exploration; `budget` None where there is none, `gap` how far from the best plan this can be at most.
+
+    `kept`: of those saved the ones with a risk, who would else be expected to go; `value_kept`: the money that they are worth.
+    """
 
     budget: float | None
     gap: float
     arms: tuple[ArmOutlook, ...]
+    kept: Estimate
+    value_kept: float
 
     @property
     def contacted(self) -> float:
@@ -78,13 +118,19 @@ class Outlook:
         return sum(arm.spend for arm in self.arms)
 
     @property
-    def net_value(self) -> float:
-        return sum(arm.net_value for arm in self.arms)
+    def net_value(self) -> Estimate:
+        """The ends add up those of the interventions, as if all errors went the same way."""
+        return _total([arm.net_value for arm in self.arms])
 
     @property
     def saved(self) -> Estimate:
-        """Members who stay because of the plan. The ends add up those of the interventions, as if all errors went the same way."""
-        return Estimate(*(sum(getattr(arm.saved, name) for arm in self.arms) for name in ("value", "lower", "upper")))
+        """Members who stay because of the plan; its ends as those of the net value."""
+        return _total([arm.saved for arm in self.arms])
+
+    @property
+    def believed(self) -> float:
+        """Share of the contacts whose effect is a declared belief, which no experiment has tested."""
+        return sum(arm.members for arm in self.arms if arm.source == "prior") / self.contacted if self.contacted else 0.0
 
     @property
     def cost_per_saved(self) -> float | None:
@@ -103,72 +149,76 @@ class Outlook:
         return {
             "budget": self.budget,
             "spend": self.spend,
-            "net_value": self.net_value,
+            "net_value": self.net_value.value,
+            "net_value_interval": self.net_value.interval,
             "members_contacted": self.contacted,
             "members_saved": self.saved.to_dict(),
             "cost_per_saved": self.cost_per_saved,
             "cost_per_saved_interval": self.cost_per_saved_interval,
+            "share_by_prior": self.believed,
             "gap": self.gap,
             "interventions": [arm.to_dict() for arm in self.arms],
         }
 
 
-def outlook(
-    community: Community,
-    candidates: Candidates,
-    prospects: Prospects,
-    joint: JointPlan,
-    budget: float | None,
-    blocked: Counter[tuple[str, str]],
-) -> Outlook:
-    """`blocked`: by intervention and rule the members whom a rule before arbitration kept from it.
+def _total(parts: Sequence[Estimate]) -> Estimate:
+    return Estimate(*(sum(getattr(part, name) for part in parts) for name in ("value", "lower", "upper")))
 
-    Of one intervention the errors of all members' uplift are taken to be one and the same: they share the error of its average effect. So
-    the sums of the lower and of the upper ends are the interval, wider than if members erred apart.
+
+class Meant(Protocol):
+    """A plan: meant, expected (s, 1 + k), the shares of each stratum for each action, `none` first, without and with exploration."""
+
+    @property
+    def meant(self) -> Floats: ...
+
+    @property
+    def expected(self) -> Floats: ...
+
+    @property
+    def gap(self) -> float: ...
+
+
+def outlook(arms: Sequence[Arm], strata: Strata, plan: Meant, budget: float | None) -> Outlook:
+    """Of one intervention the errors of all members' uplift are taken to be one and the same: they share the error of its average effect.
+
+    So the sums of the lower and of the upper ends are the interval, wider than if members erred apart.
     """
-    lost = Counter(blocked)
-    for at, number in enumerate(_outbid(candidates, joint)):
-        lost[community.interventions[at].id, OUTBID] = int(number)
+    lost = strata.blocked([arm.id for arm in arms])
+    for at, number in enumerate(_outbid(strata, plan)):
+        lost[arms[at].id, OUTBID] = round(number)
+    share = strata.members[:, None] * plan.expected[:, 1:]
+    prospects, risky = strata.prospects, share * strata.scored[:, None]
+    worth = (prospects.net_value + strata.candidates.cost) * risky
     return Outlook(
         budget,
-        joint.plan.gap,
-        tuple(_arm(at, arm.id, candidates, prospects, joint, lost) for at, arm in enumerate(community.interventions)),
+        plan.gap,
+        tuple(_arm(at, arm, strata, share[:, at], lost) for at, arm in enumerate(arms)),
+        Estimate(*(float((risky * effect).sum()) for effect in (prospects.uplift, prospects.low, prospects.high))),
+        float(worth.sum()),
     )
 
 
-def _arm(at: int, name: str, candidates: Candidates, prospects: Prospects, joint: JointPlan, lost: Counter[tuple[str, str]]) -> ArmOutlook:
-    share = joint.expected[:, 1 + at]
+def _arm(at: int, arm: Arm, strata: Strata, share: Floats, lost: Counter[tuple[str, str]]) -> ArmOutlook:
+    prospects = strata.prospects
     saved = (float((share * column[:, at]).sum()) for column in (prospects.uplift, prospects.low, prospects.high))
-    rules = Counter({rule: number for (arm, rule), number in lost.items() if arm == name and number})
+    brought = (float((share * column[:, at]).sum()) for column in (prospects.net_value, prospects.net_low, prospects.net_high))
+    rules = Counter({rule: number for (name, rule), number in lost.items() if name == arm.id and number})
     return ArmOutlook(
-        intervention_id=name,
+        intervention_id=arm.id,
+        source=arm.source,
         members=float(share.sum()),
-        spend=float((share * candidates.cost[:, at]).sum()),
-        net_value=float((share * prospects.net_value[:, at]).sum()),
+        spend=float((share * strata.candidates.cost[:, at]).sum()),
+        net_value=Estimate(*brought),
         saved=Estimate(*saved),
         blocked=tuple(rules.most_common(RULES_SHOWN)),
     )
 
 
-def _outbid(candidates: Candidates, joint: JointPlan) -> Integers:
+def _outbid(strata: Strata, plan: Meant) -> Floats:
     """By intervention the members for whom it is the best of what is allowed, and worth it, and who are meant to get something else."""
+    candidates = strata.candidates
     worth = np.where(candidates.allowed & (candidates.priority > 0), candidates.priority, -np.inf)
-    best = np.where((worth > -np.inf).any(axis=1), worth.argmax(axis=1), -1)
-    missed = best[(best >= 0) & (best != joint.plan.choice)]
-    return np.bincount(missed, minlength=worth.shape[1])
-
-
-def blocked_by_rule(community: Community, parts: Iterable[Weighed], among: Flags | slice = slice(None)) -> Counter[tuple[str, str]]:
-    """By intervention and rule, `stage:name`, the scored members of `among` whom it kept away before arbitration."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for weighed in parts:
-        rules, scored = weighed.refusals.rules, weighed.scored[among]
-        for at, arm in enumerate(community.interventions):
-            numbers = np.bincount(weighed.refusals.code[among][scored, at], minlength=1 + len(rules))[1:].tolist()
-            told = {
-                (arm.id, f"{rule.stage}:{rule.name}"): n
-                for rule, n in zip(rules, numbers, strict=True)
-                if rule.stage != "arbitration" and n
-            }
-            counts.update(told)
-    return counts
+    rows = np.flatnonzero((worth > -np.inf).any(axis=1))
+    best = worth[rows].argmax(axis=1)
+    missed = strata.members[rows] * (1 - plan.meant[rows, 1 + best])
+    return np.bincount(best, missed, worth.shape[1]).astype(np.float64)

@@ -47,7 +47,7 @@ class Candidates:
         names = ("priority", "cost", "channel", "allowed", "urgent")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
-    def __getitem__(self, members: Flags | slice) -> Self:
+    def __getitem__(self, members: Flags | Integers | slice) -> Self:
         return type(self)(self.priority[members], self.cost[members], self.channel[members], self.allowed[members], self.urgent[members])
 
     @property
@@ -78,6 +78,16 @@ class JointPlan:
     exploration: float
     expected: Floats
 
+    @property
+    def meant(self) -> Floats:
+        """The plan's choice, as a probability of 1."""
+        meant: Floats = (np.arange(self.expected.shape[1]) == 1 + self.plan.choice[:, None]).astype(np.float64)
+        return meant
+
+    @property
+    def gap(self) -> float:
+        return self.plan.gap
+
 
 def plan_jointly(candidates: Candidates, supply: Supply, exploration: float) -> JointPlan:
     """The plan of highest priority, in expectation within the supply, exploration counted in full.
@@ -86,23 +96,60 @@ def plan_jointly(candidates: Candidates, supply: Supply, exploration: float) -> 
     the exploration's part of the money and the places is known beforehand and taken off, and a choice counts 1 - m e. What is urgent is
     taken off before that, even where it is more than there is.
     """
-    limits, certain = _limits(candidates, supply), candidates
+    room, weighed = room_of(candidates, supply, exploration), candidates.weighed
+    worth_it = replace(weighed, allowed=room.worth_it)
+    plan = plan_of(worth_it.offers(room.weight, len(supply.channels)), room.rest)
+    return JointPlan(plan, room.least, with_urgent(propensities(1 + plan.choice, room.open_now, room.least), candidates.urgent))
+
+
+@dataclass(frozen=True)
+class Room:
+    """What exploration and all that is urgent leave to plan with.
+
+    open_now (n, k): what fits, be it worth it or not; worth_it (n, k): of it what is; least: the least probability of each that is open;
+    weight (n,): what that leaves to the plan's choice; rest (r,): what is left of each resource.
+    """
+
+    open_now: Flags
+    worth_it: Flags
+    least: float
+    weight: Floats
+    rest: Floats
+
+    @property
+    def number(self) -> Integers:
+        """Actions of each member, doing nothing among them, shape (n,)."""
+        number: Integers = 1 + self.open_now.sum(axis=1)
+        return number
+
+    @property
+    def floor(self) -> Floats:
+        """Shape (n,): the least probability of each of a member's actions."""
+        return np.minimum(self.least, 1 / self.number)
+
+
+def room_of(candidates: Candidates, supply: Supply, exploration: float, members: Floats | float = 1.0) -> Room:
+    """`members` (n,): how many each row stands for."""
+    limits, count = _limits(candidates, supply, members), np.broadcast_to(members, len(candidates.allowed))[:, None]
     candidates = candidates.weighed
     whole = candidates.offers(np.ones(len(candidates.allowed)), len(supply.channels))
     open_now = candidates.allowed & whole.fits(with_slack(limits)).T
-    least = _exploration(_use(candidates, open_now.astype(np.float64), supply), limits, supply.exploration_share, exploration)
+    least = _exploration(_use(candidates, open_now * count, supply), limits, supply.exploration_share, exploration)
     number = 1 + open_now.sum(axis=1)
     floor = np.minimum(least, 1 / number)
-    rest = limits - _use(candidates, open_now * floor[:, None], supply)
-    weight = np.maximum(1 - number * floor, 0.0)
-    worth_it = replace(candidates, allowed=open_now & (candidates.priority > 0))
-    plan = plan_of(worth_it.offers(weight, len(supply.channels)), np.maximum(rest, 0.0))
-    return JointPlan(plan, least, with_urgent(propensities(1 + plan.choice, open_now, least), certain.urgent))
+    return Room(
+        open_now=open_now,
+        worth_it=open_now & (candidates.priority > 0),
+        least=least,
+        weight=np.maximum(1 - number * floor, 0.0),
+        rest=np.maximum(limits - _use(candidates, open_now * floor[:, None] * count, supply), 0.0),
+    )
 
 
-def _limits(candidates: Candidates, supply: Supply) -> Floats:
+def _limits(candidates: Candidates, supply: Supply, members: Floats | float = 1.0) -> Floats:
     """What is left of the supply when all that is urgent has been sent, shape (r,)."""
-    return np.maximum(supply.limits - _use(candidates, candidates.sent.astype(np.float64), supply), 0.0)
+    count = np.broadcast_to(members, len(candidates.urgent))[:, None]
+    return np.maximum(supply.limits - _use(candidates, candidates.sent * count, supply), 0.0)
 
 
 def _exploration(use: Floats, limits: Floats, share: float, declared: float) -> float:

@@ -28,6 +28,7 @@ from models.outbox import OutboxStore
 from models.quotas import Quotas
 from models.store_contacts import ContactStore
 from models.store_figures import FigureStore
+from models.store_grounds import GroundStore
 from models.store_keys import KeyStore
 from models.store_log import LogStore
 from models.store_migrations import Migration
@@ -56,6 +57,7 @@ class Store(
     ShadowStore,
     OverviewStore,
     FigureStore,
+    GroundStore,
     SessionStore,
     WholeLogStore,
 ):

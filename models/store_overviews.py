@@ -135,11 +135,6 @@ def _rows(
 
 
 def _keep(connection: Connection, key: int, rows: pl.DataFrame) -> None:
-    """Holds the members' own rows, so that an erasure comes wholly before or wholly after."""
-    ids = rows["member_id"].to_list()
-    members = schema.members.c.member_id
-    connection.execute(select(members).where(members.in_(ids)).with_for_update(read=True)).all()
-    refusing = {member_id for member_id, wish in privacy.preferences(connection, ids).items() if not wish.personalization}
-    left_out = refusing | privacy.erased(connection, ids)
+    left_out = privacy.unseen(connection, rows["member_id"].to_list())
     kept = [(key, *row) for row in rows.select(COLUMNS).iter_rows() if row[0] not in left_out]
     schema.insert_many(connection, standings, ("overview_key", *COLUMNS), kept)

@@ -20,6 +20,9 @@ from models.preferences import UNASKED, Preferences
 
 TOMBSTONE_KEY = "tombstone_key"
 FEW = 1_000
+FOUND_BY_RUNS = ("standings", "ground_members")
+"""Tables in which a run over all members tells where each stands."""
+
 JSON_COLUMNS = ("answer", "attributes", "basis", "body", "preferences", "propensities")
 
 settings = Table(
@@ -101,6 +104,14 @@ def preferences(connection: Connection, member_ids: Collection[str] | None = Non
     return {member_id: Preferences.from_json(text) for member_id, text in connection.execute(asked)}
 
 
+def unseen(connection: Connection, member_ids: Collection[str]) -> set[str]:
+    """Those of them who were erased or refuse scores. Holds the members' rows, so that an erasure comes wholly before or wholly after."""
+    members = schema.members.c.member_id
+    connection.execute(select(members).where(members.in_(member_ids)).with_for_update(read=True)).all()
+    refusing = {member_id for member_id, wish in preferences(connection, member_ids).items() if not wish.personalization}
+    return refusing | erased(connection, member_ids)
+
+
 def preferences_of(connection: Connection, member_id: str) -> Preferences:
     """Raises UnknownMember."""
     _check_known(connection, member_id)
@@ -118,7 +129,8 @@ def prefer(connection: Connection, member_id: str, personalization: bool | None,
     connection.execute(told.values(preferences=wanted.to_json(), contacts=table.c.contacts + 1))
     if not wanted.personalization:
         connection.execute(told.values(risk_band=None))
-        connection.execute(delete(schema.standings).where(schema.standings.c.member_id == member_id))
+        for table in (schema.metadata.tables[name] for name in FOUND_BY_RUNS):
+            connection.execute(delete(table).where(table.c.member_id == member_id))
     return wanted
 
 

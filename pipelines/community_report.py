@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from models.campaign import Part
 from models.community_figures import CommunityFigures, figures_of
 from models.community_report import render_community_report
 from models.decision_table import table_of
 from models.errors import InputError
 from pipelines.dates import moment
-from pipelines.everyone import weigh_everyone
+from pipelines.everyone import strata_of, weigh_everyone
 from pipelines.experiments import tell_experiments
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
@@ -78,7 +77,7 @@ def _figures(
     tables, parts = [], []
     for batch in weigh_everyone(engine, loaded, at):
         tables.append(table_of(engine, batch.weighed, batch.member_ids, batch.decision_ids, at))
-        parts.append(Part.of(engine, batch.weighed))
+        parts.append(strata_of(batch))
     progress("plans")
     run = shown_of(engine, loaded, pl.concat(tables), parts, at, earlier)
     progress("experiments")

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.campaign import Part
 from models.decision_table import table_of
 from models.declaration import load_community
 from models.errors import InputError
 from models.groups import check_groups
 from models.planning import Candidates, JointPlan, plan_jointly, settle, settled
 from models.supply import Supply
-from pipelines.everyone import Batch, weigh_everyone
+from pipelines.everyone import Batch, strata_of, weigh_everyone
 from pipelines.experiments import refresh_experiments
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from models.declared import Language
     from models.engine import Engine
+    from models.strata import Condensed
     from models.training import Progress
     from pipelines.workspace import Workspace
 
@@ -79,8 +79,8 @@ def decide_all(
     engine = engine_of(workspace, None)
     at = decision_time(loaded, as_of, now=now)
     progress("decisions")
-    parts: list[Part] = []
-    batches: Iterable[Batch] = _remembered(weigh_everyone(engine, loaded, at), engine, parts)
+    parts: list[Condensed] = []
+    batches: Iterable[Batch] = _remembered(weigh_everyone(engine, loaded, at), parts)
     capacity = loaded.community.capacity
     supply, joint = Supply.of(engine.community, capacity, capacity.budget if budget is None else budget), None
     if not supply.endless:
@@ -101,10 +101,10 @@ def decide_all(
     return Decided(table, at, engine.version, engine.community.currency, joint, recorded if record else None)
 
 
-def _remembered(batches: Iterable[Batch], engine: Engine, parts: list[Part]) -> Iterator[Batch]:
+def _remembered(batches: Iterable[Batch], parts: list[Condensed]) -> Iterator[Batch]:
     """Adds to `parts` what a plan needs of each, as it was weighed."""
     for batch in batches:
-        parts.append(Part.of(engine, batch.weighed))
+        parts.append(strata_of(batch))
         yield batch
 
 

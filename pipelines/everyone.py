@@ -13,8 +13,10 @@ import numpy as np
 from models.errors import InputError
 from models.interventions import ContactHistory
 from models.moments import microseconds
+from models.plan_ground import MOST_STRATA
 from models.preferences import respected
 from models.snapshots import Snapshots
+from models.strata import Condensed, Strata
 from models.weighing import weigh
 
 if TYPE_CHECKING:
@@ -56,6 +58,11 @@ def _batch(engine: Engine, loaded: Loaded, members: Integers, at: datetime) -> B
     made = ContactHistory.empty() if touches is None else ContactHistory.of_touches(touches, members)
     contacts = respected(made, ids, loaded.preferences)
     return Batch(snapshots, ids, decision_ids, weigh(engine, loaded.arrays, snapshots, ids, decision_ids, contacts, as_of=at))
+
+
+def strata_of(batch: Batch) -> Condensed:
+    """Of a whole community that is no larger than one batch as fine as plans are made on; of more a batch by itself half as fine."""
+    return Strata.of(batch.weighed).condensed(MOST_STRATA if len(batch.snapshots) < BATCH else MOST_STRATA // 2)
 
 
 def decision_id(engine: Engine, at: datetime, member_id: str) -> str:

@@ -24,7 +24,8 @@ INTRODUCTION = (
 
 
 def print_plan(planned: Planned, console: Console, *, now: datetime) -> None:
-    given = {"members": planned.members, "as_of": planned.as_of.isoformat(), "version": planned.version, "currency": planned.currency}
+    simulated, terms = planned.simulated, planned.simulated.terms
+    given = {"members": simulated.members, "as_of": terms.as_of.isoformat(), "version": terms.model_version, "currency": terms.currency}
     _say(INTRODUCTION.format(**given), console)
     console.print(_frontier(planned), highlight=False)
     budget = planned.outlook.budget
@@ -60,7 +61,7 @@ def _table(*heads: str) -> Table:
 
 def _frontier(planned: Planned) -> Table:
     table = _table("budget", "spend", "net value", "contacted", "saved", "cost of one")
-    for point in planned.frontier:
+    for point in planned.simulated.frontier:
         table.add_row(*_point(point))
     if planned.outlook.budget is not None:
         table.add_section()
@@ -69,7 +70,7 @@ def _frontier(planned: Planned) -> Table:
 
 
 def _point(point: Outlook) -> tuple[str, ...]:
-    figures = [_amount(point.spend), _amount(point.net_value), f"{point.contacted:,.0f}", _saved(point.saved), _cost_per_saved(point)]
+    figures = [_amount(point.spend), _amount(point.net_value.value), f"{point.contacted:,.0f}", _saved(point.saved), _cost_per_saved(point)]
     return ("none" if point.budget is None else _amount(point.budget), *figures)
 
 
@@ -88,7 +89,7 @@ def _arms(outlook: Outlook) -> Table:
 
 
 def _figures(arm: ArmOutlook) -> tuple[str, ...]:
-    return f"{arm.members:,.0f}", _amount(arm.spend), _amount(arm.net_value), _saved(arm.saved)
+    return f"{arm.members:,.0f}", _amount(arm.spend), _amount(arm.net_value.value), _saved(arm.saved)
 
 
 def _saved(saved: Estimate) -> str:
@@ -100,12 +101,13 @@ def _amount(money: float) -> str:
 
 
 def _print_prices(planned: Planned, console: Console) -> None:
+    simulated, exploration = planned.simulated, planned.simulated.plan.exploration
     if planned.outlook.budget is not None:
-        _say(f"one {planned.currency} more would bring {_amount(planned.budget_price)}", console)
-    for name, limit in planned.limits.items():
+        _say(f"one {simulated.terms.currency} more would bring {_amount(simulated.budget_price)}", console)
+    for name, limit in simulated.limits.items():
         _say(f"{name}: {limit.used:,.1f} of {limit.limit:,.0f} places; one more would bring {_amount(limit.shadow_price)}", console)
-    if planned.exploration < planned.declared_exploration:
-        _say(f"exploration is lowered from {planned.declared_exploration:g} to {planned.exploration:.4g}, to keep to its share", console)
+    if exploration < planned.declared_exploration:
+        _say(f"exploration is lowered from {planned.declared_exploration:g} to {exploration:.4g}, to keep to its share", console)
 
 
 def _print_force(planned: Planned, console: Console, now: datetime) -> None:

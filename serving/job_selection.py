@@ -8,13 +8,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from models.campaign import Campaign, Part
+from models.campaign import Campaign
 from models.errors import UnknownMember
 from models.groups import groups_of_store
 from models.jobs import JobRow, Selected
 from models.planned_rows import plan_to_json, settled_rows
 from models.planning import settle
 from models.policy import draws_of
+from models.strata import Strata
 from serving.job_task import Task
 
 CHUNK = 1_000
@@ -25,7 +26,7 @@ class Selection:
     """What a plan needs of all members stays in memory, some 300 bytes for each and intervention; all else a chunk at a time."""
 
     task: Task
-    parts: list[Part] = field(default_factory=list)
+    parts: list[Strata] = field(default_factory=list)
     kept: list[Selected] = field(default_factory=list)
     number: int = 0
 
@@ -80,18 +81,18 @@ class Selection:
         except UnknownMember:
             return self._chosen(chunk)
         weighed, groups = weighing.weighed, groups_of_store(weighing.past.attributes, self.task.service.community)
-        among = self.task.audience.selects(self.task.engine, weighed, groups)
+        among = self.task.audience.selects(self.task.engine, weighed, groups, weighing.snapshots.joined_us)
         if not endless and among.any():
-            self.parts.append(Part.of(self.task.engine, weighed, among))
+            self.parts.append(Strata.of(weighed)[among])
         return [member for member, meant in zip(known, among, strict=True) if meant]
 
     def _plan(self) -> str:
         """What it means for each member is kept; the text is what it charges and is expected to bring."""
         task, store = self.task, self.task.service.store
         campaign = Campaign.of(task.engine, self.parts, task.supply)
-        joint = campaign.planned(task.supply)
+        joint = campaign.plan()
         draws = draws_of(task.decision_ids([member.member_id for member in self.kept]))
-        outcome = settle(campaign.candidates, joint, task.supply, draws)
+        outcome = settle(campaign.strata.candidates, joint, task.supply, draws)
         for begin, end in pairwise([*range(0, len(self.kept), CHUNK), len(self.kept)]):
             rows = settled_rows(outcome[begin:end])
             store.plan_for_job(task.step(), [Selected(*member[:2], row) for member, row in zip(self.kept[begin:end], rows, strict=True)])

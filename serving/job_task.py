@@ -51,8 +51,7 @@ class Task:
 
     @cached_property
     def audience(self) -> AudienceFilter:
-        asked = self.request.audience
-        return asked.filter
+        return self.request.audience.filter
 
     @property
     def names_members(self) -> bool:

@@ -16,9 +16,11 @@ from pydantic import (
     StrictBool,
     ValidationError,
     ValidatorFunctionWrapHandler,
+    model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
 
+from models.audience import BINS
 from models.audience_filter import AudienceFilter
 from models.decision import RiskBand
 from models.declared import STAGES, TAGS, Language, Stage, Tag
@@ -158,6 +160,10 @@ class WhatIfRequest(Received):
     language: Annotated[Language | None, Field(description="of the texts; by default that of the community")] = None
 
 
+Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+RiskBound = Annotated[int, Field(ge=0, le=100, multiple_of=100 // BINS)]
+
+
 class AudienceRequest(Received):
     """Members who have one of the values of every kind that is given; without any, all members."""
 
@@ -166,6 +172,16 @@ class AudienceRequest(Received):
     stages: Annotated[list[Stage], Field(max_length=len(STAGES))] = []
     tiers: Annotated[list[ShortText], Field(max_length=100, description="names of the declaration")] = []
     tags: Annotated[list[Tag], Field(max_length=len(TAGS), description="members who wear one of them")] = []
+    cohorts: Annotated[list[Month], Field(max_length=100, description="years and months of joining")] = []
+    risk_from: Annotated[RiskBound, Field(description="lowest risk, per cent, in steps of 5")] = 0
+    risk_to: Annotated[RiskBound, Field(description="highest risk, per cent, in steps of 5")] = 100
+
+    @model_validator(mode="after")
+    def _leave_some_risk(self) -> Self:
+        if self.risk_from >= self.risk_to:
+            message = f"risk_from {self.risk_from} is not below risk_to {self.risk_to}"
+            raise ValueError(message)
+        return self
 
     groups: Annotated[
         dict[ShortText, Annotated[list[Text], Field(min_length=1, max_length=50)]],
@@ -176,7 +192,9 @@ class AudienceRequest(Received):
     def filter(self) -> AudienceFilter:
         """Without who is named."""
         kinds = (tuple(self.risk_bands), tuple(self.stages), tuple(self.tiers), tuple(self.tags))
-        return AudienceFilter(*kinds, {name: tuple(values) for name, values in self.groups.items()})
+        groups = {name: tuple(values) for name, values in self.groups.items()}
+        low, high = (percent * BINS // 100 for percent in (self.risk_from, self.risk_to))
+        return AudienceFilter(*kinds, groups, tuple(self.cohorts), low, high)
 
     def without_names(self) -> Self:
         """Who is named stands elsewhere, so that it can be erased; that somebody is named is kept."""

@@ -157,7 +157,7 @@ def test_a_plan_tells_what_each_budget_brings(champion):
     spends = [point["spend"] for point in told["frontier"]]
     assert spends == sorted(spends)
     assert [point["budget"] is None for point in told["frontier"]] == [False, False, True]
-    assert 15 < told["plan"]["spend"] <= 20
+    assert 15 < told["plan"]["spend"] <= 20 * (1 + 1e-9)
     assert told["plan_in_force"] is None
     assert {arm["intervention_id"] for arm in told["plan"]["interventions"]} >= {"group_invitation", "personal_call"}
     saved = told["plan"]["members_saved"]

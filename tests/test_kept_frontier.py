@@ -11,8 +11,9 @@ from tests.serving_world import NOW
 
 
 def point(budget, members):
-    arm = ArmOutlook("coupon", members, 2 * members, 3.5, Estimate(0.1 * members, 0.0, 0.2 * members), (("eligibility:stages", 4),))
-    return Outlook(budget, 1e-5, (arm,))
+    saved = Estimate(0.1 * members, 0.0, 0.2 * members)
+    arm = ArmOutlook("coupon", "prior", members, 2 * members, Estimate(3.5, -1.0, 6.0), saved, (("eligibility:stages", 4),))
+    return Outlook(budget, 1e-5, (arm,), saved, 12.0)
 
 
 def test_of_two_runs_the_later_one_is_kept(store_url):

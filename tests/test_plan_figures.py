@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from models.campaign import Campaign
 from models.interventions import ContactHistory
-from models.plan_figures import Outlook, Prospects, blocked_by_rule, outlook
+from models.plan_figures import Outlook, Prospects
 from models.planning import Candidates, plan_jointly
 from models.snapshots import Snapshots
+from models.strata import Strata
 from models.supply import Supply
 from models.weighing import Weighed, weigh
 from tests.planted import AS_OF, AS_OF_US, Member, PlantedEngine, arrays, community, engine, intervention
@@ -23,11 +25,10 @@ def weighed(planted: PlantedEngine, n: int) -> Weighed:
 
 def planned(budget=None, *, exploration=0.0, value=(100.0,) * 10) -> Outlook:
     """Members of risk one half, for whom the offer's uplift is 0.1 and the note's 0.05."""
-    declared = community(OFFER, NOTE)
-    part = weighed(engine(declared, len(value), value=list(value)), len(value))
-    supply, candidates = Supply.of(declared, declared.capacity, budget), Candidates.of(part)
-    joint = plan_jointly(candidates, supply, exploration)
-    return outlook(declared, candidates, Prospects.of(part), joint, budget, blocked_by_rule(declared, [part]))
+    declared = community(OFFER, NOTE, policy={"exploration": exploration})
+    planted = engine(declared, len(value), value=list(value))
+    campaign = Campaign.of(planted, [Strata.of(weighed(planted, len(value)))], Supply.of(declared, declared.capacity, budget))
+    return campaign.outlook(campaign.plan(), budget)
 
 
 def test_money_and_members_add_up():
@@ -35,7 +36,7 @@ def test_money_and_members_add_up():
     told = planned(10.0)
     assert [(arm.intervention_id, arm.members) for arm in told.arms] == [("offer", 0), ("note", 10)]
     assert (told.spend, told.contacted) == (10, 10)
-    assert told.net_value == pytest.approx(40)
+    assert told.net_value.value == pytest.approx(40)
     assert told.saved.value == pytest.approx(0.5)
     assert told.cost_per_saved == pytest.approx(20)
 
@@ -48,6 +49,20 @@ def test_the_interval_of_those_saved_takes_members_to_err_together():
     assert told.arms[0].saved.lower == pytest.approx(10 * part.interval.low[0, 0])
     assert told.arms[0].saved.upper == pytest.approx(10 * part.interval.high[0, 0])
     assert told.saved.lower < told.saved.value < told.saved.upper
+
+
+def test_the_ends_of_the_net_value_are_those_of_the_effect_at_the_same_cost():
+    """Each is 100 times those who are saved, less what is spent."""
+    told = planned()
+    for end in ("value", "lower", "upper"):
+        assert getattr(told.net_value, end) == pytest.approx(100 * getattr(told.saved, end) - told.spend)
+    assert told.value_kept == pytest.approx(100 * told.kept.value)
+
+
+def test_contacts_whose_effect_is_only_believed_are_told():
+    told = planned(10.0)
+    assert {arm.source for arm in told.arms} == {"prior"}
+    assert told.to_dict()["share_by_prior"] == 1
 
 
 def test_the_cost_of_one_saved_has_no_upper_end_where_perhaps_nobody_is():

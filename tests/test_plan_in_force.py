@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from models.plan_in_force import PlanInForce
+from models.simulated_plan import Question
 from models.store import PlanRow, Store
+from models.supply import Capacity
 from pipelines.plan import Planned, plan_campaign, withdraw_plan
 from pipelines.workspace import Workspace
 from tests.serving_world import NOW, Running, serving, world, write_home, write_logs
@@ -41,7 +43,12 @@ def planned(home, monkeypatch) -> Planned:
     """In force for a week from NOW on."""
     monkeypatch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
     return plan_campaign(
-        Workspace.find(home), budget=BUDGET, points=2, as_of=NOW.isoformat(), now=NOW, progress=lambda _: None, valid_days=DAYS
+        Workspace.find(home),
+        Question(Capacity(budget=BUDGET), points=2),
+        as_of=NOW.isoformat(),
+        now=NOW,
+        progress=lambda _: None,
+        valid_days=DAYS,
     )
 
 
@@ -85,7 +92,7 @@ def test_an_answer_says_what_each_candidate_was_charged_and_that_others_bring_mo
     assert told
     for answer in told:
         coupon = next(candidate for candidate in answer["candidates"] if candidate["intervention_id"] == "coupon")
-        assert coupon["shadow_price"] == pytest.approx(planned.budget_price * coupon["cost"])
+        assert coupon["shadow_price"] == pytest.approx(planned.simulated.budget_price * coupon["cost"])
         assert 0 < coupon["priority"] < coupon["shadow_price"]
         assert (coupon["removed_at"], coupon["rule"]) == ("arbitration", "budget")
         assert "budget" in answer["no_action_text"]
@@ -143,13 +150,13 @@ def test_a_later_plan_takes_the_place_of_an_earlier_one(running, planned):
 def test_what_is_stored_of_a_plan_is_what_is_read(planned):
     plan = planned.in_force
     assert PlanInForce.from_json(plan.to_json()) == plan
-    assert plan.terms.exploration == planned.exploration
-    assert np.isclose(plan.terms.prices.budget, planned.budget_price)
+    assert plan.terms.exploration == planned.simulated.plan.exploration
+    assert np.isclose(plan.terms.prices.budget, planned.simulated.budget_price)
 
 
 def test_the_frontier_rises_with_the_budget_and_ends_without_one(planned):
-    (half, free) = planned.frontier
+    (half, free) = planned.simulated.frontier
     assert (half.budget, free.budget) == (pytest.approx(free.spend / 2), None)
     assert half.spend <= half.budget * (1 + 1e-9)
-    assert 0 < half.net_value < free.net_value
+    assert 0 < half.net_value.value < free.net_value.value
     assert planned.to_dict()["plan"]["spend"] == planned.outlook.spend

@@ -29,6 +29,7 @@ NOBODY_IN = {
     "api_keys": "clients of the service",
     "erasures": "keyed hashes of ids, and counts",
     "figures": "what commands found out about all members together",
+    "grounds": "strata of members who are alike",
     "jobs": "what was asked for and how far it came",
     "loads": "hashes of whole logs",
     "overviews": "figures of all members together",

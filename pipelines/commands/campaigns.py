@@ -35,8 +35,23 @@ def decide(
 
 def plan(
     config: Home = None,
+    *,
     budget: Budget = None,
-    frontier: Annotated[int, typer.Option("--frontier", min=1, help="Budgets to compare, up to what would be spent without one.")] = 5,
+    frontier: Annotated[
+        int, typer.Option("--frontier", min=1, max=50, help="Budgets to compare, up to what would be spent without one.")
+    ] = 5,
+    audience: Annotated[
+        str | None, typer.Option("--audience", help="Whom to plan for, as the address of the page Audience says it: from=40&stage=silent.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="An intervention that may be used; may be repeated, by default all.")
+    ] = None,
+    capacity: Annotated[
+        list[str] | None, typer.Option("--capacity", help="Most members: coupon=100, or channel:email=500 for a channel; may be repeated.")
+    ] = None,
+    hold_out: Annotated[
+        float, typer.Option("--hold-out", min=0, max=0.9, help="Share of the audience, drawn at random, that gets nothing.")
+    ] = 0.0,
     as_of: AsOf = None,
     activate: Annotated[bool, typer.Option("--activate", help="Put the plan in force: the service charges its shadow prices.")] = False,
     valid_days: Annotated[int, typer.Option("--valid-days", min=1, help="How long from its date a plan in force holds.")] = 7,
@@ -44,6 +59,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Plan for all members without deciding: what each budget would bring, who gets what, and which rules stand in the way."""
+    from pipelines.asked import audience_of, question_of
     from pipelines.plan import plan_campaign, withdraw_plan
     from pipelines.plan_printing import print_plan
 
@@ -53,7 +69,8 @@ def plan(
         OUT.print("no plan is in force", highlight=False)
         return
     held = valid_days if activate else None
-    planned = plan_campaign(workspace, budget=budget, points=frontier, as_of=as_of, now=at, progress=Steps(), valid_days=held)
+    question = question_of(budget, capacity or (), only, hold_out=hold_out, points=frontier)
+    planned = plan_campaign(workspace, question, audience_of(audience or ""), as_of=as_of, now=at, progress=Steps(), valid_days=held)
     if as_json:
         print_json(planned.to_dict())
     else:

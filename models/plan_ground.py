@@ -1,0 +1,174 @@
+"""What plans are made on, laid by a run over all members: whoever asks for a plan weighs nobody again."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+import polars as pl
+
+from models.audience import CELL_KEYS, Counted, counted_of
+from models.interventions import Rule
+from models.plan_figures import Arm, Prospects, arms_of
+from models.planning import Candidates
+from models.strata import Condensed, Strata
+
+if TYPE_CHECKING:
+    from models.arrays import Flags, Integers
+    from models.audience_filter import AudienceFilter
+    from models.engine import Engine
+
+MOST_STRATA = 8_192
+"""Up to so many members a plan is made for each by itself."""
+
+ROW_COLUMNS = ("member_id", "place", "stratum", "probability", "value_at_risk")
+_CANDIDATES, _PROSPECTS = (tuple(field.name for field in fields(kind)) for kind in (Candidates, Prospects))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What holds for all plans on one ground."""
+
+    as_of: datetime
+    model_version: str
+    horizon_days: int
+    currency: str
+    exploration: float
+    arms: tuple[Arm, ...]
+    channels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, engine: Engine, as_of: datetime) -> Self:
+        community = engine.community
+        told = (community.churn.horizon_days, community.currency, community.policy.exploration)
+        return cls(as_of, engine.version, *told, arms_of(engine), tuple(community.channels))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), default=datetime.isoformat)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        told = json.loads(text)
+        lists = {"arms": tuple(Arm(*arm) for arm in told["arms"]), "channels": tuple(told["channels"])}
+        return cls(**told | lists | {"as_of": datetime.fromisoformat(told["as_of"])})
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Members to plan for: `strata` that have some of them, `members` in all, and of those with a risk what is to be expected."""
+
+    strata: Strata
+    members: int
+    scored: Counted
+
+
+class Alike(NamedTuple):
+    """So many members of one place and one stratum, which are positions; shape (n_pairs,)."""
+
+    place: Integers
+    stratum: Integers
+    members: Integers
+
+
+@dataclass(frozen=True)
+class PlanGround:
+    """`places`: by `audience.CELL_KEYS` the scored members, and sums of their risk, its variance and money, as in `audience.Cells`."""
+
+    terms: Terms
+    strata: Strata
+    places: pl.DataFrame
+    alike: Alike
+
+    def crowd(self, audience: AudienceFilter) -> Crowd:
+        chosen = audience.of_places(self.places)
+        kept = chosen[self.alike.place]
+        members = np.bincount(self.alike.stratum[kept], self.alike.members[kept], len(self.strata))
+        return self._crowd(members, counted_of(self.places, chosen))
+
+    def crowd_of(self, rows: pl.DataFrame, audience: AudienceFilter) -> Crowd:
+        """Of some members alone, with ROW_COLUMNS."""
+        chosen = rows.filter(self.belongs(rows, audience))
+        risk = pl.col("probability").drop_nulls()
+        sums = chosen.select(
+            members=risk.len(), expected=risk.sum(), variance=(risk * (1 - risk)).sum(), value_at_risk=pl.col("value_at_risk").sum()
+        )
+        members = np.bincount(chosen["stratum"].to_numpy(), minlength=len(self.strata)).astype(np.float64)
+        return self._crowd(members, counted_of(sums))
+
+    def belongs(self, rows: pl.DataFrame, audience: AudienceFilter) -> Flags:
+        belongs: Flags = audience.of_places(self.places)[rows["place"].to_numpy()]
+        return belongs
+
+    def _crowd(self, members: np.ndarray, scored: Counted) -> Crowd:
+        there: Flags = members > 0
+        return Crowd(replace(self.strata[there], members=members[there]), round(float(members.sum())), scored)
+
+    def to_bytes(self) -> bytes:
+        strata, written, places = self.strata, io.BytesIO(), io.BytesIO()
+        self.places.write_parquet(places)
+        arrays = {
+            "terms": np.frombuffer(self.terms.to_json().encode(), np.uint8),
+            "rules": np.frombuffer(json.dumps(strata.rules).encode(), np.uint8),
+            "places": np.frombuffer(places.getvalue(), np.uint8),
+            "members": strata.members,
+            "scored": strata.scored,
+            "refused": strata.refused,
+            **{f"alike_{name}": column for name, column in zip(Alike._fields, self.alike, strict=True)},
+            **{f"candidates_{name}": getattr(strata.candidates, name) for name in _CANDIDATES},
+            **{f"prospects_{name}": getattr(strata.prospects, name) for name in _PROSPECTS},
+        }
+        np.savez_compressed(written, allow_pickle=False, **arrays)
+        return written.getvalue()
+
+    @classmethod
+    def from_bytes(cls, written: bytes) -> Self:
+        """What `to_bytes` wrote: arrays alone, of which none can hold code."""
+        with np.load(io.BytesIO(written), allow_pickle=False) as held:
+            told = {name: held[name] for name in held.files}
+        strata = Strata(
+            members=told["members"],
+            candidates=Candidates(*(told[f"candidates_{name}"] for name in _CANDIDATES)),
+            prospects=Prospects(*(told[f"prospects_{name}"] for name in _PROSPECTS)),
+            scored=told["scored"],
+            refused=told["refused"],
+            rules=tuple(Rule(*rule) for rule in json.loads(told["rules"].tobytes())),
+        )
+        places = pl.read_parquet(io.BytesIO(told["places"].tobytes()))
+        alike = Alike(*(told[f"alike_{name}"] for name in Alike._fields))
+        return cls(Terms.from_json(told["terms"].tobytes().decode()), strata, places, alike)
+
+
+class Laid(NamedTuple):
+    """A ground, and where each member stands on it, with ROW_COLUMNS."""
+
+    ground: PlanGround
+    rows: pl.DataFrame
+
+
+def lay_ground(terms: Terms, parts: Sequence[Condensed], standings: pl.DataFrame) -> Laid:
+    """`parts` follow the rows of `standings`; one part at least."""
+    condensed = together(parts)
+    placed = standings.with_columns(stratum=pl.Series(condensed.code), place=pl.struct(CELL_KEYS).rank("dense").cast(pl.Int64) - 1)
+    risk = pl.col("probability")
+    places = placed.group_by("place", *CELL_KEYS).agg(
+        members=risk.count().cast(pl.Int64),
+        expected=risk.sum(),
+        variance=(risk * (1 - risk)).sum(),
+        value_at_risk=pl.col("value_at_risk").filter(risk.is_not_null()).sum(),
+    )
+    alike = placed.group_by("place", "stratum").agg(pl.len().cast(pl.Int64)).sort("place", "stratum")
+    ground = PlanGround(terms, condensed.strata, places.sort("place").drop("place"), Alike(*(alike[:, at].to_numpy() for at in range(3))))
+    return Laid(ground, placed.select(ROW_COLUMNS))
+
+
+def together(parts: Sequence[Condensed]) -> Condensed:
+    """Strata of all parts condensed again, and of each member its own."""
+    begins = np.cumsum([0, *(len(part.strata) for part in parts)])
+    whole = Strata.together([part.strata for part in parts]).condensed(MOST_STRATA)
+    code = np.concatenate([whole.code[begin + part.code] for begin, part in zip(begins, parts, strict=False)])
+    return Condensed(whole.strata, code)
