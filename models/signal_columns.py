@@ -68,6 +68,11 @@ class SignalColumns:
             return self
         return type(self)(*(np.concatenate([getattr(each, one.name) for each in (self, *told)]) for one in fields(self)))
 
+    def in_order(self) -> Self:
+        """By member and time; those of one member and one time keep their order."""
+        order = _by_member_and_time(self)
+        return type(self)(*(getattr(self, one.name)[order] for one in fields(self)))
+
     def _of_signals(self) -> Self:
         named = self.signal != NO_SIGNAL
         return self if named.all() else type(self)(*(getattr(self, one.name)[named] for one in fields(self)))
@@ -85,13 +90,13 @@ def grouped_arrays(
     attributes: pl.DataFrame | None,
     rule_columns: pl.DataFrame | None = None,
 ) -> EventArrays:
-    """Rows in any order of members; those of one member and one time keep their order."""
-    order = _by_member_and_time(rows)
+    """Rows in any order of members."""
+    ordered = rows.in_order()
     return EventArrays(
         offsets=np.concatenate([[0], np.cumsum(np.bincount(rows.row, minlength=len(joined_us)))]),
-        timestamp_us=rows.at_us[order],
-        signal=rows.signal[order],
-        value=rows.value[order],
+        timestamp_us=ordered.at_us,
+        signal=ordered.signal,
+        value=ordered.value,
         joined_us=np.array(joined_us, dtype=np.int64),
         contract_end_us=contract_end_us,
         attributes=attributes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import polars as pl
@@ -26,6 +26,7 @@ from models.job_rows import JobProgress
 from models.jobs import JobStore
 from models.outbox import OutboxStore
 from models.quotas import Quotas
+from models.recent_histories import RecentHistories
 from models.store_contacts import ContactStore
 from models.store_figures import FigureStore
 from models.store_grounds import GroundStore
@@ -65,6 +66,7 @@ class Store(
 
     engine: Engine
     writers: GroupCommit | None = None
+    recent: RecentHistories = field(default_factory=RecentHistories)
 
     @classmethod
     def open(cls, url: str, *, wait_seconds: float = 60.0) -> Self:
@@ -182,7 +184,13 @@ class Store(
     def past(self, member_ids: Sequence[str], community: Community, as_of_us: int, added: Sequence[LoggedEvent] = ()) -> Past:
         """History over the lookback, and the contacts over the longest cap and cooldown; raises UnknownMember."""
         with self._reading() as connection:
-            return histories.past(connection, member_ids, community, as_of_us, added)
+            return histories.past(connection, member_ids, community, as_of_us, added, self.recent)
+
+    def erase(self, member_id: str, now_us: int) -> Receipt:
+        """From memory too; other processes forget whoever is not asked for any more."""
+        receipt = super().erase(member_id, now_us)
+        self.recent.forget(member_id)
+        return receipt
 
     def history_then(self, member_id: str, as_of_us: int, community: Community, added: Sequence[LoggedEvent], then: Then) -> EventArrays:
         """The history of one member, as `past` gave it when no more than `then` was known."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, cast, func, literal_column, null, or_, select
 
-from models import store_contacts
+from models import store_contacts, store_privacy
 from models import store_schema as schema
 from models.attributes import attributes_from_json, declared_attributes
 from models.community import DAY_US, Community
@@ -17,10 +17,12 @@ from models.errors import UnknownMember
 from models.events import NEVER_US, NO_SIGNAL, EventArrays
 from models.member_columns import rule_columns
 from models.preferences import Preferences, respected
+from models.recent_histories import Mark, RecentHistories, remembered, together
 from models.signal_columns import LATEST_US, PACKED, SignalColumns, grouped_arrays
 from models.store_elements import Exact, OneOf, Strung
 from models.store_prepared import Prepared
 from models.store_rows import LoggedEvent, Past, Then
+from models.store_statements import PRUNED
 
 EVER = (1 << 63) - 1
 """Later than any `event_key`."""
@@ -30,11 +32,9 @@ _OF_MEMBERS = OneOf(_events.member_id, "member_ids")
 _ARRIVED = _events.event_key + literal_column("0") <= bindparam("arrived_by")
 """The sum keeps SQLite from walking through all events by their key."""
 KNOWN = Prepared(select(_members.member_id).where(OneOf(_members.member_id, "member_ids")))
-MEMBERS = Prepared(
-    select(_members.member_id, _members.joined_us, _members.attributes, _members.contacts, _members.preferences).where(
-        OneOf(_members.member_id, "member_ids")
-    )
-)
+_NUMBER_OF_EVENTS = select(func.count()).where(_events.member_id == _members.member_id).scalar_subquery()
+_KNOWN_OF_MEMBER = (_members.joined_us, _members.attributes, _members.contacts, _members.preferences, _NUMBER_OF_EVENTS)
+MEMBERS = Prepared(select(_members.member_id, *_KNOWN_OF_MEMBER).where(OneOf(_members.member_id, "member_ids")))
 LAST_BEFORE = Prepared(
     select(_events.member_id, func.max(_events.timestamp_us), _events.type, null())
     .where(_OF_MEMBERS, _events.timestamp_us < bindparam("since_us"), _ARRIVED)
@@ -51,7 +51,8 @@ CONTRACT_ENDS = Prepared(
     .where(_OF_MEMBERS, _events.type == bindparam("type"), _ARRIVED)
     .group_by(_events.member_id)
 )
-LAST_KEY = Prepared(select(func.max(_events.event_key)))
+_SETTINGS = store_privacy.settings.c
+MARKS = Prepared(select(func.max(_events.event_key), select(_SETTINGS.value).where(_SETTINGS.name == PRUNED).scalar_subquery()))
 
 
 @lru_cache(maxsize=16)
@@ -80,18 +81,30 @@ class MemberRow(NamedTuple):
     attributes: str | None
     contacts: int
     preferences: str | None
+    events: int
 
 
-def past(connection: Connection, member_ids: Sequence[str], community: Community, as_of_us: int, added: Sequence[LoggedEvent]) -> Past:
+def past(
+    connection: Connection,
+    member_ids: Sequence[str],
+    community: Community,
+    as_of_us: int,
+    added: Sequence[LoggedEvent],
+    recent: RecentHistories,
+) -> Past:
     """History over the lookback, and the contacts over the longest cap and cooldown; raises UnknownMember."""
     rows = member_rows(connection, member_ids)
     told = {name: Preferences.from_json(row.preferences) for name, row in zip(member_ids, rows, strict=True) if row.preferences is not None}
+    event_key, pruned = MARKS.rows(connection)[0]
+    since_us = as_of_us - community.lookback_days * DAY_US
+    marks = {member_id: Mark(row.events, pruned) for member_id, row in zip(member_ids, rows, strict=True)}
+    stored = _lately_read(connection, marks, since_us, community, recent, as_of_us)
     return Past(
         contacts_seen=tuple(row.contacts for row in rows),
         contacts=respected(store_contacts.contacts(connection, member_ids, community, as_of_us), member_ids, told),
-        events=_history(connection, member_ids, rows, as_of_us - community.lookback_days * DAY_US, community, added),
+        events=_with_others(connection, stored, member_ids, rows, since_us, community, added),
         attributes=tuple(row.attributes for row in rows),
-        event_key=LAST_KEY.rows(connection)[0][0] or 0,
+        event_key=event_key or 0,
     )
 
 
@@ -99,23 +112,45 @@ def history(
     connection: Connection, member_ids: Sequence[str], since_us: int, community: Community, added: Sequence[LoggedEvent]
 ) -> EventArrays:
     """Raises UnknownMember."""
-    return _history(connection, member_ids, member_rows(connection, member_ids), since_us, community, added)
+    members = member_rows(connection, member_ids)
+    stored = _stored_signals(connection, _positions(member_ids), since_us, community, EVER)
+    return _with_others(connection, stored, member_ids, members, since_us, community, added)
 
 
-def _history(
+def _lately_read(
+    connection: Connection, marks: Mapping[str, Mark], since_us: int, community: Community, recent: RecentHistories, now_us: int
+) -> SignalColumns:
+    """What was read lately is not read again, as long as it is the same."""
+    signals = tuple(community.signal_of_type.items())
+    found = recent.of(signals, marks, since_us, now_us)
+    missing = {member_id: mark for member_id, mark in marks.items() if member_id not in found}
+    if missing:
+        rows = _stored_signals(connection, _positions(missing), since_us, community, EVER)
+        read = remembered(rows.in_order(), missing, since_us)
+        recent.keep(signals, read, now_us)
+        found |= read
+    return together([found[member_id] for member_id in marks])
+
+
+def _with_others(
     connection: Connection,
+    stored: SignalColumns,
     member_ids: Sequence[str],
     members: Sequence[MemberRow],
     since_us: int,
     community: Community,
     added: Sequence[LoggedEvent],
 ) -> EventArrays:
-    row_of = {member_id: row for row, member_id in enumerate(member_ids)}
-    rows = _event_signals(connection, row_of, since_us, community, added, EVER)
+    row_of = _positions(member_ids)
+    fresh = _added_signals(connection, row_of, since_us, community, added, EVER)
     touched = _touch_signals(connection, row_of, since_us, community)
     ends = _contract_ends(connection, row_of, community, added, EVER)
     joined, attributes = [member.joined_us for member in members], [member.attributes for member in members]
-    return _grouped(rows.then(touched), joined, ends, attributes, community)
+    return _grouped(stored.then(fresh, touched), joined, ends, attributes, community)
+
+
+def _positions(member_ids: Iterable[str]) -> dict[str, int]:
+    return {member_id: row for row, member_id in enumerate(member_ids)}
 
 
 def history_then(
@@ -123,10 +158,11 @@ def history_then(
 ) -> EventArrays:
     """Of one member, as `history` gave it when no more had arrived."""
     row_of = {member_id: 0}
-    rows = _event_signals(connection, row_of, since_us, community, added, then.event_key)
+    stored = _stored_signals(connection, row_of, since_us, community, then.event_key)
+    fresh = _added_signals(connection, row_of, since_us, community, added, then.event_key)
     touched = SignalColumns.of_signal([0] * len(then.touched_us), then.touched_us, len(community.signals))
     ends = _contract_ends(connection, row_of, community, added, then.event_key)
-    return _grouped(rows.then(touched), [then.joined_us], ends, [then.attributes], community)
+    return _grouped(stored.then(fresh, touched), [then.joined_us], ends, [then.attributes], community)
 
 
 def _grouped(rows: SignalColumns, joined: Sequence[int], ends: np.ndarray, told: Sequence[str | None], community: Community) -> EventArrays:
@@ -143,7 +179,17 @@ def member_rows(connection: Connection, member_ids: Sequence[str]) -> list[Membe
     return [found[member_id] for member_id in member_ids]
 
 
-def _event_signals(
+def _stored_signals(
+    connection: Connection, row_of: Mapping[str, int], since_us: int, community: Community, arrived_by: int
+) -> SignalColumns:
+    """Events from `since_us` on, and before that the last one of each type: who was there long ago is gone, and not unknown."""
+    asked: dict[str, Any] = {"member_ids": list(row_of), "since_us": since_us, "arrived_by": arrived_by}
+    packed = _events_of(tuple(community.signal_of_type.items())).rows(connection, **asked)
+    before = SignalColumns.of(LAST_BEFORE.rows(connection, **asked), row_of, community.signal_of_type)
+    return SignalColumns.packed(packed, row_of).then(before)
+
+
+def _added_signals(
     connection: Connection,
     row_of: Mapping[str, int],
     since_us: int,
@@ -151,13 +197,9 @@ def _event_signals(
     added: Sequence[LoggedEvent],
     arrived_by: int,
 ) -> SignalColumns:
-    """Events from `since_us` on, and before that the last one of each type: who was there long ago is gone, and not unknown."""
-    asked: dict[str, Any] = {"member_ids": list(row_of), "since_us": since_us, "arrived_by": arrived_by}
-    stored = _events_of(tuple(community.signal_of_type.items())).rows(connection, **asked)
     new = _not_stored(connection, added, arrived_by)
     fresh = [(row.member_id, row.timestamp_us, row.type, row.value) for row in new if row.timestamp_us >= since_us]
-    others = SignalColumns.of([*fresh, *LAST_BEFORE.rows(connection, **asked)], row_of, community.signal_of_type)
-    return SignalColumns.packed(stored, row_of).then(others)
+    return SignalColumns.of(fresh, row_of, community.signal_of_type)
 
 
 def happened(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from models.reports import OutcomeReport, Touch
 from models.store_contacts import reserve, rows_of
 from models.store_privacy import settings
 from models.store_rows import Kept, Reported
-from models.store_statements import DECIDED, RETENTION, api_events, hold, retention, stale
+from models.store_statements import DECIDED, PRUNED, RETENTION, api_events, hold, retention, stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -153,13 +154,14 @@ class LogStore(schema.Transactions):
         """
         with self._writing() as connection:
             keys = _prunable(connection, retention)
-            _note(connection, retention)
+            _note(connection, RETENTION, json.dumps(asdict(retention)))
         for begin in range(0, len(keys), PRUNED_AT_ONCE):
             chunk = keys[begin : begin + PRUNED_AT_ONCE]
             with self._reading() as connection:
                 archive(api_events(connection, chunk))
             with self._writing() as connection:
                 connection.execute(delete(schema.events).where(schema.events.c.event_key.in_(chunk)))
+                _note(connection, PRUNED, secrets.token_hex(8))
         return len(keys)
 
 
@@ -172,8 +174,8 @@ def _prunable(connection: Connection, retention: Retention) -> list[int]:
     return list(connection.scalars(select(old.c.event_key).where(old.c.place > 1).order_by(old.c.event_key)))
 
 
-def _note(connection: Connection, retention: Retention) -> None:
-    noted = schema.insert_new(connection, settings).values(name=RETENTION, value=json.dumps(asdict(retention)))
+def _note(connection: Connection, name: str, value: str) -> None:
+    noted = schema.insert_new(connection, settings).values(name=name, value=value)
     connection.execute(noted.on_conflict_do_update(index_elements=["name"], set_={"value": noted.excluded.value}))
 
 

@@ -29,6 +29,8 @@ from models.store_rows import (
 LEASE_US = 60_000_000
 CHUNK = 50_000
 RETENTION = "retention"
+PRUNED = "pruned"
+"""The setting that is another each time that events were pruned."""
 
 _members, _requests = schema.members.c, schema.requests.c
 PLAN_IN_FORCE = Prepared(select(schema.plans.c.body).order_by(schema.plans.c.plan_key.desc()).limit(literal_column("1")))
