@@ -26,6 +26,10 @@ class UnknownExperiment(KeepwellError):
     """An id that is neither declared nor that of an intervention or of the global control."""
 
 
+class RunHeld(KeepwellError):
+    """Another nightly run is under way; nothing was done. The command line exits with 4."""
+
+
 class StoreUnavailable(KeepwellError):
     """The store did not answer; nothing was half-written."""
 

@@ -35,7 +35,7 @@ class Watch(Declared):
     p-values of what was chosen against its chances, and of the control's size. `days`: decisions of so many days are looked at.
     """
 
-    stale_hours: Annotated[int, Field(gt=0)] = 36
+    stale_hours: Annotated[int, Field(gt=0)] = 24
     rejected: Share = 0.05
     feature_psi: Annotated[float, Field(gt=0)] = 0.25
     score_psi: Annotated[float, Field(gt=0)] = 0.25

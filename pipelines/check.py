@@ -26,7 +26,7 @@ def check(workspace: Workspace, console: Console, *, now: datetime, as_json: boo
     """The exit code: 0, or 1 where a finding is an error. Rejected rows are written beside their tables. Raises InputError."""
     found = ingest(workspace, load_community(workspace.declaration), now=now)
     (_print_json if as_json else _print_table)(found, console)
-    return int(any(finding.level == "error" for finding in found.findings))
+    return int(bool(found.errors))
 
 
 def _print_json(found: Ingested, console: Console) -> None:

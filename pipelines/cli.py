@@ -33,6 +33,7 @@ COMMANDS = (
     campaigns.targeting,
     campaigns.experiments,
     nights.monitor,
+    nights.run,
     service.serve,
     service.export,
     service.migrate,

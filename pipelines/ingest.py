@@ -39,6 +39,10 @@ class Ingested:
     rejected: int
     rejected_files: tuple[Path, ...]
 
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.level == "error")
+
 
 def canonical_log(workspace: Workspace, community: Community, *, now: datetime) -> EventLog:
     """Raises InputError for a log that cannot be used."""

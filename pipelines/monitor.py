@@ -47,7 +47,7 @@ def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int
     )
     progress("model")
     try:
-        told = _with_model(engine_of(workspace, None), without_refusing(loaded), at, np.random.default_rng(seed))
+        told = _with_model(engine_of(workspace, None), without_refusing(loaded), min(at, loaded.end), np.random.default_rng(seed))
     except NoChampion as none:
         told = Monitored(at, None, (Reading("champion", "model", "unknown", str(none)),))
     progress("decisions")
@@ -70,7 +70,7 @@ def _days(workspace: Workspace, loaded: Loaded, at: datetime) -> tuple[Reading, 
 
 
 def _with_model(engine: Engine, loaded: Loaded, at: datetime, rng: np.random.Generator) -> Monitored:
-    """Members who switched personalisation off are left aside."""
+    """Members who switched personalisation off are left aside. `at` is no later than the log goes: its end is no drift of its members."""
     watching = ModelWatch.of(engine, loaded.arrays, at)
     moving, maturing = rng.spawn(2)
     matured = watching.matured(rng=maturing)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from models.readings import Monitored
     from pipelines.deliveries import Deliveries
+    from pipelines.run import Ran
 
 MARKS = {"alarm": "[bold red]alarm  [/]", "ok": "[green]ok     [/]", "unknown": "[dim]unknown[/]"}
 ORDER = tuple(MARKS)
@@ -33,3 +34,16 @@ def print_monitor(told: Monitored, console: Console) -> None:
         console.print(f"{MARKS[reading.status]} [bold]{reading.name}[/]: {escape(reading.said)}", highlight=False, soft_wrap=True)
         if reading.todo:
             console.print(f"        {escape(reading.todo)}", highlight=False, soft_wrap=True)
+
+
+def print_run(ran: Ran, console: Console) -> None:
+    record = ran.record
+    if ran.already:
+        console.print(f"the run for {record.as_of.isoformat()} is complete already; nothing was changed", highlight=False)
+        return
+    if ran.took_over is not None:
+        console.print(f"took over from {ran.took_over.told}, which did not end", highlight=False, soft_wrap=True)
+    for step in record.steps:
+        console.print(f"{step.name:<8} {step.state.replace('_', ' '):<8} {escape(step.said)}", highlight=False, soft_wrap=True)
+    left = "" if record.complete else "; what is left is tried again by another run for the same moment"
+    console.print(f"{record.as_of.isoformat()}: exit code {record.exit_code}{left}", highlight=False, soft_wrap=True)

@@ -83,9 +83,31 @@ def promote(
     seed: int = 0,
     progress: Progress = lambda _: None,
 ) -> Promotion:
-    """By default the challenger. Raises ModelRefused where proof is missing, and says which; nothing is in force then that was not before.
+    """As `try_promotion`; raises ModelRefused where proof is missing, and says which."""
+    promotion = try_promotion(workspace, version, now=now, margin=margin, force=force, seed=seed, progress=progress)
+    if not promotion.shown.verdict.passed:
+        message = (
+            f"version {promotion.version} is not put in force: {'; '.join(promotion.shown.verdict.missing)}. "
+            f"Version {promotion.against} stays; `keepwell promote --force --because TEXT` promotes without proof"
+        )
+        raise ModelRefused(message)
+    return promotion
 
-    A forced promotion measures nothing; its golden members must agree all the same. Raises NoChampion where nothing is registered.
+
+def try_promotion(
+    workspace: Workspace,
+    version: str | None,
+    *,
+    now: datetime,
+    margin: float | None = None,
+    force: Force | None = None,
+    seed: int = 0,
+    progress: Progress = lambda _: None,
+) -> Promotion:
+    """By default of the challenger. Where it is refused, nothing is in force that was not before.
+
+    A forced promotion measures nothing; its golden members must agree all the same. Raises NoChampion where nothing is registered, and
+    ModelRefused for a version that cannot be loaded.
     """
     models, cache = registry(workspace), workspace.model_cache
     chosen = models.version_of(CHALLENGER) if version is None else version
@@ -96,13 +118,8 @@ def promote(
         shown = _shown(workspace, engine, against, margin=margin, seed=seed, now=now, progress=progress)
     promotion = Promotion(chosen, against, now, shown, None if force is None else force.because)
     models.record_gate(chosen, promotion.outcome, promotion.to_dict())
-    if not shown.verdict.passed:
-        message = (
-            f"version {chosen} is not put in force: {'; '.join(shown.verdict.missing)}. "
-            f"Version {against} stays; `keepwell promote --force --because TEXT` promotes without proof"
-        )
-        raise ModelRefused(message)
-    models.promote(chosen, cache)
+    if shown.verdict.passed:
+        models.promote(chosen, cache)
     return promotion
 
 
