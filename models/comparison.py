@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.errors import NotEnoughData
 from models.evaluation import auc_difference, best_baseline, evaluate_churn, grade
@@ -27,6 +27,17 @@ class Compared:
     best: str
     metrics: ChurnMetrics
     baselines: dict[str, ChurnMetrics]
+
+    def to_dict(self, in_use: str, metrics: ChurnMetrics) -> dict[str, Any]:
+        """What is kept and printed; `metrics` are of what is in use, one of the baselines where the model lost."""
+        return {
+            **metrics.to_dict(),
+            "grade": self.grade,
+            "in_use": in_use,
+            "auc_gain": self.gain.value,
+            "auc_gain_interval": self.gain.interval,
+            "baselines": {name: baseline.to_dict() for name, baseline in self.baselines.items()},
+        }
 
 
 def compare(

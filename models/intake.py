@@ -10,7 +10,7 @@ import polars as pl
 from models.declaration import NO_LINES, Key, line_of
 from models.events import EventLog, event_arrays
 from models.features import feature_spec
-from models.findings import Finding
+from models.findings import Finding, Step
 from models.leakage import Leak, leaks
 from models.log_findings import log_findings
 from models.member_columns import kept_columns
@@ -70,9 +70,15 @@ def take_in(events: Read, community: Community, place: Place) -> Intake:
     )
     activity = Activity.of(event_arrays(log, community), feature_spec(community).layout.qualifying)
     leaking = leaks(members.drop("member_id", "joined"), log, activity, community.churn)
-    read = (*events.findings, *declared.findings, *touches.findings)
-    told = (*_leak_findings(leaking, community, place.lines), *log_findings(log, activity, community, place.lines))
-    return Intake(log, events.rejected, (*read, *told), declared.rejected, touches.rejected, leaking)
+    found: dict[Step, Sequence[Finding]] = {
+        "events": events.findings,
+        "members": declared.findings,
+        "touches": touches.findings,
+        "leakage": _leak_findings(leaking, community, place.lines),
+        "log": log_findings(log, activity, community, place.lines),
+    }
+    told = tuple(replace(finding, step=step) for step, findings in found.items() for finding in findings)
+    return Intake(log, events.rejected, told, declared.rejected, touches.rejected, leaking)
 
 
 def read_events(source: LogSource, place: Place) -> Read:

@@ -32,7 +32,9 @@ class Standing:
 def removal_sentence(language: Language, candidate: Candidate, standing: Standing, community: Community) -> str:
     """The rule that removed a candidate, with its bound and where the member stands; the stage alone for a rule without a text."""
     if candidate.removed_at != "eligibility" and candidate.rule in _SAID_ALIKE:
-        return text(language, f"rule.{candidate.rule}", window=window(language, _rest(candidate, community)))
+        return text(
+            language, f"rule.{candidate.rule}", window=window(language, resting_days(candidate.rule, candidate.intervention_id, community))
+        )
     caps = {cap.name: cap for cap in community.contact_policy.caps}
     match candidate.removed_at, candidate.rule:
         case "eligibility", str(rule) if rule in get_args(ChurnStatus):
@@ -48,13 +50,13 @@ def removal_sentence(language: Language, candidate: Candidate, standing: Standin
 _SAID_ALIKE = (*CONTACT_RULES, "global_control", "mandatory_first", "budget", "capacity")
 
 
-def _rest(candidate: Candidate, community: Community) -> int:
+def resting_days(rule: str | None, intervention_id: str, community: Community) -> int:
     """Days over which the rule looks back, 0 where it does not."""
-    match candidate.rule:
+    match rule:
         case "cooldown_days":
-            return community.intervention(candidate.intervention_id).cooldown_days
+            return community.intervention(intervention_id).cooldown_days
         case "refused_before":
-            return community.intervention(candidate.intervention_id).refusal_cooldown_days
+            return community.intervention(intervention_id).refusal_cooldown_days
         case "refused_recently":
             return community.contact_policy.refusal_cooldown_days
         case _:

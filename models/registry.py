@@ -44,6 +44,8 @@ SEAL = "engine_sha256"
 """Tag of a version: what is in its folder of files, kept apart from them."""
 GATE_TAG, GATE_FILE = "gate", "gate.json"
 """Tag of a version and file of its run: how it went when it was last to be promoted, in a word and with all that was shown."""
+MEASURED = "measured"
+"""Folder of a version's run: what was measured of it, a file for each time."""
 PYFUNC_CODE = Path(__file__).with_name("pyfunc_engine.py")
 REQUIREMENTS = ("lightgbm", "mlflow", "numpy", "pandas", "polars", "scikit-learn")
 
@@ -150,6 +152,27 @@ class Registry:
         return told
 
     @_quietly()
+    def keep_measured(self, version: str, name: str, told: Mapping[str, Any]) -> None:
+        """In the place of what was kept under this name before."""
+        found = self._version(version)
+        self.client.log_text(str(found.run_id), json.dumps(told, ensure_ascii=False, indent=1), measured_file(name))
+
+    @_quietly()
+    def measured(self, version: str) -> dict[str, dict[str, Any]]:
+        """What is kept of a version, by name."""
+        run_id = str(self._version(version).run_id)
+        mlflow.set_tracking_uri(self.uri)
+        files = [file.path for file in self.client.list_artifacts(run_id, MEASURED)]
+        return {Path(file).stem: json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{file}")) for file in files}
+
+    @_quietly()
+    def versions(self) -> tuple[str, ...]:
+        """The newest first; none where nothing is registered. Raises RegistryUnavailable."""
+        self.aliases()
+        found = self.client.search_model_versions(f"name = '{MODEL_NAME}'")
+        return tuple(sorted((str(one.version) for one in found), key=int, reverse=True))
+
+    @_quietly()
     def version_of(self, alias: str) -> str:
         """Raises NoChampion where no version has the alias, RegistryUnavailable."""
         aliases = self.aliases()
@@ -236,6 +259,11 @@ class Registry:
     def _unavailable(self, fault: Exception) -> RegistryUnavailable:
         why = _without_password(str(fault)).strip().splitlines()[0].split(". ")[0]
         return RegistryUnavailable(f"the registry {self.shown_uri} cannot be asked ({why}); give the URI of an MLflow that runs")
+
+
+def measured_file(name: str) -> str:
+    """Its path in a run."""
+    return f"{MEASURED}/{name}.json"
 
 
 def _without_password(text: str) -> str:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.special import ndtri
 
+from models.decision import UpliftSource
+from models.propensity import AssignmentKind
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from models.arrays import Floats
-    from models.decision import UpliftSource
     from models.doubly_robust import Averages
-    from models.propensity import AssignmentKind, Propensities
+    from models.propensity import Propensities
     from models.trial import Prior, Trial
     from models.uplift_weights import Weighted
 

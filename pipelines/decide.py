@@ -22,6 +22,7 @@ from pipelines.experiments import refresh_experiments
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
 from pipelines.publish import publish_run, shown_of
+from pipelines.publish_figures import publish_figures
 from pipelines.recording import NOTHING_RECORDED, Recorded, Recorder
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def decide_all(
         write(table, output)
     publish_run(workspace, shown_of(engine, loaded, table, parts, at))
     refresh_experiments(workspace, loaded.community, now=now)
+    publish_figures(workspace, engine, loaded, table, at, now=now)
     return Decided(table, at, engine.version, engine.community.currency, joint, recorded if record else None)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.calibration_curve import calibration_points
 from models.campaign_profit import campaign_profit
 from models.comparison import compare
 from models.errors import InputError
@@ -14,12 +15,14 @@ from models.moments import microseconds
 from models.snapshots import Activity, label_churn, last_usable_cut, population
 from models.training_rows import default_test_as_of
 from pipelines.dates import moment
-from pipelines.loading import champion_or_challenger, load_to_learn
+from pipelines.loading import champion_or_challenger, load_to_learn, registry
+from pipelines.publish_figures import publish_models
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from models.arrays import Flags
+    from models.calibration_curve import CalibrationPoint
     from models.campaign_profit import CampaignProfit
     from models.comparison import Compared
     from models.engine import Engine
@@ -39,6 +42,7 @@ class Evaluated:
     out_of_time: bool
     compared: Compared
     campaign: CampaignProfit
+    calibration: tuple[CalibrationPoint, ...]
 
     def to_dict(self) -> dict[str, Any]:
         compared = self.compared
@@ -48,14 +52,8 @@ class Evaluated:
             "horizon_days": self.horizon_days,
             "members": compared.metrics.n,
             "out_of_time": self.out_of_time,
-            "churn": {
-                **compared.metrics.to_dict(),
-                "grade": compared.grade,
-                "in_use": self.in_use,
-                "auc_gain": compared.gain.value,
-                "auc_gain_interval": compared.gain.interval,
-                "baselines": {name: metrics.to_dict() for name, metrics in compared.baselines.items()},
-            },
+            "churn": compared.to_dict(self.in_use, compared.metrics),
+            "calibration": [point.to_dict() for point in self.calibration],
             "campaign_profit": self.campaign.to_dict(),
         }
 
@@ -70,7 +68,7 @@ class KnownOutcomes:
 
 
 def evaluate(workspace: Workspace, *, as_of: str | None, version: str | None, seed: int, now: datetime) -> Evaluated:
-    """By default the champion, else the challenger, at the last date whose outcome is known.
+    """By default the champion, else the challenger, at the last date whose outcome is known. What is found is kept with the version.
 
     Raises InputError, NotEnoughData, NoChampion, ModelRefused.
     """
@@ -81,7 +79,7 @@ def evaluate(workspace: Workspace, *, as_of: str | None, version: str | None, se
     baselines = {name: model.probability(features) for name, model in engine.baselines.items()}
     risk = engine.churn.main_model.probability(features)
     compared = compare(known.churned, risk, baselines, known.members.member, rng=np.random.default_rng(seed))
-    return Evaluated(
+    evaluated = Evaluated(
         version=engine.version,
         as_of=known.as_of,
         horizon_days=engine.community.churn.horizon_days,
@@ -89,7 +87,11 @@ def evaluate(workspace: Workspace, *, as_of: str | None, version: str | None, se
         out_of_time=known.as_of >= engine.provenance.trained_through,
         compared=compared,
         campaign=campaign_profit(engine, features, risk),
+        calibration=calibration_points(known.churned, risk),
     )
+    registry(workspace).keep_measured(engine.version, f"{known.as_of:%Y-%m-%d}", evaluated.to_dict())
+    publish_models(workspace, now=now)
+    return evaluated
 
 
 def known_outcomes(engine: Engine, arrays: EventArrays, as_of: str | None) -> KnownOutcomes:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from models.community import Community
     from pipelines.workspace import Workspace
 
-INTAKE_VERSION = 2
+INTAKE_VERSION = 3
 RECORD_FILE = "intake.json"
 
 
@@ -91,7 +91,7 @@ def _kept(folder: Path, fingerprint: str, now: datetime) -> Ingested | None:
 
 def _displaced(path: Path) -> Finding:
     message = f"the folder of the table cannot be written; its rejected rows are in {path}"
-    return Finding("advice", None, None, message, "make the folder writable to have them beside the table")
+    return Finding("advice", None, None, message, "make the folder writable to have them beside the table", "files")
 
 
 @dataclass(frozen=True)

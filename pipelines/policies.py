@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.errors import NoChampion
+from models.model_figures import POLICIES
 from models.policy_trial import try_policies
 from models.registry import CHALLENGER, CHAMPION
 from pipelines.loading import engine_of, load_to_learn, registry
+from pipelines.publish_figures import publish_models
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from models.engine import Engine
     from models.policy_trial import PolicyTrial
     from models.training import Progress
@@ -25,19 +26,22 @@ if TYPE_CHECKING:
 class PoliciesTried:
     """`versions` by role; the first is what the others are compared with."""
 
+    at: datetime
     versions: dict[str, str]
     currency: str
     trial: PolicyTrial
 
     def to_dict(self) -> dict[str, Any]:
         """What `keepwell evaluate --policy --json` prints; money per decision."""
-        return {"versions": self.versions, "currency": self.currency, **self.trial.to_dict()}
+        return {"at": self.at.isoformat(), "versions": self.versions, "currency": self.currency, **self.trial.to_dict()}
 
 
 def evaluate_policies(
     workspace: Workspace, *, version: str | None, clip: float | None, seed: int, now: datetime, progress: Progress
 ) -> PoliciesTried:
     """The champion, and a version, by default the challenger, beside it; without a champion that version alone.
+
+    What is found is kept with that version.
 
     Raises InputError, NotEnoughData, NoChampion, ModelRefused.
     """
@@ -48,7 +52,10 @@ def evaluate_policies(
     trial = try_policies(engines, loaded.log, loaded.arrays, clip=clip, rng=np.random.default_rng(seed))
     progress("done")
     first = next(iter(engines.values()))
-    return PoliciesTried({role: engine.version for role, engine in engines.items()}, first.community.currency, trial)
+    tried = PoliciesTried(now, {role: engine.version for role, engine in engines.items()}, first.community.currency, trial)
+    registry(workspace).keep_measured(list(engines.values())[-1].version, POLICIES, tried.to_dict())
+    publish_models(workspace, now=now)
+    return tried
 
 
 def _engines(workspace: Workspace, version: str | None) -> dict[str, Engine]:

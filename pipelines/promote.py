@@ -14,6 +14,7 @@ from models.policy_trial import try_policies
 from models.registry import CHALLENGER, CHAMPION
 from pipelines.evaluate import known_outcomes
 from pipelines.loading import load_to_learn, registry
+from pipelines.publish_figures import publish_models
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -120,6 +121,7 @@ def try_promotion(
     models.record_gate(chosen, promotion.outcome, promotion.to_dict())
     if shown.verdict.passed:
         models.promote(chosen, cache)
+    publish_models(workspace, now=now)
     return promotion
 
 

@@ -10,14 +10,17 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
+from models.calibration_curve import calibration_points
 from models.explanation import shap_summary
 from models.figures import calibration_figure, lift_figure
 from models.model_card import model_card
-from models.registry import DataDescription, RunRecord
+from models.model_figures import TRAINING
+from models.registry import DataDescription, RunRecord, measured_file
 from models.training import train
 from models.training_rows import default_test_as_of
 from pipelines.dates import moment
 from pipelines.loading import load_to_learn, registry
+from pipelines.publish_figures import publish_models
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,15 +58,7 @@ class TrainingSummary:
             "cuts": trained.cuts,
             "events": self.loaded.log.events.height,
             "events_rejected": self.loaded.rejected,
-            "churn": {
-                **trained.churn.metrics.to_dict(),
-                "grade": compared.grade,
-                "in_use": trained.churn.in_use,
-                "auc_gain": compared.gain.value,
-                "auc_gain_interval": compared.gain.interval,
-                "baselines": {name: metrics.to_dict() for name, metrics in compared.baselines.items()},
-                "blend": compared.metrics.to_dict(),
-            },
+            "churn": {**compared.to_dict(trained.churn.in_use, trained.churn.metrics), "blend": compared.metrics.to_dict()},
             "value": {"source": trained.value.source, "expected": trained.value.expected, "actual": trained.value.actual},
             "effects": [evidence.to_dict() for evidence in effects_of(trained)],
             "redemption": [rate.to_dict() for rate in trained.redemption],
@@ -84,6 +79,7 @@ def train_challenger(workspace: Workspace, *, test_as_of: str | None, seed: int,
     trained = train(loaded.arrays, community, test_as_of=at, trained_at=now, rng=rng, touches=loaded.log.touches, progress=progress)
     progress("registration")
     registered = models.register(trained.engine, trained.golden, run_record(trained, loaded, workspace, seed))
+    publish_models(workspace, now=now)
     progress("done")
     return TrainingSummary(registered, trained, loaded)
 
@@ -99,9 +95,26 @@ def run_record(trained: Trained, loaded: Loaded, workspace: Workspace, seed: int
         parameters=_parameters(trained, seed),
         metrics=_metrics(trained),
         figures=_figures(trained),
-        texts={"model_card.md": model_card(trained), "declaration.yaml": workspace.declaration.read_text(encoding="utf-8")},
+        texts={
+            "model_card.md": model_card(trained),
+            "declaration.yaml": workspace.declaration.read_text(encoding="utf-8"),
+            measured_file(TRAINING): json.dumps(_measured(trained)),
+        },
         data=_data(loaded, workspace),
     )
+
+
+def _measured(trained: Trained) -> dict[str, Any]:
+    """The test, in the form of an evaluation."""
+    tested = trained.churn
+    return {
+        "as_of": trained.test_as_of.isoformat(),
+        "horizon_days": trained.engine.churn.main,
+        "members": trained.members,
+        "out_of_time": True,
+        "churn": tested.compared.to_dict(tested.in_use, tested.metrics),
+        "calibration": [point.to_dict() for point in calibration_points(tested.churned, tested.probability)],
+    }
 
 
 def _parameters(trained: Trained, seed: int) -> dict[str, str | int | float]:

@@ -64,6 +64,7 @@ _OF_ITS_OWN: Mapping[str, tuple[ProblemType, ...]] = {
     "GET /v1/overview": (NO_RUN, NO_MODEL),
     "GET /v1/audience": (NO_RUN, NO_MODEL),
     "GET /v1/interventions": (NO_MODEL,),
+    "GET /v1/interventions/figures": (NO_RUN,),
     "GET /v1/models": (NO_MODEL,),
     "POST /v1/models/reload": (NO_MODEL,),
 }

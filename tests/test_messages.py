@@ -7,12 +7,13 @@ from typing import get_args
 import pytest
 
 from models.actions import CONTACT_RULES, ContactPolicy, Intervention
+from models.blocking_wording import BLOCKING, blocking_sentence
 from models.community import Churn
 from models.decision import Candidate, ChurnScore, ChurnStatus, MemberState, RemovalStage, RiskBand
 from models.declared import STAGES, TAGS, Label
 from models.eligibility import ELIGIBILITY_KEYS
 from models.features import feature_spec
-from models.policy import GLOBAL_CONTROL, MANDATORY_FIRST, OUTBID
+from models.policy import GLOBAL_CONTROL, LOWER_PRIORITY, MANDATORY_FIRST, OUTBID
 from models.reason_groups import reason_groups
 from models.refusal_wording import Standing, removal_sentence
 from models.report_choice import State
@@ -75,6 +76,8 @@ def declared_keys():
         *(f"uplift_source.{source}" for source in ("prior", "experiment", "observational")),
         *(f"report.{state}" for state in get_args(State)),
         *(f"grade.{grade}" for grade in "ABC"),
+        *(f"blocked.{rule}" for rule in BLOCKING),
+        *(f"blocked.status.{status}" for status in get_args(ChurnStatus)),
         *(f"touch_state.{state}" for state in (*TOUCH_STATES, *get_args(Response))),
     }
 
@@ -412,3 +415,28 @@ def test_doing_nothing_can_be_ruled_out_by_what_has_to_be_sent():
 def test_an_unknown_key_is_a_fault():
     with pytest.raises(KeyError):
         text("en", "no.such.text")
+
+
+@pytest.mark.parametrize(
+    ("rule", "english", "chinese"),
+    [
+        ("eligibility:max_tenure_days", "only up to 3 days of membership", "加入不超过3天才可用"),
+        ("eligibility:already_churned", "gone already, so there is nothing left to prevent", "已经流失，没有可挽回的风险"),
+        (
+            "contact_policy:weekly",
+            "at most 2 contacts in 7 days (all channels), which is used up",
+            "所有渠道合计在7天内最多2次联系，额度已用完",
+        ),
+        ("contact_policy:cooldown_days", "had it within the last 14 days, its resting time", "最近14天内用过，还在间隔期"),
+        ("control:global_control", "belong to the control group, which no campaign contacts", "属于对照组，任何活动都不会联系"),
+        ("arbitration:something_new", "another choice came first", "另有更优先的选择"),
+    ],
+)
+def test_what_kept_many_members_out_is_told_without_any_one_of_them(rule, english, chinese):
+    assert blocking_sentence("en", "welcome_gift", rule, told_community()) == english
+    assert blocking_sentence("zh", "welcome_gift", rule, told_community()) == chinese
+
+
+def test_every_rule_that_can_keep_a_member_out_has_a_sentence_for_many():
+    rules = {rule.name for rule in (GLOBAL_CONTROL, MANDATORY_FIRST, LOWER_PRIORITY, *OUTBID)}
+    assert {*CONTACT_RULES, *rules} <= set(BLOCKING)

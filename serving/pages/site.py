@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache, partial
@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import RedirectResponse
 
+from models.declared import Language
 from models.errors import KeepwellError
 from models.pages import FOLDER as SHARED_TEMPLATES
 from models.texts import calendar_day, number, text
@@ -39,7 +40,9 @@ class Place:
 PLACES = (
     Place("/", "page.today", "today"),
     Place("/audience", "page.audience", "audience"),
+    Place("/interventions", "page.interventions", "interventions"),
     Place("/experiments", "page.experiments", "experiments"),
+    Place("/model", "page.model", "model"),
 )
 
 
@@ -78,6 +81,11 @@ def page(request: Request, whoever: Visitor, template: str, status: int = 200, *
 def month(whoever: Visitor, name: str) -> str:
     """A year and month, `2026-11`, as it is said."""
     return format_skeleton("yMMM", date.fromisoformat(f"{name}-01"), locale=whoever.locale)
+
+
+def sentences(language: Language, told: Sequence[str]) -> str:
+    """One after the other, as the language sets them."""
+    return ("" if language == "zh" else " ").join(told)
 
 
 def ago(whoever: Visitor, at: datetime, now: datetime) -> str:

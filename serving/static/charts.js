@@ -48,6 +48,23 @@ function quietAxis(extra) {
   return { axisLine: { lineStyle: line }, axisTick: { show: false }, splitLine: { lineStyle: line }, axisLabel: { color: colour("soft") }, ...extra };
 }
 
+// Bars of an interval: of each point the place on the x axis, and its two ends.
+function whiskers(points) {
+  return {
+    type: "custom",
+    data: points,
+    silent: true,
+    z: 1,
+    renderItem(_, api) {
+      const [x, low] = api.coord([api.value(0), api.value(1)]);
+      const [, high] = api.coord([api.value(0), api.value(2)]);
+      const style = { stroke: colour("soft"), lineWidth: 1.5, fill: null };
+      const lines = [[x, low, x, high], [x - 4, low, x + 4, low], [x - 4, high, x + 4, high]];
+      return { type: "group", children: lines.map(([x1, y1, x2, y2]) => ({ type: "line", shape: { x1, y1, x2, y2 }, style })) };
+    },
+  };
+}
+
 const KINDS = {
   histogram(figure) {
     const bars = rows(figure);
@@ -97,6 +114,50 @@ const KINDS = {
         itemStyle: { color: colour("accent") },
         data: cohort.values,
       })),
+    };
+  },
+
+  calibration(figure) {
+    const points = rows(figure).map((row) => ({ on: row.on, said: row.values[0], seen: row.values[1], low: row.values[2], high: row.values[3] }));
+    const { x, y } = figure.querySelector(".drawing").dataset;
+    const most = Math.min(100, 10 * Math.ceil(Math.max(10, ...points.map((point) => Math.max(point.said, point.high))) / 10));
+    const soft = colour("soft");
+    const axis = (name, more) => quietAxis({ type: "value", min: 0, max: most, name, nameTextStyle: { color: soft }, axisLabel: { color: soft, formatter: "{value}%" }, splitNumber: 4, ...more });
+    return {
+      ...frame(),
+      grid: { left: 4, right: 16, top: 30, bottom: 22, containLabel: true },
+      xAxis: axis(x, { nameLocation: "middle", nameGap: 28 }),
+      yAxis: axis(y, { nameTextStyle: { color: soft, align: "left" } }),
+      series: [
+        { type: "line", silent: true, showSymbol: false, lineStyle: { type: "dashed", width: 1.5, color: soft }, data: [[0, 0], [most, most]] },
+        whiskers(points.map((point) => [point.said, point.low, point.high])),
+        {
+          type: "scatter",
+          silent: true,
+          symbolSize: 10,
+          z: 3,
+          data: points.map((point) => ({ value: [point.said, point.seen], symbol: point.on ? "circle" : "diamond", itemStyle: { color: colour(point.on ? "accent" : "raise") } })),
+        },
+      ],
+    };
+  },
+
+  tests(figure) {
+    const tests = rows(figure);
+    const surface = figure.querySelector(".drawing").dataset;
+    const soft = colour("soft");
+    return {
+      ...frame(),
+      grid: { left: 4, right: 16, top: 34, bottom: 4, containLabel: true },
+      legend: { top: 0, left: 0, icon: "roundRect", itemWidth: 18, itemHeight: 3, textStyle: { color: soft }, data: [surface.model, surface.rule] },
+      tooltip: { ...tooltip(([at]) => `${at.name}: ${Math.round(tests[at.dataIndex].values[0])} (${Math.round(tests[at.dataIndex].values[1])} – ${Math.round(tests[at.dataIndex].values[2])})`), axisPointer: { type: "line", lineStyle: { color: soft } } },
+      xAxis: quietAxis({ type: "category", data: tests.map((test) => test.label), axisLabel: { color: soft, hideOverlap: true, formatter: (label) => label.split(" · ").join("\n") } }),
+      yAxis: quietAxis({ type: "value", min: 50, max: 100, interval: 10, axisLine: { show: false } }),
+      series: [
+        { name: surface.model, type: "line", symbol: "circle", symbolSize: 9, z: 3, lineStyle: { width: 2, color: colour("accent") }, itemStyle: { color: colour("accent") }, data: tests.map((test) => test.values[0]) },
+        { name: surface.rule, type: "line", symbol: "diamond", symbolSize: 8, lineStyle: { width: 1.5, type: "dashed", color: colour("total") }, itemStyle: { color: colour("total") }, data: tests.map((test) => test.values[3]) },
+        whiskers(tests.map((test, at) => [at, test.values[1], test.values[2]])),
+      ],
     };
   },
 };

@@ -1,0 +1,73 @@
+"""What commands found out about interventions, models and tables, put into the store for the pages."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+from models.drift_figures import DRIFT, drift_figures
+from models.errors import StoreUnavailable
+from models.input_figures import INPUT, InputFigures, told_findings
+from models.intervention_figures import INTERVENTIONS, intervention_report
+from models.model_figures import MODEL, ModelFigures, latest_policies, measured_of
+from models.moments import microseconds
+from models.registry import CHALLENGER, CHAMPION
+from models.store import Store
+from pipelines.loading import registry
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import polars as pl
+
+    from models.engine import Engine
+    from pipelines.loading import Loaded
+    from pipelines.workspace import Workspace
+
+VERSIONS_SHOWN = 12
+
+
+def publish_figures(workspace: Workspace, engine: Engine, loaded: Loaded, table: pl.DataFrame, at: datetime, *, now: datetime) -> None:
+    """Of a decision table at `at` and the log that it was decided on; what belongs to a later run stays. Raises StoreUnavailable."""
+    report = intervention_report(engine, table, loaded.log.touches, loaded.arrays, at)
+    drift = drift_figures(engine, loaded.arrays, at, loaded.community.monitor)
+    bodies = {INTERVENTIONS: report.to_json()} | ({} if drift is None else {DRIFT: drift.to_json()})
+    with closing(Store.open(workspace.store_url)) as store:
+        for name, body in bodies.items():
+            store.keep_figures(name, microseconds(at), body)
+        store.keep_figures(INPUT, microseconds(now), input_figures(loaded, now).to_json())
+        store.keep_figures(MODEL, microseconds(now), model_figures(workspace, now).to_json())
+
+
+def publish_models(workspace: Workspace, *, now: datetime) -> None:
+    """What the versions keep of their measurements; where the store does not answer, the next run of `decide` puts it there."""
+    figures = model_figures(workspace, now)
+    with suppress(StoreUnavailable), closing(Store.open(workspace.store_url)) as store:
+        store.keep_figures(MODEL, microseconds(now), figures.to_json())
+
+
+def model_figures(workspace: Workspace, now: datetime) -> ModelFigures:
+    """Of champion and challenger, and of the last versions. Raises RegistryUnavailable."""
+    models = registry(workspace)
+    aliases, versions = models.aliases(), models.versions()
+    roles = {role: aliases.get(role) for role in (CHAMPION, CHALLENGER)}
+    shown = sorted({*versions[:VERSIONS_SHOWN], *(version for version in roles.values() if version is not None)}, key=int)
+    kept = {version: models.measured(version) for version in shown}
+    gates = {version: models.gate(version) for version in shown}
+    measured = sorted(
+        (one for version in shown for one in measured_of(version, kept[version])), key=lambda one: (one.as_of, int(one.version))
+    )
+    return ModelFigures(now, roles[CHAMPION], roles[CHALLENGER], tuple(measured), latest_policies(kept, gates))
+
+
+def input_figures(loaded: Loaded, now: datetime) -> InputFigures:
+    log = loaded.log
+    return InputFigures(
+        at=now,
+        first=log.first,
+        last=log.last,
+        events=log.events.height,
+        members=log.members.height,
+        rejected=loaded.rejected,
+        findings=told_findings(loaded.findings),
+    )
