@@ -9,13 +9,19 @@ import httpx2
 import polars as pl
 
 from models.audience import standings_of
+from models.campaign import Campaign
 from models.decision_table import decide_table
 from models.events import event_arrays
 from models.interventions import ContactHistory
+from models.kept_frontier import keep_frontier
 from models.moments import microseconds
 from models.overview import overview_of
+from models.plan_figures import Outlook
 from models.publishing import publish
 from models.snapshots import Snapshots
+from models.strata import Strata
+from models.supply import Supply
+from models.weighing import weigh
 from tests.patience import PATIENCE_SECONDS
 from tests.serving_world import DECLARED, NOW, Running, world
 
@@ -28,6 +34,15 @@ def standings(as_of=NOW) -> pl.DataFrame:
     return standings_of(table, members["joined"], DECLARED.timezone)
 
 
+def what_budgets_bring() -> tuple[Outlook, ...]:
+    """To the members of the world, now."""
+    events, ids, engine = event_arrays(world().log, DECLARED), world().log.members["member_id"].to_list(), world().engine
+    decision_ids, snapshots = [f"d-{one}" for one in ids], Snapshots.at(events, microseconds(NOW))
+    weighed = weigh(engine, events, snapshots, ids, decision_ids, ContactHistory.empty(), as_of=NOW)
+    campaign = Campaign.of(engine, [Strata.of(weighed)], Supply.of(engine.community, DECLARED.capacity, None))
+    return (campaign.outlook(campaign.plan(), None),)
+
+
 def show_runs(running: Running) -> pl.DataFrame:
     """One of a week ago and one of now, whose standings are returned."""
     events = event_arrays(world().log, DECLARED)
@@ -35,6 +50,7 @@ def show_runs(running: Running) -> pl.DataFrame:
         rows = standings(as_of)
         overview = overview_of(world().engine, DECLARED, rows, events, as_of)
         publish(running.store, overview, rows)
+    keep_frontier(running.store, NOW, what_budgets_bring())
     return rows
 
 

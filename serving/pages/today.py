@@ -15,8 +15,10 @@ from models.overview import Overview
 from models.texts import calendar_day, moment, money, named, number, share, text, window
 from models.wording import opening
 from serving.decided_since import since_sentence
+from serving.goals import Target
 from serving.latest_run import Run
 from serving.pages.site import PageRoute, ago, month, page
+from serving.pages.today_goals import goals_content
 from serving.pages.visitors import Reader, Visitor
 from serving.service import CurrentService, Service
 
@@ -70,9 +72,10 @@ class CohortRow:
 
 
 @router.get("/")
-def today(request: Request, service: CurrentService, whoever: Reader) -> Response:
+def today(request: Request, service: CurrentService, whoever: Reader, target: Target = None) -> Response:
     run = service.latest_run.shown()
-    return page(request, whoever, "today.html", **_Teller(service, run, whoever).content())
+    ahead = goals_content(service, run, whoever, target)
+    return page(request, whoever, "today.html", **_Teller(service, run, whoever).content(), **ahead)
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from serving.audience import AudienceAnswer, OverviewAnswer, Selected, audience_answer, overview_answer
+from serving.audience import AudienceAnswer, Selected, audience_answer
 from serving.auth import Reading
+from serving.goals import Target, TodayAnswer, today_answer
 from serving.service import CurrentService
 
 router = APIRouter(tags=["community"])
 
 
 @router.get("/v1/overview")
-def overview(service: CurrentService, _holder: Reading) -> OverviewAnswer:
+def overview(service: CurrentService, _holder: Reading, target: Target = None) -> TodayAnswer:
     """Scope `read`. What the page Today shows; 404 before the first run over all members."""
-    return overview_answer(service, service.latest_run.shown())
+    return today_answer(service, service.latest_run.shown(), target)
 
 
 @router.get("/v1/audience")
