@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 APP = "serving.app:create_app"
 IDLE_SECONDS = 75
 """Longer than clients and load balancers keep a connection that nobody uses, so that none is hung up on just as it is used again."""
+SILENT_SECONDS = 60
+"""A process that says nothing for so long is replaced; on a busy machine one that starts is silent for more than uvicorn's five."""
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -75,6 +77,7 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
             access_log=False,
             log_config=LOGGING,
             timeout_keep_alive=IDLE_SECONDS,
+            timeout_worker_healthcheck=SILENT_SECONDS,
         )
         with suppress(KeyboardInterrupt):
             if workers > 1:
