@@ -17,11 +17,17 @@ import polars as pl
 from models.api_keys import create_key
 from models.audience import BINS, Cells
 from models.declared import STAGES, TAGS
+from models.drift_figures import DRIFT
 from models.events import event_arrays
+from models.input_figures import INPUT
+from models.intervention_figures import INTERVENTIONS, intervention_report
+from models.model_figures import MODEL
+from models.moments import microseconds
 from models.overview import overview_of
 from models.publishing import publish
 from models.store import Store
 from tests.serving_world import DECLARED, NOW, serving, settings_of, world, write_home
+from tests.shown_figures import drift, found, models
 from tests.shown_run import reader, sign_in
 
 GROUPED = DECLARED.model_copy(update={"members": DECLARED.members.model_copy(update={"groups": ("chat", "plan")})})
@@ -33,6 +39,8 @@ PATHS = (
     "/audience?from=40&stage=silent&tag=estrangement",
     "/audience?group=chat:c7&group=plan:paid",
     "/audience?from=95&tier=KOL&cohort=2023-01",
+    "/interventions",
+    "/model",
     "/members/m0000003",
 )
 
@@ -60,6 +68,41 @@ def community(n: int, rng: np.random.Generator) -> pl.DataFrame:
     )
 
 
+def decisions(n: int, rng: np.random.Generator) -> pl.DataFrame:
+    """Of a decision table what the figures of interventions are counted from."""
+    removed = ["eligibility:already_churned", "contact_policy:weekly", "control:global_control", "arbitration:lower_priority", None]
+    chance = rng.dirichlet([1, 1, 1], n)
+    told: dict[str, object] = {"chosen": rng.choice(["none", "coupon", "call"], n), "propensity_none": chance[:, 0]}
+    for at, name in enumerate(("coupon", "call"), start=1):
+        told |= {f"propensity_{name}": chance[:, at], f"removed_{name}": pl.Series(removed).gather(rng.integers(0, len(removed), n))}
+    return pl.DataFrame(told)
+
+
+def contacts(n: int, rng: np.random.Generator) -> pl.DataFrame:
+    """Two for each member, within a year, of members of the small log."""
+    at = NOW - pl.Series(rng.integers(0, 365 * 86_400, 2 * n)).cast(pl.Duration("ms")) * 1000
+    return pl.DataFrame(
+        {
+            "member": rng.integers(0, 260, 2 * n).astype(np.uint32),
+            "timestamp": at.cast(pl.Datetime("us", "UTC")),
+            "intervention": rng.choice(["none", "coupon", "call"], 2 * n),
+            "delivered": rng.random(2 * n) < 0.9,
+            "response": pl.Series(["accepted", "refused", None]).gather(rng.integers(0, 3, 2 * n)),
+        }
+    )
+
+
+def keep_figures(store: Store, n: int, rng: np.random.Generator) -> float:
+    """Those of interventions and models; the seconds that the former took to count."""
+    table, touches = decisions(n, rng), contacts(n, rng)
+    began = time.perf_counter()
+    report = intervention_report(world().engine, table, touches, event_arrays(world().log, DECLARED), NOW)
+    counted = time.perf_counter() - began
+    for name, figures in {INTERVENTIONS: report, MODEL: models(), DRIFT: drift(), INPUT: found()}.items():
+        store.keep_figures(name, microseconds(NOW), figures.to_json())
+    return counted
+
+
 def measure(folder: Path, n: int, rng: np.random.Generator) -> None:
     home = write_home(folder / "home", GROUPED)
     rows = community(n, rng)
@@ -68,9 +111,11 @@ def measure(folder: Path, n: int, rng: np.random.Generator) -> None:
     counted = time.perf_counter()
     with closing(Store.open(settings_of(home).store_url)) as store:
         publish(store, overview, rows)
+        written = time.perf_counter()
+        figures = keep_figures(store, n, rng)
     print(
         f"{n:>9,} members: {Cells.of(rows).rows.height:,} cells; overview in {counted - began:.1f} s, "
-        f"published in {time.perf_counter() - counted:.1f} s"
+        f"published in {written - counted:.1f} s; figures of interventions in {figures:.1f} s"
     )
     with serving(home, world().log) as running, reader(running) as client:
         sign_in(client, create_key(running.store, "speed", ["read"], now=NOW))
