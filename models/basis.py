@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from pydantic_core import to_json
 
-from models.interventions import ContactHistory
+from models.interventions import Contact, ContactHistory
 from models.quotas import UsedUp
 from models.weighing import Context
 
 if TYPE_CHECKING:
     from models.declared import Language
     from models.store_rows import LoggedEvent, Past
-
-Contact = tuple[int, str, str, str, bool]
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Basis:
             joined_us=int(events.joined_us[row]),
             attributes=past.attributes[row],
             touched_us=tuple(touched.tolist()),
-            contacts=_contacts(held, row),
+            contacts=held.by_member.get(row, ()),
             opted_out=tuple(channel for of, channel in held.opted_out if of == row),
             impersonal=row in held.impersonal,
             added=tuple({name: value for name, value in asdict(event).items() if value is not None} for event in added),
@@ -83,19 +82,12 @@ class Basis:
     def to_json(self) -> str:
         """Without what is empty."""
         told = {name: value for name, value in vars(self).items() if value is not None and value is not False and value != ()}
-        return json.dumps(told, ensure_ascii=False)
+        return to_json(told).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         held = json.loads(text)
         empty: dict[str, Any] = {"attributes": None, "channel": None, "impersonal": False}
         rows = {name: tuple(held.get(name, ())) for name in ("touched_us", "opted_out", "added")}
-        contacts = tuple(cast("Contact", tuple(contact)) for contact in held.get("contacts", ()))
+        contacts = tuple(Contact(*contact) for contact in held.get("contacts", ()))
         return cls(**{**empty, **held, **rows, "contacts": contacts})
-
-
-def _contacts(held: ContactHistory, row: int) -> tuple[Contact, ...]:
-    chosen = np.flatnonzero(held.member == row)
-    response = np.full(len(held.member), "") if held.response is None else held.response
-    columns = (held.at_us, held.channel, held.intervention, response, ~held.reached)
-    return tuple(zip(*(column[chosen].tolist() for column in columns), strict=True))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_json
 
 from models.moments import microseconds
 from models.store_rows import DecisionRow
@@ -46,11 +47,11 @@ def decision_row(decision: Decision, community: Community, language: Language, m
         chosen=decision.chosen,
         channel=chosen.channel,
         contacts_seen=made_in.contacts_seen,
-        body=json.dumps(trace(decision, community, language), ensure_ascii=False),
+        body=to_json(trace(decision, community, language)).decode(),
         cost=chosen.cost,
         expires_us=None if expires is None else microseconds(expires),
         used_up=made_in.context.used_up,
-        propensities=json.dumps({candidate.intervention_id: candidate.probability for candidate in decision.candidates}),
+        propensities=to_json({candidate.intervention_id: candidate.probability for candidate in decision.candidates}).decode(),
         basis=made_in.basis,
         risk_band=decision.churn.risk_band,
     )

@@ -159,7 +159,14 @@ class FeatureSpec:
 
     def position(self, name: str) -> int:
         """Column of a feature; raises ValueError for an unknown name."""
-        return self.names.index(name)
+        try:
+            return self._positions[name]
+        except KeyError:
+            raise ValueError(f"no feature is named {name!r}") from None
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {name: column for column, name in enumerate(self.names)}
 
 
 def feature_spec(community: Community) -> FeatureSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
@@ -61,6 +62,16 @@ class Refusals:
         return Refusals((*self.rules, *later.rules), np.where(self.code > 0, self.code, moved))
 
 
+class Contact(NamedTuple):
+    """One assignment, by the columns of ContactHistory."""
+
+    at_us: int
+    channel: str
+    intervention: str
+    response: str
+    undelivered: bool
+
+
 @dataclass(frozen=True)
 class ContactHistory:
     """Past assignments, reserved ones too, whoever made them; shape (n_assignments,) each, in any order.
@@ -91,6 +102,16 @@ class ContactHistory:
             return np.zeros(len(self.member), dtype=np.bool_)
         refused: Flags = self.response == "refused"
         return refused
+
+    @cached_property
+    def by_member(self) -> dict[int, tuple[Contact, ...]]:
+        """The assignments of each row that has any, in their order."""
+        response = np.full(len(self.member), "") if self.response is None else self.response
+        columns = (self.member, self.at_us, self.channel, self.intervention, response, ~self.reached)
+        grouped: dict[int, list[Contact]] = {}
+        for member, *contact in zip(*(column.tolist() for column in columns), strict=True):
+            grouped.setdefault(member, []).append(Contact(*contact))
+        return {member: tuple(contacts) for member, contacts in grouped.items()}
 
     def refuses_all(self, n_members: int) -> Flags:
         """Members who opted out of every channel, shape (n_members,)."""
