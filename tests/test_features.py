@@ -162,7 +162,7 @@ def test_a_signal_may_not_take_the_name_of_all_signals():
 
 
 def test_an_undeclared_feature_has_no_position():
-    with pytest.raises(ValueError, match="not in tuple"):
+    with pytest.raises(ValueError, match="no feature is named 'likes_count_7d'"):
         SPEC.position("likes_count_7d")
 
 
