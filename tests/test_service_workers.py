@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -74,12 +74,14 @@ def started(folder):
     command = [sys.executable, "-m", "pipelines.cli", "serve", "--config", str(home), "--port", port, "--workers", "2"]
     errors = folder / "errors.txt"
     with errors.open("w") as written:
-        process = subprocess.Popen([*command, "--as-of", NOW.isoformat()], env=environment, stdout=subprocess.DEVNULL, stderr=written)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": written, "start_new_session": True}
+        process = subprocess.Popen([*command, "--as-of", NOW.isoformat()], env=environment, **quiet)
     try:
         wait_until(lambda: errors.read_text().count("Application startup complete") >= 2)
         yield Fleet(process, f"http://127.0.0.1:{port}", key, registry, scratch, errors)
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
