@@ -5,11 +5,18 @@ import json
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from models.drift_figures import DRIFT, DriftFigures
+from models.input_figures import INPUT, InputFigures
+from models.intervention_figures import INTERVENTIONS, InterventionReport
+from models.model_figures import MODEL, ModelFigures
+from models.store import Store
+from pipelines.workspace import Workspace
 from tests.command_line import DAYS, MEMBERS, RESTLESS, RESTLESS_EVENTS, declare, keepwell, visits, write_community, write_log
 
 COMMAND = Path(sys.executable).with_name("keepwell")
@@ -150,6 +157,23 @@ def test_a_budget_is_kept_and_its_plan_is_told(champion, tmp_path):
     propensities = planned.select(pl.col("^propensity_.*$").fill_null(0)).to_numpy()
     assert propensities.sum(axis=1) == pytest.approx(1)
     assert "outbid" in planned["no_action_reason"].to_list()
+
+
+def test_a_run_keeps_for_the_pages_what_it_decided_on(champion, tmp_path):
+    path = tmp_path / "decisions.parquet"
+    assert keepwell("decide", "-c", champion, "-o", path).code == 0
+    table = pl.read_parquet(path)
+    with closing(Store.open(Workspace.find(champion).store_url)) as store:
+        kept = {name: store.figures(name).body for name in (INTERVENTIONS, MODEL, DRIFT, INPUT)}
+    report = InterventionReport.from_json(kept[INTERVENTIONS])
+    assert report.members == table.height
+    assert {one.id: one.run[-1].members for one in report.interventions} == {
+        one.id: table.filter(chosen=one.id).height for one in report.interventions
+    }
+    models = ModelFigures.from_json(kept[MODEL])
+    assert (models.champion, models.of_champion.trained) == ("1", True)
+    assert DriftFigures.from_json(kept[DRIFT]).model_version == "1"
+    assert InputFigures.from_json(kept[INPUT]).members == MEMBERS + 1
 
 
 def test_a_plan_tells_what_each_budget_brings(champion):

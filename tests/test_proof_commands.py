@@ -1,6 +1,7 @@
 """What decisions are worth, whom to contact, and what a version must show: the commands on a simulated community."""
 
 import json
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,9 @@ import pandas as pd
 import pytest
 
 from models.engine_files import read_golden
+from models.model_figures import MODEL, ModelFigures
 from models.registry import DataDescription, RunRecord
+from models.store import Store
 from models.training import train
 from models.training_rows import default_test_as_of
 from pipelines.loading import load, registry
@@ -129,6 +132,20 @@ def test_evaluation_tells_the_profit_of_a_campaign_by_the_learned_response_too(c
     assert profit["learned"] == 0
     assert 0 <= profit["by_risk"]["profit"] <= profit["by_net_value"]["profit"] + 1e-9
     assert "expected maximum profit of a campaign" in " ".join(keepwell("evaluate", "-c", folder).out.split())
+
+
+def test_what_is_measured_of_a_version_is_kept_with_it_and_told_on_the_page(champion):
+    folder, _ = champion
+    workspace, told = Workspace.find(folder), keepwell("evaluate", "-c", folder, "--json").json()
+    kept = registry(workspace).measured(told["version"])[told["as_of"][:10]]
+    assert kept == told
+    with closing(Store.open(workspace.store_url)) as store:
+        figures = ModelFigures.from_json(store.figures(MODEL).body)
+    assert figures.champion == told["version"]
+    (measured,) = [one for one in figures.measured if one.version == told["version"]]
+    assert (measured.trained, measured.auc.value) == (False, told["churn"]["auc"])
+    assert measured.recency_auc.interval == told["churn"]["baselines"]["recency"]["auc_interval"]
+    assert sum(point.members for point in measured.calibration) == told["members"]
 
 
 def test_targeting_says_the_sentence_first_and_writes_a_page(champion, tmp_path):

@@ -16,9 +16,11 @@ from models.moments import microseconds
 from models.registry import CHALLENGER, MODEL_NAME, DataDescription, Registry, RunRecord
 from models.second_opinion import Agreement, wilson
 from models.snapshots import Snapshots
+from models.texts import share
 from serving.settings import Settings
 from tests.patience import wait_until
 from tests.serving_world import DECLARED, NOW, serving, world, write_home
+from tests.shown_run import reader, sign_in
 
 RECORD = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
 
@@ -81,6 +83,12 @@ def test_the_challenger_is_asked_about_what_the_champion_decided(running, challe
     assert 0 < shadow["choice"] < 1
     assert shadow["probability_difference"] == pytest.approx(0, abs=1e-9)
     assert shadow["band_interval"][0] < shadow["band"] < shadow["band_interval"][1]
+    assert running.client.get("/v1/models/report").json()["shadow"] == shadow
+    with reader(running) as client:
+        sign_in(client, running.key)
+        page = client.get("/model").text
+    assert f"On {len(answers)} decisions of the model in use" in page
+    assert all(f"<dd>{share(shadow[name])} " in page for name in ("choice", "band"))
 
 
 def test_nothing_is_done_by_it(running):

@@ -204,4 +204,4 @@ class _Teller:
 
     def _bounded(self, value: float, interval: tuple[float, float]) -> str:
         ends = {"low": of_hundred(interval[0]), "high": of_hundred(interval[1])}
-        return f"{of_hundred(value)} ({text(self.whoever.language, 'page.between', **ends)})"
+        return text(self.whoever.language, "page.estimate", value=of_hundred(value), **ends)
