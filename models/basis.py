@@ -23,12 +23,14 @@ class Basis:
     """Of one member's decision.
 
     `event_key`: the last event that had arrived, of whatever member; later ones do not count, however old they are. `events`: how many rows
-    of EventArrays that were; `added`: events that came with the request, by the fields of LoggedEvent; `touched_us`: touches that were one
-    signal more; `contacts`: at_us, channel, intervention, response, undelivered; `opted_out`: channels; `used_up` as of its `to_dict`.
+    of EventArrays that were, and `times` the sum of their times, both None where a log was read that tells more; `added`: events that came
+    with the request, by the fields of LoggedEvent; `touched_us`: touches that were one signal more; `contacts`: at_us, channel,
+    intervention, response, undelivered; `opted_out`: channels; `used_up` as of its `to_dict`. `followed`: what a plan for many meant for
+    this member, as of `followed_row`; None where it was decided alone.
     """
 
     event_key: int
-    events: int
+    events: int | None
     joined_us: int
     attributes: str | None
     touched_us: tuple[int, ...]
@@ -39,6 +41,8 @@ class Basis:
     channel: str | None
     used_up: dict[str, list[str]]
     language: Language
+    times: int | None = None
+    followed: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, past: Past, row: int, added: tuple[LoggedEvent, ...], context: Context, language: Language, touch_signal: int) -> Self:
@@ -59,6 +63,7 @@ class Basis:
             channel=context.channel,
             used_up=context.used_up.to_dict(),
             language=language,
+            times=sum_of_times(events.timestamp_us[own]),
         )
 
     @property
@@ -87,7 +92,12 @@ class Basis:
     @classmethod
     def from_json(cls, text: str) -> Self:
         held = json.loads(text)
-        empty: dict[str, Any] = {"attributes": None, "channel": None, "impersonal": False}
+        empty: dict[str, Any] = {"events": None, "attributes": None, "channel": None, "impersonal": False}
         rows = {name: tuple(held.get(name, ())) for name in ("touched_us", "opted_out", "added")}
         contacts = tuple(Contact(*contact) for contact in held.get("contacts", ()))
         return cls(**{**empty, **held, **rows, "contacts": contacts})
+
+
+def sum_of_times(timestamp_us: np.ndarray) -> int:
+    """Modulo 2^64: it tells by which times two histories differ."""
+    return int(timestamp_us.astype(np.uint64).sum())

@@ -14,7 +14,7 @@ from models import store_schema as schema
 from models.reports import OutcomeReport, Touch
 from models.store_contacts import reserve, rows_of
 from models.store_privacy import settings
-from models.store_rows import Kept, Reported
+from models.store_rows import Arrived, Kept, Reported
 from models.store_statements import DECIDED, PRUNED, RETENTION, api_events, hold, retention, stale
 
 if TYPE_CHECKING:
@@ -140,6 +140,19 @@ class LogStore(schema.Transactions):
             rows = [tuple(row) for row in connection.execute(select(*columns).order_by(told.at_us, told.outcome_id))]
         frame = pl.DataFrame(rows, schema=OUTCOME_COLUMNS, orient="row")
         return frame.with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
+
+    def last_event_key(self) -> int:
+        """Of the event that arrived last, whoever's it is; 0 before the first."""
+        with self._reading() as connection:
+            return connection.scalar(select(func.max(schema.events.c.event_key))) or 0
+
+    def arrived_last(self, member_id: str, event_key: int, limit: int) -> list[Arrived]:
+        """Of one member's events up to `event_key` the last ones, the latest first."""
+        table = schema.events.c
+        columns = (table.event_id, table.member_id, table.timestamp_us, table.type, table.value)
+        wanted = select(*columns).where(table.member_id == member_id, table.event_key <= event_key)
+        with self._reading() as connection:
+            return [Arrived(*row) for row in connection.execute(wanted.order_by(table.event_key.desc()).limit(limit))]
 
     def known_from(self) -> int:
         """Events from this time on are all still here, in microseconds; 0 where none was ever removed."""

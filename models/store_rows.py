@@ -183,6 +183,16 @@ class PlanRow:
     body: str | None
 
 
+class Arrived(NamedTuple):
+    """An event as it is kept."""
+
+    event_id: str
+    member_id: str
+    timestamp_us: int
+    type: str
+    value: float | None
+
+
 class SignalRow(NamedTuple):
     """row: position of the member; signal: position in the community's signals; value NaN where there is none."""
 

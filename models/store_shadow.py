@@ -29,6 +29,9 @@ from models.second_opinion import Agreement, Made, Opinion
 from models.store_privacy import still_there
 
 MOST_ROWS = 100_000
+FOLLOWED = '"followed":{'
+"""In the basis of a decision that follows from a plan for many, which nobody decides a second time."""
+
 NEWEST = 1_000
 
 shadows = Table(
@@ -78,7 +81,13 @@ def unseen(connection: Connection, version: str, limit: int) -> list[Made]:
     newest = select(table.decision_id).order_by(table.created_us.desc(), table.decision_id.desc()).limit(NEWEST)
     seen = select(shadows.c.decision_id).where(shadows.c.version == version, shadows.c.decision_id == table.decision_id)
     columns = [table[name] for name in Made.__dataclass_fields__]
-    wanted = select(*columns).where(table.decision_id.in_(newest), table.basis.is_not(None), table.model_version != version, ~seen.exists())
+    wanted = select(*columns).where(
+        table.decision_id.in_(newest),
+        table.basis.is_not(None),
+        ~table.basis.contains(FOLLOWED),
+        table.model_version != version,
+        ~seen.exists(),
+    )
     return [Made(*row) for row in connection.execute(wanted.order_by(table.created_us.desc()).limit(limit))]
 
 

@@ -15,6 +15,7 @@ from models.decision_table import table_of
 from models.declaration import load_community
 from models.errors import InputError
 from models.groups import check_groups
+from models.planned_rows import followed_row, settled_rows
 from models.planning import Candidates, JointPlan, plan_jointly, settle, settled
 from models.supply import Supply
 from pipelines.everyone import Batch, strata_of, weigh_everyone
@@ -124,8 +125,9 @@ def _following(joint: JointPlan, candidates: Candidates, supply: Supply, batches
     outcome = settle(candidates, joint, supply, np.concatenate([batch.weighed.draw for batch in batches]))
     begin = 0
     for batch in batches:
-        members = slice(begin, begin + len(batch.snapshots))
-        yield replace(batch, weighed=settled(batch.weighed, joint.plan.shadow_prices, outcome[members]))
+        members, prices = slice(begin, begin + len(batch.snapshots)), joint.plan.shadow_prices
+        followed = [followed_row(row, prices) for row in settled_rows(outcome[members])]
+        yield replace(batch, weighed=settled(batch.weighed, prices, outcome[members]), followed=followed)
         begin = members.stop
 
 

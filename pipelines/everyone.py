@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,12 +33,14 @@ DECISIONS = uuid.UUID("6b0f6b3e-7c1d-4c56-9c0e-3f1d0a5b7e21")
 
 @dataclass(frozen=True)
 class Batch:
-    """Ids and what was weighed follow the snapshots."""
+    """Ids, contacts and what was weighed follow the snapshots; so does what a plan for all meant for them, JSON, where there was one."""
 
     snapshots: Snapshots
     member_ids: Sequence[str]
     decision_ids: Sequence[str]
     weighed: Weighed
+    contacts: ContactHistory
+    followed: Sequence[dict[str, Any]] | None = None
 
 
 def weigh_everyone(engine: Engine, loaded: Loaded, at: datetime) -> Iterator[Batch]:
@@ -57,7 +59,8 @@ def _batch(engine: Engine, loaded: Loaded, members: Integers, at: datetime) -> B
     touches = loaded.log.touches
     made = ContactHistory.empty() if touches is None else ContactHistory.of_touches(touches, members)
     contacts = respected(made, ids, loaded.preferences)
-    return Batch(snapshots, ids, decision_ids, weigh(engine, loaded.arrays, snapshots, ids, decision_ids, contacts, as_of=at))
+    weighed = weigh(engine, loaded.arrays, snapshots, ids, decision_ids, contacts, as_of=at)
+    return Batch(snapshots, ids, decision_ids, weighed, contacts)
 
 
 def strata_of(batch: Batch) -> Condensed:

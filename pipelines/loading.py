@@ -37,6 +37,7 @@ class Loaded:
     """`log` is the declared log with the events, decisions and contacts that came through the service, without members who were erased.
 
     `preferences` are those of members who said any; `left_out`: members of whom nothing is to be learned, and who are not in it either.
+    `event_key`: of the event of the service that had arrived last when its events had been read.
     """
 
     community: Community
@@ -46,6 +47,7 @@ class Loaded:
     findings: tuple[Finding, ...]
     preferences: Mapping[str, Preferences]
     left_out: int = 0
+    event_key: int = 0
 
     @property
     def end(self) -> datetime:
@@ -60,7 +62,8 @@ def load(workspace: Workspace, *, now: datetime) -> Loaded:
     taken = ingest(workspace, community, now=now)
     known = _known(workspace, taken.log, now)
     log = with_touches(with_events(without_members(taken.log, known.erased), known.posted), known.touches)
-    return Loaded(community, log, event_arrays(log, community), taken.rejected, taken.findings, known.preferences)
+    arrays = event_arrays(log, community)
+    return Loaded(community, log, arrays, taken.rejected, taken.findings, known.preferences, event_key=known.event_key)
 
 
 def load_to_learn(workspace: Workspace, *, now: datetime) -> Loaded:
@@ -113,6 +116,7 @@ class _Known:
     touches: pl.DataFrame | None = None
     erased: frozenset[str] = frozenset()
     preferences: Mapping[str, Preferences] = field(default_factory=dict)
+    event_key: int = 0
 
 
 def _known(workspace: Workspace, log: EventLog, now: datetime) -> _Known:
@@ -128,4 +132,5 @@ def _known(workspace: Workspace, log: EventLog, now: datetime) -> _Known:
             posted_touches(store.assignments(), store.other_contacts(), microseconds(now)),
             erased,
             store.everyones_preferences(),
+            store.last_event_key(),
         )

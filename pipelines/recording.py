@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import islice, repeat
 from typing import TYPE_CHECKING
 
+from models.attributes import attributes_to_json
+from models.basis import Basis
 from models.deciding import About, tell
 from models.decision_rows import Circumstances, decision_row
 from models.engine import explain
 from models.quotas import Quotas
 from models.standings import last_event_us
-from models.store import Store
+from models.store import Past, Store
 from models.weighing import NOWHERE
 from pipelines.ingest import canonical_log, log_fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from models.community import Community
@@ -47,10 +49,14 @@ NOTHING_RECORDED = Recorded(0, 0)
 
 @dataclass(frozen=True)
 class Recorder:
-    """`seen` are the contacts of each member before the log was read, so that what is made meanwhile is found."""
+    """`seen` are the contacts of each member before the log was read, so that what is made meanwhile is found.
+
+    `event_key` is the last event that had arrived then. Decisions can be replayed where none arrived while the log was read.
+    """
 
     workspace: Workspace
     seen: Mapping[str, int]
+    event_key: int
 
     @classmethod
     def ready(cls, workspace: Workspace, community: Community, *, now: datetime) -> Recorder:
@@ -58,22 +64,36 @@ class Recorder:
         log = canonical_log(workspace, community, now=now)
         with closing(Store.open(workspace.store_url)) as store:
             store.load_log(log, log_fingerprint(workspace.log))
-            return cls(workspace, store.contact_counts())
+            return cls(workspace, store.contact_counts(), store.last_event_key())
 
     def record(self, engine: Engine, loaded: Loaded, batch: Batch, at: datetime, language: Language) -> Recorded:
         quotas = Quotas.of(loaded.community.capacity, engine.community, at)
-        rows = self._rows(engine, loaded, batch, at, language)
         recorded = NOTHING_RECORDED
         with closing(Store.open(self.workspace.store_url)) as store:
+            bases = self._bases(engine, loaded, batch, language) if loaded.event_key == self.event_key else repeat(None)
+            rows = self._rows(engine, loaded, batch, at, language, bases)
             while part := list(islice(rows, AT_ONCE)):
                 lost = len(store.keep_run(part, quotas))
                 recorded += Recorded(len(part) - lost, lost)
         return recorded
 
-    def _rows(self, engine: Engine, loaded: Loaded, batch: Batch, at: datetime, language: Language) -> Iterator[DecisionRow]:
+    def _bases(self, engine: Engine, loaded: Loaded, batch: Batch, language: Language) -> Iterator[str]:
+        """The log holds more of a member than the store does, so that its events are not counted."""
+        texts = loaded.log.members[batch.snapshots.member].drop("member_id", "joined")
+        attributes = attributes_to_json(texts) if texts.width else [None] * len(batch.member_ids)
+        events = loaded.arrays.of_members(batch.snapshots.member)
+        past = Past(events, batch.contacts, (), tuple(attributes), self.event_key)
+        for row, followed in enumerate(batch.followed or repeat(None, len(batch.member_ids))):
+            basis = Basis.of(past, row, (), NOWHERE, language, len(engine.community.signals))
+            yield replace(basis, events=None, times=None, followed=followed).to_json()
+
+    def _rows(
+        self, engine: Engine, loaded: Loaded, batch: Batch, at: datetime, language: Language, bases: Iterable[str | None]
+    ) -> Iterator[DecisionRow]:
         last_us = last_event_us(loaded.arrays, batch.snapshots, len(engine.community.signals))
         about = About(batch.member_ids, batch.decision_ids, at)
         released = loaded.community.contact_policy.unreported == "released"
-        for decision in tell(engine, batch.weighed, about, last_us, language=language, explain=explain):
-            made_in = Circumstances(self.seen.get(decision.member_id, 0), NOWHERE, None, released)
+        decisions = tell(engine, batch.weighed, about, last_us, language=language, explain=explain)
+        for decision, basis in zip(decisions, bases, strict=False):
+            made_in = Circumstances(self.seen.get(decision.member_id, 0), NOWHERE, basis, released)
             yield decision_row(decision, engine.community, language, made_in)

@@ -75,9 +75,14 @@ class Difference(Answered):
 
 
 class ReplayAnswer(Answered):
-    """`equal` where nothing differs. Numbers are held equal within a relative 1e-9."""
+    """`equal` where nothing differs. Numbers are held equal within a relative 1e-9.
+
+    Where a plan for many was followed, what it meant for this member is taken as it was kept, and all else made again. `late_events` had
+    been accepted, but were not yet written when the decision was made: they are left out, as they were then.
+    """
 
     decision_id: str
     equal: bool
     model_version: str
     differences: list[Difference]
+    late_events: list[str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from models.basis import Basis
@@ -14,7 +14,7 @@ from models.decision_rows import Circumstances, chosen_candidate, decision_row
 from models.engine import explain
 from models.errors import UnknownMember
 from models.jobs import JobLost, JobMember, JobProgress, Line
-from models.planned_rows import settled_of, terms_of
+from models.planned_rows import followed_row, settled_of, terms_of
 from models.planning import settled
 from models.shadow_prices import Terms
 from models.standings import last_event_us
@@ -79,7 +79,7 @@ class Deciding:
         about = About(ids, self.task.decision_ids(ids), self.task.as_of, self.terms.plan_id)
         decisions = tell(self.task.engine, weighing.weighed, about, last, language=self.task.language, explain=explain)
         return [
-            Decided(member, decision, self._made_in(weighing, row, context))
+            Decided(member, decision, self._made_in(weighing, row, context, member))
             for row, (member, decision) in enumerate(zip(members, decisions, strict=True))
         ]
 
@@ -90,13 +90,13 @@ class Deciding:
         meant = settled_of([member.planned or "" for member in members])
         return alone._replace(weighed=settled(alone.weighed, self.terms.prices, meant))
 
-    def _made_in(self, weighing: Weighing, row: int, context: Context) -> Circumstances:
-        """What follows from a plan for all cannot be decided again for one, and has no basis."""
+    def _made_in(self, weighing: Weighing, row: int, context: Context, member: JobMember) -> Circumstances:
         past, signals = weighing.past, len(self.task.engine.community.signals)
-        alone = self.task.row.plan is None
-        basis = Basis.of(past, row, (), context, self.task.language, signals).to_json() if alone else None
+        basis = Basis.of(past, row, (), context, self.task.language, signals)
+        if self.task.row.plan is not None:
+            basis = replace(basis, followed=followed_row(member.planned or "", self.terms.prices))
         released = self.task.service.community.contact_policy.unreported == "released"
-        return Circumstances(past.contacts_seen[row], context, basis, released)
+        return Circumstances(past.contacts_seen[row], context, basis.to_json(), released)
 
     def _context(self, before: Sequence[Decided]) -> Context:
         """What the period has no more of; read before the members' contacts."""

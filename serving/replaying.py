@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
+from itertools import combinations
 
 from pydantic import JsonValue
 
-from models.basis import Basis
-from models.deciding import decide
+from models.basis import Basis, sum_of_times
+from models.deciding import About, tell
 from models.decision import Decision
 from models.decision_rows import trace
 from models.engine import Engine, explain
@@ -17,34 +20,100 @@ from models.errors import ModelRefused, NoChampion, RegistryUnavailable
 from models.events import EventArrays
 from models.moments import EPOCH
 from models.plan_in_force import PlanInForce
+from models.planned_rows import follow
 from models.shadow_prices import FREE, Terms
 from models.snapshots import Snapshots
+from models.standings import last_event_us
 from models.store import LoggedEvent, Then
-from models.store_rows import Kept
+from models.store_rows import Arrived, Kept, signal_rows
+from models.weighing import weigh
+from models.what_if import without
 from serving.decision_answers import DecisionTrace, Difference, ReplayAnswer
 from serving.kept_decisions import kept_decision
 from serving.problems import MODEL_GONE, NOT_REPLAYABLE, Refusal
 from serving.service import Service
 
 CLOSE = 1e-9
+MOST_LATE, LOOKED_AT = 3, 40
+NO_BASIS = (
+    "what the decision was made on is not kept: `keepwell decide --record` made it while events arrived that it may or may not have seen, "
+    "or an earlier release did"
+)
 
 
 def replayed(service: Service, decision_id: str) -> ReplayAnswer:
-    """Raises Refusal where the decision is unknown, was not made by the service, or its model or plan is no longer there."""
+    """Raises Refusal where the decision is unknown, its basis was not kept, or its model or plan is no longer there."""
     kept = kept_decision(service, decision_id)
     if kept.basis is None:
-        raise Refusal(
-            NOT_REPLAYABLE, "what the decision was made on is not kept here: it was made elsewhere, or by one plan for many members"
-        )
-    basis, stored = Basis.from_json(kept.basis), DecisionTrace.model_validate_json(kept.body)
-    engine = _engine(service, kept.model_version)
-    events = _events(service, kept, basis, engine)
-    decision = _decision(engine, kept, basis, events, _terms(service, stored.plan_id))
-    again = DecisionTrace.model_validate(trace(decision, engine.community, basis.language))
-    found = list(differences(stored.model_dump(mode="json"), again.model_dump(mode="json")))
-    if len(events.timestamp_us) != basis.events:
-        found.insert(0, Difference(pointer="/events", stored=basis.events, recomputed=len(events.timestamp_us)))
-    return ReplayAnswer(decision_id=decision_id, equal=not found, model_version=kept.model_version, differences=found)
+        raise Refusal(NOT_REPLAYABLE, NO_BASIS)
+    again = _Again(service, kept, Basis.from_json(kept.basis), DecisionTrace.model_validate_json(kept.body))
+    late = again.late()
+    found = again.differences(late)
+    return ReplayAnswer(
+        decision_id=decision_id,
+        equal=not found,
+        model_version=kept.model_version,
+        differences=found,
+        late_events=[event.event_id for event in late],
+    )
+
+
+@dataclass(frozen=True)
+class _Again:
+    service: Service
+    kept: Kept
+    basis: Basis
+    stored: DecisionTrace
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Raises Refusal."""
+        try:
+            return self.service.models.version_of(self.kept.model_version)
+        except (ModelRefused, NoChampion, RegistryUnavailable):
+            detail = f"model version {self.kept.model_version}, which decided, can no longer be loaded here"
+            raise Refusal(MODEL_GONE, detail) from None
+
+    @cached_property
+    def events(self) -> EventArrays:
+        """What has been written by now of what had been accepted then."""
+        basis = self.basis
+        added = [LoggedEvent(**event) for event in basis.added]
+        then = Then(basis.event_key, basis.joined_us, basis.attributes, basis.touched_us)
+        return self.service.store.history_then(self.kept.member_id, self.kept.created_us, self.engine.community, added, then)
+
+    def late(self) -> Sequence[Arrived]:
+        """Events that were written after the decision had read, in transactions that had begun before: PostgreSQL has such."""
+        if self.basis.events is None or self.basis.times is None:
+            return ()
+        more = len(self.events.timestamp_us) - self.basis.events
+        later = (sum_of_times(self.events.timestamp_us) - self.basis.times) % (1 << 64)
+        if not 0 < more <= MOST_LATE:
+            return ()
+        arrived = self.service.store.arrived_last(self.kept.member_id, self.basis.event_key, LOOKED_AT)
+        known = [event for event in arrived if event.type in self.engine.community.signal_of_type]
+        sets = combinations(known, more)
+        return next((events for events in sets if sum(event.timestamp_us for event in events) % (1 << 64) == later), ())
+
+    def differences(self, late: Sequence[Arrived]) -> list[Difference]:
+        community = self.engine.community
+        events = without(self.events, signal_rows([event[1:] for event in late], {self.kept.member_id: 0}, community.signal_of_type))
+        again = DecisionTrace.model_validate(trace(self._decision(events), community, self.basis.language))
+        found = list(differences(self.stored.model_dump(mode="json"), again.model_dump(mode="json")))
+        if self.basis.events not in {None, len(events.timestamp_us)}:
+            found.insert(0, Difference(pointer="/events", stored=self.basis.events, recomputed=len(events.timestamp_us)))
+        return found
+
+    def _decision(self, events: EventArrays) -> Decision:
+        kept, basis, as_of = self.kept, self.basis, EPOCH + timedelta(microseconds=self.kept.created_us)
+        snapshots, ids = Snapshots.at(events, kept.created_us), ([kept.member_id], [kept.decision_id])
+        terms = FREE if basis.followed is not None else _terms(self.service, self.stored.plan_id)
+        weighed = weigh(self.engine, events, snapshots, *ids, basis.history, as_of=as_of, context=basis.context, terms=terms)
+        if basis.followed is not None:
+            weighed = follow(weighed, basis.followed)
+        last = last_event_us(events, snapshots, len(self.engine.community.signals))
+        about = About(*ids, as_of, self.stored.plan_id)
+        return tell(self.engine, weighed, about, last, language=basis.language, explain=explain)[0]
 
 
 def differences(stored: JsonValue, again: JsonValue, pointer: str = "") -> Iterator[Difference]:
@@ -64,13 +133,6 @@ def differences(stored: JsonValue, again: JsonValue, pointer: str = "") -> Itera
                 yield Difference(pointer=pointer, stored=stored, recomputed=again)
 
 
-def _engine(service: Service, version: str) -> Engine:
-    try:
-        return service.models.version_of(version)
-    except (ModelRefused, NoChampion, RegistryUnavailable):
-        raise Refusal(MODEL_GONE, f"model version {version}, which decided, can no longer be loaded here") from None
-
-
 def _terms(service: Service, plan_id: str | None) -> Terms:
     if plan_id is None:
         return FREE
@@ -78,26 +140,3 @@ def _terms(service: Service, plan_id: str | None) -> Terms:
     if body is None:
         raise Refusal(NOT_REPLAYABLE, f"plan {plan_id}, whose prices were charged, is no longer kept")
     return PlanInForce.from_json(body).terms
-
-
-def _events(service: Service, kept: Kept, basis: Basis, engine: Engine) -> EventArrays:
-    added = [LoggedEvent(**event) for event in basis.added]
-    then = Then(basis.event_key, basis.joined_us, basis.attributes, basis.touched_us)
-    return service.store.history_then(kept.member_id, kept.created_us, engine.community, added, then)
-
-
-def _decision(engine: Engine, kept: Kept, basis: Basis, events: EventArrays, terms: Terms) -> Decision:
-    (decision,) = decide(
-        engine,
-        events,
-        Snapshots.at(events, kept.created_us),
-        [kept.member_id],
-        [kept.decision_id],
-        basis.history,
-        as_of=EPOCH + timedelta(microseconds=kept.created_us),
-        language=basis.language,
-        context=basis.context,
-        explain=explain,
-        terms=terms,
-    )
-    return decision
