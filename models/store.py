@@ -181,10 +181,21 @@ class Store(
         with self._reading() as connection:
             return histories.history(connection, member_ids, since_us, community, added)
 
-    def past(self, member_ids: Sequence[str], community: Community, as_of_us: int, added: Sequence[LoggedEvent] = ()) -> Past:
-        """History over the lookback, and the contacts over the longest cap and cooldown; raises UnknownMember."""
+    def past(
+        self,
+        member_ids: Sequence[str],
+        community: Community,
+        as_of_us: int,
+        added: Sequence[LoggedEvent] = (),
+        *,
+        with_contacts: bool = True,
+    ) -> Past:
+        """History over the lookback, and the contacts over the longest cap and cooldown; raises UnknownMember.
+
+        Without contacts what members refused is told all the same.
+        """
         with self._reading() as connection:
-            return histories.past(connection, member_ids, community, as_of_us, added, self.recent)
+            return histories.past(connection, member_ids, community, as_of_us, added, self.recent, with_contacts=with_contacts)
 
     def erase(self, member_id: str, now_us: int) -> Receipt:
         """From memory too; other processes forget whoever is not asked for any more."""

@@ -15,6 +15,7 @@ from models.attributes import attributes_from_json, declared_attributes
 from models.community import DAY_US, Community
 from models.errors import UnknownMember
 from models.events import NEVER_US, NO_SIGNAL, EventArrays
+from models.interventions import ContactHistory
 from models.member_columns import rule_columns
 from models.preferences import Preferences, respected
 from models.recent_histories import Mark, RecentHistories, remembered, together
@@ -91,17 +92,20 @@ def past(
     as_of_us: int,
     added: Sequence[LoggedEvent],
     recent: RecentHistories,
+    *,
+    with_contacts: bool,
 ) -> Past:
-    """History over the lookback, and the contacts over the longest cap and cooldown; raises UnknownMember."""
+    """History over the lookback, and the contacts over the longest cap and cooldown where they are asked for; raises UnknownMember."""
     rows = member_rows(connection, member_ids)
     told = {name: Preferences.from_json(row.preferences) for name, row in zip(member_ids, rows, strict=True) if row.preferences is not None}
     event_key, pruned = MARKS.rows(connection)[0]
     since_us = as_of_us - community.lookback_days * DAY_US
     marks = {member_id: Mark(row.events, pruned) for member_id, row in zip(member_ids, rows, strict=True)}
     stored = _lately_read(connection, marks, since_us, community, recent, as_of_us)
+    contacts = store_contacts.contacts(connection, member_ids, community, as_of_us) if with_contacts else ContactHistory.empty()
     return Past(
         contacts_seen=tuple(row.contacts for row in rows),
-        contacts=respected(store_contacts.contacts(connection, member_ids, community, as_of_us), member_ids, told),
+        contacts=respected(contacts, member_ids, told),
         events=_with_others(connection, stored, member_ids, rows, since_us, community, added),
         attributes=tuple(row.attributes for row in rows),
         event_key=event_key or 0,

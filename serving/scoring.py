@@ -195,7 +195,7 @@ class _Desk:
         member_ids, as_of_us = [asked.request.member_id for asked in group], microseconds(self.now)
         added = [event for asked in group for event in asked.events]
         try:
-            past = self.service.store.past(member_ids, self.engine.community, as_of_us, added)
+            past = self.service.store.past(member_ids, self.engine.community, as_of_us, added, with_contacts=False)
         except UnknownMember:
             return self._without_erased(group, self.told)
         scores = score(
