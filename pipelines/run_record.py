@@ -90,11 +90,14 @@ class RunRecord:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """None where no run began for this `as_of`."""
+        """None where no run began for this `as_of`, or what it kept is damaged: then it begins anew."""
         try:
-            told = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            return cls._of(json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
+
+    @classmethod
+    def _of(cls, told: dict[str, Any]) -> Self:
         ended = told["ended_at"]
         return cls(
             datetime.fromisoformat(told["as_of"]),

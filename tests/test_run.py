@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
+import yaml
 
 from models.errors import InputError, RunHeld
 from models.registry import CHALLENGER, CHAMPION, MODEL_NAME
@@ -159,6 +160,31 @@ def test_what_fails_is_told_and_the_rest_of_the_night_goes_on(growing):
     assert in_force(growing) == "2025-04-02"
 
 
+def test_what_nobody_foresaw_is_told_too_and_yesterdays_table_stays(growing, capsys):
+    """A folder with a file in it stands where the table that is in force should be moved to."""
+    growing.deliver(BASE)
+    growing.workspace.decisions.unlink()
+    (growing.workspace.decisions / "in_the_way").mkdir(parents=True)
+    ran = growing.night(BASE + 1)
+    assert (states(ran)["decide"], states(ran)["report"], ran.record.exit_code) == ("failed", "not_due", 3)
+    assert step(ran, "decide").said.startswith("IsADirectoryError: ")
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_where_the_check_finds_errors_nothing_is_learned_and_the_champion_goes_on_deciding(growing):
+    """A signal is declared whose event type the log does not have, and a new model would be due."""
+    growing.deliver(BASE)
+    declaration = growing.workspace.declaration
+    told = yaml.safe_load(declaration.read_text("utf-8"))
+    told["signals"].append({"name": "likes", "event_types": ["like"], "label": {"en": "likes", "zh": "点赞"}})
+    told["schedule"]["retrain_days"] = 1
+    declaration.write_text(yaml.safe_dump(told, allow_unicode=True), "utf-8")
+    ran = growing.night(BASE + 1)
+    assert (states(ran)["check"], states(ran)["train"], states(ran)["decide"], ran.record.exit_code) == ("alarm", "skipped", "done", 3)
+    assert 'unknown event type "like"' in step(ran, "train").said
+    assert in_force(growing) == "2025-04-02"
+
+
 def test_a_model_is_trained_again_when_enough_is_new_and_without_proof_the_champion_stays(growing):
     """Whether it is proved is for the gate; nothing is forced."""
     declaration = growing.workspace.declaration
@@ -236,6 +262,12 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     assert RunRecord.read(tmp_path) == record
     assert RunRecord.read(tmp_path / "nothing") is None
     assert json.loads((tmp_path / "summary.json").read_text("utf-8"))["complete"] is False
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"as_of": "2025-04-01T00:00:00+00:00"}'])
+def test_a_damaged_record_is_none(tmp_path, content):
+    (tmp_path / "summary.json").write_text(content, "utf-8")
+    assert RunRecord.read(tmp_path) is None
 
 
 @pytest.mark.parametrize(
