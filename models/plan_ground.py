@@ -60,9 +60,13 @@ class Terms:
 
 @dataclass(frozen=True)
 class Crowd:
-    """Members to plan for: `strata` that have some of them, `members` in all, and of those with a risk what is to be expected."""
+    """Members to plan for: `strata` that have some of them, `members` in all, and of those with a risk what is to be expected.
+
+    rows (s,): the positions of these strata on the ground.
+    """
 
     strata: Strata
+    rows: Integers
     members: int
     scored: Counted
 
@@ -105,8 +109,8 @@ class PlanGround:
         return belongs
 
     def _crowd(self, members: np.ndarray, scored: Counted) -> Crowd:
-        there: Flags = members > 0
-        return Crowd(replace(self.strata[there], members=members[there]), round(float(members.sum())), scored)
+        there = np.flatnonzero(members > 0)
+        return Crowd(replace(self.strata[there], members=members[there]), there, round(float(members.sum())), scored)
 
     def to_bytes(self) -> bytes:
         strata, written, places = self.strata, io.BytesIO(), io.BytesIO()

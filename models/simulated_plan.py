@@ -17,6 +17,7 @@ from models.plan_figures import Outlook, outlook
 from models.supply import Capacity, Supply
 
 if TYPE_CHECKING:
+    from models.arrays import Integers
     from models.plan_ground import Crowd, Terms
     from models.strata import Strata
 
@@ -78,6 +79,7 @@ class Simulated:
     """`before`: members of the audience with a risk, how many are expected to go, and the value at risk, held-out members among them.
 
     `outlook` for the budget that was asked for; `frontier` by rising budget, the last without one; `limits` by what they limit.
+    rows (s,): the positions on the ground of the `strata` whose shares `plan` tells.
     """
 
     terms: Terms
@@ -91,6 +93,7 @@ class Simulated:
     blocked: tuple[Blocked, ...]
     plan: ExpectedPlan = field(repr=False, compare=False)
     strata: Strata = field(repr=False, compare=False)
+    rows: Integers = field(repr=False, compare=False)
 
     @property
     def going(self) -> Estimate:
@@ -148,6 +151,7 @@ def simulate_plan(
         blocked=_blocked(terms, strata),
         plan=plan,
         strata=strata,
+        rows=crowd.rows,
     )
 
 

@@ -10,7 +10,7 @@ from fastapi import Depends, Query
 from pydantic import BaseModel, BeforeValidator, StringConstraints
 
 from models.activity import Cohort
-from models.audience import BINS, Audience, Counted, Selection
+from models.audience import BINS, GROUPS, Audience, Counted, Selection
 from models.decision import RiskBand
 from models.declared import Stage, Tag
 from models.groups import group_columns
@@ -20,7 +20,7 @@ from serving.answers import Answered
 from serving.decided_since import DecidedSince, decided_since
 from serving.latest_run import Run
 from serving.problems import INVALID, Fault, Refusal
-from serving.schemas import ShortText
+from serving.schemas import AudienceRequest, ShortText
 from serving.service import CurrentService, Service
 
 STEP = 100 // BINS
@@ -65,6 +65,23 @@ def _selection(
 
 
 Selected = Annotated[Selection, Depends(_selection)]
+
+
+def fields_of(selection: Selection) -> list[tuple[str, str]]:
+    """As a form or an address asks for it."""
+    asked = {name: getattr(selection, name) for name in (*GROUPS, "tag")}
+    bounds = [("from", str(selection.low * STEP)), ("to", str(selection.high * STEP))]
+    groups = [("group", f"{column}:{value}") for column, value in selection.groups]
+    return [*bounds, *((name, one) for name, one in asked.items() if one), *groups]
+
+
+def audience_request(selection: Selection) -> AudienceRequest:
+    """The same members for a plan or a decision job."""
+    named = {"risk_bands": selection.risk_band, "stages": selection.stage, "tiers": selection.tier, "tags": selection.tag}
+    kinds = {name: [] if one is None else [one] for name, one in (named | {"cohorts": selection.cohort}).items()}
+    groups = {column: [value] for column, value in selection.groups}
+    bounds = {"risk_from": selection.low * STEP, "risk_to": selection.high * STEP}
+    return AudienceRequest.model_validate(kinds | bounds | {"groups": groups})
 
 
 def query_of(run: Run, selection: Selection) -> StandingQuery:

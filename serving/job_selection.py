@@ -71,9 +71,9 @@ class Selection:
 
     def _chosen(self, chunk: Sequence[Selected]) -> list[Selected]:
         """Where everybody is meant and nothing has to be shared out, nobody is looked at before the decision."""
-        endless = self.task.supply.endless
+        endless, chunk = self.task.supply.endless, self._not_held_out(chunk)
         if endless and self.task.audience.is_everyone:
-            return list(chunk)
+            return chunk
         held = self.task.service.store.known([member.member_id for member in chunk])
         known = [member for member in chunk if member.member_id in held]
         try:
@@ -85,6 +85,14 @@ class Selection:
         if not endless and among.any():
             self.parts.append(Strata.of(weighed)[among])
         return [member for member, meant in zip(known, among, strict=True) if meant]
+
+    def _not_held_out(self, chunk: Sequence[Selected]) -> list[Selected]:
+        """By a draw that follows from job and member alone."""
+        share, job_id = self.task.request.hold_out, self.task.row.job_id
+        if not share:
+            return list(chunk)
+        drawn = draws_of(f"hold-out:{job_id}:{member.member_id}" for member in chunk)
+        return [member for member, draw in zip(chunk, drawn.tolist(), strict=True) if draw >= share]
 
     def _plan(self) -> str:
         """What it means for each member is kept; the text is what it charges and is expected to bring."""

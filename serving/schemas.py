@@ -25,7 +25,9 @@ from models.audience_filter import AudienceFilter
 from models.decision import RiskBand
 from models.declared import STAGES, TAGS, Language, Stage, Tag
 from models.moments import microseconds
+from models.simulated_plan import Question
 from models.store import LoggedEvent
+from models.supply import Capacity
 from serving.problems import Fault, faults_of
 
 MAX_ROWS = 1_000
@@ -219,17 +221,38 @@ class DecisionJobRequest(Received):
         None
     )
     capacity: CapacityRequest = CapacityRequest()
+    hold_out: Annotated[float, Field(ge=0, le=0.9, description="share of the audience, drawn at random, that this job leaves alone")] = 0.0
     dry_run: Annotated[bool, Field(description="decide, and keep and reserve nothing")] = False
     language: Annotated[Language | None, Field(description="of the reasons that are kept; by default that of the community")] = None
 
     @property
     def is_for_everyone(self) -> bool:
-        return self.audience == AudienceRequest()
+        return self.audience == AudienceRequest() and not self.hold_out
 
     @property
     def content(self) -> str:
         """What has to be the same for a retry."""
         return self.model_dump_json(exclude={"request_id"})
+
+
+class PlanRequest(Received):
+    """Everything may be left out: then the plan is for all members, within what is declared."""
+
+    audience: AudienceRequest = AudienceRequest()
+    budget: Annotated[float | None, Field(ge=0, le=1e15, allow_inf_nan=False, description="money that the campaign may cost")] = None
+    capacity: CapacityRequest = CapacityRequest()
+    interventions: Annotated[list[ShortText] | None, Field(min_length=1, max_length=100, description="only these may be used")] = None
+    hold_out: Annotated[float, Field(ge=0, le=0.9, description="share of the audience, drawn at random, that gets nothing")] = 0.0
+    points: Annotated[int, Field(ge=1, le=50, description="budgets of the frontier, up to what would be spent without one")] = 8
+    include: Annotated[frozenset[Literal["members"]], Field(description="`members`: what each would get")] = frozenset()
+    cursor: Annotated[Text | None, Field(description="`next_cursor` of the page of members before")] = None
+    limit: Annotated[int, Field(ge=1, le=MAX_ROWS, description="members on a page")] = 100
+    language: Annotated[Language | None, Field(description="of the texts; by default that of the community")] = None
+
+    @property
+    def question(self) -> Question:
+        capacity = Capacity(interventions=self.capacity.interventions, channels=self.capacity.channels, budget=self.budget)
+        return Question(capacity, None if self.interventions is None else tuple(self.interventions), self.hold_out, self.points)
 
 
 class EventsRequest(Received):

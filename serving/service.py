@@ -21,6 +21,7 @@ from models.store import LoggedEvent, Store
 from serving.latest_run import LatestRun
 from serving.measurers import Measurers
 from serving.model_source import ModelSource
+from serving.plan_desk import PlanDesk
 from serving.problems import Fault
 from serving.rates import Rates
 from serving.read_outs import ReadOutReader
@@ -53,6 +54,10 @@ class Service:
     @cached_property
     def latest_run(self) -> LatestRun:
         return LatestRun(lambda: self.store)
+
+    @cached_property
+    def plan_desk(self) -> PlanDesk:
+        return PlanDesk(lambda: self.store, self.community.capacity)
 
     @cached_property
     def read_outs(self) -> ReadOutReader:

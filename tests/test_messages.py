@@ -73,6 +73,7 @@ def declared_keys():
         *(f"rule.{key}.{kind}" for key in BOUNDED for kind in ("at_least", "at_most", "between")),
         *(f"lever.{lever}" for lever in choices("lever")),
         *(f"category.{category}" for category in choices("category")),
+        *(f"evidence.{source}" for source in ("prior", "experiment", "observational")),
         *(f"uplift_source.{source}" for source in ("prior", "experiment", "observational")),
         *(f"report.{state}" for state in get_args(State)),
         *(f"grade.{grade}" for grade in "ABC"),

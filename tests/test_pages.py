@@ -14,7 +14,7 @@ from models.audience import STANDING_COLUMNS
 from models.store import Store
 from models.texts import money, number
 from serving.pages.assets import FOLDER, OWN, VENDORED
-from serving.pages.audience import _cell
+from serving.pages.audience import cell
 from serving.pages.visitors import own_address
 from tests.serving_world import DECLARED, NOW, serving, wait_until, world, write_home
 from tests.shown_run import form_token, reader, show_runs, sign_in
@@ -222,6 +222,6 @@ def test_every_file_of_the_pages_is_served_and_kept_by_the_browser(visitor):
         assert visitor.get(f"/static/{outside}").status_code == 404
 
 
-def test_a_cell_that_a_spreadsheet_would_run_is_written_as_text():
-    assert [_cell(given) for given in ("=1+1", "@x", "-2", "m1", ",a,b,", -2.0)] == ["'=1+1", "'@x", "'-2", "m1", "a,b", -2.0]
+def test_acell_that_a_spreadsheet_would_run_is_written_as_text():
+    assert [cell(given) for given in ("=1+1", "@x", "-2", "m1", ",a,b,", -2.0)] == ["'=1+1", "'@x", "'-2", "m1", "a,b", -2.0]
     assert STANDING_COLUMNS[0] == "member_id"

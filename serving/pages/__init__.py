@@ -1,7 +1,7 @@
 """What marketers see."""
 
-from serving.pages import assets, audience, entrance, experiments, interventions, member, model, today
+from serving.pages import assets, audience, campaign, entrance, experiments, interventions, member, model, planner, today
 
-__all__ = ["PAGES", "assets", "audience", "entrance", "experiments", "interventions", "member", "model", "today"]
+__all__ = ["PAGES", "assets", "audience", "campaign", "entrance", "experiments", "interventions", "member", "model", "planner", "today"]
 
-PAGES = (assets, entrance, today, audience, interventions, experiments, model, member)
+PAGES = (assets, entrance, today, audience, planner, campaign, interventions, experiments, model, member)

@@ -12,14 +12,14 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 
-from models.audience import BINS, GROUP_PREFIX, GROUPS, Audience, Selection
+from models.audience import BINS, GROUP_PREFIX, Audience
 from models.declared import STAGES
 from models.groups import group_columns
 from models.store_overviews import COLUMNS, StandingQuery
 from models.texts import money, named, number, share, text, window
 from models.weighing import BANDS
 from models.wording import opening, tier_name
-from serving.audience import STEP, Selected, query_of, tags_of
+from serving.audience import STEP, Selected, fields_of, query_of, tags_of
 from serving.decided_since import since_sentence
 from serving.latest_run import Run
 from serving.pages.site import PageRoute, month, page
@@ -104,11 +104,11 @@ def _lines(service: Service, query: StandingQuery) -> Iterator[str]:
 
 def _written(rows: Iterable[Sequence[object]]) -> str:
     written = io.StringIO()
-    csv.writer(written, lineterminator="\n").writerows(map(_cell, row) for row in rows)
+    csv.writer(written, lineterminator="\n").writerows(map(cell, row) for row in rows)
     return written.getvalue()
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
     """A text that begins like a formula gets an apostrophe (OWASP, CSV injection); tags lose the outer commas."""
     if not isinstance(value, str):
         return value
@@ -143,7 +143,7 @@ class _Teller:
             "high": high,
             "bars": self._bars(found),
             "groups": self._groups(found),
-            "query": self._query(found.selection),
+            "query": urlencode(fields_of(found.selection)),
             "since": since_sentence(self.service, self.run, language),
             "as_of": self.run.overview.as_of.astimezone(self.service.community.zone),
             "listed": min(LISTED, total.members),
@@ -207,12 +207,6 @@ class _Teller:
             Option(f"{column}:{value}", value, number(self.whoever.language, counted.get(value, 0)), value == chosen) for value in values
         ]
         return Group(GROUP_PREFIX + column, "group", column.replace("_", " "), tuple(options))
-
-    def _query(self, selection: Selection) -> str:
-        asked = {name: getattr(selection, name) for name in (*GROUPS, "tag")}
-        bounds = [("from", selection.low * STEP), ("to", selection.high * STEP)]
-        groups = [("group", f"{column}:{value}") for column, value in selection.groups]
-        return urlencode([*bounds, *((name, one) for name, one in asked.items() if one), *groups])
 
     def row(self, row: dict[str, Any]) -> Row:
         language, community = self.whoever.language, self.service.community

@@ -40,6 +40,7 @@ class Place:
 PLACES = (
     Place("/", "page.today", "today"),
     Place("/audience", "page.audience", "audience"),
+    Place("/planner", "page.planner", "planner"),
     Place("/interventions", "page.interventions", "interventions"),
     Place("/experiments", "page.experiments", "experiments"),
     Place("/model", "page.model", "model"),

@@ -60,15 +60,15 @@ def jobs(
 @router.get("/v1/decision-jobs/{job_id}")
 def read(service: CurrentService, _holder: Planning, job_id: JobId) -> JobAnswer:
     """Scope `plan`."""
-    return JobAnswer.of(_known(service, job_id))
+    return JobAnswer.of(known_job(service, job_id))
 
 
 @router.delete("/v1/decision-jobs/{job_id}")
 def cancel(service: CurrentService, _holder: Planning, job_id: JobId) -> JobAnswer:
     """Scope `plan`. Ends it where it is: decisions that were kept stay; a job that has ended stays as it is."""
-    _known(service, job_id)
+    known_job(service, job_id)
     service.store.end_job(JobEnd(job_id, "cancelled", microseconds(wall_clock())))
-    return JobAnswer.of(_known(service, job_id))
+    return JobAnswer.of(known_job(service, job_id))
 
 
 @router.get(
@@ -85,19 +85,19 @@ def results(
     ] = 0,
 ) -> Ndjson:
     """Scope `plan`. One JSON object a line for each member, once the job has ended; erased members are left out."""
-    row = _known(service, job_id)
+    row = known_job(service, job_id)
     if row.is_open:
         raise Refusal(JOB_NOT_ENDED, f'job "{job_id}" is {row.status}; its results are there once it has ended')
-    return Ndjson(_lines(service, job_id, offset))
+    return Ndjson(lines_of(service, job_id, offset))
 
 
-def _lines(service: Service, job_id: str, first: int) -> Iterator[str]:
+def lines_of(service: Service, job_id: str, first: int) -> Iterator[str]:
     while lines := service.store.job_lines(job_id, first, LINES):
         yield "".join(f"{line.text}\n" for line in lines)
         first = lines[-1].position + 1
 
 
-def _known(service: Service, job_id: str) -> JobRow:
+def known_job(service: Service, job_id: str) -> JobRow:
     row = service.store.job(job_id)
     if row is None:
         raise Refusal(UNKNOWN_JOB, f'decision job "{job_id}" is not known; jobs are kept for thirty days after their end')

@@ -84,6 +84,28 @@ const KINDS = {
     };
   },
 
+  frontier(figure) {
+    const points = [...figure.querySelectorAll("tbody tr")].map((row) => ({ ...row.dataset }));
+    const line = points.map((at) => [Number(at.spend), Number(at.value)]);
+    const band = [...points.map((at) => [Number(at.spend), Number(at.high)]), ...points.map((at) => [Number(at.spend), Number(at.low)]).reverse()];
+    const chosen = points.find((at) => at.on === "1");
+    const told = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 0, notation: "compact" });
+    const named = (at) => ({ name: at.label, value: [Number(at.spend), Number(at.value)] });
+    return {
+      ...frame(),
+      grid: { left: 8, right: 18, top: 14, bottom: 26, containLabel: true },
+      tooltip: { ...tooltip((at) => at.name), trigger: "item" },
+      xAxis: quietAxis({ type: "value", min: 0, name: figure.dataset.x, nameLocation: "middle", nameGap: 28, nameTextStyle: { color: colour("soft") }, splitLine: { show: false }, axisLabel: { color: colour("soft"), formatter: (value) => told.format(value), hideOverlap: true } }),
+      yAxis: quietAxis({ type: "value", axisLine: { show: false }, splitNumber: 4, axisLabel: { color: colour("soft"), formatter: (value) => told.format(value) } }),
+      series: [
+        { type: "custom", silent: true, z: 1, data: [0], renderItem: (_, api) => ({ type: "polygon", shape: { points: band.map((at) => api.coord(at)) }, style: { fill: colour("accent"), opacity: 0.12 } }), encode: { x: -1, y: -1 } },
+        { type: "line", z: 2, data: points.filter((at) => at.on !== "1").map(named), symbolSize: 7, lineStyle: { width: 2, color: colour("accent") }, itemStyle: { color: colour("accent") } },
+        { type: "scatter", z: 3, symbol: "diamond", symbolSize: 17, data: chosen ? [named(chosen)] : [], itemStyle: { color: colour("raise"), borderColor: colour("card"), borderWidth: 2 } },
+        { type: "scatter", silent: true, symbolSize: 0, data: [...line, ...band] },
+      ],
+    };
+  },
+
   days(figure) {
     const days = rows(figure);
     return {

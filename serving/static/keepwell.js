@@ -6,6 +6,7 @@ document.addEventListener("input", (event) => {
   if (!(moved instanceof HTMLInputElement) || moved.type !== "range") return;
   const low = document.getElementById("from");
   const high = document.getElementById("to");
+  if (!low || !high) return;
   const step = Number(low.step);
   if (moved === low) {
     low.value = String(Math.min(Number(low.value), 100 - step));
@@ -15,6 +16,17 @@ document.addEventListener("input", (event) => {
     low.value = String(Math.min(Number(low.value), Number(high.value) - step));
   }
   for (const end of [low, high]) end.setAttribute("aria-valuetext", `${end.value}%`);
+}, true);
+
+// A slider and the number beside it say the same; at its upper end there is no limit, and the number is empty.
+document.addEventListener("input", (event) => {
+  const moved = event.target;
+  const twin = moved instanceof HTMLInputElement && moved.dataset.twin ? document.getElementById(moved.dataset.twin) : null;
+  if (!twin) return;
+  if (moved.type === "range") twin.value = moved.value === moved.max ? "" : moved.value;
+  else twin.value = moved.value === "" ? twin.max : moved.value;
+  const slider = moved.type === "range" ? moved : twin;
+  slider.setAttribute("aria-valuetext", slider.value === slider.max ? slider.dataset.unlimited : slider.value);
 }, true);
 
 // An answer that is no success is shown too: a failure page takes the place of the whole page.

@@ -1,0 +1,289 @@
+"""What the page Planner says of a plan, in the words of its reader."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import ceil, log10
+from typing import Any
+
+import numpy as np
+
+from models.audience import Selection
+from models.blocking_wording import blocking_sentence
+from models.intervals import Estimate
+from models.plan_figures import ArmOutlook, Outlook
+from models.simulated_plan import Simulated
+from models.supply import Capacity
+from models.texts import decimal, money, named, number, share, text, window
+from models.wording import channel_name, opening, tier_name
+from serving.pages.site import month
+from serving.pages.visitors import Visitor
+from serving.service import Service
+
+MOST, CHANNEL = "most:", "channel:"
+"""Before the names of the fields that limit members."""
+
+RULES_SHOWN = 8
+STEPS = 100
+
+
+@dataclass(frozen=True)
+class Slider:
+    """`value` is empty where nothing limits; at `highest` the slider limits nothing."""
+
+    name: str
+    text: str
+    how: str
+    value: str
+    highest: str
+    step: str
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    text: str
+    members: str
+    spend: str
+    saved: str
+    saved_bounds: str
+    net_value: str
+    net_bounds: str
+    evidence: str
+    about: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """Of the frontier: what the figure draws, and what the table says."""
+
+    label: str
+    spend: float
+    value: float
+    low: float
+    high: float
+    on: bool
+    spend_text: str
+    value_text: str
+    saved_text: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a rule kept members from."""
+
+    members: str
+    text: str
+
+
+@dataclass(frozen=True)
+class View:
+    """`free` is the plan for the same audience without a budget and places of one's own; `asked` are those of the form."""
+
+    service: Service
+    whoever: Visitor
+    simulated: Simulated
+    free: Simulated
+    asked: Capacity
+
+    def content(self) -> dict[str, Any]:
+        language, simulated = self.whoever.language, self.simulated
+        outlook, before = simulated.outlook, simulated.before
+        return {
+            "state": self._state(),
+            "lead": self._lead(),
+            "members": number(language, simulated.members),
+            "held_out": number(language, round(simulated.held_out)) if simulated.held_out else None,
+            "contacted": number(language, round(outlook.contacted)),
+            "spend": self._money(outlook.spend),
+            "saved": _told(outlook.saved.value),
+            "saved_bounds": self._bounds(outlook.saved, _told),
+            "net_value": self._money(outlook.net_value.value),
+            "net_bounds": self._bounds(outlook.net_value, self._money),
+            "cost_of_one": self._cost_of_one(outlook),
+            "believed": share(outlook.believed) if outlook.believed > 0 else None,
+            "before": self._pair(before.expected.value, simulated.going.value, lambda value: number(language, round(value))),
+            "going_bounds": self._bounds(simulated.going, lambda value: number(language, round(value))),
+            "at_risk": self._pair(before.value_at_risk, simulated.still_at_risk, self._money),
+            "points": self._points(),
+            "arms": [self._arm(arm) for arm in outlook.arms if arm.members >= 0.05],
+            "sources": self._sources(),
+            "prices": self._prices(),
+            "blocked": self._blocked(),
+            "blocked_number": number(language, sum(one.members for one in simulated.blocked)),
+            "budget": self._budget(),
+            "sliders": [self._slider(arm.id, at) for at, arm in enumerate(simulated.terms.arms)],
+            "channels": [self._channel(name, at) for at, name in enumerate(simulated.terms.channels)],
+            "as_of": simulated.terms.as_of.astimezone(self.service.community.zone),
+        }
+
+    def _money(self, value: float) -> str:
+        return money(self.whoever.language, value, self.service.community.currency)
+
+    def _bounds(self, estimate: Estimate, told: Any) -> str:  # noqa: ANN401 - from a number to its text
+        return text(self.whoever.language, "planner.bounds", low=told(estimate.lower), high=told(estimate.upper))
+
+    def _state(self) -> str:
+        """What there is to show: `plan`, or why there is none."""
+        if not self.simulated.members:
+            return "nobody"
+        if self.free.outlook.contacted < 0.05:
+            return "nothing_pays"
+        return "nothing_left" if self.simulated.outlook.contacted < 0.05 else "plan"
+
+    def _lead(self) -> str:
+        language, outlook, state = self.whoever.language, self.simulated.outlook, self._state()
+        if state == "nobody":
+            return text(language, "planner.lead_nobody")
+        if state == "nothing_pays":
+            return text(language, "planner.lead_nothing_pays")
+        if state == "nothing_left":
+            return text(language, "planner.lead_nothing_left")
+        key = "planner.lead_free" if outlook.spend < 0.005 else "planner.lead"
+        told = {} if outlook.spend < 0.005 else {"money": self._money(outlook.spend)}
+        return text(language, key, saved=_told(outlook.saved.value), window=window(language, self.simulated.terms.horizon_days), **told)
+
+    def _cost_of_one(self, outlook: Outlook) -> str | None:
+        language, bounds = self.whoever.language, outlook.cost_per_saved_interval
+        if outlook.cost_per_saved is None or bounds is None:
+            return None
+        high = text(language, "planner.no_end") if bounds[1] is None else self._money(bounds[1])
+        told = text(language, "planner.bounds", low=self._money(bounds[0]), high=high)
+        return text(language, "planner.cost_of_one", money=self._money(outlook.cost_per_saved), bounds=told)
+
+    def _pair(self, without: float, with_plan: float, told: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+        width = 100 * with_plan / without if without > 0 else 0.0
+        return {"without": told(without), "with_plan": told(with_plan), "width": min(width, 100.0)}
+
+    def _points(self) -> list[Point]:
+        """The chosen one is drawn among those of the frontier, by its spend."""
+        chosen = self.simulated.outlook
+        points = [*((point, False) for point in self.simulated.frontier), (chosen, True)]
+        return [self._point(point, on) for point, on in sorted(points, key=lambda pair: (pair[0].spend, pair[1]))]
+
+    def _point(self, point: Outlook, on: bool) -> Point:  # noqa: FBT001 - a column of a row
+        net, spend = point.net_value, self._money(point.spend)
+        label = text(self.whoever.language, "planner.point", spend=spend, net=self._money(net.value), bounds=self._bounds(net, self._money))
+        saved = f"{_told(point.saved.value)} {self._bounds(point.saved, _told)}"
+        told = f"{self._money(net.value)} {self._bounds(net, self._money)}"
+        return Point(label, point.spend, net.value, net.lower, net.upper, on, spend, told, saved)
+
+    def _arm(self, arm: ArmOutlook) -> ArmRow:
+        language = self.whoever.language
+        return ArmRow(
+            text=self._label(arm.intervention_id),
+            members=number(language, round(arm.members)),
+            spend=self._money(arm.spend),
+            saved=_told(arm.saved.value),
+            saved_bounds=self._bounds(arm.saved, _told),
+            net_value=self._money(arm.net_value.value),
+            net_bounds=self._bounds(arm.net_value, self._money),
+            evidence=named(language, "evidence", arm.source),
+            about=named(language, "uplift_source", arm.source),
+            source=arm.source,
+        )
+
+    def _sources(self) -> list[tuple[str, str]]:
+        """The badges in the table, and what each means."""
+        language = self.whoever.language
+        found = dict.fromkeys(arm.source for arm in self.simulated.outlook.arms if arm.members >= 0.05)
+        return [(named(language, "evidence", source), named(language, "uplift_source", source)) for source in found]
+
+    def _label(self, intervention_id: str) -> str:
+        labels = {one.id: one.label.of(self.whoever.language) for one in self.service.community.interventions}
+        return labels.get(intervention_id, intervention_id)
+
+    def _prices(self) -> list[str]:
+        """What one unit more would bring, of what is used up."""
+        language, simulated = self.whoever.language, self.simulated
+        told = []
+        if simulated.budget_price > 0:
+            told.append(text(language, "planner.price_budget", one=self._money(1), money=self._money(simulated.budget_price)))
+        for name, limit in simulated.limits.items():
+            if limit.shadow_price > 0 and limit.limit > 0:
+                what = self._channel_name(name.removeprefix(CHANNEL)) if name.startswith(CHANNEL) else self._label(name)
+                told.append(text(language, "planner.price_place", what=what, money=self._money(limit.shadow_price)))
+        return told
+
+    def _channel_name(self, name: str) -> str:
+        return opening(channel_name(self.whoever.language, name))
+
+    def _blocked(self) -> list[Kept]:
+        """A sentence for each rule and intervention; of a rule that keeps several away alike, one."""
+        language, community = self.whoever.language, self.service.community
+        known = {one.id for one in community.interventions}
+        sentences: dict[str, list[str]] = {}
+        members: Counter[str] = Counter()
+        for one in self.simulated.blocked:
+            if one.intervention_id in known:
+                sentence = blocking_sentence(language, one.intervention_id, f"{one.stage}:{one.rule}", community)
+                sentences.setdefault(sentence, []).append(self._label(one.intervention_id))
+                members[sentence] += one.members
+        join = text(language, "unit.list").join
+        return [
+            Kept(number(language, count), text(language, "planner.kept", what=join(sentences[sentence]), why=sentence))
+            for sentence, count in members.most_common(RULES_SHOWN)
+        ]
+
+    def _budget(self) -> Slider:
+        highest = _rounded_up(self.free.outlook.spend)
+        asked = self.asked.budget
+        return Slider(
+            name="budget",
+            text=text(self.whoever.language, "planner.budget"),
+            how=text(self.whoever.language, "planner.budget_how", money=self._money(self.free.outlook.spend)),
+            value="" if asked is None else f"{asked:.15g}",
+            highest=f"{highest:.15g}",
+            step=f"{highest / STEPS:.15g}",
+        )
+
+    def _slider(self, intervention_id: str, at: int) -> Slider:
+        candidates, members = self.free.strata.candidates, self.free.strata.members
+        worth = round(float(members[candidates.allowed[:, at] & (candidates.priority[:, at] > 0)].sum()))
+        how = text(self.whoever.language, "planner.worth_it", n=number(self.whoever.language, worth))
+        return self._places(
+            f"{MOST}{intervention_id}", self._label(intervention_id), how, worth, self.asked.interventions.get(intervention_id)
+        )
+
+    def _channel(self, name: str, at: int) -> Slider:
+        strata = self.free.strata
+        reached = (strata.candidates.channel == at) & strata.candidates.allowed & (strata.candidates.priority > 0)
+        worth = round(float(strata.members[np.any(reached, axis=1)].sum()))
+        how = text(self.whoever.language, "planner.worth_it", n=number(self.whoever.language, worth))
+        return self._places(f"{MOST}{CHANNEL}{name}", self._channel_name(name), how, worth, self.asked.channels.get(name))
+
+    def _places(self, name: str, label: str, how: str, worth: int, asked: int | None) -> Slider:
+        return Slider(name, label, how, "" if asked is None else str(asked), str(max(worth, 1)), str(max(1, worth // STEPS)))
+
+    def audience(self, selection: Selection) -> str:
+        """Who is meant, in words."""
+        language, community, told = self.whoever.language, self.service.community, []
+        low, high = selection.shares
+        if (low, high) != (0, 1):
+            told.append(text(language, "planner.risk", range=text(language, "audience.range_is", low=share(low), high=share(high))))
+        if selection.risk_band is not None:
+            told.append(text(language, "planner.risk", range=named(language, "band", selection.risk_band)))
+        if selection.stage is not None:
+            told.append(named(language, "stage", selection.stage))
+        if selection.tier is not None:
+            told.append(tier_name(language, selection.tier, community))
+        if selection.tag is not None:
+            told.append(named(language, "tag", selection.tag))
+        if selection.cohort is not None:
+            told.append(text(language, "planner.joined", month=month(self.whoever, selection.cohort)))
+        told += [value for _, value in selection.groups]
+        return text(language, "unit.list").join(told) if told else text(language, "planner.everybody")
+
+
+def _told(members: float) -> str:
+    """With one decimal below a hundred."""
+    return decimal(members, 0 if abs(members) >= 100 else 1)
+
+
+def _rounded_up(value: float) -> float:
+    """To two digits that count; 1 for nothing."""
+    if value <= 0:
+        return 1.0
+    unit = 10.0 ** (ceil(log10(value)) - 2)
+    return float(ceil(value / unit - 1e-9) * unit)
