@@ -131,8 +131,8 @@ class Store(
             return query.rows_alone(self.engine, **values)
 
     def _overwrite_journal(self) -> None:
-        if self.engine.dialect.name == "sqlite":
-            with closing(self.engine.raw_connection()) as connection:
+        if self.writers is not None:
+            with self.writers.checkpoints.alone, closing(self.engine.raw_connection()) as connection:
                 schema.empty_journal(connection)
 
     def ping(self) -> None:

@@ -42,7 +42,8 @@ _RUNNING_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 BACKENDS = ("sqlite", "postgresql")
 _POSTGRES_MORE = 8
 """Connections under load beyond eight of each process; a server has a hundred for all."""
-_SQLITE_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "cache_size = -32000", "secure_delete = ON")
+_SQLITE_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "cache_size = -32000", "secure_delete = ON", "wal_autocheckpoint = 16000")
+"""Checkpoints are made beside the writers, and by these only where that does not come to it."""
 
 metadata = MetaData()
 

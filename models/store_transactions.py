@@ -20,9 +20,11 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from models.errors import StoreUnavailable
+from models.store_checkpoints import Checkpoints
 
 GROUP_LIMIT = 64
 POLL_SECONDS = 0.001
+BUSY = "the store is busy with other writers; nothing was written, try again"
 
 
 @contextmanager
@@ -92,6 +94,7 @@ class GroupCommit:
         self._attempts = max(1, round(wait_seconds / POLL_SECONDS))
         self._line = _Line(wait_seconds)
         self._open: _Group | None = None
+        self.checkpoints = Checkpoints(engine, self._nobody_writing)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -108,11 +111,29 @@ class GroupCommit:
             raise StoreUnavailable(f"the store could not commit ({cause}); nothing was written, try again") from group.error
 
     def close(self) -> None:
+        self.checkpoints.close()
         self._engine.dispose()
+
+    @contextmanager
+    def _nobody_writing(self) -> Iterator[None]:
+        """Those who write in this process wait in line, and those of others for the lock; whoever comes next begins anew."""
+        if not self._line.wait():
+            raise StoreUnavailable(BUSY)
+        try:
+            if self._open is not None:
+                self._end(self._open)
+                self._open = None
+            group = self._begun()
+            try:
+                yield
+            finally:
+                group.end()
+        finally:
+            self._line.go_on()
 
     def _joined(self) -> _Group:
         if not self._line.wait():
-            raise StoreUnavailable("the store is busy with other writers; nothing was written, try again")
+            raise StoreUnavailable(BUSY)
         with ExitStack() as on_failure:
             on_failure.callback(self._line.go_on)
             self._open = self._open or self._begun()
@@ -124,11 +145,15 @@ class GroupCommit:
         successor = self._line.called()
         if successor is None or group.error is not None or group.size >= GROUP_LIMIT:
             self._open = None
-            group.end()
+            self._end(group)
         if successor is None:
             self._line.go_on()
         else:
             successor.set()
+
+    def _end(self, group: _Group) -> None:
+        group.end()
+        self.checkpoints.committed()
 
     def _begun(self) -> _Group:
         """Tries again every millisecond while another process writes; SQLite's own waiting grows to a tenth of a second and is unfair."""
