@@ -65,6 +65,7 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
         if prepared.hint is not None and as_of is None:
             typer.echo(prepared.hint, err=True)
         os.environ["KEEPWELL_HOME"] = str(workspace.declaration)
+        os.environ.setdefault("KEEPWELL_WORKERS", str(workers))
         if stopped_at is not None:
             os.environ["KEEPWELL_AS_OF"] = stopped_at
         config = Config(

@@ -1,4 +1,4 @@
-"""How often a key may ask. Each process counts on its own, so that a request waits for nobody."""
+"""How often a key may ask. Each process grants its share and counts on its own, so that a request waits for nobody."""
 
 from __future__ import annotations
 
@@ -46,13 +46,19 @@ class Rates:
 
     The last minute holds what was counted in this one on the clock, and of the one before the share that still belongs to it. Used by one
     thread alone; a storage of `limits` would take a lock and start a thread to forget what is over.
+
+    Of `processes` that serve together each grants its share, so that they never grant more, whichever a key asks. Raises InputError where
+    that would be nothing.
     """
 
-    def __init__(self, limit: str) -> None:
+    def __init__(self, limit: str, processes: int = 1) -> None:
         try:
-            self._item = parse(limit)
+            whole = parse(limit)
         except ValueError:
             raise InputError(f'KEEPWELL_RATE_LIMIT: "{limit}" is no rate; give one such as 600/minute') from None
+        if whole.amount < processes:
+            raise InputError(f"KEEPWELL_RATE_LIMIT: of {limit} none of {processes} processes has a share; give at least {processes}")
+        self._item = type(whole)(whole.amount // processes, whole.multiples)
         self._seconds = self._item.get_expiry()
         self._counted: dict[str, _Counted] = {}
 

@@ -74,7 +74,7 @@ class Service:
 
     @cached_property
     def rates(self) -> Rates:
-        return Rates(self.settings.rate_limit)
+        return Rates(self.settings.rate_limit, self.settings.workers)
 
     def ping(self) -> None:
         """Raises StoreUnavailable."""

@@ -21,7 +21,8 @@ class Settings:
 
     `future_seconds` is how far an event may lie ahead of that clock; `store_seconds` how long a lock of the store is waited for;
     `model_seconds` how often the champion is looked up, and `first_model_seconds` how long a process waits for it before it listens.
-    Processes with one `metrics_folder` tell their figures together. With `shadow` the challenger is asked too, and nothing done by it.
+    `workers` processes share one `rate_limit`. Processes with one `metrics_folder` tell their figures together. With `shadow` the
+    challenger is asked too, and nothing done by it.
     """
 
     declaration: Path
@@ -35,6 +36,7 @@ class Settings:
     first_model_seconds: float = 30
     max_body_bytes: int = 4 << 20
     rate_limit: str = "200000/minute"
+    workers: int = 1
     metrics_folder: Path | None = None
     otlp_endpoint: str | None = None
     shadow: bool = False
@@ -44,9 +46,9 @@ class Settings:
         """KEEPWELL_HOME: the folder of keepwell.yaml, or such a file; the working folder by default. The state lies beside it.
 
         KEEPWELL_STORE_URL and KEEPWELL_MLFLOW_URI move the state elsewhere; KEEPWELL_AS_OF stops the clock; KEEPWELL_RATE_LIMIT is how
-        often each key may ask each process; KEEPWELL_SHADOW=challenger asks the challenger in the shadow.
-        PROMETHEUS_MULTIPROC_DIR is read by the client of Prometheus too, when that is imported, and OTEL_EXPORTER_OTLP_ENDPOINT names a
-        collector of spans. Raises InputError.
+        often each key may ask all KEEPWELL_WORKERS processes that serve together; KEEPWELL_SHADOW=challenger asks the challenger in the
+        shadow. PROMETHEUS_MULTIPROC_DIR is read by the client of Prometheus too, when that is imported, and OTEL_EXPORTER_OTLP_ENDPOINT
+        names a collector of spans. Raises InputError.
         """
         home = Path(environment.get("KEEPWELL_HOME", ".")).resolve()
         declaration = home if home.is_file() else home / DECLARATION_NAME
@@ -59,6 +61,7 @@ class Settings:
             state / "model-cache",
             _moment(environment.get("KEEPWELL_AS_OF")),
             rate_limit=environment.get("KEEPWELL_RATE_LIMIT") or cls.rate_limit,
+            workers=_workers(environment.get("KEEPWELL_WORKERS")),
             metrics_folder=Path(figures) if figures else None,
             otlp_endpoint=environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
             shadow=_shadow(environment.get("KEEPWELL_SHADOW")),
@@ -83,6 +86,14 @@ def _moment(text: str | None) -> datetime | None:
     except ValueError:
         raise InputError(f'KEEPWELL_AS_OF: "{text}" is no moment; give one such as 2018-03-01T00:00:00+00:00') from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _workers(text: str | None) -> int:
+    if not text:
+        return 1
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise InputError(f'KEEPWELL_WORKERS: "{text}" is no number of processes; give a whole number from 1 on')
+    return int(text)
 
 
 def _shadow(text: str | None) -> bool:

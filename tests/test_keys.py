@@ -244,6 +244,27 @@ def test_a_key_that_asks_too_often_is_told_when_to_come_again(tmp_path):
     assert refused.headers["ratelimit"].startswith('"key";r=0;t=')
 
 
+def test_processes_together_grant_no_more_than_one_would():
+    for limit, processes in (("9/year", 3), ("10/year", 3), ("3/year", 3)):
+        workers = [Rates(limit, processes) for _ in range(processes)]
+        granted = sum(worker.hit("key").allowed for worker in workers for _ in range(12))
+        assert int(limit.split("/")[0]) - processes < granted <= int(limit.split("/")[0])
+        assert workers[0].hit("another").allowed
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "two", "1.5", "²"])
+def test_a_number_of_processes_is_whole(tmp_path, workers):
+    with pytest.raises(InputError, match="is no number of processes"):
+        Settings.from_environment({"KEEPWELL_HOME": str(tmp_path), "KEEPWELL_WORKERS": workers})
+
+
+def test_every_process_has_a_share(tmp_path):
+    asked = {"KEEPWELL_HOME": str(tmp_path), "KEEPWELL_WORKERS": "4", "KEEPWELL_RATE_LIMIT": "3/second"}
+    settings = Settings.from_environment(asked)
+    with pytest.raises(InputError, match="of 3/second none of 4 processes has a share; give at least 4"):
+        Rates(settings.rate_limit, settings.workers)
+
+
 def test_a_rate_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(InputError, match='KEEPWELL_RATE_LIMIT: "often" is no rate'):
         Rates("often")
