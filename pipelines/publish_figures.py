@@ -13,7 +13,7 @@ from models.model_figures import MODEL, ModelFigures, latest_policies, measured_
 from models.moments import microseconds
 from models.registry import CHALLENGER, CHAMPION
 from models.store import Store
-from pipelines.loading import registry
+from pipelines.loading import registry, without_refusing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,9 +28,13 @@ VERSIONS_SHOWN = 12
 
 
 def publish_figures(workspace: Workspace, engine: Engine, loaded: Loaded, table: pl.DataFrame, at: datetime, *, now: datetime) -> None:
-    """Of a decision table at `at` and the log that it was decided on; what belongs to a later run stays. Raises StoreUnavailable."""
-    report = intervention_report(engine, table, loaded.log.touches, loaded.arrays, at)
-    drift = drift_figures(engine, loaded.arrays, at, loaded.community.monitor)
+    """Of a decision table at `at` and the log that it was decided on; what belongs to a later run stays. Raises StoreUnavailable.
+
+    The behaviour of members who switched personalisation off is not looked at.
+    """
+    seen = without_refusing(loaded)
+    report = intervention_report(engine, table, seen.log.touches, seen.arrays, at)
+    drift = drift_figures(engine, seen.arrays, at, loaded.community.monitor)
     bodies = {INTERVENTIONS: report.to_json()} | ({} if drift is None else {DRIFT: drift.to_json()})
     with closing(Store.open(workspace.store_url)) as store:
         for name, body in bodies.items():

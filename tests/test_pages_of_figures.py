@@ -1,14 +1,17 @@
 """The pages Interventions and Model: they say what their twins in JSON say, and what was never measured is told as such."""
 
 import re
+from dataclasses import replace
 from html import unescape
 
 import pytest
 
 from models.api_keys import create_key
+from models.drift_figures import DRIFT
+from models.moments import microseconds
 from models.texts import decimal, money, number
 from tests.serving_world import NOW, serving, world, write_home
-from tests.shown_figures import interventions, show_figures
+from tests.shown_figures import drift, interventions, show_figures
 from tests.shown_run import reader, show_runs, sign_in
 
 
@@ -107,6 +110,20 @@ def test_before_the_first_run_the_pages_say_what_is_missing_and_which_command_br
         told = bare.client.get("/v1/models/report").json()
         assert [told[name] for name in ("champion", "policies", "shadow", "drift", "input")] == [None] * 5
         assert told["of_champion"]["test"] is None
+
+
+def test_drift_that_was_measured_of_another_version_is_told_so(running, key):
+    told = replace(drift(), model_version="0")
+    running.store.keep_figures(DRIFT, microseconds(NOW), told.to_json())
+    try:
+        assert "measured for version 0" in opened(running, key, "/model")
+    finally:
+        running.store.keep_figures(DRIFT, microseconds(NOW), replace(told, model_version="1").to_json())
+
+
+def test_each_intervention_leads_to_its_read_out(running, key):
+    page = opened(running, key, "/interventions")
+    assert re.findall(r'href="(/experiments/\w+)"', page) == ["/experiments/coupon", "/experiments/call"]
 
 
 def test_a_later_look_at_the_pages_changes_no_number(running, key):

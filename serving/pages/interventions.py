@@ -69,7 +69,9 @@ class Card:
 @router.get("/interventions")
 def interventions(request: Request, service: CurrentService, whoever: Reader) -> Response:
     report = intervention_figures(service)
-    return page(request, whoever, "interventions.html", community=service.community.name, **_Teller(report, whoever).content())
+    told_of = {one.id for one in service.community.interventions}
+    content = _Teller(report, whoever).content()
+    return page(request, whoever, "interventions.html", community=service.community.name, told_of=told_of, **content)
 
 
 @dataclass(frozen=True)

@@ -252,7 +252,9 @@ class _Teller:
             )
             for one in told.groups[:GROUPS_SHOWN]
         ]
-        return {"text": told.text, "note": told.note, "rows": [risk, *groups]}
+        other = told.model_version != self.report.champion
+        stale = text(language, "model_page.drift_other", version=told.model_version) if other else None
+        return {"text": told.text, "note": told.note, "rows": [risk, *groups], "stale": stale}
 
 
 def _per_cent(value: float) -> str:
