@@ -8,7 +8,7 @@ from math import ceil
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, Field
 
 from models.community_figures import told_distance
 from models.goals import Distance, GoalName, Reached, WithinReach, distance_to, expected_retention, goals_reached
@@ -19,9 +19,9 @@ from serving.service import Service
 
 FARTHEST = 0.99
 Target = Annotated[
-    float | None,
+    Annotated[float, Field(gt=0, lt=100)] | None,
     BeforeValidator(lambda given: given or None),
-    Query(gt=0, lt=100, description="retention to reach, per cent; by default the declared goal, else one point more than is expected"),
+    Query(description="retention to reach, per cent; by default the declared goal, else one point more than is expected"),
 ]
 
 

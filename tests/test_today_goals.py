@@ -73,7 +73,11 @@ def test_without_a_goal_one_point_more_than_is_expected_is_looked_at(running):
     assert twin["missing_per_week"] == pytest.approx(twin["missing"] * 7 / twin["days"])
 
 
-@pytest.mark.parametrize("target", [0, 100, -3, "many"])
+def test_a_form_that_was_left_empty_asks_for_no_target(running):
+    assert told(running, "")["target"] == told(running)["target"]
+
+
+@pytest.mark.parametrize("target", [0, 100, -3, "many", "nan"])
 def test_a_target_that_is_no_share_is_refused(running, target):
     assert running.client.get("/v1/overview", params={"target": target}).status_code == 422
 

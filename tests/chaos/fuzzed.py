@@ -50,8 +50,8 @@ def main() -> None:
                 for part, seconds, told in fuzz_parts(running, folder, options.parts, options.examples, seed):
                     print(f"{store:12} {part:20} {told.cases:7,} {seconds:8.1f}  {'something' if told.found else 'nothing'}", flush=True)
                     found, cases = [*found, told.found], cases + told.cases
+    print(f"{cases:,} cases, {len(errors.found)} errors logged", *filter(None, found), *errors.found[:3], sep="\n")
     found += errors.found
-    print(f"{cases:,} cases", *filter(None, found), sep="\n")
     whole = options.parts is None and len(options.stores) == len(urls)
     sys.exit(any(found) or (whole and cases < LEAST_CASES))
 
