@@ -115,8 +115,13 @@ def verdict_sentence(one: InterventionFigures, language: Language) -> str:
         return text(language, VERDICTS[verdict])
     if verdict == "not_enough" and evidence.more_members is None:
         return text(language, "interventions.verdict.nothing_seen", n=number(language, evidence.n))
-    more = number(language, evidence.more_members or 0)
+    more = number(language, _about(evidence.more_members or 0))
     return text(language, VERDICTS[verdict], n=number(language, evidence.n), more=more)
+
+
+def _about(members: int) -> int:
+    """Two figures of it, for it is an estimate."""
+    return round(members, 2 - len(str(members)))
 
 
 def cost_sentence(cost_per_saved: CostPerSaved, cost: float, currency: str, language: Language) -> str:

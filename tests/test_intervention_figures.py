@@ -168,7 +168,7 @@ def test_a_measured_effect_is_told_with_its_own_interval():
     ("verdict", "more", "said"),
     [
         ("avoid", 0, "It does harm: after 512 contacts"),
-        ("explore", 2_400, "About 2,400 more would settle it"),
+        ("explore", 2_387, "About 2,400 more would settle it"),
         ("not_enough", 90_000, "About 90,000 more would be needed"),
         ("not_enough", None, "so far nothing speaks for or against it"),
     ],
