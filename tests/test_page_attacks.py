@@ -13,7 +13,7 @@ from tests.shown_run import form_token, reader, show_runs, sign_in
 from tests.test_service_attacks import STRINGS
 
 ODD = (*STRINGS, "", "-1", "1e400", "NaN", "9" * 400, "0x10", "٣")
-LONGEST = 4_000
+LONGEST = 1_000
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +69,9 @@ def test_words_that_mean_harm_are_words_in_the_address_of_every_page(visitor, ro
 @pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
 def test_words_that_mean_harm_are_words_in_every_form(running, visitor, routes, text):
     harmless = text.encode("utf-8", "replace").decode()
-    token = form_token(visitor.get("/").text)
-    for method, path, _ in routes:
-        if method != "POST":
-            continue
-        page = visitor.get("/members/m0000003").text if "what-if" in path else ""
-        names = {"key", "next", "theme", "language", *re.findall(r'name="(\w+)"', page)} - {"form_token"}
+    token, pages = form_token(visitor.get("/").text), [visitor.get(path).text for path in ("/sign-in", "/members/m0000003", "/planner")]
+    names = {"key", "next", *(name for page in pages for name in re.findall(r'name="(\w+)"', page))} - {"form_token"}
+    for path in [path for method, path, _ in routes if method == "POST"]:
         filled = re.sub(r"\{.*?\}", "m0000003", path)
         answered(visitor, "POST", filled, data={**dict.fromkeys(names, harmless), "form_token": token})
         answered(visitor, "POST", filled, content=harmless.encode(), headers={"Content-Type": "application/x-www-form-urlencoded"})
