@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
+    from sqlalchemy.sql.dml import ReturningInsert
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class _Statement:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A query. To put it together anew and to wrap each of its rows would take longer than the database does."""
+    """What gives rows. To put it together anew and to wrap each of its rows would take longer than the database does."""
 
-    query: Select[Any]
+    query: Select[Any] | ReturningInsert[Any]
     _statements: dict[str, _Statement] = field(default_factory=dict)
 
     def rows(self, connection: Connection, **values: int | str | list[str]) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy import Connection, Select, and_, bindparam, func, literal_column, or_, select, update
+from sqlalchemy.dialects import postgresql
 
 from models import store_privacy
 from models import store_schema as schema
@@ -41,6 +42,18 @@ HELD = Prepared(
     .with_for_update()
 )
 DECIDED = Many(schema.decisions.insert())
+CLAIMED = Prepared(
+    postgresql.insert(schema.requests)
+    .values({name: bindparam(name) for name in ("key_id", "request_id", "fingerprint", "claimed_us")})
+    .on_conflict_do_nothing()
+    .returning(_requests.request_id)
+)
+"""A row where it is the first; both databases spell it alike."""
+CLAIM_BEFORE = Prepared(
+    select(_requests.fingerprint, _requests.answer, _requests.claimed_us)
+    .where(_requests.key_id == bindparam("key_id"), _requests.request_id == bindparam("request_id"))
+    .with_for_update()
+)
 ANSWERED = Many(
     update(schema.requests)
     .where(_requests.key_id == bindparam("by"), _requests.request_id == bindparam("to"))
@@ -176,20 +189,18 @@ def answer(connection: Connection, answers: Sequence[Answer]) -> None:
 
 
 def claim(connection: Connection, key_id: str, request_id: str, fingerprint: str, now_us: int) -> Claim:
-    table = schema.requests
-    fresh = {"key_id": key_id, "request_id": request_id, "fingerprint": fingerprint, "claimed_us": now_us}
-    inserted = schema.insert_new(connection, table).on_conflict_do_nothing().values(fresh).returning(table.c.request_id)
-    if connection.scalar(inserted) is not None:
+    this = {"key_id": key_id, "request_id": request_id}
+    if CLAIMED.rows(connection, **this, fingerprint=fingerprint, claimed_us=now_us):
         return Claim("new")
-    this = and_(table.c.key_id == key_id, table.c.request_id == request_id)
-    row = connection.execute(select(table).where(this).with_for_update()).one()
-    if row.fingerprint != fingerprint:
+    ((claimed_for, answer, claimed_us),) = CLAIM_BEFORE.rows(connection, **this)
+    if claimed_for != fingerprint:
         return Claim("other_body")
-    if row.answer is not None:
-        return Claim("answered", row.answer)
-    if now_us - row.claimed_us < LEASE_US:
+    if answer is not None:
+        return Claim("answered", answer)
+    if now_us - claimed_us < LEASE_US:
         return Claim("in_flight")
-    connection.execute(update(table).where(this).values(claimed_us=now_us))
+    table = schema.requests
+    connection.execute(update(table).where(table.c.key_id == key_id, table.c.request_id == request_id).values(claimed_us=now_us))
     return Claim("new")
 
 
