@@ -107,19 +107,22 @@ class View:
             "going_bounds": self._bounds(simulated.going, lambda value: number(language, round(value))),
             "at_risk": self._pair(before.value_at_risk, simulated.still_at_risk, self._money),
             "points": self._points(),
-            "arms": [self._arm(arm) for arm in outlook.arms if arm.members >= 0.05],
+            "arms": [self._arm(arm) for arm in outlook.arms if arm.members >= 0.5],
             "sources": self._sources(),
+            "explored": simulated.plan.exploration > 0,
+            "uncertain": outlook.saved.lower <= 0,
             "prices": self._prices(),
             "blocked": self._blocked(),
             "blocked_number": number(language, sum(one.members for one in simulated.blocked)),
             "budget": self._budget(),
-            "sliders": [self._slider(arm.id, at) for at, arm in enumerate(simulated.terms.arms)],
-            "channels": [self._channel(name, at) for at, name in enumerate(simulated.terms.channels)],
+            "sliders": [one for at, arm in enumerate(simulated.terms.arms) if (one := self._slider(arm.id, at)) is not None],
+            "channels": [one for at, name in enumerate(simulated.terms.channels) if (one := self._channel(name, at)) is not None],
             "as_of": simulated.terms.as_of.astimezone(self.service.community.zone),
         }
 
     def _money(self, value: float) -> str:
-        return money(self.whoever.language, value, self.service.community.currency)
+        """Whole from 10 on."""
+        return money(self.whoever.language, round(value) if abs(value) >= 10 else value, self.service.community.currency)
 
     def _bounds(self, estimate: Estimate, told: Any) -> str:  # noqa: ANN401 - from a number to its text
         return text(self.whoever.language, "planner.bounds", low=told(estimate.lower), high=told(estimate.upper))
@@ -187,7 +190,7 @@ class View:
     def _sources(self) -> list[tuple[str, str]]:
         """The badges in the table, and what each means."""
         language = self.whoever.language
-        found = dict.fromkeys(arm.source for arm in self.simulated.outlook.arms if arm.members >= 0.05)
+        found = dict.fromkeys(arm.source for arm in self.simulated.outlook.arms if arm.members >= 0.5)
         return [(named(language, "evidence", source), named(language, "uplift_source", source)) for source in found]
 
     def _label(self, intervention_id: str) -> str:
@@ -238,7 +241,7 @@ class View:
             step=f"{highest / STEPS:.15g}",
         )
 
-    def _slider(self, intervention_id: str, at: int) -> Slider:
+    def _slider(self, intervention_id: str, at: int) -> Slider | None:
         candidates, members = self.free.strata.candidates, self.free.strata.members
         worth = round(float(members[candidates.allowed[:, at] & (candidates.priority[:, at] > 0)].sum()))
         how = text(self.whoever.language, "planner.worth_it", n=number(self.whoever.language, worth))
@@ -246,14 +249,17 @@ class View:
             f"{MOST}{intervention_id}", self._label(intervention_id), how, worth, self.asked.interventions.get(intervention_id)
         )
 
-    def _channel(self, name: str, at: int) -> Slider:
+    def _channel(self, name: str, at: int) -> Slider | None:
         strata = self.free.strata
         reached = (strata.candidates.channel == at) & strata.candidates.allowed & (strata.candidates.priority > 0)
         worth = round(float(strata.members[np.any(reached, axis=1)].sum()))
         how = text(self.whoever.language, "planner.worth_it", n=number(self.whoever.language, worth))
         return self._places(f"{MOST}{CHANNEL}{name}", self._channel_name(name), how, worth, self.asked.channels.get(name))
 
-    def _places(self, name: str, label: str, how: str, worth: int, asked: int | None) -> Slider:
+    def _places(self, name: str, label: str, how: str, worth: int, asked: int | None) -> Slider | None:
+        """None where there is nothing to limit."""
+        if not worth and asked is None:
+            return None
         return Slider(name, label, how, "" if asked is None else str(asked), str(max(worth, 1)), str(max(1, worth // STEPS)))
 
     def audience(self, selection: Selection) -> str:
