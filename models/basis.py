@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from pydantic_core import to_json
@@ -94,7 +94,7 @@ class Basis:
         held = json.loads(text)
         empty: dict[str, Any] = {"events": None, "attributes": None, "channel": None, "impersonal": False}
         rows = {name: tuple(held.get(name, ())) for name in ("touched_us", "opted_out", "added")}
-        contacts = tuple(Contact(*contact) for contact in held.get("contacts", ()))
+        contacts = tuple(cast("Contact", tuple(contact)) for contact in held.get("contacts", ()))
         return cls(**{**empty, **held, **rows, "contacts": contacts})
 
 

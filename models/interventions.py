@@ -62,14 +62,8 @@ class Refusals:
         return Refusals((*self.rules, *later.rules), np.where(self.code > 0, self.code, moved))
 
 
-class Contact(NamedTuple):
-    """One assignment, by the columns of ContactHistory."""
-
-    at_us: int
-    channel: str
-    intervention: str
-    response: str
-    undelivered: bool
+Contact = tuple[int, str, str, str, bool]
+"""One assignment, by columns of ContactHistory: at_us, channel, intervention, response, undelivered."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +101,10 @@ class ContactHistory:
     def by_member(self) -> dict[int, tuple[Contact, ...]]:
         """The assignments of each row that has any, in their order."""
         response = np.full(len(self.member), "") if self.response is None else self.response
-        columns = (self.member, self.at_us, self.channel, self.intervention, response, ~self.reached)
+        columns = (self.at_us, self.channel, self.intervention, response, ~self.reached)
         grouped: dict[int, list[Contact]] = {}
-        for member, *contact in zip(*(column.tolist() for column in columns), strict=True):
-            grouped.setdefault(member, []).append(Contact(*contact))
+        for member, contact in zip(self.member.tolist(), zip(*(column.tolist() for column in columns), strict=True), strict=True):
+            grouped.setdefault(member, []).append(contact)
         return {member: tuple(contacts) for member, contacts in grouped.items()}
 
     def refuses_all(self, n_members: int) -> Flags:
