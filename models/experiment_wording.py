@@ -29,6 +29,7 @@ VERDICTS: dict[Verdict, str] = {
     "waiting": "experiment.waiting",
     "not_readable": "experiment.not_readable",
 }
+SLOW_DAYS = 730
 ARMS = {HELD_BACK: "experiment.arm_control", TREATED: "experiment.arm_treated", NO_ACTION: "experiment.arm_none"}
 PLAIN = ("metric", "kind", "days", "arm", "control", "members", "control_members", "mean", "control_mean", "verdict")
 JUDGED = (
@@ -123,7 +124,12 @@ def lift_sentence(lift: Lift, read: ReadOut, community: Community, language: Lan
         }
     amounts = {"target": lift.target, "largest": lift.largest_compatible, "detectable": lift.smallest_detectable}
     given |= {name: _unsigned(shown, amount) for name, amount in amounts.items()}
-    return text(language, VERDICTS[lift.verdict], **given)
+    return text(language, "experiment.slow" if too_slow(lift) else VERDICTS[lift.verdict], **given)
+
+
+def too_slow(lift: Lift) -> bool:
+    """At the present pace it would go on for years: a number of days would be a promise that nobody means."""
+    return lift.verdict == "more_days" and (lift.days_needed or 0) > SLOW_DAYS
 
 
 def metric_label(lift: Lift, language: Language) -> str:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from models.community import Community
 
+AT_ONCE = 100_000
+"""Rows that are held as Python objects."""
+
 MOMENT = pl.Datetime("us", "UTC")
 EVENT_COLUMNS = {
     "member_id": pl.String,
@@ -66,9 +69,10 @@ def _members(connection: Connection, columns: Sequence[str]) -> pl.DataFrame:
 def _events(connection: Connection, members: pl.DataFrame) -> pl.DataFrame:
     table = schema.events.c
     columns = (table.member_id, table.timestamp_us, table.type, table.value, table.channel, table.event_id)
-    rows = [tuple(row) for row in connection.execute(select(*columns).order_by(table.event_key))]
+    told = connection.execute(select(*columns).order_by(table.event_key).execution_options(yield_per=AT_ONCE)).partitions()
+    parts = [pl.DataFrame([tuple(row) for row in rows], schema=EVENT_COLUMNS, orient="row") for rows in told]
     codes = members.select("member_id", member=pl.int_range(pl.len(), dtype=pl.UInt32))
-    events = pl.DataFrame(rows, schema=EVENT_COLUMNS, orient="row").join(codes, on="member_id", maintain_order="left")
+    events = pl.concat([pl.DataFrame(schema=EVENT_COLUMNS), *parts]).join(codes, on="member_id", maintain_order="left")
     return events.select(
         "member", pl.col("timestamp").cast(MOMENT), pl.col("type").cast(pl.Categorical), "value", "channel", "event_id"
     ).sort("member", "timestamp", maintain_order=True)

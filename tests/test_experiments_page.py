@@ -9,6 +9,7 @@ import yaml
 
 from models.api_keys import create_key
 from models.experiment_declaration import Experiment
+from models.experiment_wording import SLOW_DAYS
 from models.rules import Eligibility
 from models.texts import number
 from tests.serving_world import DECLARED, NOW, serving, world, write_home
@@ -88,6 +89,9 @@ def test_the_page_of_one_experiment_has_every_figure_of_its_twin(running, visito
             assert number(visitor.language, lift["members_needed"]) in page
     for arm in one["arms"]:
         assert f"{arm['label']} {arm['members']} {round(arm['expected'])}" in page
+    assert ({"en": "too slow to decide", "zh": "进度太慢，难以定论"}[visitor.language] in page) == (
+        one["lifts"][0]["days_needed"] > SLOW_DAYS
+    )
     assert "Holm" in page
     assert "CUPED" in page
 

@@ -9,7 +9,17 @@ from functools import partial
 
 from models.community import Community
 from models.declared import Language
-from models.experiment_wording import arm_label, check_sentence, label_of, lift_sentence, metric_label, written, written_mean, written_p
+from models.experiment_wording import (
+    arm_label,
+    check_sentence,
+    label_of,
+    lift_sentence,
+    metric_label,
+    too_slow,
+    written,
+    written_mean,
+    written_p,
+)
 from models.intervals import Estimate
 from models.kept_read_outs import KeptReadOuts
 from models.moments import EPOCH
@@ -144,7 +154,8 @@ class Cards:
 
     def _chip(self, lift: Lift) -> Chip:
         more = plural(self.language, "unit.days", lift.days_needed or 0)
-        return Chip(text(self.language, SHORT[lift.verdict], more=more), SIGNS[lift.verdict], STANDS.get(lift.verdict, "open"))
+        short = "experiments.short.slow" if too_slow(lift) else SHORT[lift.verdict]
+        return Chip(text(self.language, short, more=more), SIGNS[lift.verdict], STANDS.get(lift.verdict, "open"))
 
     def _measured(self, lift: Lift, read: ReadOut) -> Measured:
         arm = arm_label(lift.arm, read, self.community, self.language) if len(read.arms) > 2 else None
@@ -186,7 +197,7 @@ class Cards:
     def _tested(self, lift: Lift) -> dict[str, tuple[str, dict[str, str]]]:
         language = self.language
         needed = "" if lift.members_needed is None else number(language, lift.members_needed)
-        days = "" if not lift.days_needed else plural(language, "unit.days", lift.days_needed)
+        days = "" if not lift.days_needed or too_slow(lift) else plural(language, "unit.days", lift.days_needed)
         return {
             "experiments.p": (written_p(lift.p), {}),
             "experiments.adjusted_p": (written_p(lift.adjusted_p), {}),
