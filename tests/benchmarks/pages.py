@@ -21,6 +21,7 @@ from models.drift_figures import DRIFT
 from models.events import event_arrays
 from models.input_figures import INPUT
 from models.intervention_figures import INTERVENTIONS, intervention_report
+from models.kept_frontier import keep_frontier
 from models.model_figures import MODEL
 from models.moments import microseconds
 from models.overview import overview_of
@@ -28,18 +29,21 @@ from models.publishing import publish
 from models.store import Store
 from tests.serving_world import DECLARED, NOW, serving, settings_of, world, write_home
 from tests.shown_figures import drift, found, models
-from tests.shown_run import reader, sign_in
+from tests.shown_run import reader, sign_in, what_budgets_bring
 
 GROUPED = DECLARED.model_copy(update={"members": DECLARED.members.model_copy(update={"groups": ("chat", "plan")})})
 SIZES = (10_000, 1_000_000)
 TIMES = 15
 PATHS = (
     "/",
+    "/?target=95",
     "/audience",
     "/audience?from=40&stage=silent&tag=estrangement",
     "/audience?group=chat:c7&group=plan:paid",
     "/audience?from=95&tier=KOL&cohort=2023-01",
     "/interventions",
+    "/experiments",
+    "/experiments/coupon",
     "/model",
     "/members/m0000003",
 )
@@ -98,6 +102,7 @@ def keep_figures(store: Store, n: int, rng: np.random.Generator) -> float:
     began = time.perf_counter()
     report = intervention_report(world().engine, table, touches, event_arrays(world().log, DECLARED), NOW)
     counted = time.perf_counter() - began
+    keep_frontier(store, NOW, what_budgets_bring() * 5)
     for name, figures in {INTERVENTIONS: report, MODEL: models(), DRIFT: drift(), INPUT: found()}.items():
         store.keep_figures(name, microseconds(NOW), figures.to_json())
     return counted
