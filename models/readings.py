@@ -85,7 +85,7 @@ def freshness(last: datetime, as_of: datetime, watch: Watch) -> Reading:
         "freshness",
         "data",
         beyond=hours > watch.stale_hours,
-        said=f"the last event was at {last.isoformat(timespec='minutes')}, {max(hours, 0):,.0f} hours before",
+        said=f"the last event was at {last.isoformat(timespec='minutes')}, {max(hours, 0):,.1f} hours before",
         todo="see whether the export of events runs; until then nothing is decided, for everybody would seem silent",
         value=round(hours, 3),
         threshold=float(watch.stale_hours),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.declaration import load_community
 from models.errors import InputError, KeepwellError
@@ -34,6 +34,10 @@ class Ran:
     record: RunRecord
     already: bool = False
     took_over: Holder | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `keepwell run --json` prints."""
+        return self.record.to_dict() | {"already": self.already, "took_over": None if self.took_over is None else asdict(self.took_over)}
 
 
 def run(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int = 0, progress: Progress = lambda _: None) -> Ran:

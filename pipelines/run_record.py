@@ -70,7 +70,7 @@ class RunRecord:
         return ATTENTION if "alarm" in states else DONE
 
     def to_dict(self) -> dict[str, Any]:
-        """What `keepwell run --json` prints, and what is kept."""
+        """What is kept, whole after every step."""
         return {
             "as_of": self.as_of.isoformat(),
             "began_at": self.began_at.isoformat(),

@@ -84,6 +84,8 @@ def test_a_second_run_for_the_same_moment_changes_nothing_and_says_so(growing, a
     assert again.already
     assert again.record == RunRecord.read(folder_of(workspace, growing.midnight(BASE))) == after_first[1].record
     assert held() == before
+    told = keepwell("run", "-c", workspace.root, "--as-of", "2025-04-01", "--json").json()
+    assert told == again.record.to_dict() | {"already": True, "took_over": None}
     said = keepwell("run", "-c", workspace.root, "--as-of", "2025-04-01")
     assert (said.code, said.out) == (0, "the run for 2025-04-01T00:00:00+00:00 is complete already; nothing was changed\n")
 

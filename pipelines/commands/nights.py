@@ -39,5 +39,5 @@ def run(
     except RunHeld as held:
         ERR.print(f"keepwell: {held}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(HELD) from None
-    print_json(ran.record.to_dict()) if as_json else print_run(ran, OUT)
+    print_json(ran.to_dict()) if as_json else print_run(ran, OUT)
     raise typer.Exit(ran.record.exit_code)
