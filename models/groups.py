@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from models.community import Community
 
+
 MOST_VALUES = 50
 """Of one column; beyond, it is no list that a person chooses from, and the counts of all selections grow too many to keep."""
 

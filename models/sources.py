@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from models.declared import Declared, Name
 
+MOST_GROUPS = 4
 RESPONSES = ("accepted", "refused", "redeemed")
 
 
@@ -49,7 +50,7 @@ class MembersSource(Declared):
     timezone: str | None = None
     reachable: dict[str, str] = {}  # noqa: RUF012 - pydantic copies a default
     consents: dict[str, str] = {}  # noqa: RUF012 - as above
-    groups: Annotated[tuple[Name, ...], Field(max_length=4)] = ()
+    groups: Annotated[tuple[Name, ...], Field(max_length=MOST_GROUPS)] = ()
 
     @model_validator(mode="after")
     def _groups_are_columns_of_their_own(self) -> Self:

@@ -17,10 +17,11 @@ from models.declared import Language
 from models.drafting import Profile, draft_churn, draft_signals, draft_tiers, draft_windows
 from models.errors import InputError
 from models.event_kinds import kind_of
+from models.groups import MOST_VALUES
 from models.intake import Intake, read_events, take_in
 from models.reading import Place, located
 from models.side_tables import typed
-from models.sources import LogSource, MembersSource, TouchesSource
+from models.sources import MOST_GROUPS, LogSource, MembersSource, TouchesSource
 from models.tables import open_table
 from models.times import read_times
 
@@ -252,7 +253,10 @@ class _Attributed:
 
 
 def _with_attributes(community: Community, intake: Intake, root: Path) -> _Attributed:
-    """Columns of the members table that do not know the future, and are numbers or have few categories: no names, no free text."""
+    """Columns of the members table that do not know the future, and are numbers or have few categories: no names, no free text.
+
+    The first of the latter are groups too.
+    """
     source = community.members
     if source is None:
         return _Attributed(community, ())
@@ -260,7 +264,8 @@ def _with_attributes(community: Community, intake: Intake, root: Path) -> _Attri
     table = open_table(located(root, source.path))
     columns = [name for name in table.columns if name not in {source.member, source.joined}]
     plain = [name for name in columns if name not in leaking and _is_attribute(table.read([name])[name])]
-    chosen = community.model_copy(update={"members": source.model_copy(update={"attributes": tuple(plain)})})
+    labels = [name for name in plain if _is_group(table.read([name])[name])][:MOST_GROUPS]
+    chosen = community.model_copy(update={"members": source.model_copy(update={"attributes": tuple(plain), "groups": tuple(labels)})})
     notes = [
         f'members: column "{name}" was measured at the end (it tells what members did later), so it is left out.'
         for name in columns
@@ -275,6 +280,11 @@ def _with_attributes(community: Community, intake: Intake, root: Path) -> _Attri
 def _is_attribute(column: pl.Series) -> bool:
     kept = typed(column)
     return kept.n_unique() > 1 and (kept.dtype.is_numeric() or kept.n_unique() <= MOST_CATEGORIES)
+
+
+def _is_group(column: pl.Series) -> bool:
+    kept = typed(column)
+    return not kept.dtype.is_numeric() and kept.n_unique() <= MOST_VALUES
 
 
 def _seen(profile: Profile, rejected: int) -> str:
