@@ -10,7 +10,7 @@ import numpy as np
 from models.assignments import assignments_of
 from models.errors import NotEnoughData
 from models.uplift import Uplift, fit_uplift
-from models.uplift_beliefs import PriorUplift, UpliftInterval
+from models.uplift_beliefs import Estimate, PriorUplift, UpliftInterval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +57,14 @@ class LearnedUplift:
         return self._where_learned(learned, self.beliefs.effect(features, probability), probability)
 
     def interval(self, features: Floats, probability: Floats, level: float = 0.9) -> UpliftInterval:
-        learned = self.fitted.interval(features[:, self.columns], level)
+        return self._interval(self.fitted.interval(features[:, self.columns], level), features, probability, level)
+
+    def estimate(self, features: Floats, probability: Floats, level: float = 0.9) -> Estimate:
+        effect, interval = self.fitted.estimate(features[:, self.columns], level)
+        believed = self.beliefs.effect(features, probability)
+        return Estimate(self._where_learned(effect, believed, probability), self._interval(interval, features, probability, level))
+
+    def _interval(self, learned: UpliftInterval, features: Floats, probability: Floats, level: float) -> UpliftInterval:
         believed = self.beliefs.interval(features, probability, level)
         low, high = (self._where_learned(*ends, probability) for ends in zip(learned, believed, strict=True))
         return UpliftInterval(low, high)

@@ -15,7 +15,7 @@ from models.errors import InputError, NotEnoughData
 from models.propensity import propensities_of
 from models.student import Student, distil
 from models.trial import matrix_of, priors_of, trial_of
-from models.uplift_beliefs import UpliftInterval
+from models.uplift_beliefs import Estimate, UpliftInterval
 from models.uplift_candidates import candidate_effects, usual_spread
 from models.uplift_evidence import FEW_ASSIGNED, Evidence, evidence_of, expected_averages
 from models.uplift_weights import missed_spread, weigh_candidates
@@ -62,12 +62,22 @@ class Uplift:
 
     def effect(self, features: Given) -> Floats:
         """Outcome with each intervention minus outcome without, shape (n_members, n_interventions). Raises InputError for other columns."""
-        effect: Floats = np.clip(self.average + self._difference(features), -self.bound, self.bound)
-        return effect
+        return self._effect(self._difference(features))
 
     def interval(self, features: Given, level: float = 0.9) -> UpliftInterval:
         """The effect +- z sqrt(error^2 + (slope_error (effect - average))^2 + missed^2), each end of shape (n_members, k)."""
+        return self._interval(self._difference(features), level)
+
+    def estimate(self, features: Given, level: float = 0.9) -> Estimate:
+        """Effect and interval, for which the members' features are read once."""
         difference = self._difference(features)
+        return Estimate(self._effect(difference), self._interval(difference, level))
+
+    def _effect(self, difference: Floats) -> Floats:
+        effect: Floats = np.clip(self.average + difference, -self.bound, self.bound)
+        return effect
+
+    def _interval(self, difference: Floats, level: float) -> UpliftInterval:
         reach = ndtri((1 + level) / 2) * np.sqrt(self.error**2 + (self.slope_error * difference) ** 2 + self.missed**2)
         middle = self.average + difference
         low, high = (np.clip(end, -self.bound, self.bound) for end in (middle - reach, middle + reach))

@@ -27,6 +27,13 @@ class UpliftInterval(NamedTuple):
     high: Floats
 
 
+class Estimate(NamedTuple):
+    """effect: shape (n_members, n_interventions)."""
+
+    effect: Floats
+    interval: UpliftInterval
+
+
 class UpliftModel(Protocol):
     """uplift = P(retained | intervention) - P(retained | none), in [-1, 1]; arrays have shape (n_members, n_interventions).
 
@@ -40,6 +47,9 @@ class UpliftModel(Protocol):
     def effect(self, features: Floats, probability: Floats) -> Floats: ...
 
     def interval(self, features: Floats, probability: Floats, level: float = 0.9) -> UpliftInterval: ...
+
+    def estimate(self, features: Floats, probability: Floats, level: float = 0.9) -> Estimate:
+        """Both in the time of one."""
 
     def source(self, intervention_id: str) -> UpliftSource: ...
 
@@ -93,6 +103,9 @@ class PriorUplift:
         """
         reach = ndtri((1 + level) / 2) * self.shift_error
         return UpliftInterval(_shifted(probability, self.shift - reach), _shifted(probability, self.shift + reach))
+
+    def estimate(self, features: Floats, probability: Floats, level: float = 0.9) -> Estimate:
+        return Estimate(self.effect(features, probability), self.interval(features, probability, level))
 
     def source(self, intervention_id: str) -> UpliftSource:  # noqa: ARG002 - a learned model answers for each intervention
         return "prior"

@@ -36,7 +36,7 @@ from models.quiet_hours import delays
 from models.quotas import NOTHING_USED_UP
 from models.scenes import open_scenes
 from models.shadow_prices import FREE, Charge, Terms
-from models.uplift_beliefs import PriorUplift, UpliftInterval
+from models.uplift_beliefs import Estimate, PriorUplift, UpliftInterval
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers, Names
@@ -170,7 +170,7 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     refusals = eligibility_refusals(facts).then(ruling.refusals).then(control_refusals(assessed.control, community))
     effects = _effects(engine, scores, probability)
     weight = context_weights(community, lifecycles.stage, ruling.channel)
-    priority = priorities(community, weight, cautious(effects.uplift, effects.interval.low, community.policy.caution), scores.value)
+    priority = priorities(community, weight, cautious(effects.effect, effects.interval.low, community.policy.caution), scores.value)
     cost = np.broadcast_to(costs(community), priority.shape)
     charge = terms.prices.charge(cost, ruling.channel)
     urgent = urgent_action(community, priority, refusals.allowed)
@@ -181,7 +181,7 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     return Weighed(
         **vars(assessed),
         opted_out=contacts.refuses_all(len(snapshots)),
-        uplift=effects.uplift,
+        uplift=effects.effect,
         interval=effects.interval,
         channel=ruling.channel,
         delay_us=delays(as_of, community, zones),
@@ -208,32 +208,25 @@ def _withheld(scores: Scores, impersonal: tuple[int, ...]) -> Scores:
     return replace(scores, status=status, value=value)
 
 
-@dataclass(frozen=True)
-class _Effects:
-    uplift: Floats
-    interval: UpliftInterval
-
-
-def _effects(engine: Engine, scores: Scores, probability: Floats) -> _Effects:
+def _effects(engine: Engine, scores: Scores, probability: Floats) -> Estimate:
     """Of scored members what is known of them; of the others the catalogue's belief at the usual risk, where an intervention admits them.
 
     A learned effect holds for members like those that it was learned from, all of whom had a score.
     """
-    uplift = engine.uplift.effect(scores.features, probability)
-    interval = engine.uplift.interval(scores.features, probability, INTERVAL_LEVEL)
+    estimate = engine.uplift.estimate(scores.features, probability, INTERVAL_LEVEL)
     interventions, scored = engine.community.interventions, ~np.isnan(probability)
     if scored.all():
-        return _Effects(uplift, interval)
+        return estimate
     belief = PriorUplift.of(interventions, engine.reference.typical_probability)
     usual = np.full(len(probability), engine.reference.typical_probability)
-    believed, bounds = belief.effect(scores.features, usual), belief.interval(scores.features, usual, INTERVAL_LEVEL)
+    believed = belief.estimate(scores.features, usual, INTERVAL_LEVEL)
     admitted = np.column_stack([admits(intervention, scores.status) for intervention in interventions])
 
     def known(learned: Floats, prior: Floats) -> Floats:
         return np.where(scored[:, None], learned, np.where(admitted, prior, np.nan))
 
-    low, high = known(interval.low, bounds.low), known(interval.high, bounds.high)
-    return _Effects(known(uplift, believed), UpliftInterval(low, high))
+    low, high = (known(*ends) for ends in zip(estimate.interval, believed.interval, strict=True))
+    return Estimate(known(estimate.effect, believed.effect), UpliftInterval(low, high))
 
 
 def main_horizon(community: Community) -> int:

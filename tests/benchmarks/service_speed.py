@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ CONNECTIONS = 16
 MODES = ("score_only", "simulate", "decide")
 REQUIRED = {"score_only": 20, "simulate": 10, "decide": 10}
 BATCH = 1000
+SETTLING_SECONDS = 6
+"""After it is ready a process imports MLflow beside its answers, to look for a newer champion."""
 
 
 def bodies(world: ServiceWorld, mode: str) -> list[str]:
@@ -87,6 +90,7 @@ def _rates(name: str, model: Path, body: str, seconds: float) -> float:
 def report(name: str, world: ServiceWorld, workers: int, seconds: float, plain: float, store_url: str | None) -> None:
     with keepwell(world, workers=workers, store_url=store_url) as server:
         print(f"keepwell serve --workers {workers}, {name}: ready after {server.started_s:.1f} s, {server.resident_mb:,.0f} MB", flush=True)
+        time.sleep(SETTLING_SECONDS)
         rates = {mode: _full_and_half(server, world, mode, seconds, plain) for mode in MODES}
         _one_connection(server, world, seconds)
         _batches(server, world, rates["score_only"])
