@@ -70,7 +70,7 @@ events = Table(
     Column("value", Float),
     Column("channel", Text),
     Column("source", Text, nullable=False, comment="log | api"),
-    Index("events_of_member", "member_id", "timestamp_us"),
+    Index("events_of_member", "member_id", "timestamp_us", "event_key", "type", "value"),
     Index("events_of_source", "source", "event_key"),
 )
 
