@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -165,11 +165,20 @@ def _promote(night: Night, _: RunRecord) -> Outcome:
 
 
 def _unproved(night: Night) -> str | None:
-    """The challenger, where it is not the champion and was never tried."""
+    """The challenger, where it is not the champion and was never tried, or lacked evidence when it was."""
     models = registry(night.workspace)
     aliases = models.aliases()
     newest = aliases.get(CHALLENGER)
-    return None if newest is None or newest == aliases.get(CHAMPION) or models.gate(newest) is not None else newest
+    if newest is None or newest == aliases.get(CHAMPION):
+        return None
+    tried = models.gate(newest)
+    return newest if tried is None or lacked_evidence(tried) else None
+
+
+def lacked_evidence(tried: Mapping[str, Any]) -> bool:
+    """Of `Promotion.to_dict`: something could not be measured yet; what was measured and did not suffice stays refused."""
+    unmet = {requirement["name"] for requirement in tried["requirements"] if not requirement["met"]}
+    return ("risk" in unmet and tried["risk"] is None) or ("policy_value" in unmet and tried["policies"] is None)
 
 
 def _decide(night: Night, record: RunRecord) -> Outcome:

@@ -13,13 +13,17 @@ import pytest
 import yaml
 
 from models.errors import InputError, RunHeld
+from models.gate import Missing, RiskProof, judge, judge_first
+from models.intervals import Estimate
 from models.registry import CHALLENGER, CHAMPION, MODEL_NAME
 from models.simulation import SimulationConfig
 from models.store import Store
 from pipelines.loading import registry
+from pipelines.promote import Promotion, Shown
 from pipelines.run import LOCK_FILE, night_of
 from pipelines.run_lock import only_run
 from pipelines.run_record import RunRecord, StepRecord, folder_of, forget_tables
+from pipelines.run_steps import lacked_evidence
 from pipelines.workspace import Workspace
 from tests.command_line import keepwell
 from tests.nights import Growing, states, step
@@ -39,6 +43,10 @@ with only_run(Path(sys.argv[1]), now=datetime.now(UTC)):
     print("held", flush=True)
     time.sleep(600)
 """
+
+
+GOOD = RiskProof(500, Estimate(0.01, 0.0, 0.02), Estimate(-0.01, -0.02, 0.0))
+WORSE = RiskProof(500, Estimate(0.01, 0.0, 0.02), Estimate(0.05, 0.03, 0.07))
 
 
 class Killed(BaseException):
@@ -264,6 +272,21 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
     assert RunRecord.read(tmp_path) == record
     assert RunRecord.read(tmp_path / "nothing") is None
     assert json.loads((tmp_path / "summary.json").read_text("utf-8"))["complete"] is False
+
+
+@pytest.mark.parametrize(
+    ("verdict", "again"),
+    [
+        (judge_first("it is the first"), False),
+        (judge(Missing("risk: no outcome yet"), None), True),
+        (judge(GOOD, Missing("policy value: no outcome yet")), True),
+        (judge(WORSE, None), False),
+    ],
+    ids=["passed", "no outcomes", "no assignments with outcomes", "worse"],
+)
+def test_a_challenger_is_tried_again_only_where_something_could_not_be_measured(verdict, again):
+    shown = Shown(verdict, None if any(one.name == "risk" for one in verdict.requirements) else GOOD)
+    assert lacked_evidence(Promotion("2", "1", NOW, shown).to_dict()) is again
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"as_of": "2025-04-01T00:00:00+00:00"}'])
