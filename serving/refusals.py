@@ -58,6 +58,7 @@ _OF_ITS_OWN: Mapping[str, tuple[ProblemType, ...]] = {
     "GET /v1/decision-jobs/{job_id}": (UNKNOWN_JOB,),
     "DELETE /v1/decision-jobs/{job_id}": (UNKNOWN_JOB,),
     "GET /v1/decision-jobs/{job_id}/results": (UNKNOWN_JOB, JOB_NOT_ENDED),
+    "POST /v1/plans": (NO_RUN,),
     "GET /v1/experiments": (NOT_READ,),
     "GET /v1/experiments/{experiment_id}": (UNKNOWN_EXPERIMENT, NOT_READ),
     "GET /v1/monitor": (NO_RUN,),

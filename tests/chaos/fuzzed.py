@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 import tempfile
 import time
@@ -11,9 +12,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 
+from pipelines.decide import decide_all
+from pipelines.workspace import Workspace
 from tests.databases import postgres_server
 from tests.fuzzing import Fuzzed, fuzz
-from tests.serving_world import Running, serving, world, write_home
+from tests.serving_world import NOW, Running, serving, world, write_home, write_logs
 
 EXAMPLES = 120
 LEAST_CASES = 5_000
@@ -47,6 +50,7 @@ def main() -> None:
             folder = Path(name) / store
             folder.mkdir()
             with redirect_stderr(errors), serving(write_home(folder / "home"), world().log, store_url=urls[store]) as running:
+                decide_on_everyone(folder / "home", url=urls[store])
                 for part, seconds, told in fuzz_parts(running, folder, options.parts, options.examples, seed):
                     print(f"{store:12} {part:20} {told.cases:7,} {seconds:8.1f}  {'something' if told.found else 'nothing'}", flush=True)
                     found, cases = [*found, told.found], cases + told.cases
@@ -54,6 +58,13 @@ def main() -> None:
     found += errors.found
     whole = options.parts is None and len(options.stores) == len(urls)
     sys.exit(any(found) or (whole and cases < LEAST_CASES))
+
+
+def decide_on_everyone(home: Path, url: str) -> None:
+    """So that there is a run to show and to plan on."""
+    write_logs(home)
+    os.environ |= {"KEEPWELL_STORE_URL": url, "KEEPWELL_MLFLOW_URI": world().mlflow_uri}
+    decide_all(Workspace.find(home), home / "all.parquet", as_of=NOW.isoformat(), language=None, now=NOW, progress=lambda _: None)
 
 
 def fuzz_parts(
