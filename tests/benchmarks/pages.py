@@ -8,9 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx2
 import numpy as np
 import polars as pl
 
@@ -27,6 +29,7 @@ from models.moments import microseconds
 from models.overview import overview_of
 from models.publishing import publish
 from models.store import Store
+from tests.benchmarks.plan_ground import laid
 from tests.serving_world import DECLARED, NOW, serving, settings_of, world, write_home
 from tests.shown_figures import drift, found, models
 from tests.shown_run import reader, sign_in, what_budgets_bring
@@ -108,6 +111,33 @@ def keep_figures(store: Store, n: int, rng: np.random.Generator) -> float:
     return counted
 
 
+def keep_ground(store: Store, rows: pl.DataFrame, rng: np.random.Generator) -> str:
+    """What plans are made on; the seconds that it took."""
+    began = time.perf_counter()
+    ground, members = laid(rows, rng)
+    counted, body = time.perf_counter(), ground.to_bytes()
+    store.lay_ground(microseconds(NOW), body, members)
+    size = f"{len(ground.strata):,} strata, {len(body) / 1e6:.1f} MB"
+    return f"ground for plans in {counted - began:.1f} s, written in {time.perf_counter() - counted:.1f} s ({size})"
+
+
+def show_planner(client: httpx2.Client, api: httpx2.Client) -> None:
+    """Every question is another one, so that no answer is remembered; `budget` and `places` are what a slider moves."""
+    part, asked = {"HX-Request": "true"}, count(1)
+
+    def get(path: str, **headers: str) -> None:
+        client.get(path.format(next(asked)), headers=headers).raise_for_status()
+
+    show("/planner, another audience each time", lambda: get(f"/planner?from={5 * (next(asked) % 18)}&budget=1{{}}"))
+    show("/planner, the budget is moved", lambda: get("/planner?budget=10{}", **part))
+    show("/planner, places are moved", lambda: get("/planner?budget=500&most:action-3=1{}", **part))
+    show("/planner, of an audience", lambda: get("/planner?from=40&stage=silent&tag=estrangement&budget=1{}", **part))
+    ask = {"capacity": {"channels": {"email": 1_000}}}
+    show("POST /v1/plans, another budget", lambda: api.post("/v1/plans", json=ask | {"budget": 100 + next(asked)}).raise_for_status())
+    rows = {"include": ["members"], "limit": 1_000}
+    show("POST /v1/plans, with 1,000 members", lambda: api.post("/v1/plans", json=rows | {"budget": 50 + next(asked)}).raise_for_status())
+
+
 def measure(folder: Path, n: int, rng: np.random.Generator) -> None:
     home = write_home(folder / "home", GROUPED)
     rows = community(n, rng)
@@ -118,9 +148,10 @@ def measure(folder: Path, n: int, rng: np.random.Generator) -> None:
         publish(store, overview, rows)
         written = time.perf_counter()
         figures = keep_figures(store, n, rng)
+        ground = keep_ground(store, rows, rng)
     print(
         f"{n:>9,} members: {Cells.of(rows).rows.height:,} cells; overview in {counted - began:.1f} s, "
-        f"published in {written - counted:.1f} s; figures of interventions in {figures:.1f} s"
+        f"published in {written - counted:.1f} s; figures of interventions in {figures:.1f} s; {ground}"
     )
     with serving(home, world().log) as running, reader(running) as client:
         sign_in(client, create_key(running.store, "speed", ["read"], now=NOW))
@@ -128,6 +159,7 @@ def measure(folder: Path, n: int, rng: np.random.Generator) -> None:
             show(path, lambda path=path: client.get(path).raise_for_status())
         body = {"add": [{"type": "post", "timestamp": NOW.isoformat()}]}
         show("/v1/members/m0000003/what-if", lambda: running.client.post("/v1/members/m0000003/what-if", json=body).raise_for_status())
+        show_planner(client, running.client)
         show("/audience (part for htmx)", lambda: client.get("/audience?from=25", headers={"HX-Request": "true"}).raise_for_status())
 
 
