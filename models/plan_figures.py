@@ -186,39 +186,49 @@ def outlook(arms: Sequence[Arm], strata: Strata, plan: Meant, budget: float | No
     lost = strata.blocked([arm.id for arm in arms])
     for at, number in enumerate(_outbid(strata, plan)):
         lost[arms[at].id, OUTBID] = round(number)
-    share = strata.members[:, None] * plan.expected[:, 1:]
-    prospects, risky = strata.prospects, share * strata.scored[:, None]
-    worth = (prospects.net_value + strata.candidates.cost) * risky
-    return Outlook(
-        budget,
-        plan.gap,
-        tuple(_arm(at, arm, strata, share[:, at], lost) for at, arm in enumerate(arms)),
-        Estimate(*(float((risky * effect).sum()) for effect in (prospects.uplift, prospects.low, prospects.high))),
-        float(worth.sum()),
+    share, prospects = strata.members[:, None] * plan.expected[:, 1:], strata.prospects
+    of_arms = _OfArms(
+        members=share.sum(axis=0),
+        spend=_sums(share, strata.candidates.cost),
+        saved=tuple(_sums(share, effect) for effect in (prospects.uplift, prospects.low, prospects.high)),
+        net_value=tuple(_sums(share, net) for net in (prospects.net_value, prospects.net_low, prospects.net_high)),
     )
+    risky = share * strata.scored[:, None]
+    worth = float((_sums(risky, prospects.net_value) + _sums(risky, strata.candidates.cost)).sum())
+    kept = Estimate(*(float(_sums(risky, effect).sum()) for effect in (prospects.uplift, prospects.low, prospects.high)))
+    return Outlook(budget, plan.gap, tuple(_arm(at, arm, of_arms, lost) for at, arm in enumerate(arms)), kept, worth)
 
 
-def _arm(at: int, arm: Arm, strata: Strata, share: Floats, lost: Counter[tuple[str, str]]) -> ArmOutlook:
-    prospects = strata.prospects
-    saved = (float((share * column[:, at]).sum()) for column in (prospects.uplift, prospects.low, prospects.high))
-    brought = (float((share * column[:, at]).sum()) for column in (prospects.net_value, prospects.net_low, prospects.net_high))
+class _OfArms(NamedTuple):
+    """Sums over members, shape (k,); those of an effect at its value and at the ends of its interval."""
+
+    members: Floats
+    spend: Floats
+    saved: tuple[Floats, ...]
+    net_value: tuple[Floats, ...]
+
+
+def _sums(share: Floats, column: Floats) -> Floats:
+    total: Floats = np.einsum("sk,sk->k", share, column)
+    return total
+
+
+def _arm(at: int, arm: Arm, sums: _OfArms, lost: Counter[tuple[str, str]]) -> ArmOutlook:
     rules = Counter({rule: number for (name, rule), number in lost.items() if name == arm.id and number})
     return ArmOutlook(
         intervention_id=arm.id,
         source=arm.source,
-        members=float(share.sum()),
-        spend=float((share * strata.candidates.cost[:, at]).sum()),
-        net_value=Estimate(*brought),
-        saved=Estimate(*saved),
+        members=float(sums.members[at]),
+        spend=float(sums.spend[at]),
+        net_value=Estimate(*(float(end[at]) for end in sums.net_value)),
+        saved=Estimate(*(float(end[at]) for end in sums.saved)),
         blocked=tuple(rules.most_common(RULES_SHOWN)),
     )
 
 
 def _outbid(strata: Strata, plan: Meant) -> Floats:
     """By intervention the members for whom it is the best of what is allowed, and worth it, and who are meant to get something else."""
-    candidates = strata.candidates
-    worth = np.where(candidates.allowed & (candidates.priority > 0), candidates.priority, -np.inf)
-    rows = np.flatnonzero((worth > -np.inf).any(axis=1))
-    best = worth[rows].argmax(axis=1)
+    rows = np.flatnonzero(strata.best >= 0)
+    best = strata.best[rows]
     missed = strata.members[rows] * (1 - plan.meant[rows, 1 + best])
-    return np.bincount(best, missed, worth.shape[1]).astype(np.float64)
+    return np.bincount(best, missed, plan.meant.shape[1] - 1).astype(np.float64)

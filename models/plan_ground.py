@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from models.audience_filter import AudienceFilter
     from models.engine import Engine
 
-MOST_STRATA = 8_192
+MOST_STRATA = 4_096
 """Up to so many members a plan is made for each by itself."""
 
 ROW_COLUMNS = ("member_id", "place", "stratum", "probability", "value_at_risk")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
@@ -130,16 +131,28 @@ class Strata:
         candidates = replace(told.candidates, priority=mean(self.candidates.priority), cost=mean(self.candidates.cost))
         return replace(told, members=members, candidates=candidates, prospects=self.prospects.mapped(mean))
 
+    @cached_property
+    def _kept_away(self) -> Floats:
+        """The scored members from whom each rule kept each intervention, shape (k, 1 + n_rules)."""
+        members, number = self.members[self.scored], 1 + len(self.rules)
+        return np.array([np.bincount(column, members, number) for column in self.refused[self.scored].T])
+
     def blocked(self, interventions: Sequence[str]) -> Blocked:
         """By intervention and rule, `stage:name`, the scored members whom it kept away before arbitration."""
         counts: Blocked = Counter()
-        for at, intervention_id in enumerate(interventions):
-            held = np.bincount(self.refused[self.scored, at], self.members[self.scored], 1 + len(self.rules))[1:]
-            told = zip(self.rules, held.tolist(), strict=True)
+        for intervention_id, held in zip(interventions, self._kept_away[:, 1:].tolist(), strict=True):
+            told = zip(self.rules, held, strict=True)
             counts.update(
                 {(intervention_id, f"{rule.stage}:{rule.name}"): round(n) for rule, n in told if rule.stage != "arbitration" and n}
             )
         return counts
+
+    @cached_property
+    def best(self) -> Integers:
+        """Of each stratum the best of what is allowed, and worth it; -1 where there is none."""
+        candidates = self.candidates
+        worth = np.where(candidates.allowed & (candidates.priority > 0), candidates.priority, -np.inf)
+        return np.where((worth > -np.inf).any(axis=1), worth.argmax(axis=1), -1)
 
 
 class Condensed(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 from models.actions import NO_ACTION
 from models.blocking_wording import blocking_sentence
 from models.decision import RemovalStage, UpliftSource
+from models.texts import text
 from serving.answers import Answered, Probability
 from serving.audience import Interval
 
@@ -132,6 +133,10 @@ def plan_answer(simulated: Simulated, community: Community, language: Language) 
 
 
 def blocked_text(language: Language, blocked: dict[str, Any], community: Community) -> str:
+    """The stage alone where the declaration has the intervention no more."""
+    declared = {one.id for one in community.interventions}
+    if blocked["intervention_id"] not in declared:
+        return text(language, f"removed.{blocked['stage']}")
     return blocking_sentence(language, blocked["intervention_id"], f"{blocked['stage']}:{blocked['rule']}", community)
 
 

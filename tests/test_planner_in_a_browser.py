@@ -7,14 +7,20 @@ from playwright.sync_api import expect
 
 from pipelines.decide import decide_all
 from pipelines.workspace import Workspace
+from tests import browser
+from tests.browser import needs_chromium
 from tests.serving_world import NOW, serving, world, write_home, write_logs
-from tests.test_pages_in_a_browser import CHROMIUM, LOOKS, chromium, look_at, visit
-
-__all__ = ["chromium"]
+from tests.test_pages_in_a_browser import LOOKS, look_at, visit
 
 WORDS = {"en": ("Plan a campaign for them", "no limit"), "zh": ("为他们规划活动", "不限")}
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine; .ci/run installs it")
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.chromium() as chromium:
+        yield chromium
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +38,7 @@ def contacted(page):
 
 
 @pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
-def test_from_an_audience_over_a_slider_and_a_dry_run_to_decisions(chromium, running, language, theme, width):  # noqa: F811 - the fixture
+def test_from_an_audience_over_a_slider_and_a_dry_run_to_decisions(chromium, running, language, theme, width):
     with visit(chromium, running, language, theme, width, scopes=["read", "plan"]) as page:
         link, unlimited = WORDS[language]
         page.goto(f"{running.client.base_url}/audience?from=0&to=80")
@@ -60,7 +66,7 @@ def test_from_an_audience_over_a_slider_and_a_dry_run_to_decisions(chromium, run
         expect(page).to_have_url(re.compile("/members/m"))
 
 
-def test_slider_and_number_say_the_same_and_the_end_of_the_slider_is_no_limit(chromium, running):  # noqa: F811 - as above
+def test_slider_and_number_say_the_same_and_the_end_of_the_slider_is_no_limit(chromium, running):
     with visit(chromium, running, "en", "light", 1440, scopes=["read", "plan"]) as page:
         page.goto(f"{running.client.base_url}/planner")
         page.fill("[id='most:coupon']", "7")
