@@ -41,7 +41,7 @@ def chromium():
 
 
 @contextmanager
-def visit(chromium, running, language, theme, width, scopes=("read",)):
+def visit(chromium, running, language, theme, width):
     """A signed-in page; whatever the browser complains of, and whatever it asks of another host, fails the test."""
     locale = "zh-CN" if language == "zh" else "en-GB"
     context = new_context(chromium, viewport={"width": width, "height": 900}, locale=locale, color_scheme=theme)
@@ -50,7 +50,7 @@ def visit(chromium, running, language, theme, width, scopes=("read",)):
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: hosts.add(re.match(r"\w+://([^/]+)", request.url)[1]))
     page.goto(f"{running.client.base_url}/")
-    page.fill("#key", create_key(running.store, "browser", scopes, now=NOW))
+    page.fill("#key", create_key(running.store, "browser", ["read"], now=NOW))
     page.click("main button")
     expect(page.locator(".bands")).to_be_visible()
     yield page

@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from models.api_keys import create_key
 from pipelines.decide import decide_all
 from pipelines.workspace import Workspace
 from tests import browser
@@ -37,9 +38,18 @@ def contacted(page):
     return page.locator("#result .figures dd").nth(6)
 
 
+def plan_as_well(page, running):
+    """Signed in anew, with a key that may start campaigns."""
+    page.click("button.leave")
+    page.fill("#key", create_key(running.store, "planner", ["read", "plan"], now=NOW))
+    page.click("main button")
+    expect(page.locator("nav")).to_be_visible()
+
+
 @pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
 def test_from_an_audience_over_a_slider_and_a_dry_run_to_decisions(chromium, running, language, theme, width):
-    with visit(chromium, running, language, theme, width, scopes=["read", "plan"]) as page:
+    with visit(chromium, running, language, theme, width) as page:
+        plan_as_well(page, running)
         link, unlimited = WORDS[language]
         page.goto(f"{running.client.base_url}/audience?from=0&to=80")
         page.click(f"text={link}")
@@ -67,7 +77,8 @@ def test_from_an_audience_over_a_slider_and_a_dry_run_to_decisions(chromium, run
 
 
 def test_slider_and_number_say_the_same_and_the_end_of_the_slider_is_no_limit(chromium, running):
-    with visit(chromium, running, "en", "light", 1440, scopes=["read", "plan"]) as page:
+    with visit(chromium, running, "en", "light", 1440) as page:
+        plan_as_well(page, running)
         page.goto(f"{running.client.base_url}/planner")
         page.fill("[id='most:coupon']", "7")
         assert page.input_value("[id='most:coupon-slider']") == "7"
