@@ -24,6 +24,8 @@ ENTRANCE = {"GET /sign-in", "POST /sign-in", "POST /sign-out", "POST /look", "GE
 PAGES = {
     *("GET /", "GET /audience", "GET /audience.csv", "GET /members", "GET /members/{member_id}"),
     *("GET /members/{member_id}/report.html", "POST /members/{member_id}/what-if"),
+    *("GET /interventions", "GET /experiments", "GET /experiments/{experiment_id}", "GET /model"),
+    *("GET /planner", "POST /planner/confirm", "GET /planner/jobs/{job_id}", "GET /planner/jobs/{job_id}/results.{kind}"),
 }
 """For people with a session, which a key with the scope `read` opens."""
 SCOPE_OF = {
@@ -49,6 +51,10 @@ SCOPE_OF = {
     "GET /v1/audience": "read",
     "GET /v1/overview": "read",
     "GET /v1/interventions": "read",
+    "GET /v1/interventions/figures": "read",
+    "GET /v1/models/report": "read",
+    "GET /v1/monitor": "read",
+    "POST /v1/plans": "plan",
     "GET /v1/models": "read",
     "GET /metrics": "metrics",
     "POST /v1/models/reload": "admin",
@@ -93,7 +99,8 @@ def test_every_route_is_open_or_has_its_scope(tmp_path):
 def test_a_page_shows_nothing_without_a_session(running, route):
     method, path = route.split(" ")
     with running.without_key() as client:
-        answer = client.request(method, path.format(member_id="m0000001"), follow_redirects=False)
+        asked = path.format(member_id="m0000001", experiment_id="m0000001", job_id="m0000001", kind="csv")
+        answer = client.request(method, asked, follow_redirects=False)
     assert answer.status_code in {303, 403}
     assert "m0000001" not in answer.text
 

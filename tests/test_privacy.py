@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from sqlalchemy import Float, Integer, Numeric, Text, insert, select
+from sqlalchemy import JSON, Float, Integer, Numeric, Text, cast, insert, select
 
 from models.errors import UnknownMember
 from models.job_rows import Selected
@@ -64,6 +64,8 @@ def fill(store, member_id):
 def invented(column, member_id, number):
     if column.name == "member_id":
         return member_id
+    if isinstance(column.type, JSON):
+        return {"of": member_id}
     if isinstance(column.type, Text):
         return json.dumps({"of": member_id}, ensure_ascii=False)
     assert isinstance(column.type, Integer | Float | Numeric), column
@@ -78,8 +80,8 @@ def places_of(store, member_id):
             f"{table.name}.{column.name}"
             for table in metadata.sorted_tables
             for column in table.columns
-            if isinstance(column.type, Text)
-            and any(form in text for text in connection.scalars(select(column).where(column.is_not(None))) for form in forms)
+            if isinstance(column.type, Text | JSON)
+            and any(form in text for text in connection.scalars(select(cast(column, Text)).where(column.is_not(None))) for form in forms)
         )
 
 
