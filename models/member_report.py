@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from models.decision import Decision
     from models.declared import Language
 
+SURE_OF_RANK = 0.001
 WEEKS_SHOWN = 26
 WEEK = timedelta(days=7)
 BAND_SIGNS = {"low": "▽", "medium": "◇", "high": "▲"}
@@ -161,6 +162,12 @@ class Risk:
     flat: bool
 
 
+def _rank(language: Language, percentile: float) -> str:
+    """Never above all members, nor above none: those it is compared with are a sample."""
+    told = min(max(percentile, SURE_OF_RANK), 1 - SURE_OF_RANK)
+    return text(language, "risk.rank", share=share_in_words(language, told))
+
+
 def _risk(decision: Decision, community: Community, language: Language) -> Risk:
     churn = decision.churn
     probability, typical = churn.probability, churn.typical_probability
@@ -168,7 +175,7 @@ def _risk(decision: Decision, community: Community, language: Language) -> Risk:
         return Risk(status_sentence(language, churn, community), "", None, (), (), flat=False)
     return Risk(
         sentence=risk_sentence(language, probability, typical, churn.horizon_days, community),
-        rank="" if churn.percentile is None else text(language, "risk.rank", share=share_in_words(language, churn.percentile)),
+        rank="" if churn.percentile is None else _rank(language, churn.percentile),
         dots=dots_of(language, probability, typical),
         horizons=tuple(
             Horizon(text(language, "report.next", window=window(language, days)), share(at), 100 * at, days == churn.horizon_days)

@@ -179,7 +179,14 @@ def test_what_is_usual_stands_apart_from_what_is_told():
 
 
 @pytest.mark.parametrize(
-    ("percentile", "english", "chinese"), [(0.998, "more than 99%", "99%以上"), (0.41, "41%", "41%"), (0.001, "less than 1%", "不到1%")]
+    ("percentile", "english", "chinese"),
+    [
+        (1.0, "more than 99%", "99%以上"),
+        (0.998, "more than 99%", "99%以上"),
+        (0.41, "41%", "41%"),
+        (0.001, "less than 1%", "不到1%"),
+        (0.0, "less than 1%", "不到1%"),
+    ],
 )
 def test_a_rank_is_told_in_words(percentile, english, chinese):
     highest, zh = (replace(at_risk(language), churn=replace(at_risk(language).churn, percentile=percentile)) for language in ("en", "zh"))

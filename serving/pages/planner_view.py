@@ -234,7 +234,7 @@ class View:
         asked = self.asked.budget
         return Slider(
             name="budget",
-            text=text(self.whoever.language, "planner.budget"),
+            text=text(self.whoever.language, "planner.budget", currency=self.service.community.currency),
             how=text(self.whoever.language, "planner.budget_how", money=self._money(self.free.outlook.spend)),
             value="" if asked is None else f"{asked:.15g}",
             highest=f"{highest:.15g}",

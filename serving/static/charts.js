@@ -89,7 +89,7 @@ const KINDS = {
     const line = points.map((at) => [Number(at.spend), Number(at.value)]);
     const band = [...points.map((at) => [Number(at.spend), Number(at.high)]), ...points.map((at) => [Number(at.spend), Number(at.low)]).reverse()];
     const chosen = points.find((at) => at.on === "1");
-    const told = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 0, notation: "compact" });
+    const told = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1, notation: "compact" });
     const named = (at) => ({ name: at.label, value: [Number(at.spend), Number(at.value)] });
     return {
       ...frame(),
