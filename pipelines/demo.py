@@ -35,7 +35,7 @@ from pipelines.train import train_challenger
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from rich.console import Console
@@ -91,11 +91,12 @@ def run_demo(folder: Path, members: int, seed: int, console: Console, *, now: da
     with _service(workspace, key) as service:
         for member_id in chosen:
             _show(service.post("/score", {"member_id": member_id}), console)
-    step("writing the report of one member: keepwell report")
-    report = folder / f"report-{chosen[0]}.html"
-    report_member(workspace, chosen[0], report, as_of=None, language=None, now=now)
+    step("writing the reports of a member at risk, and of one who is best left alone: keepwell report")
+    reports = {member_id: folder / f"report-{member_id}.html" for member_id in _two_sides(decided.table)}
+    for member_id, report in reports.items():
+        report_member(workspace, member_id, report, as_of=None, language=None, now=now)
     step("done")
-    _tell_where(folder, report, decided.table, key, chosen[0], console)
+    _tell_where(folder, reports.values(), decided.table, key, chosen[0], console)
 
 
 class _Steps:
@@ -140,6 +141,14 @@ def _worth_a_look(decisions: pl.DataFrame) -> list[str]:
     acted = decisions.filter(pl.col("chosen") != "none").sort("priority", "member_id", descending=[True, False])
     scored = decisions.filter(pl.col("status") == "scored").sort("churn_probability", "member_id", descending=[True, False])
     found: list[str] = pl.concat([acted, scored])["member_id"].unique(maintain_order=True).head(SHOWN_MEMBERS).to_list()
+    return found
+
+
+def _two_sides(decisions: pl.DataFrame) -> list[str]:
+    """At most risk of those for whom something was chosen, and at least risk of those who are best left alone, where there are such."""
+    scored = decisions.filter(pl.col("status") == "scored").sort("churn_probability", "member_id", descending=[True, False])
+    acted, alone = scored.filter(pl.col("chosen") != "none"), scored.filter(pl.col("chosen") == "none")
+    found: list[str] = pl.concat([acted.head(1), alone.tail(1)])["member_id"].to_list()
     return found
 
 
@@ -189,11 +198,11 @@ def _show(answer: dict[str, Any], console: Console) -> None:
         console.print(f"      {reason['contribution_pp']:+.1f} points: {reason['text']}", style="dim", highlight=False)
 
 
-def _tell_where(folder: Path, report: Path, decisions: pl.DataFrame, key: str, member_id: str, console: Console) -> None:
+def _tell_where(folder: Path, reports: Iterable[Path], decisions: pl.DataFrame, key: str, member_id: str, console: Console) -> None:
     body = json.dumps({"member_id": member_id})
     headers = f'-H "Authorization: Bearer {key}" -H "Content-Type: application/json"'
     lines = (
-        f"member report      {report}",
+        *(f"member report      {report}" for report in reports),
         f"all decisions      {folder / 'decisions.parquet'} ({decisions.height:,} members)",
         f"declaration        {folder / 'keepwell.yaml'}",
         f"models (MLflow)    mlflow ui --backend-store-uri sqlite:///{folder / '.keepwell' / 'mlflow.db'}",

@@ -413,8 +413,9 @@ def test_the_demo_walks_the_whole_path_and_says_how_to_go_on(tmp_path):
     said = subprocess.run([COMMAND, "demo", "--members", "500"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "with the fixed seed 20" in said.stdout
     assert said.stdout.count("POST /score m") == 3
-    (report,) = (tmp_path / "demo").glob("report-*.html")
-    assert f"member report      demo/{report.name}" in said.stdout
+    reports = list((tmp_path / "demo").glob("report-*.html"))
+    assert sorted("Do nothing</p>" in report.read_text("utf-8") for report in reports) == [False, True]
+    assert all(f"member report      demo/{report.name}" in said.stdout for report in reports)
     assert "serve --config demo" in said.stdout
     assert pl.read_parquet(tmp_path / "demo" / "decisions.parquet").height == 500
     again = subprocess.run([COMMAND, "check", "-c", "demo"], cwd=tmp_path, capture_output=True, text=True, check=False)
