@@ -352,7 +352,7 @@ RULES = {
             "Not for members marked Interest is fading (this member: none)",
             "不用于带有兴趣减退标签的成员（该成员：无）",
         ),
-        ("eligibility", "scenes", "Only on the occasion: Birthday, Welcome, once each time", "只在以下时机使用，每逢一次只用一次：生日、欢迎"),
+        ("eligibility", "scenes", "Only on the occasion: Birthday, Welcome, once each time", "只在以下时机使用，每逢只用一次：生日、欢迎"),
         ("eligibility", "consents", "Only with the member's consent: special offers", "须经成员同意才可用：special offers"),
         (
             "eligibility",
