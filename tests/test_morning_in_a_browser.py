@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from models.texts import text
 from pipelines.decide import decide_all
 from pipelines.workspace import Workspace
 from tests import browser
@@ -121,9 +122,9 @@ def _confirm(page, running, look):
 def test_what_is_not_there_is_told_on_a_page_too(chromium, running, language, theme, width):
     """Nobody in an audience, and nobody to plan for; and before anybody has signed in."""
     with visit(chromium, running, language, theme, width) as page:
-        for name in ("audience", "planner"):
+        for name, advice in (("audience", "audience.lead_none_how"), ("planner", "planner.nobody_how")):
             page.goto(f"{running.client.base_url}/{name}?from=95&to=100&stage=growing")
-            expect(page.locator(".headline")).to_be_visible()
+            expect(page.locator(".headline + .under")).to_contain_text(text(language, advice))
             assert page.locator("a.primary").count() == 0
             look_at(page, f"{name}-nobody", language, theme, width)
         page.click("button.leave")

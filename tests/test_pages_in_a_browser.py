@@ -64,6 +64,7 @@ def look_at(page, name, language, theme, width):
     SHOTS.mkdir(parents=True, exist_ok=True)
     for at in (OTHER_WIDTH[width], width):
         page.set_viewport_size({"width": at, "height": 900})
+        page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
         page.screenshot(path=SHOTS / f"{name}-{language}-{theme}-{at}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (name, at)
     page.evaluate(AXE.read_text("utf-8"))

@@ -129,7 +129,7 @@ class _Teller:
         bounds = {"low": number(language, round(total.expected.lower)), "high": number(language, round(total.expected.upper))}
         return {
             "lead": self._lead(found),
-            "none": total.members == 0,
+            "nobody": total.members == 0,
             "selection": found.selection,
             "step": STEP,
             "members": number(language, total.members),
