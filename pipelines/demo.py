@@ -147,7 +147,7 @@ def _worth_a_look(decisions: pl.DataFrame) -> list[str]:
 def _two_sides(decisions: pl.DataFrame) -> list[str]:
     """At most risk of those for whom something was chosen, and at least risk of those who are best left alone, where there are such."""
     scored = decisions.filter(pl.col("status") == "scored").sort("churn_probability", "member_id", descending=[True, False])
-    acted, alone = scored.filter(pl.col("chosen") != "none"), scored.filter(pl.col("chosen") == "none")
+    acted, alone = scored.filter(pl.col("chosen") != "none"), scored.filter(pl.col("no_action_reason") == "do_nothing_is_best")
     found: list[str] = pl.concat([acted.head(1), alone.tail(1)])["member_id"].to_list()
     return found
 

@@ -414,7 +414,7 @@ def test_the_demo_walks_the_whole_path_and_says_how_to_go_on(tmp_path):
     assert "with the fixed seed 20" in said.stdout
     assert said.stdout.count("POST /score m") == 3
     reports = list((tmp_path / "demo").glob("report-*.html"))
-    assert sorted("Do nothing</p>" in report.read_text("utf-8") for report in reports) == [False, True]
+    assert sorted("No option is worth it" in report.read_text("utf-8") for report in reports) == [False, True]
     assert all(f"member report      demo/{report.name}" in said.stdout for report in reports)
     assert "serve --config demo" in said.stdout
     assert pl.read_parquet(tmp_path / "demo" / "decisions.parquet").height == 500
