@@ -20,6 +20,7 @@ from serving.gate import Gate
 from serving.model_source import ModelSource
 from serving.observation import Observed
 from serving.pages import PAGES
+from serving.pages.site import unknown_address
 from serving.routes import (
     audience,
     decisions,
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     app.add_middleware(Gate, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(Observed, tracer=continued if spans is None else traced)
     problems.install(app)
+    app.add_exception_handler(404, unknown_address)
     for routes in (
         score,
         events,

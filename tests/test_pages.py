@@ -185,6 +185,15 @@ def test_an_unknown_member_is_told_on_a_page(visitor):
     assert answer.headers["content-type"].startswith("text/html")
 
 
+def test_an_address_that_nothing_lies_at_is_told_on_a_page_to_a_browser_and_as_a_problem_to_a_client(visitor):
+    page = visitor.get("/nowhere", headers={"Accept": "text/html,*/*"})
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no page at this address." in page.text
+    for path, accept in (("/nowhere", "*/*"), ("/v1/nowhere", "text/html")):
+        problem = visitor.get(path, headers={"Accept": accept})
+        assert (problem.status_code, problem.headers["content-type"]) == (404, "application/problem+json")
+
+
 @pytest.mark.parametrize(("language", "word"), [("zh-CN,zh;q=0.9,en;q=0.5", "人群"), ("en-US,en", "Audience"), ("fr", "Audience")])
 def test_a_page_speaks_the_language_of_the_browser_until_another_is_chosen(running, rows, key, language, word):
     with reader(running, language) as client:

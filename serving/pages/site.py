@@ -23,9 +23,10 @@ from models.declared import Language
 from models.errors import KeepwellError
 from models.pages import FOLDER as SHARED_TEMPLATES
 from models.texts import calendar_day, number, text
+from serving.gate import API_PATHS
 from serving.pages.assets import POLICY, address
 from serving.pages.visitors import GUEST_COOKIE, SESSION, THEMES, SignInNeeded, Visitor, set_cookie, visitor
-from serving.problems import INVALID, Refusal, request_id_of
+from serving.problems import INVALID, NOT_FOUND, Refusal, answered, request_id_of
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,14 @@ def _to_entrance(request: Request) -> Response:
     return RedirectResponse(entrance, 303)
 
 
+def unknown_address(request: Request, error: Exception) -> Response:
+    """A page for who looks with a browser, a problem for a client."""
+    looks = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    if not looks or request.url.path.startswith(API_PATHS):
+        return answered(request, error)
+    return _failure(request, Refusal(NOT_FOUND, request.url.path))
+
+
 def _failure(request: Request, refusal: Refusal) -> Response:
     service = request.app.state.service
     try:
@@ -145,6 +154,7 @@ def _failure(request: Request, refusal: Refusal) -> Response:
 
 
 KNOWN_FAILURES = {
+    "not-found": "page.no_page",
     "unknown-member": "page.no_member",
     "no-model": "page.no_model",
     "stale-form": "page.stale_form",
