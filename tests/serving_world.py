@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from threading import Thread
+from threading import enumerate as enumerate_threads
 
 import httpx2
 import numpy as np
@@ -170,7 +171,12 @@ def client_of(url: str, key: str) -> httpx2.Client:
 
 @contextmanager
 def listening(app: object) -> Iterator[str]:
-    """The address of a server that has begun to listen; it hangs up on nobody who is silent for a while."""
+    """The address of a server that has begun to listen; it hangs up on nobody who is silent for a while.
+
+    When it has ended nobody looks up its champion any more: MLflow may still be making its tables, and Alembic keeps the migration
+    that it is at in a variable of the process.
+    """
+    others = _looking_up()
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so that asyncio switches the delay off
     listener.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_keep_alive=PATIENCE_SECONDS))
@@ -181,3 +187,9 @@ def listening(app: object) -> Iterator[str]:
     server.should_exit = True
     thread.join()
     listener.close()
+    for one in _looking_up() - others:
+        one.join(PATIENCE_SECONDS)
+
+
+def _looking_up() -> set[Thread]:
+    return {thread for thread in enumerate_threads() if thread.name == "champion"}
