@@ -254,4 +254,3 @@ def test_the_decisions_of_a_run_are_kept_once_and_their_touches_are_taken(lived,
     both = kept.join(first.table, on="decision_id")
     assert both["propensity_coupon"].fill_null(0).to_list() == pytest.approx(both["propensity_coupon_right"].to_list())
     assert kept.filter(decision_id=row["decision_id"])["delivered"].item()
-    assert running.client.post(f"/v1/decisions/{row['decision_id']}/replay").json()["equal"]
