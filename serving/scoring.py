@@ -36,6 +36,7 @@ from serving.turns import Turns
 
 MAX_ATTEMPTS = 50
 MOST_IN_A_TURN = 64
+PATIENCE_SECONDS = 0.003
 STALE_AFTER = timedelta(days=90)
 
 Outcome = str | Refusal
@@ -102,7 +103,9 @@ def score_turns(service: Service) -> Turns[Posed, Outcome]:
         outcomes = answer_requests(service, posed[0].key_id, dict(enumerate(one.request for one in posed)))
         return [outcomes[index] for index in range(len(posed))]
 
-    return Turns(serve, most=MOST_IN_A_TURN, together=lambda one: one.key_id, apart=lambda one: one.request.member_id)
+    return Turns(
+        serve, most=MOST_IN_A_TURN, patience=PATIENCE_SECONDS, together=lambda one: one.key_id, apart=lambda one: one.request.member_id
+    )
 
 
 def age_of_model(engine: Engine, now: datetime) -> list[Fault]:

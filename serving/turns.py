@@ -30,9 +30,11 @@ class Turns(Generic[Item, Result]):
     """`serve` gets the items of one turn, at most `most`, in a thread, and gives a result for each; what it raises meets them all.
 
     Nobody waits for a turn to fill but for what the loop has at hand: an item that comes alone is served alone, and under load turns grow,
-    so that what a turn costs whatever its size is shared. An item is served after it came, never with what was read before.
-    Those of one turn have the same `together` and different `apart`; the others take the next one. After an error that nobody foresaw
-    each is served alone, for it may concern one of them. All belongs to one event loop.
+    so that what a turn costs whatever its size is shared. Only after a turn of several those whom it answered have `patience` seconds to
+    ask again, unless most of them have: one straggler would else have a turn to itself, and all the others wait for it.
+    An item is served after it came, never with what was read before. Those of one
+    turn have the same `together` and different `apart`; the others take the next one. After an error that nobody foresaw each is served
+    alone, for it may concern one of them. All belongs to one event loop.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Turns(Generic[Item, Result]):
         *,
         most: int,
         at_once: int = 1,
+        patience: float = 0.0,
         together: Callable[[Item], Hashable] = _nothing,
         apart: Callable[[Item], Hashable] = id,
     ) -> None:
@@ -50,6 +53,9 @@ class Turns(Generic[Item, Result]):
         self._together = together
         self._apart = apart
         self._waiting: list[_Waiting[Item, Result]] = []
+        self._patience = patience
+        self._awaited = 0
+        self._awaited_until = 0.0
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="turn")
 
     async def result(self, item: Item) -> Result:
@@ -63,10 +69,11 @@ class Turns(Generic[Item, Result]):
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self) -> None:
-        while self._free and self._waiting:
+        loop = asyncio.get_running_loop()
+        while self._free and self._waiting and not (len(self._waiting) < self._awaited and loop.time() < self._awaited_until):
             self._free -= 1
             turn = self._take()
-            served = asyncio.get_running_loop().run_in_executor(self._pool, self._serve, [waiting.item for waiting in turn])
+            served = loop.run_in_executor(self._pool, self._serve, [waiting.item for waiting in turn])
             served.add_done_callback(partial(self._end, turn))
 
     def _take(self) -> list[_Waiting[Item, Result]]:
@@ -98,4 +105,11 @@ class Turns(Generic[Item, Result]):
             for waiting in turn:
                 if not waiting.future.done():
                     waiting.future.set_exception(error)
-        asyncio.get_running_loop().call_soon(self._begin)
+        self._go_on(3 * len(turn) // 4)
+
+    def _go_on(self, awaited: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._awaited, self._awaited_until = awaited, loop.time() + self._patience
+        loop.call_soon(self._begin)
+        if awaited and self._patience:
+            loop.call_later(self._patience, self._begin)

@@ -90,3 +90,33 @@ def test_who_went_away_is_not_waited_for():
         return await stays
 
     assert asyncio.run(ask()) == 4
+
+
+def after_a_turn_of_four(patience, *groups):
+    """Turns of those who come in groups after four were served together."""
+    seen = []
+
+    def serve(items):
+        seen.append(list(items))
+        return items
+
+    async def ask():
+        turns = Turns(serve, most=8, patience=patience)
+        await asyncio.gather(*(turns.result(item) for item in range(4)))
+        asked = []
+        for group in groups:
+            asked += [asyncio.create_task(turns.result(item)) for item in group]
+            await asyncio.sleep(0.05)
+        await asyncio.gather(*asked)
+        turns.close()
+
+    asyncio.run(ask())
+    return seen[1:]
+
+
+def test_a_straggler_is_served_with_those_who_are_expected_again():
+    assert after_a_turn_of_four(60, [11], [12, 13]) == [[11, 12, 13]]
+
+
+def test_nobody_is_expected_for_long():
+    assert after_a_turn_of_four(0.001, [11]) == [[11]]
