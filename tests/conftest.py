@@ -5,13 +5,18 @@ import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pipelines.spark_session import spark_session
 from tests.databases import Postgres, postgres_server, sqlite_url
 from tests.trained_world import TrainedWorld, train_on_world
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -47,6 +52,13 @@ def free_port() -> int:
 def trained_world() -> TrainedWorld:
     """Trained once for the whole run; nobody may change it."""
     return train_on_world()
+
+
+@pytest.fixture(scope="session")
+def spark() -> "Iterator[SparkSession]":
+    """One for the whole run, on two threads of this machine."""
+    with spark_session("local[2]") as session:
+        yield session
 
 
 @pytest.fixture(scope="session")
