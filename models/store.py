@@ -36,6 +36,7 @@ from models.store_migrations import Migration
 from models.store_overviews import OverviewStore
 from models.store_prepared import Prepared
 from models.store_privacy import PrivacyStore, Receipt
+from models.store_rollouts import RolloutStore
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow, Then
 from models.store_sessions import SessionStore
 from models.store_shadow import ShadowStore
@@ -61,6 +62,7 @@ class Store(
     GroundStore,
     SessionStore,
     WholeLogStore,
+    RolloutStore,
 ):
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
 
