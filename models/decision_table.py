@@ -49,7 +49,11 @@ def table_of(engine: Engine, weighed: Weighed, member_ids: Sequence[str], decisi
     intervention follow `uplift_<id>`, `priority_<id>`, `shadow_price_<id>` (what a plan charges), `propensity_<id>`, and `removed_<id>`,
     "stage:rule" or null.
     """
-    ids = {"decision_id": decision_ids, "member_id": member_ids, "as_of": as_of.astimezone(UTC)}
+    ids = {
+        "decision_id": pl.Series(decision_ids, dtype=pl.String),
+        "member_id": pl.Series(member_ids, dtype=pl.String),
+        "as_of": pl.repeat(as_of.astimezone(UTC), len(member_ids), dtype=pl.Datetime("us", "UTC"), eager=True),
+    }
     columns = (
         _risk(engine, weighed) | _member(engine, weighed) | _choice(engine.community, weighed, as_of) | _arms(engine.community, weighed)
     )

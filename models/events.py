@@ -61,6 +61,15 @@ class EventLog:
             raise UnknownMember(message)
         return code
 
+    def of_range(self, begin: int, end: int) -> EventLog:
+        """The members in the rows `[begin, end)` alone, as a log of their own."""
+
+        def rest(rows: pl.DataFrame) -> pl.DataFrame:
+            low, high = np.searchsorted(rows["member"].to_numpy(), np.array([begin, end], np.uint32)).tolist()
+            return rows.slice(low, high - low).with_columns(pl.col("member") - pl.lit(begin, dtype=pl.UInt32))
+
+        return EventLog(rest(self.events), self.members.slice(begin, end - begin), None if self.touches is None else rest(self.touches))
+
     def write(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.events.write_parquet(folder / EVENTS_FILE, row_group_size=1 << 20)

@@ -13,10 +13,11 @@ from models.community_report import render_community_report
 from models.decision_table import table_of
 from models.errors import InputError
 from pipelines.dates import moment
-from pipelines.everyone import strata_of, weigh_everyone
+from pipelines.everyone import weigh_everyone
 from pipelines.experiments import tell_experiments
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
+from pipelines.parts import strata_of
 from pipelines.publish import shown_of
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,17 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from models.decision_table import table_of
 from models.declaration import load_community
 from models.errors import InputError
 from models.groups import check_groups
 from models.planned_rows import followed_row, settled_rows
 from models.planning import Candidates, JointPlan, plan_jointly, settle, settled
 from models.supply import Supply
-from pipelines.everyone import Batch, strata_of, weigh_everyone
+from pipelines.everyone import weigh_everyone
 from pipelines.experiments import refresh_experiments
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
+from pipelines.parts import Batch, strata_of, told_table
 from pipelines.publish import publish_run, shown_of
 from pipelines.publish_figures import publish_figures
 from pipelines.recording import NOTHING_RECORDED, Recorded, Recorder
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from models.declared import Language
-    from models.engine import Engine
     from models.strata import Condensed
     from models.training import Progress
     from pipelines.workspace import Workspace
@@ -39,7 +37,6 @@ WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
     ".parquet": lambda table, file: table.write_parquet(file),
     ".csv": lambda table, file: table.write_csv(file),
 }
-REASONS_KEPT = 5
 
 
 @dataclass(frozen=True)
@@ -87,14 +84,14 @@ def decide_all(
     supply, joint = Supply.of(engine.community, capacity, capacity.budget if budget is None else budget), None
     if not supply.endless:
         batches = list(batches)
-        candidates = Candidates.together([Candidates.of(batch.weighed) for batch in batches])
+        candidates = Candidates.together([batch.candidates for batch in batches])
         joint = plan_jointly(candidates, supply, engine.community.policy.exploration)
         batches = _following(joint, candidates, supply, batches)
     told_in, tables, recorded = language or engine.community.language, [], NOTHING_RECORDED
     for batch in batches:
-        tables.append(_table(engine, batch, at, told_in))
+        tables.append(told_table(engine, batch, at, told_in))
         if recorder is not None:
-            recorded += recorder.record(engine, loaded, batch, at, told_in)
+            recorded += recorder.record(engine, batch, at, told_in)
     table = pl.concat(tables)
     with writing(output):
         write(table, output)
@@ -129,20 +126,3 @@ def _following(joint: JointPlan, candidates: Candidates, supply: Supply, batches
         followed = [followed_row(row, prices) for row in settled_rows(outcome[members])]
         yield replace(batch, weighed=settled(batch.weighed, prices, outcome[members]), followed=followed)
         begin = members.stop
-
-
-def _table(engine: Engine, batch: Batch, at: datetime, language: Language) -> pl.DataFrame:
-    table = table_of(engine, batch.weighed, batch.member_ids, batch.decision_ids, at)
-    return table.with_columns(reasons=_reasons(engine, batch, language))
-
-
-def _reasons(engine: Engine, batch: Batch, language: Language) -> pl.Series:
-    """The strongest reasons of each scored member as JSON text; null for the others."""
-    weighed = batch.weighed
-    scored = np.flatnonzero(weighed.scored)
-    told: list[str | None] = [None] * len(batch.snapshots)
-    reasons_of = engine.reasons(weighed.scores.features[scored], weighed.probability[scored], language)
-    for row, reasons in zip(scored.tolist(), reasons_of, strict=True):
-        kept = [{"code": r.code, "contribution_pp": round(r.contribution_pp, 3), "text": r.text} for r in reasons[:REASONS_KEPT]]
-        told[row] = json.dumps(kept, ensure_ascii=False)
-    return pl.Series("reasons", told, dtype=pl.String)

@@ -20,8 +20,9 @@ from models.plan_in_force import PlanInForce
 from models.simulated_plan import EVERYONE, Question, Simulated, simulate_plan
 from models.store import PlanRow, Store
 from models.store_rows import content_id
-from pipelines.everyone import strata_of, weigh_everyone
+from pipelines.everyone import weigh_everyone
 from pipelines.loading import decision_time, engine_of, load
+from pipelines.parts import strata_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -85,7 +86,7 @@ def ground_of(engine: Engine, loaded: Loaded, at: datetime) -> PlanGround:
     for batch in weigh_everyone(engine, loaded, at):
         parts.append(strata_of(batch))
         table = table_of(engine, batch.weighed, batch.member_ids, batch.decision_ids, at)
-        members = loaded.log.members[batch.snapshots.member]
+        members = batch.members
         groups = groups_of_log(members, loaded.community)
         standings.append(standings_of(table, members["joined"], loaded.community.timezone, groups))
     return lay_ground(PlanTerms.of(engine, at), parts, pl.concat(standings)).ground

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from models.declared import Language
     from models.engine import Engine
     from models.store import DecisionRow
-    from pipelines.everyone import Batch
-    from pipelines.loading import Loaded
+    from pipelines.parts import Batch
     from pipelines.workspace import Workspace
 
 AT_ONCE = 1_000
@@ -66,33 +65,31 @@ class Recorder:
             store.load_log(log, log_fingerprint(workspace.log))
             return cls(workspace, store.contact_counts(), store.last_event_key())
 
-    def record(self, engine: Engine, loaded: Loaded, batch: Batch, at: datetime, language: Language) -> Recorded:
-        quotas = Quotas.of(loaded.community.capacity, engine.community, at)
+    def record(self, engine: Engine, batch: Batch, at: datetime, language: Language) -> Recorded:
+        quotas = Quotas.of(batch.part.community.capacity, engine.community, at)
         recorded = NOTHING_RECORDED
         with closing(Store.open(self.workspace.store_url)) as store:
-            bases = self._bases(engine, loaded, batch, language) if loaded.event_key == self.event_key else repeat(None)
-            rows = self._rows(engine, loaded, batch, at, language, bases)
+            bases = self._bases(engine, batch, language) if batch.part.event_key == self.event_key else repeat(None)
+            rows = self._rows(engine, batch, at, language, bases)
             while part := list(islice(rows, AT_ONCE)):
                 lost = len(store.keep_run(part, quotas))
                 recorded += Recorded(len(part) - lost, lost)
         return recorded
 
-    def _bases(self, engine: Engine, loaded: Loaded, batch: Batch, language: Language) -> Iterator[str]:
+    def _bases(self, engine: Engine, batch: Batch, language: Language) -> Iterator[str]:
         """The log holds more of a member than the store does, so that its events are not counted."""
-        texts = loaded.log.members[batch.snapshots.member].drop("member_id", "joined")
+        texts = batch.members.drop("member_id", "joined")
         attributes = attributes_to_json(texts) if texts.width else [None] * len(batch.member_ids)
-        events = loaded.arrays.of_members(batch.snapshots.member)
+        events = batch.part.arrays.of_members(batch.snapshots.member)
         past = Past(events, batch.contacts, (), tuple(attributes), self.event_key)
         for row, followed in enumerate(batch.followed or repeat(None, len(batch.member_ids))):
             basis = Basis.of(past, row, (), NOWHERE, language, len(engine.community.signals))
             yield replace(basis, events=None, times=None, followed=followed).to_json()
 
-    def _rows(
-        self, engine: Engine, loaded: Loaded, batch: Batch, at: datetime, language: Language, bases: Iterable[str | None]
-    ) -> Iterator[DecisionRow]:
-        last_us = last_event_us(loaded.arrays, batch.snapshots, len(engine.community.signals))
+    def _rows(self, engine: Engine, batch: Batch, at: datetime, language: Language, bases: Iterable[str | None]) -> Iterator[DecisionRow]:
+        last_us = last_event_us(batch.part.arrays, batch.snapshots, len(engine.community.signals))
         about = About(batch.member_ids, batch.decision_ids, at)
-        released = loaded.community.contact_policy.unreported == "released"
+        released = batch.part.community.contact_policy.unreported == "released"
         decisions = tell(engine, batch.weighed, about, last_us, language=language, explain=explain)
         for decision, basis in zip(decisions, bases, strict=False):
             made_in = Circumstances(self.seen.get(decision.member_id, 0), NOWHERE, basis, released)

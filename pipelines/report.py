@@ -14,9 +14,9 @@ from models.member_report import Provenance, render_member_report, weekly_activi
 from models.moments import microseconds
 from models.preferences import respected
 from models.snapshots import Snapshots
-from pipelines.everyone import decision_id
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_page, writing
+from pipelines.parts import decision_id
 
 if TYPE_CHECKING:
     from datetime import datetime

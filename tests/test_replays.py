@@ -76,7 +76,7 @@ def test_a_run_during_which_events_arrived_says_that_it_cannot_be_made_again(tmp
         store.add_events([LoggedEvent(MEMBERS[0], microseconds(NOW) - 5, "post")])
     loaded = load(workspace, now=NOW)
     (batch,) = weigh_everyone(world().engine, loaded, NOW)
-    recorder.record(world().engine, loaded, batch, NOW, "en")
+    recorder.record(world().engine, batch, NOW, "en")
     with serving(home, world().log) as running:
         answer = running.client.post(f"/v1/decisions/{batch.decision_ids[0]}/replay").json()
     assert (answer["status"], answer["type"]) == (409, "/docs#not-replayable")
