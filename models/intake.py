@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
@@ -14,12 +14,11 @@ from models.findings import Finding, Step
 from models.leakage import Leak, leaks
 from models.log_findings import log_findings
 from models.member_columns import kept_columns
-from models.reading import Place, Read, not_a_number, numbers
+from models.reading import Place, Read, not_a_number
 from models.screening import Fault, Screened
 from models.side_tables import NO_MEMBER, read_members, read_touches
 from models.snapshots import Activity
 from models.tables import Table, cell_texts
-from models.times import Times, read_times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +27,9 @@ if TYPE_CHECKING:
 
     from models.community import Community
     from models.sources import LogSource
+    from models.times import Times
 
+GIVEN_BEFORE = 'event id "{}" was given before'
 _ABSENT = Read(pl.DataFrame(), pl.DataFrame(), ())
 
 
@@ -83,10 +84,37 @@ def take_in(events: Read, community: Community, place: Place) -> Intake:
 
 def read_events(source: LogSource, place: Place) -> Read:
     """The columns of `EventLog.events`, with `member_id` for `member`, in the order of the file."""
-    named = {key: getattr(source, key) for key in ("member", "time", "type", "value", "event_id", "channel")}
+    named = named_columns(source)
     table = place.open(source.path, "log", named)
     raw = table.read(sorted({column for column in named.values() if column is not None}))
-    times = read_times(raw[source.time], place.timezone)
+    told = event_rows(raw, source, place, semicolons=table.semicolons)
+    faults = [*told.faults]
+    if source.event_id is not None:
+        event_id = told.rows["event_id"]
+        again = event_id.is_not_null() & ~event_id.is_first_distinct()
+        faults.append(Fault(again, source.event_id, GIVEN_BEFORE, "each event needs its own id; the first row of each is kept"))
+    screened = Screened.of(table, faults)
+    further = [*_unused_columns(table, named), *_mixed_zones(table, source, told.times, place)]
+    return Read(told.rows.filter(screened.accepted), screened.rejected, (*screened.findings, *further))
+
+
+def named_columns(source: LogSource) -> dict[str, str | None]:
+    """By the key that names each."""
+    return {key: getattr(source, key) for key in ("member", "time", "type", "value", "event_id", "channel")}
+
+
+class EventRows(NamedTuple):
+    """`rows` as `read_events` gives them, before any is refused; `faults`: what one row alone shows, in the order of their rank."""
+
+    rows: pl.DataFrame
+    faults: tuple[Fault, ...]
+    times: Times
+
+
+def event_rows(raw: pl.DataFrame, source: LogSource, place: Place, *, semicolons: bool) -> EventRows:
+    """Of the table, or of a part of it where `place` knows its habits."""
+    named = named_columns(source)
+    times = place.times(raw[source.time])
     member, event_id, channel = (_texts_or_null(raw, named[key]) for key in ("member", "event_id", "channel"))
     kind = (
         _texts_or_null(raw, source.type) if source.type_is is None else pl.repeat(source.type_is, raw.height, dtype=pl.String, eager=True)
@@ -94,7 +122,7 @@ def read_events(source: LogSource, place: Place) -> Read:
     value = (
         pl.repeat(None, raw.height, dtype=pl.Float64, eager=True)
         if source.value is None
-        else numbers(raw[source.value], comma=table.semicolons)
+        else place.numbers(raw[source.value], semicolons=semicolons)
     )
     faults = [Fault(member.is_null(), source.member, "no member", NO_MEMBER), *place.time_faults(raw[source.time], times)]
     if source.type is not None:
@@ -102,17 +130,10 @@ def read_events(source: LogSource, place: Place) -> Read:
     if source.value is not None:
         plain = "write plain numbers such as 1234.50, without marks of currency or thousands"
         faults.append(Fault(not_a_number(raw[source.value], value), source.value, 'value "{}" is not a number', plain))
-    if source.event_id is not None:
-        again = event_id.is_not_null() & ~event_id.is_first_distinct()
-        faults.append(
-            Fault(again, source.event_id, 'event id "{}" was given before', "each event needs its own id; the first row of each is kept")
-        )
-    screened = Screened.of(table, faults)
     rows = pl.DataFrame(
         {"member_id": member, "timestamp": times.timestamp, "type": kind, "value": value, "channel": channel, "event_id": event_id}
     )
-    further = [*_unused_columns(table, named), *_mixed_zones(table, source, times, place)]
-    return Read(rows.filter(screened.accepted), screened.rejected, (*screened.findings, *further))
+    return EventRows(rows, tuple(faults), times)
 
 
 def each_once(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:

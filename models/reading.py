@@ -13,13 +13,13 @@ from models.declaration import Key, line_of
 from models.errors import InputError
 from models.screening import Fault
 from models.tables import Table, cell_texts, open_table
+from models.times import Times, read_times
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from models.findings import Finding
-    from models.times import Times
 
 YES, NO = ("true", "1", "yes", "y", "t", "是"), ("false", "0", "no", "n", "f", "否")
 TIME_FORMS = "write times as 2024-01-31T18:30:00+08:00, 2024-01-31 18:30 or 2024-01-31, or as seconds or milliseconds since 1970"
@@ -35,13 +35,43 @@ class Read:
 
 
 @dataclass(frozen=True)
+class Habits:
+    """How the cells of whole columns of one table are written, for those who read a part of it: which part tells must not matter.
+
+    orders: of day and month, by the column of times. commas: columns whose numbers have a decimal comma. quantities: columns of numbers.
+    """
+
+    orders: Mapping[str, Sequence[str]]
+    commas: frozenset[str]
+    quantities: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Place:
-    """Where tables lie, how their times are read, and the lines of the declaration that names their columns."""
+    """Where tables lie, how their times are read, and the lines of the declaration that names their columns.
+
+    Without `habits` a column is taken for whole, and tells of itself how it is written.
+    """
 
     root: Path
     lines: Mapping[Key, int]
     timezone: str
     now: datetime
+    habits: Habits | None = None
+
+    def times(self, column: pl.Series) -> Times:
+        orders = None if self.habits is None else self.habits.orders.get(column.name, ())
+        return read_times(column, self.timezone, orders)
+
+    def numbers(self, column: pl.Series, *, semicolons: bool) -> pl.Series:
+        """Of a table whose fields are separated by semicolons `12,50` is 12.5, unless some value of the column has a point."""
+        if not semicolons or not is_text(column):
+            return numbers(column)
+        comma = decimal_comma(column) if self.habits is None else column.name in self.habits.commas
+        return numbers(column, comma=comma)
+
+    def typed(self, column: pl.Series) -> pl.Series:
+        return typed(column) if self.habits is None else typed(column, quantity=column.name in self.habits.quantities)
 
     def open(self, path: str, section: str, columns: Mapping[str, str | None]) -> Table:
         """`columns` maps keys of the section to the columns they name; raises InputError for one that the table lacks."""
@@ -77,11 +107,31 @@ def located(root: Path, path: str) -> Path:
     return Path(os.path.normpath(root / path))
 
 
+def is_text(column: pl.Series) -> bool:
+    return not (column.dtype.is_numeric() or column.dtype == pl.Boolean)
+
+
+def decimal_comma(column: pl.Series) -> bool:
+    """Has no text of it a point?"""
+    return not cell_texts(column).str.contains(".", literal=True).any()
+
+
+def typed(column: pl.Series, *, quantity: bool | None = None) -> pl.Series:
+    """Numbers where every cell that holds anything is one, else text; `quantity` says so of the whole column this is a part of."""
+    number = numbers(column)
+    return number if (is_quantity(column, number) if quantity is None else quantity) else cell_texts(column)
+
+
+def is_quantity(column: pl.Series, number: pl.Series) -> bool:
+    """`number`: what could be read of the column."""
+    return number.count() > 0 and not not_a_number(column, number).any()
+
+
 def numbers(column: pl.Series, *, comma: bool = False) -> pl.Series:
-    """Float64; null where there is nothing or no finite number. With `comma`, `12,50` is 12.5 unless some value has a point."""
-    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+    """Float64; null where there is nothing or no finite number. With `comma`, `12,50` is 12.5."""
+    if is_text(column):
         column = cell_texts(column).str.strip_chars()
-        if comma and not column.str.contains(".", literal=True).any():
+        if comma:
             column = column.str.replace(",", ".", literal=True)
     number = column.cast(pl.Float64, strict=False)
     return number.set(~number.is_finite().fill_null(value=True), None)

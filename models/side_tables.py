@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
 from models.findings import Finding
 from models.groups import group_findings
 from models.member_columns import date_columns, rule_columns, rule_findings
-from models.reading import Place, Read, flags, not_a_number, numbers
+from models.reading import Place, Read, flags, not_a_number
 from models.screening import Fault, Screened
 from models.sources import RESPONSES
 from models.tables import cell_texts
-from models.times import read_times
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from models.community import Community
     from models.sources import MembersSource, TouchesSource
 
 NO_MEMBER = "give every row a member id"
+HAS_A_ROW = 'member "{}" has a row already'
+NEITHER = "neither a join time nor an event"
+NOBODY = 'member "{}" is neither in the log nor among the members'
+N_TIME_FAULTS = 3
+"""Of `Place.time_faults`."""
 
 
 def read_members(source: MembersSource, place: Place, community: Community, first_events: pl.DataFrame) -> Read:
@@ -35,40 +41,56 @@ def read_members(source: MembersSource, place: Place, community: Community, firs
         if scene.on_date is not None:
             place.require(scene.on_date, table, source.path, "scenes", f"{scene.name}.on_date")
     raw = _without_nested(table.read(table.columns), source)
-    member, joined = cell_texts(raw[source.member]), read_times(raw[source.joined], place.timezone)
-    unread = joined.timestamp.is_null() & cell_texts(raw[source.joined]).is_not_null()
+    told = member_rows(raw, source, place, community)
+    member, joined = told.rows["member_id"], told.rows["joined"]
     active = member.is_in(first_events["member_id"].implode()).fill_null(value=False)
+    missing, *others = told.faults
     faults = [
-        Fault(member.is_null(), source.member, "no member", NO_MEMBER),
+        missing,
         Fault(
             member.is_not_null() & ~member.is_first_distinct(),
             source.member,
-            'member "{}" has a row already',
+            HAS_A_ROW,
             "keep one row for each member; the first is used",
         ),
-        Fault(unread, source.joined, 'join time "{}" cannot be read', "correct it; until then the first event counts as joining"),
-        Fault(
-            place.future(joined),
-            source.joined,
-            'join time "{}" is in the future',
-            "correct it; until then the first event counts as joining",
-        ),
-        Fault(joined.timestamp.is_null() & ~active, source.joined, "neither a join time nor an event", "give the join time"),
+        *others,
+        Fault(joined.is_null() & ~active, source.joined, NEITHER, "give the join time"),
     ]
     screened = Screened.of(table, faults)
-    further = [_told(raw[name], place, community, source) for name in raw.columns if name not in {source.member, source.joined}]
-    rows = pl.DataFrame([member.alias("member_id"), joined.timestamp.alias("joined")]).hstack(_renamed(further)).filter(screened.accepted)
+    rows = told.rows.filter(screened.accepted)
     found = (*_member_findings(rows, first_events, source), *rule_findings(rows, source), *group_findings(rows.select(source.groups)))
     return Read(rows, screened.rejected, (*screened.findings, *found))
+
+
+class SideRows(NamedTuple):
+    """Rows before any is refused, and what one row alone shows, in the order of rank."""
+
+    rows: pl.DataFrame
+    faults: tuple[Fault, ...]
+
+
+def member_rows(raw: pl.DataFrame, source: MembersSource, place: Place, community: Community) -> SideRows:
+    """As `read_members` gives them; of the table, or of a part of it where `place` knows its habits."""
+    member, joined = cell_texts(raw[source.member]), place.times(raw[source.joined])
+    unread = joined.timestamp.is_null() & cell_texts(raw[source.joined]).is_not_null()
+    until = "correct it; until then the first event counts as joining"
+    faults = (
+        Fault(member.is_null(), source.member, "no member", NO_MEMBER),
+        Fault(unread, source.joined, 'join time "{}" cannot be read', until),
+        Fault(place.future(joined), source.joined, 'join time "{}" is in the future', until),
+    )
+    further = [_told(raw[name], place, community, source) for name in raw.columns if name not in {source.member, source.joined}]
+    rows = pl.DataFrame([member.alias("member_id"), joined.timestamp.alias("joined")]).hstack(_renamed(further))
+    return SideRows(rows, faults)
 
 
 def _told(column: pl.Series, place: Place, community: Community, source: MembersSource) -> pl.Series:
     """A date that a scene reads as `YYYY-MM-DD`, what no model reads as it is written, all else as its type."""
     if column.name in date_columns(community):
-        times = read_times(column, place.timezone).timestamp
+        times = place.times(column).timestamp
         return times.dt.convert_time_zone(place.timezone).dt.strftime("%Y-%m-%d").alias(column.name)
     as_written = column.name in (*rule_columns(community), *source.groups) and column.name not in source.attributes
-    return cell_texts(column) if as_written else typed(column)
+    return cell_texts(column) if as_written else place.typed(column)
 
 
 def _named_columns(source: MembersSource) -> dict[str, str | None]:
@@ -86,21 +108,42 @@ def _named_columns(source: MembersSource) -> dict[str, str | None]:
 
 def read_touches(source: TouchesSource, place: Place, community: Community, member_ids: pl.Series) -> Read:
     """The columns of `EventLog.touches`, with `member_id` for `member`."""
-    named = {key: getattr(source, key) for key in ("member", "time", "intervention", "channel", "delivered", "response")}
+    named = touch_columns(source)
     table = place.open(source.path, "touches", named)
-    prefix = source.propensity_prefix
-    arms = {} if prefix is None else {name: f"propensity_{name.removeprefix(prefix)}" for name in table.columns if name.startswith(prefix)}
+    arms = logged_arms(source, table.columns)
     raw = table.read(sorted({name for name in (*named.values(), *arms) if name is not None}))
+    told = touch_rows(raw, source, place, arms, semicolons=table.semicolons)
+    known = told.rows["member_id"].is_in(member_ids.implode()).fill_null(value=False)
+    of_one = told.faults[: 1 + N_TIME_FAULTS]
+    unknown = Fault(~known, source.member, NOBODY, "add the member, or leave the row out")
+    screened = Screened.of(table, [*of_one, unknown, *told.faults[len(of_one) :]])
+    said = told.rows["response"]
+    rows = told.rows.with_columns(response=_response(said)).filter(screened.accepted)
+    found = (*_unknown_arms(rows, community, source), *_unknown_responses(said, source))
+    return Read(rows, screened.rejected, (*screened.findings, *found))
+
+
+def touch_columns(source: TouchesSource) -> dict[str, str | None]:
+    """By the key that names each."""
+    return {key: getattr(source, key) for key in ("member", "time", "intervention", "channel", "delivered", "response")}
+
+
+def logged_arms(source: TouchesSource, columns: Sequence[str]) -> dict[str, str]:
+    """By the table's column the one of `EventLog.touches`."""
+    prefix = source.propensity_prefix
+    return {} if prefix is None else {name: f"propensity_{name.removeprefix(prefix)}" for name in columns if name.startswith(prefix)}
+
+
+def touch_rows(raw: pl.DataFrame, source: TouchesSource, place: Place, arms: Mapping[str, str], *, semicolons: bool) -> SideRows:
+    """As `read_touches` gives them, but for `response`, which is told as it is; of a part of the table where `place` knows its habits."""
     member, intervention = cell_texts(raw[source.member]), cell_texts(raw[source.intervention])
-    times = read_times(raw[source.time], place.timezone)
+    times = place.times(raw[source.time])
     everyone = pl.repeat(value=True, n=raw.height, eager=True)
     delivered = everyone if source.delivered is None else flags(raw[source.delivered])
-    propensity = {name: numbers(raw[name], comma=table.semicolons) for name in arms}
-    known = member.is_in(member_ids.implode()).fill_null(value=False)
+    propensity = {name: place.numbers(raw[name], semicolons=semicolons) for name in arms}
     faults = [
         Fault(member.is_null(), source.member, "no member", NO_MEMBER),
         *place.time_faults(raw[source.time], times),
-        Fault(~known, source.member, 'member "{}" is neither in the log nor among the members', "add the member, or leave the row out"),
         Fault(intervention.is_null(), source.intervention, "no intervention", 'name the intervention, or "none" for doing nothing'),
     ]
     if source.delivered is not None:
@@ -110,17 +153,20 @@ def read_touches(source: TouchesSource, place: Place, community: Community, memb
         faults.append(
             Fault(wrong, name, 'propensity "{}" is no probability', "write the probability, from 0 to 1, with which the arm was chosen")
         )
-    screened = Screened.of(table, faults)
     nothing = pl.repeat(None, raw.height, dtype=pl.String, eager=True)
     channel = nothing if source.channel is None else cell_texts(raw[source.channel])
     said = nothing if source.response is None else cell_texts(raw[source.response]).str.strip_chars().str.to_lowercase()
     rows = pl.DataFrame(
         {"member_id": member, "timestamp": times.timestamp, "intervention": intervention, "channel": channel, "delivered": delivered}
-        | {"response": said.set(~said.is_in(RESPONSES).fill_null(value=False), None)}
+        | {"response": said}
         | {arms[name]: share for name, share in propensity.items()}
-    ).filter(screened.accepted)
-    found = (*_unknown_arms(rows, community, source), *_unknown_responses(said, source))
-    return Read(rows, screened.rejected, (*screened.findings, *found))
+    )
+    return SideRows(rows, tuple(faults))
+
+
+def _response(said: pl.Series) -> pl.Series:
+    """One of RESPONSES, else null."""
+    return said.set(~said.is_in(RESPONSES).fill_null(value=False), None)
 
 
 def _unknown_responses(said: pl.Series, source: TouchesSource) -> list[Finding]:
@@ -129,12 +175,6 @@ def _unknown_responses(said: pl.Series, source: TouchesSource) -> list[Finding]:
         return []
     message = f'{len(strange):,} responses are not known, such as "{strange[0]}"; they are taken for none'
     return [Finding("warning", source.response, None, message, f"write one of {', '.join(RESPONSES)}, or leave the cell empty")]
-
-
-def typed(column: pl.Series) -> pl.Series:
-    """Numbers where every cell that holds anything is one, else text."""
-    number = numbers(column)
-    return number if number.count() and not not_a_number(column, number).any() else cell_texts(column)
 
 
 def _without_nested(raw: pl.DataFrame, source: MembersSource) -> pl.DataFrame:

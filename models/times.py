@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import polars as pl
 
 from models.errors import InputError
 from models.tables import cell_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 UTC_TIME = pl.Datetime("us", "UTC")
 NUMBER = r"^\d+(\.\d+)?$"
@@ -57,20 +60,32 @@ class Times:
     local: pl.Series
 
 
-def read_times(column: pl.Series, zone: str) -> Times:
-    """A year before 1900 is no time. Raises InputError where the day and the month cannot be told apart."""
-    times = _read_any(column, zone)
+def read_times(column: pl.Series, zone: str, orders: Sequence[str] | None = None) -> Times:
+    """A year before 1900 is no time. `orders`: of day and month, as `Unordered.orders` tells of the whole column this is a part of.
+
+    Raises InputError where the day and the month cannot be told apart.
+    """
+    times = _read_any(column, zone, orders)
     return Times(times.timestamp.set((times.timestamp < FIRST_TIME).fill_null(value=False), None), times.local)
 
 
-def _read_any(column: pl.Series, zone: str) -> Times:
+def _read_any(column: pl.Series, zone: str, orders: Sequence[str] | None) -> Times:
     kind = column.dtype
     if kind == pl.Date or (isinstance(kind, pl.Datetime) and kind.time_zone is None):
         return Times(_by_clock(column.cast(pl.Datetime("us")), zone), pl.repeat(value=True, n=len(column), eager=True))
     if isinstance(kind, pl.Datetime):
         return Times(column.dt.convert_time_zone("UTC").cast(UTC_TIME), pl.repeat(value=False, n=len(column), eager=True))
+    rows = _texts(column)
+    tried = _tried(rows, zone)
+    if orders is None:
+        orders = Unordered.of_pending(tried.pending, len(rows)).orders(column.name)
+    return _joined([*tried.parts, *_in_orders(tried.pending, zone, orders)], len(column))
+
+
+def _texts(column: pl.Series) -> pl.DataFrame:
+    """`row` and `text` of the cells that hold anything."""
     text = cell_texts(column).str.strip_chars().rename("text")
-    return _joined(_parts(pl.DataFrame({"text": text}).with_row_index("row").drop_nulls(), zone, column.name), len(column))
+    return pl.DataFrame({"text": text}).with_row_index("row").drop_nulls()
 
 
 @dataclass(frozen=True)
@@ -81,19 +96,26 @@ class _Part:
     local: bool
 
 
-def _parts(pending: pl.DataFrame, zone: str, name: str) -> list[_Part]:
-    parts, rows = [], len(pending)
+class _Tried(NamedTuple):
+    """What the forms of which one cell tells all could read, and the rows that none of them could."""
+
+    parts: list[_Part]
+    pending: pl.DataFrame
+
+
+def _tried(pending: pl.DataFrame, zone: str) -> _Tried:
+    parts = []
     numbers = pending["text"].str.contains(NUMBER)
     if numbers.any():
         parts += _numbers(pending.filter(numbers), zone)
         pending = pending.filter(~numbers)
     for form in _likeliest_first(pending["text"]):
         if pending.is_empty():
-            return parts
+            break
         read = _read(pending["text"], form, zone)
         parts.append(_Part(pending.select("row", timestamp=read).drop_nulls(), form.clock == "community"))
         pending = pending.filter(read.is_null()) if read.null_count() else pending.clear()
-    return parts + _day_and_month(pending, zone, name) if len(pending) > STRAY_SHARE * rows else parts
+    return _Tried(parts, pending)
 
 
 def _joined(parts: list[_Part], height: int) -> Times:
@@ -144,19 +166,76 @@ def _since_1970(number: pl.Series) -> pl.Series:
     return pl.select(chain.round().cast(pl.Int64).cast(UTC_TIME)).to_series()
 
 
-def _day_and_month(pending: pl.DataFrame, zone: str, name: str) -> list[_Part]:
-    """`13.04.2024` tells its order, and that of every other time of the column; `03.04.2024` alone does not."""
+class Sighting(NamedTuple):
+    """Of cells with one mark between day and month: does any make sense with the day first alone, does any with the month first alone?
+
+    `example` is one of them, None where there is none.
+    """
+
+    day_first: bool
+    month_first: bool
+    example: str | None
+
+
+@dataclass(frozen=True)
+class Unordered:
+    """What tells the order of day and month in a column, or a part of it: sums, so that parts can be added up.
+
+    `texts`: its cells; `unread`: those that no other form reads; `seen`: one for each mark.
+    """
+
+    texts: int
+    unread: int
+    seen: tuple[Sighting, ...]
+
+    @classmethod
+    def of(cls, column: pl.Series, zone: str) -> Self:
+        if column.dtype.is_temporal():
+            return cls.of_pending(pl.DataFrame({"text": pl.Series([], dtype=pl.String)}), 0)
+        rows = _texts(column)
+        return cls.of_pending(_tried(rows, zone).pending, len(rows))
+
+    @classmethod
+    def of_pending(cls, pending: pl.DataFrame, texts: int) -> Self:
+        return cls(texts, len(pending), tuple(_sighting(pending["text"], *ways) for ways in _TWO_WAYS))
+
+    def __add__(self, other: Self) -> Self:
+        seen = tuple(
+            Sighting(
+                mine.day_first or its.day_first,
+                mine.month_first or its.month_first,
+                its.example if mine.example is None else mine.example,
+            )
+            for mine, its in zip(self.seen, other.seen, strict=True)
+        )
+        return type(self)(self.texts + other.texts, self.unread + other.unread, seen)
+
+    def orders(self, name: str) -> tuple[str, ...]:
+        """`13.04.2024` tells its order, and that of every other time of the column; `03.04.2024` alone does not: InputError."""
+        if self.unread <= STRAY_SHARE * self.texts:
+            return ()
+        told = []
+        for (day_first, month_first), sighting in zip(_TWO_WAYS, self.seen, strict=True):
+            if sighting.example is None:
+                continue
+            if sighting.day_first == sighting.month_first:
+                message = f'column "{name}": "{sighting.example}" may be day-month-year or month-day-year'
+                raise InputError(f"{message}; write times as 2024-01-31 or 2024-01-31T18:30:00+08:00")
+            told.append(day_first if sighting.day_first else month_first)
+        return tuple(told)
+
+
+def _sighting(text: pl.Series, day_first: str, month_first: str) -> Sighting:
+    day, month = (_any_hour(text, pattern).is_not_null() for pattern in (day_first, month_first))
+    only_day, only_month = bool((day & ~month).any()), bool((month & ~day).any())
+    either = text.filter(day if only_day else day & month if not only_month else month)
+    return Sighting(only_day, only_month, either[0] if len(either) else None)
+
+
+def _in_orders(pending: pl.DataFrame, zone: str, orders: Sequence[str]) -> list[_Part]:
     parts = []
-    for day_first, month_first in _TWO_WAYS:
-        day, month = (_any_hour(pending["text"], pattern) for pattern in (day_first, month_first))
-        if day.count() == month.count() == 0:
-            continue
-        only_day, only_month = (day.is_not_null() & month.is_null()).any(), (month.is_not_null() & day.is_null()).any()
-        if only_day == only_month:
-            example = pending["text"].filter(day.is_not_null() & month.is_not_null() if not only_day else day.is_not_null())[0]
-            message = f'column "{name}": "{example}" may be day-month-year or month-day-year'
-            raise InputError(f"{message}; write times as 2024-01-31 or 2024-01-31T18:30:00+08:00")
-        read = _by_clock(day if only_day else month, zone)
+    for order in orders:
+        read = _by_clock(_any_hour(pending["text"], order), zone)
         parts.append(_Part(pending.select("row", timestamp=read).drop_nulls(), local=True))
         pending = pending.filter(read.is_null())
     return parts

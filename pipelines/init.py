@@ -19,8 +19,7 @@ from models.errors import InputError
 from models.event_kinds import kind_of
 from models.groups import MOST_VALUES
 from models.intake import Intake, read_events, take_in
-from models.reading import Place, located
-from models.side_tables import typed
+from models.reading import Place, located, typed
 from models.sources import MOST_GROUPS, LogSource, MembersSource, TouchesSource
 from models.tables import open_table
 from models.times import read_times
