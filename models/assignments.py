@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from models.community import Community
     from models.events import EventArrays
 
+AssignmentKind = Literal["logged", "as_if_random", "observational"]
 ROUNDING = 0.01
 """Logged propensities of a row may miss a sum of 1 by so much."""
 FEWEST_LOGGED = 500

@@ -13,16 +13,8 @@ from models.calibration import assign_folds, fit_calibration
 from models.churn import HorizonModel
 from models.community import DAY_US
 from models.errors import NotEnoughData
-from models.margins import (
-    BlendedMargin,
-    BoosterSettings,
-    LinearMargin,
-    Margin,
-    fit_booster,
-    fit_linear,
-    mean_of,
-    staged_margins,
-)
+from models.margin_fits import BoosterSettings, fit_booster, fit_linear, mean_of, staged_margins
+from models.margins import BlendedMargin, LinearMargin, Margin
 
 if TYPE_CHECKING:
     from models.features import FeatureSpec

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numpy as np
 
 from models.attributes import AttributeEncoding, attributes_from_json, attributes_to_json
@@ -34,7 +33,7 @@ GOLDEN_MEMBERS = 5
 FEATURE_TOLERANCE = 1e-5
 SCORE_TOLERANCE = 1e-6
 EVENT_FIELDS = ("offsets", "timestamp_us", "signal", "value", "joined_us", "contract_end_us")
-MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, MemoryError, RecursionError, lgb.basic.LightGBMError)
+MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, MemoryError, RecursionError)
 """What reading may end in where files fit each other only in their digests."""
 SNAPSHOT_FIELDS = ("member", "as_of_us", "joined_us")
 

@@ -11,7 +11,7 @@ import polars as pl
 from models.arm_outcomes import arm_outcomes
 from models.calibration import assign_folds
 from models.doubly_robust import scores_of
-from models.learned_uplift import learn_uplift
+from models.log_uplift import learn_uplift
 from models.propensity import propensities_of
 from models.trial import trial_of
 

@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from models.arrays import Floats, Integers
-    from models.assignments import Assignments
+    from models.assignments import AssignmentKind, Assignments
     from models.engine import Engine
     from models.events import EventArrays, EventLog
     from models.held_out import HeldOut
     from models.policy_comparison import PolicyComparison
-    from models.propensity import AssignmentKind
     from models.replaying import Replayed
 
 FEWEST_LATER = 500

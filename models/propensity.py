@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import lightgbm as lgb
 import numpy as np
@@ -15,6 +15,7 @@ from models.standardising import Standard
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers
+    from models.assignments import AssignmentKind
     from models.trial import Trial
 
 SMALLEST = 0.01
@@ -22,7 +23,6 @@ SMALLEST = 0.01
 PENALTY = 20.0
 TREES, LEAVES = 60, 8
 NOISE, CHANCE, FEWEST = 2.0, 0.05, 30
-AssignmentKind = Literal["logged", "as_if_random", "observational"]
 """Propensities as logged; not logged, and no feature tells who got what, which proves no draw by chance; not logged, and features do."""
 
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import lightgbm as lgb
-import numpy as np
-
-from models.arm_outcomes import THREADS, binned_once, booster_parameters, part_of
+from models.booster import Booster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.arrays import Flags, Floats
+    from models.arrays import Floats
 
-TREES, LEAVES, DEPTH = 100, 12, 4
-ONE_THREAD_ROWS = 1000
 END = "end of trees"
 
 
@@ -30,50 +24,24 @@ class Student:
     model_text: str
 
     @cached_property
-    def booster(self) -> lgb.Booster:
-        return lgb.Booster(model_str=self.model_text)
+    def booster(self) -> Booster:
+        return Booster(self.model_text)
 
     def __call__(self, features: Floats) -> Floats:
         """(n, outputs)."""
-        threads = 1 if len(features) < ONE_THREAD_ROWS else 0
-        return np.asarray(self.booster.predict(features, raw_score=True, num_threads=threads)).reshape(len(features), self.outputs)
+        return self.booster.margins(features)
 
     def contributions(self, features: Floats) -> Floats:
         """Exact TreeSHAP (Lundberg et al. 2020), shape (n, outputs, d + 1), the base last; they add up to the output."""
-        told = np.asarray(self.booster.predict(features, pred_contrib=True, num_threads=1 if len(features) < ONE_THREAD_ROWS else 0))
-        return told.reshape(len(features), self.outputs, features.shape[1] + 1)
+        return self.booster.contributions(features)
 
     def contributions_to(self, features: Floats, output: int) -> Floats:
         """`contributions` of one output alone, shape (n, d + 1): the trees of the others are not walked."""
-        threads = 1 if len(features) < ONE_THREAD_ROWS else 0
-        return np.asarray(self._of_one[output].predict(features, pred_contrib=True, num_threads=threads))
+        return self._of_one[output].contributions(features)[:, 0]
 
     @cached_property
-    def _of_one(self) -> tuple[lgb.Booster, ...]:
-        return tuple(lgb.Booster(model_str=text) for text in separated(self.model_text, self.outputs))
-
-
-def distil(features: Floats, targets: Floats, known: Flags, seed: int) -> Student:
-    """Of shape (n, k), `targets` and `known`: what to repeat, and in which rows."""
-
-    def fit(arm: int) -> str:
-        rows = np.flatnonzero(known[:, arm])
-        parameters = booster_parameters(
-            "regression",
-            seed,
-            num_leaves=LEAVES,
-            max_depth=DEPTH,
-            learning_rate=0.15,
-            lambda_l2=0.0,
-            feature_fraction=0.8,
-            min_child_samples=max(10, len(rows) // 200),
-        )
-        return lgb.train(parameters, part_of(binned, rows, targets[rows, arm]), TREES).model_to_string()
-
-    binned = binned_once(features)
-    with ThreadPoolExecutor(THREADS) as pool:
-        texts = list(pool.map(fit, range(targets.shape[1])))
-    return Student(len(texts), merged(texts))
+    def _of_one(self) -> tuple[Booster, ...]:
+        return tuple(Booster(text) for text in separated(self.model_text, self.outputs))
 
 
 def merged(texts: Sequence[str]) -> str:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from models.assignments import AssignmentKind
     from models.community import Community
     from models.declared import Language
     from models.effect_ranking import ArmRanking
-    from models.propensity import AssignmentKind
     from models.targeting import Ranking, Targeting
 
 NAMES: dict[Ranking, str] = {

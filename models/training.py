@@ -19,7 +19,7 @@ from models.costs import RedemptionRate, redemption_rates, with_redemption
 from models.engine import Engine, Provenance, Reference
 from models.engine_files import Golden
 from models.errors import NotEnoughData
-from models.learned_uplift import learn_uplift
+from models.log_uplift import learn_uplift
 from models.preparation import fit_preparation
 from models.snapshots import label_churn
 from models.training_rows import THREADS, TrainingData, gather
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from models.comparison import Compared
     from models.evaluation import ChurnMetrics
     from models.events import EventArrays
-    from models.learned_uplift import UpliftFromLog
+    from models.log_uplift import UpliftFromLog
     from models.preparation import Preparation
     from models.value import ValueModel
     from models.value_fit import ValueValidation

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from models.actions import NO_ACTION
 from models.errors import InputError, NotEnoughData
@@ -115,7 +114,7 @@ def _order(names: np.ndarray, interventions: Sequence[str] | None, propensities:
     found = sorted(set(names.tolist()) - {NO_ACTION})
     if interventions is not None:
         given = tuple(name for name in interventions if name != NO_ACTION)
-    elif isinstance(propensities, pd.DataFrame):
+    elif hasattr(propensities, "columns"):
         given = tuple(str(name) for name in propensities.columns if name != NO_ACTION)
     else:
         return tuple(found)
@@ -139,7 +138,7 @@ def _shares(propensities: Given, order: tuple[str, ...], arm: Integers) -> Float
 
 
 def _matrix_of_shares(propensities: Given, order: tuple[str, ...]) -> Floats:
-    if isinstance(propensities, pd.DataFrame):
+    if hasattr(propensities, "columns"):
         missing = [name for name in (NO_ACTION, *order) if name not in propensities.columns]
         if missing:
             raise InputError(f"propensities: no column for {', '.join(missing)}")

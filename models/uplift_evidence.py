@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.special import ndtri
 
+from models.assignments import AssignmentKind
 from models.decision import UpliftSource
-from models.propensity import AssignmentKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

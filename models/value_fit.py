@@ -13,7 +13,7 @@ from models.blending import nearest_within_one_error, weight_grid
 from models.calibration import assign_folds
 from models.community import DAY_US
 from models.errors import NotEnoughData
-from models.margins import TWEEDIE_POWER, BoosterSettings, fit_booster, fit_log_linear
+from models.margin_fits import TWEEDIE_POWER, BoosterSettings, fit_booster, fit_log_linear
 from models.snapshots import Snapshots
 from models.value import MeanSpending, PurchaseValue, TwoStageSpending, spent_after
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from models.assignments import AssignmentKind
 from models.decision import UpliftSource
 from models.declared import Language
 from models.intervention_figures import INTERVENTIONS, CostKind, InterventionReport, StepName
 from models.intervention_wording import told
-from models.propensity import AssignmentKind
 from models.uplift_evidence import Verdict
 from serving.answers import Answered
 from serving.problems import NO_RUN, Refusal

@@ -13,7 +13,8 @@ from models.community import Community
 from models.engine_files import load_engine, save_engine
 from models.errors import ModelRefused
 from models.events import EventArrays, event_arrays
-from models.learned_uplift import LearnedUplift, UpliftFromLog, learn_uplift
+from models.learned_uplift import LearnedUplift
+from models.log_uplift import UpliftFromLog, learn_uplift
 from models.model_card import model_card
 from models.training import Trained, train
 from tests.planted import intervention

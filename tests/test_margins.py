@@ -9,18 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from models.margins import (
-    BlendedMargin,
-    BoosterMargin,
-    BoosterSettings,
-    LinearMargin,
-    Margin,
-    fit_booster,
-    fit_linear,
-    margin_from_dict,
-    mean_of,
-    staged_margins,
-)
+from models.margin_fits import BoosterSettings, fit_booster, fit_linear, mean_of, staged_margins
+from models.margins import BlendedMargin, BoosterMargin, LinearMargin, Margin, margin_from_dict
 
 COLUMNS = np.array([0, 2, 3])
 NO_FILL = np.full(3, np.nan)
@@ -145,7 +135,7 @@ def test_a_booster_is_the_same_whenever_it_is_fitted_with_the_same_seed():
 def test_staged_margins_are_those_of_shorter_boosters():
     staged = staged_margins(BOOSTER, OTHERS, (10, 25, 40))
     for column, trees in enumerate((10, 25, 40)):
-        expected = BOOSTER.booster.predict(OTHERS[:, COLUMNS], raw_score=True, num_iteration=trees)
+        expected = BOOSTER.booster.margins(OTHERS[:, COLUMNS], trees=trees)[:, 0]
         np.testing.assert_allclose(staged[:, column], expected, atol=1e-12)
     np.testing.assert_allclose(staged[:, -1], BOOSTER(OTHERS), atol=1e-12)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.policy_value import estimate_ips, policy_difference
-from models.uplift import fit_uplift
+from models.uplift_fit import fit_uplift
 from tests.benchmarks.real_experiments import HeldOut, halves, learned, policy_values
 from tests.experiment_logs import hillstrom, karlan_list, rscience, wikipedia_welcome
 from tests.read_outs import arm_means, differences, holm, ratio_of_means

@@ -13,7 +13,7 @@ from models.assignments import assignments_of
 from models.catalogue_identity import catalogue_fingerprint
 from models.errors import InputError
 from models.interventions import ContactHistory
-from models.learned_uplift import learn_uplift
+from models.log_uplift import learn_uplift
 from models.moments import microseconds
 from models.plan_in_force import PlanInForce
 from models.store import PlanRow

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from models.errors import InputError, NotEnoughData
-from models.uplift import Uplift, fit_uplift
+from models.uplift import Uplift
+from models.uplift_fit import fit_uplift
 from tests.uplift_worlds import ARMS, Trial, simulate_trial
 
 

@@ -6,9 +6,10 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
+from models.distilling import distil
 from models.doubly_robust import Scores, averages_of, scores_of
 from models.propensity import overlap
-from models.student import Student, distil, merged
+from models.student import Student, merged
 from models.trial import trial_of
 from models.uplift_weights import missed_spread, weigh_candidates
 

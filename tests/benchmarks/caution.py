@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models.policy import cautious
-from models.uplift import fit_uplift
+from models.uplift_fit import fit_uplift
 from models.weighing import INTERVAL_LEVEL
 from tests.uplift_worlds import ARMS, WORLDS, simulate_trial
 

@@ -20,8 +20,9 @@ import numpy as np
 
 from models.intervals import Estimate
 from models.policy_value import PolicyValue, estimate_ips, policy_difference
-from models.uplift import Uplift, fit_uplift
+from models.uplift import Uplift
 from models.uplift_curves import arm_effects, qini_curve
+from models.uplift_fit import fit_uplift
 from tests.benchmarks.plain_learners import LEARNERS
 from tests.experiment_logs import Experiment, hillstrom, karlan_list, rscience, wikipedia_welcome
 from tests.read_outs import arm_means, differences, ratio_of_means

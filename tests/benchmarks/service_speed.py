@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import lightgbm as lgb
 import mlflow.lightgbm
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ def beside(world: ServiceWorld, folder: Path, seconds: float) -> float:
 
 def _saved(folder: Path, part: BoosterMargin, signature: ModelSignature | None) -> Path:
     if not folder.exists():
-        mlflow.lightgbm.save_model(part.booster, str(folder), signature=signature, pip_requirements=["lightgbm"])
+        mlflow.lightgbm.save_model(lgb.Booster(model_str=part.model_text), str(folder), signature=signature, pip_requirements=["lightgbm"])
     return folder
 
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.uplift import Uplift, fit_uplift
+from models.uplift import Uplift
+from models.uplift_fit import fit_uplift
 from tests.benchmarks import peer_learners, peers
 from tests.uplift_worlds import ARMS, Trial, simulate_trial
 

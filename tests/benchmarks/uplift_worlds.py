@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.uplift import fit_uplift
+from models.uplift_fit import fit_uplift
 from tests.benchmarks import constant_effects, peer_learners, peers, uplift_figures
 from tests.benchmarks.uplift_figures import Estimated, Figures, constant, figures
 from tests.benchmarks.uplift_table import CONSTANT, Found, tell
