@@ -21,6 +21,8 @@ from models.signal_columns import SignalColumns, grouped_arrays
 from models.snapshots import Snapshots
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import polars as pl
     from mlflow.pyfunc.model import PythonModelContext
 
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
 
 
 class EngineModel(PythonModel):
-    """Input columns: member_id, as_of, joined (ISO 8601 with an offset), events (a JSON list of {type, timestamp, value}).
+    """Input columns: member_id, as_of, joined (ISO 8601 with an offset), events (a list of {type, timestamp, value}, or that as JSON).
 
-    Where the model reads attributes also `attributes`, a JSON object; both the column and a cell may be missing.
+    Timestamps are texts as `as_of` is; where the cell of `events` is missing there is none. Where the model reads attributes also
+    `attributes`, a JSON object; both the column and a cell may be missing.
     """
 
     engine: Engine
@@ -39,7 +42,7 @@ class EngineModel(PythonModel):
         self.engine = load_engine(Path(context.artifacts["engine"]))
 
     def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002 - the signature is MLflow's
-        rows = [_told(position, text) for position, text in enumerate(model_input["events"])]
+        rows = [_told(position, given) for position, given in enumerate(model_input["events"])]
         return self._scores(model_input, [row for told in rows for row in told])
 
     def _scores(self, members: pd.DataFrame, rows: list[tuple[str, int, str, float | None]]) -> pd.DataFrame:
@@ -65,14 +68,22 @@ class EngineModel(PythonModel):
         return attributes_from_json([text if isinstance(text, str) else None for text in given], names)
 
 
-def _told(position: int, text: str) -> list[tuple[str, int, str, float | None]]:
+def _told(position: int, given: object) -> list[tuple[str, int, str, float | None]]:
     """(row, microseconds, type, value) of each event; raises InputError."""
     try:
-        return [(str(position), _moment(event["timestamp"]), event["type"], _value(event)) for event in json.loads(text)]
+        return [(str(position), _moment(event["timestamp"]), event["type"], _value(event)) for event in _listed(given)]
     except (ValueError, TypeError, KeyError) as fault:
         form = '[{"type": "post", "timestamp": "2026-01-31T09:00:00+08:00", "value": null}]'
-        message = f"row {position}: events must be JSON such as {form} ({type(fault).__name__}: {fault})"
+        message = f"row {position}: events must be JSON such as {form}, or a list of the same ({type(fault).__name__}: {fault})"
         raise InputError(message) from None
+
+
+def _listed(given: object) -> Iterable[dict[str, Any]]:
+    """A text is JSON; Spark's arrays of structs are arrays of dicts; where nothing is given pandas has None or NaN."""
+    if isinstance(given, str):
+        listed: list[dict[str, Any]] = json.loads(given)
+        return listed
+    return given if isinstance(given, (list, np.ndarray)) else ()
 
 
 def _value(event: dict[str, Any]) -> float | None:
