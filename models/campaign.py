@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from models.plan_figures import Outlook, arms_of, outlook
@@ -11,6 +11,7 @@ from models.planning import JointPlan, plan_jointly
 from models.strata import Strata
 
 if TYPE_CHECKING:
+    from models.arrays import Integers
     from models.engine import Engine
     from models.supply import Supply
 
@@ -27,6 +28,9 @@ class Campaign:
     def of(cls, engine: Engine, parts: Iterable[Strata], supply: Supply) -> Self:
         """One part at least."""
         return cls(engine, Strata.together(list(parts)), supply)
+
+    def __getitem__(self, rows: Integers) -> Self:
+        return replace(self, strata=self.strata[rows])
 
     def plan(self) -> JointPlan:
         return plan_jointly(self.strata.candidates, self.supply, self.engine.community.policy.exploration)

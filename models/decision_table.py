@@ -60,6 +60,30 @@ def table_of(engine: Engine, weighed: Weighed, member_ids: Sequence[str], decisi
     return pl.DataFrame(ids | columns).with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None))
 
 
+def table_of_traces(bodies: Sequence[str], interventions: Sequence[str]) -> pl.DataFrame:
+    """`chosen`, and by intervention `propensity_<id>` and `removed_<id>`, of decisions as the store keeps them, JSON; in their order.
+
+    An intervention that does not admit such a member is no candidate; what keeps it away is the member's status.
+    """
+    told = pl.Series([*bodies], dtype=pl.String).str.json_decode(_TRACE).struct.unnest()
+    is_of = pl.element().struct.field("intervention_id")
+
+    def of(name: str, field: str) -> pl.Expr:
+        return pl.col("candidates").list.filter(is_of == name).list.first().struct.field(field)
+
+    columns = [of(NO_ACTION, "probability").alias("propensity_none")]
+    for name in interventions:
+        status = pl.concat_str(pl.lit("eligibility:"), pl.col("churn").struct.field("status"))
+        unfit = pl.when(of(name, "intervention_id").is_null()).then(status)
+        removed = pl.coalesce(pl.concat_str(of(name, "removed_at"), of(name, "rule"), separator=":"), unfit)
+        columns += [of(name, "probability").alias(f"propensity_{name}"), removed.alias(f"removed_{name}")]
+    return told.select("chosen", *columns)
+
+
+_TRACED = {"intervention_id": pl.String, "probability": pl.Float64, "removed_at": pl.String, "rule": pl.String}
+_TRACE = pl.Struct({"chosen": pl.String, "churn": pl.Struct({"status": pl.String}), "candidates": pl.List(pl.Struct(_TRACED))})
+
+
 def _risk(engine: Engine, weighed: Weighed) -> dict[str, object]:
     scored = weighed.scored
     horizons = np.where(scored[:, None], weighed.scores.probability, np.nan)

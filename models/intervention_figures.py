@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -123,30 +124,70 @@ class InterventionReport:
 _REPORT = TypeAdapter(InterventionReport)
 
 
+@dataclass(frozen=True)
+class RunTally:
+    """`members` of a run, and by intervention how many of them each rule, "stage:name", kept from it."""
+
+    members: int
+    lost: Mapping[str, Counter[str]]
+
+    @classmethod
+    def of(cls, table: pl.DataFrame, interventions: Sequence[str]) -> RunTally:
+        """Of the columns `chosen`, `propensity_<id>` and `removed_<id>` of a decision table."""
+        return cls(table.height, {name: _lost(table, name) for name in interventions})
+
+    def __add__(self, other: RunTally) -> RunTally:
+        return RunTally(self.members + other.members, {name: lost + other.lost[name] for name, lost in self.lost.items()})
+
+    def steps(self, name: str) -> tuple[Step, ...]:
+        lost = dict(sorted(self.lost[name].items(), key=lambda row: (-row[1], row[0])))
+        steps, left = [Step("catalogue", self.members)], self.members
+        for step, stages in STAGES_OF.items():
+            here = Counter({rule: members for rule, members in lost.items() if rule.partition(":")[0] in stages})
+            left -= here.total()
+            steps.append(Step(step, left, _most(here)))
+        return tuple(steps)
+
+
+def _lost(table: pl.DataFrame, name: str) -> Counter[str]:
+    best = pl.col(f"propensity_{name}") >= pl.max_horizontal(pl.col(column) for column in table.columns if column.startswith("propensity_"))
+    drawn = pl.when(best).then(pl.lit(DRAWN_RULE)).otherwise(pl.lit(OUTRANKED))
+    rule = pl.when(pl.col("chosen") != name).then(pl.coalesce(f"removed_{name}", drawn)).alias("rule")
+    return Counter(dict(table.select(rule).drop_nulls().group_by("rule").len().iter_rows()))
+
+
 def intervention_report(
     engine: Engine, table: pl.DataFrame, touches: pl.DataFrame | None, events: EventArrays, as_of: datetime
 ) -> InterventionReport:
     """Of a decision table at `as_of`, and of the touches of the log that it was decided on, whose members are those of `events`."""
+    names = [one.id for one in engine.community.interventions]
+    return report_of(engine, RunTally.of(table, names), Contacts.of(engine, touches, events, as_of), as_of)
+
+
+def report_of(engine: Engine, tally: RunTally, made: Contacts, as_of: datetime) -> InterventionReport:
     effects = _effects(engine)
-    since = as_of - timedelta(days=CONTACT_DAYS)
-    made = _Made.of(engine, touches, events, since, as_of)
     return InterventionReport(
         as_of=as_of,
         model_version=engine.version,
-        members=table.height,
-        contacts_since=since,
+        members=tally.members,
+        contacts_since=contacts_since(as_of),
         level=LEVEL,
         community=engine.community,
-        interventions=tuple(_figures(engine, one, table, made, effects[one.id]) for one in engine.community.interventions),
+        interventions=tuple(_figures(engine, one, tally, made, effects[one.id]) for one in engine.community.interventions),
     )
 
 
-def _figures(engine: Engine, one: Intervention, table: pl.DataFrame, made: _Made, effect: Estimate) -> InterventionFigures:
+def contacts_since(as_of: datetime) -> datetime:
+    """From when on the contacts are looked at."""
+    return as_of - timedelta(days=CONTACT_DAYS)
+
+
+def _figures(engine: Engine, one: Intervention, tally: RunTally, made: Contacts, effect: Estimate) -> InterventionFigures:
     learned = engine.learned_uplift
     answered, answerable = made.answered(one.id)
     return InterventionFigures(
         id=one.id,
-        run=_run(table, one.id),
+        run=tally.steps(one.id),
         contacts=made.steps(one.id),
         answered=answered,
         answerable=answerable,
@@ -156,19 +197,6 @@ def _figures(engine: Engine, one: Intervention, table: pl.DataFrame, made: _Made
         cost=one.expected_cost,
         cost_per_saved=CostPerSaved.of(one.expected_cost, effect),
     )
-
-
-def _run(table: pl.DataFrame, name: str) -> tuple[Step, ...]:
-    best = pl.col(f"propensity_{name}") >= pl.max_horizontal(pl.col(column) for column in table.columns if column.startswith("propensity_"))
-    drawn = pl.when(best).then(pl.lit(DRAWN_RULE)).otherwise(pl.lit(OUTRANKED))
-    rule = pl.when(pl.col("chosen") != name).then(pl.coalesce(f"removed_{name}", drawn)).alias("rule")
-    lost = dict(table.select(rule).drop_nulls().group_by("rule").len().sort("len", "rule", descending=[True, False]).iter_rows())
-    steps, left = [Step("catalogue", table.height)], table.height
-    for step, stages in STAGES_OF.items():
-        here = Counter({rule: members for rule, members in lost.items() if rule.partition(":")[0] in stages})
-        left -= here.total()
-        steps.append(Step(step, left, tuple(here.most_common(RULES_SHOWN))))
-    return tuple(steps)
 
 
 def _effects(engine: Engine) -> dict[str, Estimate]:
@@ -190,16 +218,17 @@ def _measured(found: Evidence) -> Estimate | None:
 
 
 @dataclass(frozen=True)
-class _Made:
+class Contacts:
     """Assignments of the time that is looked at, with `responded`: whether a qualifying event followed, None where that is not over."""
 
     rows: pl.DataFrame
 
     @classmethod
-    def of(cls, engine: Engine, touches: pl.DataFrame | None, events: EventArrays, since: datetime, as_of: datetime) -> _Made:
+    def of(cls, engine: Engine, touches: pl.DataFrame | None, events: EventArrays, as_of: datetime) -> Contacts:
+        """`touches` of an EventLog whose members are those of `events`."""
         if touches is None:
             return cls(pl.DataFrame(schema={"intervention": pl.String, **_FLAGS}))
-        recent = pl.col("timestamp").is_between(since, as_of, closed="left")
+        recent = pl.col("timestamp").is_between(contacts_since(as_of), as_of, closed="left")
         made = touches.filter(recent, pl.col("intervention").cast(pl.String) != NO_ACTION)
         member, at_us = made["member"].to_numpy(), touched(made).to_physical().to_numpy()
         until_us = at_us + ANSWER_DAYS * DAY_US
@@ -216,6 +245,11 @@ class _Made:
                 responded=responded,
             )
         )
+
+    @classmethod
+    def together(cls, parts: Sequence[Contacts]) -> Contacts:
+        """Of members of all parts; one part at least."""
+        return cls(pl.concat([part.rows for part in parts]))
 
     def steps(self, name: str) -> tuple[Step, ...]:
         rows = self.rows.filter(pl.col("intervention") == name)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MOST_STRATA = 4_096
 """Up to so many members a plan is made for each by itself."""
 
+PART = 20_000
+"""Members who are condensed at once."""
+
 ROW_COLUMNS = ("member_id", "place", "stratum", "probability", "value_at_risk")
 _CANDIDATES, _PROSPECTS = (tuple(field.name for field in fields(kind)) for kind in (Candidates, Prospects))
 
@@ -152,6 +155,11 @@ class Laid(NamedTuple):
 
     ground: PlanGround
     rows: pl.DataFrame
+
+
+def condensed_part(strata: Strata) -> Condensed:
+    """Of a whole community that is no larger than one part as fine as plans are made on; of more a part by itself half as fine."""
+    return strata.condensed(MOST_STRATA if len(strata) < PART else MOST_STRATA // 2)
 
 
 def lay_ground(terms: Terms, parts: Sequence[Condensed], standings: pl.DataFrame) -> Laid:

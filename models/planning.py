@@ -61,6 +61,11 @@ class Candidates:
         """Without what is urgent, which no plan weighs."""
         return replace(self, allowed=self.allowed & ~self.sent)
 
+    @property
+    def rounded(self) -> Candidates:
+        """Priorities that differ by less than 6e-8 of themselves as equal: what a sum rounds to depends on who was weighed together."""
+        return replace(self, priority=self.priority.astype(np.float32).astype(np.float64))
+
     def offers(self, weight: Floats, n_channels: int) -> Offers:
         value = np.where(self.allowed, self.priority, -np.inf)
         columns = (np.ascontiguousarray(column.T) for column in (value, self.cost, self.channel))
@@ -92,12 +97,14 @@ class JointPlan:
 def plan_jointly(candidates: Candidates, supply: Supply, exploration: float) -> JointPlan:
     """The plan of highest priority, in expectation within the supply, exploration counted in full.
 
+    Of equal members the first ones are served: whoever wants the same plan again gives them in the order of their ids.
+
     With e the least probability and m actions of a member, doing nothing among them, each has e and the plan's choice 1 - (m - 1) e. So
     the exploration's part of the money and the places is known beforehand and taken off, and a choice counts 1 - m e. What is urgent is
     taken off before that, even where it is more than there is.
     """
     room, weighed = room_of(candidates, supply, exploration), candidates.weighed
-    worth_it = replace(weighed, allowed=room.worth_it)
+    worth_it = replace(weighed.rounded, allowed=room.worth_it)
     plan = plan_of(worth_it.offers(room.weight, len(supply.channels)), room.rest)
     return JointPlan(plan, room.least, with_urgent(propensities(1 + plan.choice, room.open_now, room.least), candidates.urgent))
 
@@ -184,7 +191,7 @@ def settle(candidates: Candidates, joint: JointPlan, supply: Supply, draw: Float
     the best that does.
     """
     limits, certain = _limits(candidates, supply), candidates
-    candidates = candidates.weighed
+    candidates = candidates.weighed.rounded
     offers = candidates.offers(np.ones(len(draw)), len(supply.channels))
     choice, prices = joint.plan.choice, joint.plan.shadow_prices.resources
     propensity, best = np.empty((len(draw), 1 + offers.n_interventions)), np.empty(len(draw), np.int64)

@@ -22,6 +22,7 @@ from models import store_statements as statements
 from models.community import DAY_US, Community
 from models.errors import StoreUnavailable
 from models.events import EventArrays, EventLog, without_members
+from models.interventions import ContactHistory
 from models.job_rows import JobProgress
 from models.jobs import JobStore
 from models.outbox import OutboxStore
@@ -198,6 +199,11 @@ class Store(
         """
         with self._reading() as connection:
             return histories.past(connection, member_ids, community, as_of_us, added, self.recent, with_contacts=with_contacts)
+
+    def contacts_before(self, member_ids: Sequence[str], community: Community, as_of_us: int) -> ContactHistory:
+        """As `past` tells contacts, without those that were made at `as_of` or later; raises UnknownMember."""
+        with self._reading() as connection:
+            return histories.contacts_before(connection, member_ids, community, as_of_us)
 
     def erase(self, member_id: str, now_us: int) -> Receipt:
         """From memory too; other processes forget whoever is not asked for any more."""

@@ -86,14 +86,16 @@ class ContactStore(schema.Transactions):
             return used(connection, begins_us)
 
 
-def contacts(connection: Connection, member_ids: Sequence[str], community: Community, as_of_us: int) -> ContactHistory:
-    """As far back as the rules look.
+def contacts(
+    connection: Connection, member_ids: Sequence[str], community: Community, as_of_us: int, until_us: int = NEVER_US
+) -> ContactHistory:
+    """As far back as the rules look, those made before `until_us`.
 
     What another request reserved a moment after `as_of` was decided earlier all the same, and is put before it.
     """
     since_us = as_of_us - history_days(community) * DAY_US
     row_of = {member_id: row for row, member_id in enumerate(member_ids)}
-    rows = CONTACTS.rows(connection, member_ids=list(member_ids), since_us=since_us)
+    rows = [row for row in CONTACTS.rows(connection, member_ids=list(member_ids), since_us=since_us) if row[1] < until_us]
     return ContactHistory(
         member=np.array([row_of[row[0]] for row in rows], dtype=np.int64),
         at_us=np.array([min(row[1], as_of_us - 1) for row in rows], dtype=np.int64),

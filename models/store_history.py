@@ -112,6 +112,13 @@ def past(
     )
 
 
+def contacts_before(connection: Connection, member_ids: Sequence[str], community: Community, as_of_us: int) -> ContactHistory:
+    """As `Past.contacts`, without those that were made at `as_of` or later; raises UnknownMember."""
+    rows = member_rows(connection, member_ids)
+    told = {name: Preferences.from_json(row.preferences) for name, row in zip(member_ids, rows, strict=True) if row.preferences is not None}
+    return respected(store_contacts.contacts(connection, member_ids, community, as_of_us, until_us=as_of_us), member_ids, told)
+
+
 def history(
     connection: Connection, member_ids: Sequence[str], since_us: int, community: Community, added: Sequence[LoggedEvent]
 ) -> EventArrays:

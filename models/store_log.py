@@ -11,6 +11,8 @@ import polars as pl
 from sqlalchemy import Connection, and_, case, delete, func, or_, select
 
 from models import store_schema as schema
+from models.actions import NO_ACTION
+from models.posted import posted_touches
 from models.reports import OutcomeReport, Touch
 from models.store_contacts import reserve, rows_of
 from models.store_privacy import settings
@@ -20,7 +22,7 @@ from models.store_statements import DECIDED, PRUNED, RETENTION, api_events, hold
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sqlalchemy import Select
+    from sqlalchemy import ColumnElement, Select
 
     from models.quotas import Quotas
     from models.store_rows import DecisionQuery, DecisionRow, Retention
@@ -121,16 +123,20 @@ class LogStore(schema.Transactions):
 
     def other_contacts(self) -> pl.DataFrame:
         """Touches that were reported without a decision, oldest first; the columns of CONTACT_COLUMNS."""
-        sent = schema.touches.c
-        query = (
-            select(
-                sent.member_id, sent.at_us, sent.intervention_id, sent.channel, case((sent.state == "delivered", 1), else_=0), sent.response
-            )
-            .where(sent.source == "report", sent.decision_id.is_(None))
-            .order_by(sent.at_us, sent.touch_id)
-        )
         with self._reading() as connection:
-            return _frame(connection, query, CONTACT_COLUMNS)
+            return _other_contacts(connection, schema.touches.c.source == "report")
+
+    def contacts_since(self, member_ids: Sequence[str], since_us: int, now_us: int) -> pl.DataFrame:
+        """All that was assigned to these members since then but `none`, decided here or not, as touches of a log that has it all."""
+        table, sent = schema.decisions.c, schema.touches.c
+        with self._reading() as connection:
+            made = assignments(connection, table.member_id.in_(member_ids), table.created_us >= since_us, table.chosen != NO_ACTION)
+            return posted_touches(made, _other_contacts(connection, sent.member_id.in_(member_ids), sent.at_us >= since_us), now_us)
+
+    def bodies(self, decision_ids: Sequence[str]) -> dict[str, str]:
+        """What is kept of these decisions, JSON, by their ids."""
+        with self._reading() as connection:
+            return dict(connection.execute(select(_MADE.decision_id, _MADE.body).where(_MADE.decision_id.in_(decision_ids))).all())
 
     def outcomes(self) -> pl.DataFrame:
         """Every outcome that was reported, oldest first; the columns of OUTCOME_COLUMNS."""
@@ -205,7 +211,8 @@ def _asked(query: DecisionQuery) -> Select[tuple[object, ...]]:
     return _KEPT.where(*chosen).order_by(_MADE.created_us.desc(), _MADE.decision_id.desc()).limit(query.limit)
 
 
-def assignments(connection: Connection) -> pl.DataFrame:
+def assignments(connection: Connection, *chosen: ColumnElement[bool]) -> pl.DataFrame:
+    """Of decisions that are `chosen`."""
     made, sent = schema.decisions.c, schema.touches.c
     query = (
         select(
@@ -222,11 +229,19 @@ def assignments(connection: Connection) -> pl.DataFrame:
             func.max(case((sent.state == "reserved", func.coalesce(sent.expires_us, FOR_GOOD)))),
         )
         .select_from(schema.decisions.outerjoin(schema.touches, sent.decision_id == made.decision_id))
+        .where(*chosen)
         .group_by(made.decision_id)
         .order_by(made.created_us, made.decision_id)
     )
     frame = _frame(connection, query, ASSIGNMENT_COLUMNS)
     return frame.with_columns(pl.col("touched").cast(pl.Datetime("us", "UTC")))
+
+
+def _other_contacts(connection: Connection, *chosen: ColumnElement[bool]) -> pl.DataFrame:
+    sent = schema.touches.c
+    reached = case((sent.state == "delivered", 1), else_=0)
+    query = select(sent.member_id, sent.at_us, sent.intervention_id, sent.channel, reached, sent.response)
+    return _frame(connection, query.where(sent.decision_id.is_(None), *chosen).order_by(sent.at_us, sent.touch_id), CONTACT_COLUMNS)
 
 
 def _frame(connection: Connection, query: Select[tuple[object, ...]], columns: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:

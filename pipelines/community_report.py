@@ -18,7 +18,7 @@ from pipelines.experiments import tell_experiments
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
 from pipelines.parts import strata_of
-from pipelines.publish import shown_of
+from pipelines.publish import shown_of_log
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -80,7 +80,7 @@ def _figures(
         tables.append(table_of(engine, batch.weighed, batch.member_ids, batch.decision_ids, at))
         parts.append(strata_of(batch))
     progress("plans")
-    run = shown_of(engine, loaded, pl.concat(tables), parts, at, earlier)
+    run = shown_of_log(engine, loaded, pl.concat(tables), parts, at, earlier)
     progress("experiments")
     return figures_of(loaded.community, run.overview, run.frontier, _experiments(workspace, now))
 

@@ -21,7 +21,7 @@ from pipelines.experiments import refresh_experiments
 from pipelines.loading import decision_time, engine_of, load
 from pipelines.output import check_writable, writing
 from pipelines.parts import Batch, strata_of, told_table
-from pipelines.publish import publish_run, shown_of
+from pipelines.publish import show_run, shown_of_log
 from pipelines.publish_figures import publish_figures
 from pipelines.recording import NOTHING_RECORDED, Recorded, Recorder
 
@@ -95,7 +95,7 @@ def decide_all(
     table = pl.concat(tables)
     with writing(output):
         write(table, output)
-    publish_run(workspace, shown_of(engine, loaded, table, parts, at))
+    show_run(workspace, shown_of_log(engine, loaded, table, parts, at))
     refresh_experiments(workspace, loaded.community, now=now)
     publish_figures(workspace, engine, loaded, table, at, now=now)
     return Decided(table, at, engine.version, engine.community.currency, joint, recorded if record else None)

@@ -17,7 +17,7 @@ from models.decision_table import table_of
 from models.events import event_arrays
 from models.interventions import ContactHistory
 from models.moments import microseconds
-from models.plan_ground import MOST_STRATA
+from models.plan_ground import PART, condensed_part
 from models.planning import Candidates
 from models.preferences import respected
 from models.snapshots import Snapshots
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from models.preferences import Preferences
     from models.weighing import Weighed
 
-PART_MEMBERS = 20_000
+PART_MEMBERS = PART
 REASONS_KEPT = 5
 DECISIONS = uuid.UUID("6b0f6b3e-7c1d-4c56-9c0e-3f1d0a5b7e21")
 
@@ -122,8 +122,7 @@ def told_table(engine: Engine, batch: Batch, at: datetime, language: Language) -
 
 
 def strata_of(batch: Batch) -> Condensed:
-    """Of a whole community that is no larger than one part as fine as plans are made on; of more a part by itself half as fine."""
-    return Strata.of(batch.weighed).condensed(MOST_STRATA if len(batch.snapshots) < PART_MEMBERS else MOST_STRATA // 2)
+    return condensed_part(Strata.of(batch.weighed))
 
 
 def decision_id(engine: Engine, at: datetime, member_id: str) -> str:

@@ -95,14 +95,18 @@ class Selection:
         return [member for member, draw in zip(chunk, drawn.tolist(), strict=True) if draw >= share]
 
     def _plan(self) -> str:
-        """What it means for each member is kept; the text is what it charges and is expected to bring."""
+        """What it means for each member is kept; the text is what it charges and is expected to bring.
+
+        Members stand in the order of their ids, whatever the order in which a database or a client has them.
+        """
         task, store = self.task, self.task.service.store
-        campaign = Campaign.of(task.engine, self.parts, task.supply)
+        order = np.array(sorted(range(len(self.kept)), key=lambda at: self.kept[at].member_id), dtype=np.int64)
+        kept = [self.kept[at] for at in order]
+        campaign = Campaign.of(task.engine, self.parts, task.supply)[order]
         joint = campaign.plan()
-        draws = draws_of(task.decision_ids([member.member_id for member in self.kept]))
-        outcome = settle(campaign.strata.candidates, joint, task.supply, draws)
-        for begin, end in pairwise([*range(0, len(self.kept), CHUNK), len(self.kept)]):
+        outcome = settle(campaign.strata.candidates, joint, task.supply, draws_of(task.decision_ids([one.member_id for one in kept])))
+        for begin, end in pairwise([*range(0, len(kept), CHUNK), len(kept)]):
             rows = settled_rows(outcome[begin:end])
-            store.plan_for_job(task.step(), [Selected(*member[:2], row) for member, row in zip(self.kept[begin:end], rows, strict=True)])
+            store.plan_for_job(task.step(), [one._replace(planned=row) for one, row in zip(kept[begin:end], rows, strict=True)])
         budget = task.supply.budget if np.isfinite(task.supply.budget) else None
         return plan_to_json(joint, campaign.outlook(joint, budget))

@@ -123,6 +123,13 @@ def test_a_budget_is_shared_out_by_the_one_plan_of_the_command_line(running):
     assert any(candidate["shadow_price"] > 0 for candidate in trace["candidates"])
 
 
+def test_the_plan_is_the_same_in_whatever_order_members_are_named(running):
+    """Some hundred of them are worth the same, and there is money for thirty."""
+    named = [*reversed(member_ids()[::2]), *member_ids()[1::2]]
+    job = ended(running, ask(running, budget=0.3, dry_run=True, audience={"member_ids": named}))
+    assert {line["member_id"]: line["intervention_id"] for line in results(running, job)} == planned_offline(job["job_id"], 0.3)
+
+
 def test_places_are_shared_out_too_and_a_dry_run_keeps_nothing(running):
     held = [rows(running, name) for name in ("decisions", "touches", "deliveries")]
     asked = {"capacity": {"interventions": {"coupon": 7}, "channels": {"email": 2}}, "dry_run": True}

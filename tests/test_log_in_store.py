@@ -68,6 +68,17 @@ def test_contacts_of_other_systems_are_no_assignments(store):
     assert (touch["member_id"], touch["channel"], touch["delivered"], touch["decision_id"]) == ("bert", "email", True, None)
 
 
+def test_what_some_members_were_assigned_lately_is_told_as_a_log_of_all_would(store):
+    for row in (decided(0), decided(1, seen=1), decided(3, member="bert", chosen="none")):
+        assert not store.record([row])
+    report(store, "t1", "d1", NOW_US + 10)
+    told = TouchReport("t", NOW_US, "delivered", member_id="bert", intervention_id="digest")
+    store.report_touches([told], CHANNELS, lambda _: ENDLESS, 0)
+    everything = posted_touches(store.assignments(), store.other_contacts(), NOW_US).filter(intervention="digest")
+    assert store.contacts_since(["anna", "bert"], 0, NOW_US).equals(everything)
+    assert store.contacts_since(["anna"], NOW_US + 1, NOW_US)["decision_id"].to_list() == ["d1"]
+
+
 def test_pages_of_decisions_of_one_instant_follow_each_other(store):
     rows = [replace(decided(number, chosen="none", member="anna" if number % 2 else "bert"), created_us=NOW_US) for number in range(9)]
     for row in rows:

@@ -49,6 +49,17 @@ def expected_use(candidates: Candidates, joint: JointPlan) -> np.ndarray:
     return np.array([(share * candidates.cost).sum(), *share.sum(axis=0), *np.bincount(candidates.channel.ravel(), share.ravel(), 2)])
 
 
+def test_members_who_are_equal_but_for_rounding_are_served_in_their_order():
+    """What one sum rounds to differs between batches of different members."""
+    one, there = crowd(1, 5), supply(budget=40)
+    priority, cost = np.tile(np.abs(one.priority), (300, 1)), np.tile(one.cost, (300, 1))
+    alike = Candidates(priority, cost, np.tile(one.channel, (300, 1)), cost > 0, np.zeros(300, int))
+    noise = 1 + np.random.default_rng(7).choice([-2, -1, 0, 1, 2], (300, 4)) * np.finfo(float).eps
+    plans = [plan_jointly(one, there, 0.0).plan.choice for one in (alike, replace(alike, priority=priority * noise))]
+    assert 0 < (plans[0] >= 0).sum() < 300
+    assert np.array_equal(*plans)
+
+
 limits = st.floats(0, 60) | st.just(np.inf)
 places = st.integers(0, 25) | st.just(np.inf)
 

@@ -11,11 +11,19 @@ import pytest
 from models.activity import Activity
 from models.audience import Cells
 from models.audience import Selection as Chosen
+from models.community import DAY_US
 from models.events import event_arrays
+from models.intervention_figures import INTERVENTIONS
+from models.kept_frontier import NAME as FRONTIER
 from models.moments import microseconds
+from models.plan_ground import PlanGround
+from models.quotas import Quotas
+from models.reports import TouchReport
+from models.simulated_plan import EVERYONE, Question, simulate_plan
 from models.store import Store
 from models.store_overviews import StandingQuery
 from models.store_rows import Retention
+from models.supply import Capacity
 from pipelines.decide import decide_all
 from pipelines.workspace import Workspace
 from serving.app import create_app
@@ -30,13 +38,25 @@ from tests.serving_world import DECLARED, NOW, Clock, settings_of, world, write_
 REFUSING = "m0000003"
 
 
+def contact_beforehand(store):
+    """One refuses scores; others were met by another system, and one of them is not to be met again so soon."""
+    store.prefer(REFUSING, personalization=False)
+    community, at_us = world().engine.community, microseconds(NOW) - 2 * DAY_US
+    met = ((1, "delivered", "redeemed"), (2, "undelivered", None), (3, "delivered", None), (5, "delivered", "refused"))
+    told = [
+        TouchReport(f"t{number}", at_us, state, None, f"m000000{number}", "coupon", "email", response) for number, state, response in met
+    ]
+    channels = {one.id: tuple(one.channels) for one in community.interventions}
+    store.report_touches(told, channels, lambda _: Quotas.of(DECLARED.capacity, community, NOW), 0)
+
+
 @contextmanager
 def workshop(folder, url):
     """A service that nobody has started, over a store with the log; one member refuses scores."""
     app = create_app(settings_of(write_home(folder), mlflow_uri=world().mlflow_uri, store_url=url), clock=Clock())
     service = app.state.service
     service.store.load_log(world().log)
-    service.store.prefer(REFUSING, personalization=False)
+    contact_beforehand(service.store)
     service.models.refresh()
     try:
         yield service
@@ -61,9 +81,18 @@ def decided_on_the_command_line(folder, monkeypatch):
     workspace = Workspace(folder)
     with closing(Store.open(workspace.store_url)) as store:
         store.load_log(world().log)
-        store.prefer(REFUSING, personalization=False)
+        contact_beforehand(store)
         decide_all(workspace, folder / "all.parquet", as_of=NOW.isoformat(), language=None, now=NOW, progress=lambda _: None)
-        return shown(store)
+        return shown(store), figures(store)
+
+
+def figures(store):
+    """Interventions, budgets and the ground of plans."""
+    report, frontier = json.loads(store.figures(INTERVENTIONS).body), json.loads(store.figures(FRONTIER).body)
+    key = store.ground_key()
+    ground = PlanGround.from_bytes(store.ground(key))
+    plan = simulate_plan(ground.terms, ground.crowd(EVERYONE), Question(Capacity(budget=0.3)), Capacity())
+    return report, frontier, plan.to_dict(), store.ground_members(key, "", 1_000).to_dicts()
 
 
 def shown(store):
@@ -91,10 +120,12 @@ def test_a_job_over_everyone_shows_what_the_command_line_shows(store_url, tmp_pa
     expected = decided_on_the_command_line(tmp_path / "command", monkeypatch)
     with workshop(tmp_path / "home", store_url) as service:
         done(service)
-        for told, wanted in zip(shown(service.store), expected, strict=True):
-            assert_same(told, wanted)
-    assert expected[0]["members"] == world().log.members.height
-    assert expected[2].keys().isdisjoint({REFUSING})
+        told = shown(service.store), figures(service.store)
+    for one, other in zip((*told[0], *told[1]), (*expected[0], *expected[1]), strict=True):
+        assert_same(one, other)
+    assert expected[0][0]["members"] == world().log.members.height
+    assert expected[0][2].keys().isdisjoint({REFUSING})
+    assert [step["members"] for one in expected[1][0]["interventions"] for step in one["contacts"]][:3] == [3, 2, 1]
 
 
 def test_a_part_a_rehearsal_and_an_earlier_date_change_nothing_that_is_shown(tmp_path):
