@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from models.blending import nearest_within_one_error, weight_grid
-from models.calibration import assign_folds, fit_calibration
+from models.calibration_fit import assign_folds, fit_calibration
 from models.churn import HorizonModel
 from models.community import DAY_US
 from models.errors import NotEnoughData

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from models.community import DAY_US
 
@@ -40,7 +40,7 @@ class RedemptionRate:
     def of(cls, intervention: Intervention, assigned: int, redeemed: int) -> RedemptionRate:
         belief, worth = intervention.redemption_rate, intervention.redemption_evidence
         yes, no = belief * worth + redeemed, (1 - belief) * worth + assigned - redeemed
-        low, high = (float(beta.ppf(share, max(yes, _NEAREST), max(no, _NEAREST))) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+        low, high = (float(betaincinv(max(yes, _NEAREST), max(no, _NEAREST), share)) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
         return cls(intervention.id, yes / (yes + no), low, high, assigned, redeemed, belief)
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def shift_of(name: str, reference: Floats, now: Floats, *, weight: float = 1.0, 
     counts = bins.count(now)
     free = int(((bins.counts + counts) > 0).sum()) - 1
     spread = 1 / len(reference) + 1 / len(now)
-    chance = float(chi2.isf((1 - CHANCE_LEVEL) / looks, free)) * spread if free else 0.0
+    chance = float(chdtri(free, (1 - CHANCE_LEVEL) / looks)) * spread if free else 0.0
     return Shift(name, stability_index(bins.counts, counts), chance, weight)
 
 

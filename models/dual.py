@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
-from scipy.optimize import linprog
 
 from models.errors import InputError
 
@@ -160,6 +159,8 @@ class _Tangents:
 
     def step(self, radius: float) -> _Step:
         """Minimise t over t >= value + slope . (p - point) and |p - best| <= radius, p >= 0."""
+        from scipy.optimize import linprog  # noqa: PLC0415 - half a second that only planning needs
+
         best = int(np.argmin(self._values))
         centre = self._points[best]
         lowest, highest = np.maximum(centre - radius, 0), centre + radius

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
-from models.calibration import fit_logistic
+from models.calibration_fit import fit_logistic
 from models.intervals import (
     Estimate,
     FloatArray,

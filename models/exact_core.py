@@ -9,14 +9,14 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import csr_array
 
 from models.offers import NOBODY
 from models.rationing import ration
 from models.rounding import best_fitting
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
     from models.arrays import Floats, Integers
     from models.dual import Dual
     from models.offers import Offers
@@ -154,6 +154,8 @@ class _Tree:
 
     def _explore(self, lower: Floats, upper: Floats) -> None:
         """Solve the relaxation; keep it for later where it promises more than is known and is not whole."""
+        from scipy.optimize import linprog  # noqa: PLC0415 - half a second that only planning needs
+
         scale = float(np.abs(self._worth).max()) or 1.0
         solved = linprog(  # type: ignore[call-overload]  # its stubs know no sparse matrices, which it takes
             -self._worth / scale,
@@ -172,6 +174,8 @@ class _Tree:
 
     @cached_property
     def _one_each(self) -> csr_array:
+        from scipy.sparse import csr_array  # noqa: PLC0415 - as above
+
         n = len(self._row)
         return csr_array((np.ones(n), (self._row, np.arange(n))), shape=(len(self._members), n))
 

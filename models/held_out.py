@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from models.arm_outcomes import arm_outcomes
-from models.calibration import assign_folds
+from models.calibration_fit import assign_folds
 from models.doubly_robust import scores_of
 from models.log_uplift import learn_uplift
 from models.propensity import propensities_of

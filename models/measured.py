@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from models.errors import NotEnoughData
 from models.intervals import Estimate
@@ -53,7 +53,8 @@ class Measured:
             return Estimate(self.value, self.value, self.value)
         shape = self.influence / scale
         skewness, kurtosis = float((shape**3).mean()) / np.sqrt(n), float((shape**4).mean())
-        reach = float(t.ppf((1 + level) / 2, np.clip(2 * n / max(kurtosis - 1, 1e-9), min(FEWEST_DEGREES, n - 1), n - 1)))
+        degrees = float(np.clip(2 * n / max(kurtosis - 1, 1e-9), min(FEWEST_DEGREES, n - 1), n - 1))
+        reach = float(stdtrit(degrees, (1 + level) / 2))
         error = self.standard_error
         return Estimate(self.value, self.value - error * _unskewed(reach, skewness), self.value - error * _unskewed(-reach, skewness))
 

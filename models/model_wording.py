@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from scipy.stats import binom
+from scipy.special import bdtrc
 
 from models.features import ANY, TOUCH
 from models.texts import calendar_day, decimal, money, number, plural, share, share_in_words, text, window
@@ -130,7 +130,7 @@ def _calibration(test: Measured, language: Language) -> str:
     outside, groups = sum(not fits(point) for point in test.calibration), len(test.calibration)
     if not outside:
         return text(language, "model_page.calibration_good")
-    by_chance = float(binom.sf(outside - 1, groups, 0.05)) >= 0.05
+    by_chance = float(bdtrc(outside - 1, groups, 0.05)) >= 0.05
     key = "model_page.calibration_chance" if by_chance else "model_page.calibration_some"
     return plural(language, key, outside, of=number(language, groups))
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression
-from scipy.stats import beta, norm
+from scipy.special import betainc, ndtr
 
 from models.arrays import Floats
 from models.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def roc_hull(churned: FloatArray, retained: FloatArray) -> RocHull:
     mass = churned + retained
     present = mass > 0
     churned, mass = churned[present], mass[present]
-    blocks = isotonic_regression(churned / mass, weights=mass, increasing=False).blocks[:-1]
+    blocks = _falling_blocks(churned / mass, mass)
     block_churned = np.add.reduceat(churned, blocks)
     block_mass = np.add.reduceat(mass, blocks)
     total = mass.sum()
@@ -80,14 +80,22 @@ def maximum_profit(churned: FloatArray, retained: FloatArray, economics: Campaig
     contacted_churned = np.concatenate([[0.0], np.cumsum(hull.churned)])
     contacted_retained = np.concatenate([[0.0], np.cumsum(hull.retained)])
     a, b = economics.acceptance_alpha, economics.acceptance_beta
-    probability = np.diff(beta.cdf(cuts, a, b))
-    mean_acceptance = np.diff(beta.cdf(cuts, a + 1, b)) * a / (a + b)
+    probability = np.diff(betainc(a, b, cuts))
+    mean_acceptance = np.diff(betainc(a + 1, b, cuts)) * a / (a + b)
     gain = (economics.clv - economics.offer_cost) * contacted_churned
     cost = economics.contact_cost * (contacted_churned + contacted_retained) + economics.offer_cost * contacted_retained
     return MaximumProfit(
         float(gain @ mean_acceptance - cost @ probability),
         float((contacted_churned + contacted_retained) @ probability),
     )
+
+
+def _falling_blocks(values: FloatArray, weights: FloatArray) -> IntArray:
+    """Where the blocks of the antitonic regression begin."""
+    from scipy.optimize import isotonic_regression  # noqa: PLC0415 - half a second that no answer of the service needs
+
+    blocks: IntArray = isotonic_regression(values, weights=weights, increasing=False).blocks[:-1]
+    return blocks
 
 
 def _acceptance_cuts(hull: RocHull, economics: CampaignEconomics) -> FloatArray:
@@ -117,9 +125,9 @@ def learned_profit(score: Floats, net: Floats, spread: Floats) -> MaximumProfit:
     least = CERTAIN * max(float(np.abs(net).max()), CERTAIN)
     sums = np.cumsum([net[order], np.maximum(spread, least)[order], np.ones(len(score))], axis=1)[:, ends]
     steps = np.diff(sums, prepend=0.0, axis=1)
-    segments = isotonic_regression(steps[0] / steps[1], weights=steps[1], increasing=False).blocks[:-1]
+    segments = _falling_blocks(steps[0] / steps[1], steps[1])
     hull = np.cumsum(np.add.reduceat(steps, segments, axis=1), axis=1) / len(score)
     gain, slope, contacted = np.concatenate([np.zeros((3, 1)), hull], axis=1)
     cuts = np.concatenate([[-np.inf], -np.diff(gain) / np.diff(slope), [np.inf]])
-    probability, density = np.diff(norm.cdf(cuts)), -np.diff(norm.pdf(cuts))
+    probability, density = np.diff(ndtr(cuts)), -np.diff(np.exp(-np.square(cuts) / 2)) / np.sqrt(2 * np.pi)
     return MaximumProfit(float(gain @ probability + slope @ density), float(contacted @ probability))

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 from sklearn.linear_model import LogisticRegression
 
-from models.calibration import assign_folds
+from models.calibration_fit import assign_folds
 from models.standardising import Standard
 
 if TYPE_CHECKING:

@@ -7,9 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy.stats import chi2, chisquare
-from tea_tasting import adjust_fwer
-from tea_tasting.experiment import ExperimentResult
+from scipy.special import chdtrc
 
 from models.community import DAY_US
 from models.two_arms import ALPHA, Compared, compare_arms
@@ -50,15 +48,20 @@ def sample_ratio(observed: Sequence[int], shares: Sequence[float]) -> RatioCheck
     if min(shares) <= 0:
         return RatioCheck(tuple(observed), tuple(total * share for share in shares), 1.0)
     expected = tuple(total * share for share in shares)
-    p = float(chisquare(observed, expected).pvalue) if total else 1.0
+    p = _chi_square_p(observed, expected) if total else 1.0
     return RatioCheck(tuple(observed), expected, p)
+
+
+def _chi_square_p(observed: Sequence[int], expected: Sequence[float]) -> float:
+    statistic = sum((one - other) ** 2 / other for one, other in zip(observed, expected, strict=True))
+    return float(chdtrc(len(observed) - 1, statistic))
 
 
 def drawn_ratio(treated: Flags, chance: Floats) -> RatioCheck:
     """Rows that were treated against the sum of their chances, each row with its own: (O - E)^2 / sum q (1 - q) is chi-square of 1."""
     expected, variance = float(chance.sum()), float((chance * (1 - chance)).sum())
     count, rows = int(treated.sum()), len(treated)
-    p = float(chi2.sf((count - expected) ** 2 / variance, 1)) if variance > 0 else 1.0
+    p = float(chdtrc(1, (count - expected) ** 2 / variance)) if variance > 0 else 1.0
     return RatioCheck((rows - count, count), (rows - expected, expected), p)
 
 
@@ -210,6 +213,9 @@ def holm(p: Mapping[int, float]) -> dict[int, float]:
     """The k-th smallest of m times m - k + 1, never below an earlier one, at most 1."""
     if not p:
         return {}
+    from tea_tasting import adjust_fwer  # noqa: PLC0415 - brings pandas and scipy.stats, seconds that only a read-out needs
+    from tea_tasting.experiment import ExperimentResult  # noqa: PLC0415 - the same
+
     result = ExperimentResult({str(name): {"pvalue": value} for name, value in p.items()})
     adjusted = adjust_fwer(result, arbitrary_dependence=True, method="bonferroni", alpha=ALPHA)["-"]
     return {name: float(adjusted[str(name)]["pvalue_adj"]) for name in p}

@@ -103,8 +103,10 @@ class Store(
             return True
 
     def _migrate(self) -> Migration:
+        from models.store_migrations.upgrading import upgrade  # noqa: PLC0415 - Alembic takes half a second; most stores stand ready
+
         with self._opening(), self._writing() as connection:
-            return store_migrations.upgrade(connection)
+            return upgrade(connection)
 
     @contextmanager
     def _opening(self) -> Iterator[None]:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
-from tea_tasting import Proportion, RatioOfMeans
-from tea_tasting.aggr import Aggregates
 
 from models.intervals import Estimate
 
 if TYPE_CHECKING:
+    from tea_tasting.aggr import Aggregates
     from tea_tasting.metrics.mean import MeanResult
     from tea_tasting.metrics.proportion import ProportionResult
 
@@ -85,6 +84,8 @@ def compare_arms(measure: Measure, treated: Flags, control: Flags) -> Compared |
     where that varies (CUPED; Deng, Xu, Kohavi and Walker 2013); a share without such behaviour by the unpooled z of two proportions. Both
     arms hold at least two members.
     """
+    from tea_tasting import Proportion, RatioOfMeans  # noqa: PLC0415 - brings pandas and scipy.stats, seconds that only a read-out needs
+
     columns = _columns(measure, treated | control)
     if columns is None:
         return None
@@ -125,6 +126,8 @@ def _columns(measure: Measure, rows: Flags) -> _Columns | None:
 
 
 def _aggregates(measure: Measure, columns: _Columns, rows: Flags) -> Aggregates:
+    from tea_tasting.aggr import Aggregates  # noqa: PLC0415 - as above
+
     names = [name for name in columns if name is not None]
     table = np.array([getattr(measure, name)[rows] for name in names], dtype=np.float64)
     covariance = np.atleast_2d(np.cov(table))

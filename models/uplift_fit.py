@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.arm_outcomes import arm_outcomes
-from models.calibration import assign_folds
+from models.calibration_fit import assign_folds
 from models.distilling import distil
 from models.doubly_robust import Averages, averages_of, scores_of
 from models.errors import InputError, NotEnoughData

@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from models.blending import nearest_within_one_error, weight_grid
-from models.calibration import assign_folds
+from models.calibration_fit import assign_folds
 from models.community import DAY_US
 from models.errors import NotEnoughData
 from models.margin_fits import TWEEDIE_POWER, BoosterSettings, fit_booster, fit_log_linear

@@ -16,7 +16,6 @@ import polars as pl
 from models.declaration import NO_LINES, load_declaration
 from models.events import EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE, EventLog
 from models.findings import Finding
-from models.intake import Intake, read_log
 from models.reading import located
 from pipelines.archive import delivered_events
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from models.community import Community
+    from models.intake import Intake
     from pipelines.workspace import Workspace
 
 INTAKE_VERSION = 3
@@ -58,6 +58,8 @@ def ingest(workspace: Workspace, community: Community, *, now: datetime) -> Inge
     kept = _kept(workspace.log, fingerprint, now)
     if kept is not None:
         return kept
+    from models.intake import read_log
+
     lines = load_declaration(workspace.declaration).lines if workspace.declaration.is_file() else NO_LINES
     intake = read_log(community, workspace.root, now=now, lines=lines, added=delivered_events(workspace))
     written = tuple(_write_rejected(workspace, community, intake))

@@ -8,16 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from models.calibration import (
-    Beta,
-    Calibration,
-    Identity,
-    Isotonic,
-    Platt,
-    assign_folds,
-    calibration_from_dict,
-    fit_calibration,
-)
+from models.calibration import Beta, Calibration, Identity, Isotonic, Platt, calibration_from_dict
+from models.calibration_fit import assign_folds, fit_calibration
 from models.errors import ModelRefused, NotEnoughData
 from models.evaluation import ece, log_loss
 from models.intervals import FloatArray

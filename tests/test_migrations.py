@@ -12,7 +12,8 @@ from sqlalchemy import create_engine, text
 
 from models.errors import StoreOutdated, StoreUnavailable
 from models.store import LoggedEvent, Store
-from models.store_migrations import VERSION_TABLE, newest, scripts, upgrade
+from models.store_migrations import VERSION_TABLE, newest
+from models.store_migrations.upgrading import scripts, upgrade
 from models.store_schema import metadata
 from serving.app import create_app
 from tests.command_line import keepwell

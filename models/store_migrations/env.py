@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from models.store_migrations import CONNECTION, VERSION_TABLE
+from models.store_migrations import VERSION_TABLE
+from models.store_migrations.upgrading import CONNECTION
 from models.store_schema import metadata
 
 context.configure(
