@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib import import_module
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -48,6 +49,8 @@ from serving.telemetry import provider_of, telemetry, traced
 from serving.traces import continued
 
 SWITCH_SECONDS = 0.0005
+SELDOM_NEEDED = ("scipy.optimize", "tea_tasting")
+"""Of plans and of the reading of experiments: seconds of importing that nobody who waits for a first answer should wait for."""
 YOUNG_OBJECTS = 20_000
 DESCRIPTION = "Who is about to go silent, what would keep them, and why. Errors are RFC 9457 problems; times are RFC 3339 with an offset."
 
@@ -109,7 +112,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
 async def _lifespan(app: FastAPI, *, own_process: bool) -> AsyncIterator[None]:
     service: Service = app.state.service
     await run_in_threadpool(service.open_store)
-    await run_in_threadpool(service.models.start, service.settings.first_model_seconds, gc.freeze if own_process else None)
+    await run_in_threadpool(service.models.start, service.settings.first_model_seconds, _bring_the_rest if own_process else None)
     if own_process:
         _live_long()
     async with background(service, app.state.shadow):
@@ -120,11 +123,17 @@ async def _lifespan(app: FastAPI, *, own_process: bool) -> AsyncIterator[None]:
     service.close()
 
 
+def _bring_the_rest() -> None:
+    """After the first look-up of the champion, which brought MLflow along; all of it stays."""
+    for name in SELDOM_NEEDED:
+        import_module(name)
+    gc.freeze()
+
+
 def _live_long() -> None:
     """What is there when the service begins stays: no collection of garbage walks through it, and none comes with every answer.
 
-    What the first look-up of the champion brings along, MLflow above all, is told to stay when that is done.
-    And who waits for the interpreter gets it soon: the loop gives it up with every line that it sends or logs, while a turn computes.
+    Who waits for the interpreter gets it soon: the loop gives it up with every line that it sends or logs, while a turn computes.
     """
     gc.collect()
     gc.freeze()

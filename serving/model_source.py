@@ -12,6 +12,9 @@ from models.errors import KeepwellError, ModelRefused, NoChampion
 from serving.logs import LOGGER
 from serving.metrics import MODEL_STALE, tell_model
 
+HEAD_START_SECONDS = 1.0
+"""Of a process that serves a copy, before it imports MLflow: it listens by then, and shares the interpreter with nobody until it does."""
+
 
 class ModelSource:
     """Keeps the last good model: a newer champion that cannot be loaded stands in `error` and changes nothing."""
@@ -30,12 +33,15 @@ class ModelSource:
         self.error: str | None = "the champion has not been looked up yet"
 
     def start(self, wait_seconds: float, looked_up: Callable[[], None] | None = None) -> None:
-        """Returns after the first look-up, be it good or bad, and in any case after `wait_seconds`; at once where a copy is in force.
+        """Returns after the first look-up, be it good or bad, and in any case after `wait_seconds`.
+
+        Where a copy is in force it returns at once, and the copy is looked up some seconds later.
 
         `looked_up` is called after the first look-up, in the thread that makes it.
         """
         self._take_copy()
-        Thread(target=self._watch, args=(looked_up,), name="champion", daemon=True).start()
+        head_start = 0.0 if self._engine is None else HEAD_START_SECONDS
+        Thread(target=self._watch, args=(head_start, looked_up), name="champion", daemon=True).start()
         if self._engine is None:
             self._looked_up.wait(wait_seconds)
 
@@ -126,7 +132,9 @@ class ModelSource:
         except OSError as error:
             LOGGER.warning("copy of the model not noted", why=str(error))
 
-    def _watch(self, looked_up: Callable[[], None] | None) -> None:
+    def _watch(self, head_start_seconds: float, looked_up: Callable[[], None] | None) -> None:
+        if self._stopped.wait(head_start_seconds):
+            return
         self.refresh()
         if looked_up is not None:
             looked_up()
