@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
+from math import ceil
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -52,12 +53,8 @@ class Quotas:
     @classmethod
     def of(cls, capacity: Capacity, community: Community, now: datetime) -> Self:
         """`community` is that of the engine, whose costs count; `capacity` what is declared now."""
-        limits: dict[str, float] = {f"intervention:{name}": members for name, members in capacity.interventions.items()}
-        limits |= {f"channel:{name}": members for name, members in capacity.channels.items()}
-        if capacity.budget is not None:
-            limits[BUDGET] = capacity.budget
         costs = {one.id: one.expected_cost for one in community.interventions}
-        return cls(period_begin_us(now, capacity.period_days, community), limits, costs)
+        return cls(period_begin_us(now, capacity.period_days, community), limits_of(capacity), costs)
 
     def at(self, begins_us: int) -> Self:
         """The same limits in another period."""
@@ -76,6 +73,28 @@ class Quotas:
             frozenset(name.removeprefix("channel:") for name in full if name.startswith("channel:")),
             frozenset(name for name, cost in self.costs.items() if cost > left + ROUNDING * max(1.0, left)),
         )
+
+
+def limits_of(capacity: Capacity) -> dict[str, float]:
+    """By resource, as Quotas names them."""
+    limits: dict[str, float] = {f"intervention:{name}": members for name, members in capacity.interventions.items()}
+    limits |= {f"channel:{name}": members for name, members in capacity.channels.items()}
+    return limits if capacity.budget is None else limits | {BUDGET: capacity.budget}
+
+
+def left_of(capacity: Capacity, used: Mapping[str, float]) -> Capacity:
+    """What a period still has of it."""
+
+    def left(limits: Mapping[str, int], kind: str) -> dict[str, int]:
+        return {name: max(0, limit - ceil(used.get(kind + name, 0.0))) for name, limit in limits.items()}
+
+    return capacity.model_copy(
+        update={
+            "interventions": left(capacity.interventions, "intervention:"),
+            "channels": left(capacity.channels, "channel:"),
+            "budget": None if capacity.budget is None else max(0.0, capacity.budget - used.get(BUDGET, 0.0)),
+        }
+    )
 
 
 def period_begin_us(at: datetime, days: int, community: Community) -> int:

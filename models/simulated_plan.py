@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from models.errors import InputError
 from models.expected_plan import COARSE, ExpectedPlan, Planner
 from models.intervals import Estimate
 from models.plan_figures import Outlook, outlook
+from models.quotas import left_of, limits_of
 from models.supply import Capacity, Supply
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 EVERYONE = AudienceFilter()
 NOTHING_ASKED = Capacity()
+NOTHING_USED: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Simulated:
     """`before`: members of the audience with a risk, how many are expected to go, and the value at risk, held-out members among them.
 
     `outlook` for the budget that was asked for; `frontier` by rising budget, the last without one; `limits` by what they limit.
+    `used_in_period`: what earlier decisions took of what is declared for a period, by resource as in Quotas; it is taken off.
     rows (s,): the positions on the ground of the `strata` whose shares `plan` tells.
     """
 
@@ -91,6 +95,7 @@ class Simulated:
     budget_price: float
     limits: dict[str, Limit]
     blocked: tuple[Blocked, ...]
+    used_in_period: dict[str, float]
     plan: ExpectedPlan = field(repr=False, compare=False)
     strata: Strata = field(repr=False, compare=False)
     rows: Integers = field(repr=False, compare=False)
@@ -121,20 +126,28 @@ class Simulated:
             "frontier": [point.to_dict() for point in self.frontier],
             "shadow_price_of_budget": self.budget_price,
             "capacities": {name: vars(limit) for name, limit in self.limits.items()},
+            "used_in_period": self.used_in_period,
             "blocked": [vars(one) for one in self.blocked],
             "exploration": self.plan.exploration,
         }
 
 
 def simulate_plan(
-    terms: Terms, crowd: Crowd, question: Question, declared: Capacity, frontier: tuple[Outlook, ...] | None = None
+    terms: Terms,
+    crowd: Crowd,
+    question: Question,
+    declared: Capacity,
+    frontier: tuple[Outlook, ...] | None = None,
+    used: Mapping[str, float] = NOTHING_USED,
 ) -> Simulated:
     """The same for the same question, whatever was asked before; `frontier` where it is known already.
 
+    `used`: what the period that is `declared` has used up already, by resource as in Quotas.
     Raises InputError for an intervention or a channel that there is not.
     """
     _check_names(question, terms)
-    capacity = question.within(declared, terms)
+    left = left_of(declared, used)
+    capacity = question.within(left, terms)
     strata = _without_held_out(crowd, question)
     supply = supply_of(terms, capacity)
     plan = Planner(strata, terms.exploration).plan(supply)
@@ -145,10 +158,11 @@ def simulate_plan(
         held_out=crowd.members * question.hold_out,
         before=crowd.scored,
         outlook=outlook(terms.arms, strata, plan, capacity.budget),
-        frontier=frontier_of(terms, crowd, question, declared) if frontier is None else frontier,
+        frontier=frontier_of(terms, crowd, question, left) if frontier is None else frontier,
         budget_price=plan.prices.budget,
         limits={name: limit for name, limit in _limits(terms, strata, supply, plan).items() if name not in closed},
         blocked=_blocked(terms, strata),
+        used_in_period={name: used[name] for name in limits_of(declared) if used.get(name, 0.0) > 0},
         plan=plan,
         strata=strata,
         rows=crowd.rows,

@@ -17,6 +17,7 @@ from models.moments import microseconds
 from models.plan_ground import PlanGround, lay_ground
 from models.plan_ground import Terms as PlanTerms
 from models.plan_in_force import PlanInForce
+from models.quotas import limits_of, period_begin_us
 from models.simulated_plan import EVERYONE, Question, Simulated, simulate_plan
 from models.store import PlanRow, Store
 from models.store_rows import content_id
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from models.audience_filter import AudienceFilter
+    from models.community import Community
     from models.engine import Engine
     from models.plan_figures import Outlook
     from models.training import Progress
@@ -71,7 +73,8 @@ def plan_campaign(
     progress("members")
     ground = ground_of(engine, loaded, at)
     progress("plans")
-    simulated = simulate_plan(ground.terms, ground.crowd(audience), question, loaded.community.capacity)
+    crowd, used = ground.crowd(audience), used_in_period(workspace, loaded.community, now)
+    simulated = simulate_plan(ground.terms, crowd, question, loaded.community.capacity, used=used)
     planned = Planned(simulated, engine.community.policy.exploration)
     if valid_days is None:
         return planned
@@ -90,6 +93,14 @@ def ground_of(engine: Engine, loaded: Loaded, at: datetime) -> PlanGround:
         groups = groups_of_log(members, loaded.community)
         standings.append(standings_of(table, members["joined"], loaded.community.timezone, groups))
     return lay_ground(PlanTerms.of(engine, at), parts, pl.concat(standings)).ground
+
+
+def used_in_period(workspace: Workspace, community: Community, now: datetime) -> dict[str, float]:
+    """What the running period has no more of; nothing where there is no store yet."""
+    if not limits_of(community.capacity) or (workspace.store_file is not None and not workspace.store_file.is_file()):
+        return {}
+    with closing(Store.open(workspace.store_url)) as store:
+        return store.used(period_begin_us(now, community.capacity.period_days, community))
 
 
 def withdraw_plan(workspace: Workspace, *, now: datetime) -> None:

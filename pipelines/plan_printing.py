@@ -104,6 +104,8 @@ def _print_prices(planned: Planned, console: Console) -> None:
     simulated, exploration = planned.simulated, planned.simulated.plan.exploration
     if planned.outlook.budget is not None:
         _say(f"one {simulated.terms.currency} more would bring {_amount(simulated.budget_price)}", console)
+    for name, used in simulated.used_in_period.items():
+        _say(f"{name}: {_amount(used)} are used up in the running period, and taken off", console)
     for name, limit in simulated.limits.items():
         _say(f"{name}: {limit.used:,.1f} of {limit.limit:,.0f} places; one more would bring {_amount(limit.shadow_price)}", console)
     if exploration < planned.declared_exploration:

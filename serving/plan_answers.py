@@ -104,7 +104,10 @@ class PlannedMember(Answered):
 
 
 class PlanAnswer(Answered):
-    """Made on the run at `as_of`; nothing of it is kept. `members` are null where they were not asked for."""
+    """Made on the run at `as_of`; nothing of it is kept. `rows` are null where they were not asked for.
+
+    `used_in_period`: what earlier decisions used of what is declared, `budget`, `intervention:<id>` or `channel:<name>`; it is taken off.
+    """
 
     as_of: datetime
     version: str
@@ -118,6 +121,7 @@ class PlanAnswer(Answered):
     frontier: list[PlanPoint]
     shadow_price_of_budget: float
     capacities: dict[str, PlannedCapacity]
+    used_in_period: dict[str, float]
     blocked: list[BlockedCount]
     exploration: float
     warnings: list[str]

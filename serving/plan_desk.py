@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from models.plan_figures import Outlook
 from models.plan_ground import Crowd, PlanGround
+from models.quotas import left_of, limits_of, period_begin_us
 from models.simulated_plan import Question, Simulated, frontier_of, simulate_plan
-from models.supply import Capacity
 from serving.problems import NO_RUN, Refusal
 from serving.schemas import AudienceRequest
 
 if TYPE_CHECKING:
+    from models.community import Community
     from models.store import Store
+    from serving.settings import Clock
 
 REMEMBERED = 64
 Found = TypeVar("Found")
@@ -68,9 +70,11 @@ class Asked:
 class PlanDesk:
     """One for each process."""
 
-    def __init__(self, store: Callable[[], Store], declared: Capacity) -> None:
+    def __init__(self, store: Callable[[], Store], community: Community, clock: Clock) -> None:
         self._store = store
-        self._declared = declared
+        self._community = community
+        self._declared = community.capacity
+        self._clock = clock
         self._ground: Ground | None = None
         self._lock = Lock()
 
@@ -87,13 +91,20 @@ class PlanDesk:
 
     def plan(self, asked: Asked) -> Simulated:
         """Nobody is weighed for it. Raises StoreUnavailable, and InputError for an intervention or channel that there is not."""
-        ground = self.ground()
-        return ground.plans.get(asked.name(), lambda: self._plan(ground, asked))
+        ground, used = self.ground(), self.used()
+        return ground.plans.get(f"{asked.name()}{used}", lambda: self._plan(ground, asked, used))
 
-    def _plan(self, ground: Ground, asked: Asked) -> Simulated:
-        terms, crowd = ground.ground.terms, self.crowd(ground, asked.audience)
-        frontier = ground.frontiers.get(asked.name(budget=False), lambda: frontier_of(terms, crowd, asked.question, self._declared))
-        return simulate_plan(terms, crowd, asked.question, self._declared, frontier)
+    def used(self) -> dict[str, float]:
+        """What the running period has no more of, by resource, of what is declared. Raises StoreUnavailable."""
+        if not limits_of(self._declared):
+            return {}
+        return self._store().used(period_begin_us(self._clock(), self._declared.period_days, self._community))
+
+    def _plan(self, ground: Ground, asked: Asked, used: dict[str, float]) -> Simulated:
+        terms, crowd, left = ground.ground.terms, self.crowd(ground, asked.audience), left_of(self._declared, used)
+        found = f"{asked.name(budget=False)}{used}"
+        frontier = ground.frontiers.get(found, lambda: frontier_of(terms, crowd, asked.question, left))
+        return simulate_plan(terms, crowd, asked.question, self._declared, frontier, used)
 
     def crowd(self, ground: Ground, audience: AudienceRequest) -> Crowd:
         """Of members who are named the rows are read."""

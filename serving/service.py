@@ -57,7 +57,7 @@ class Service:
 
     @cached_property
     def plan_desk(self) -> PlanDesk:
-        return PlanDesk(lambda: self.store, self.community.capacity)
+        return PlanDesk(lambda: self.store, self.community, self.clock)
 
     @cached_property
     def read_outs(self) -> ReadOutReader:

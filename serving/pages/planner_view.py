@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, log10
 from typing import Any
 
@@ -13,6 +14,7 @@ from models.audience import Selection
 from models.blocking_wording import blocking_sentence
 from models.intervals import Estimate
 from models.plan_figures import ArmOutlook, Outlook
+from models.quotas import BUDGET, limits_of
 from models.simulated_plan import Simulated
 from models.supply import Capacity
 from models.texts import decimal, money, named, number, share, text, window
@@ -112,6 +114,7 @@ class View:
             "explored": simulated.plan.exploration > 0,
             "uncertain": outlook.saved.lower <= 0,
             "prices": self._prices(),
+            "used_up": self._used_up(),
             "blocked": self._blocked(),
             "blocked_number": number(language, sum(one.members for one in simulated.blocked)),
             "budget": self._budget(),
@@ -207,6 +210,23 @@ class View:
             if limit.shadow_price > 0 and limit.limit > 0:
                 what = self._channel_name(name.removeprefix(CHANNEL)) if name.startswith(CHANNEL) else self._label(name)
                 told.append(text(language, "planner.price_place", what=what, money=self._money(limit.shadow_price)))
+        return told
+
+    def _used_up(self) -> list[str]:
+        """What earlier decisions of the running period left of what is declared."""
+        language, capacity, told = self.whoever.language, self.service.community.capacity, []
+        keys = {1: "planner.period_day", 7: "planner.period_week"}
+        period = text(language, keys.get(capacity.period_days, "planner.period_days"), n=capacity.period_days)
+        limits = limits_of(capacity)
+        for name, used in self.simulated.used_in_period.items():
+            kind, _, of = name.partition(":")
+            counted = self._money if name == BUDGET else partial(number, language)
+            amounts = {"limit": counted(limits[name]), "used": counted(used), "left": counted(max(0.0, limits[name] - used))}
+            if name == BUDGET:
+                told.append(text(language, "planner.used_budget", period=period, **amounts))
+                continue
+            what = self._channel_name(of) if kind == "channel" else self._label(of)
+            told.append(text(language, "planner.used_places", what=what, period=period, **amounts))
         return told
 
     def _channel_name(self, name: str) -> str:
