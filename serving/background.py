@@ -1,4 +1,4 @@
-"""What the process does beside answering: decision jobs, messages to endpoints outside, word of a new model, the challenger."""
+"""What the process does beside answering: decision jobs, messages to endpoints outside, word of a new model, plans, the challenger."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from serving.service import Service
 from serving.settings import wall_clock
 from serving.shadow import Shadow
 
+HEAD_START_SECONDS, LOOK_SECONDS = 10.0, 30.0
+
 
 @asynccontextmanager
 async def background(service: Service, shadow: Shadow | None) -> AsyncIterator[None]:
     """Under way within the block."""
     deliveries = Deliveries(lambda: service.store, wall_clock, np.random.default_rng())
-    tasks = [asyncio.create_task(work) for work in (deliveries.run(), _announce_models(service))]
+    tasks = [asyncio.create_task(work) for work in (deliveries.run(), _announce_models(service), _plan_ahead(service))]
     threads: list[JobWorker | Shadow] = [JobWorker(service), *([] if shadow is None else [shadow])]
     for thread in threads:
         thread.start()
@@ -36,6 +38,18 @@ async def background(service: Service, shadow: Shadow | None) -> AsyncIterator[N
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+
+
+async def _plan_ahead(service: Service) -> None:
+    """Until it is cancelled; some seconds after the start, when those who waited for it have their answers."""
+    wait = HEAD_START_SECONDS
+    while True:
+        await asyncio.sleep(wait)
+        try:
+            await asyncio.to_thread(service.plan_desk.make_ready)
+        except KeepwellError as error:
+            LOGGER.warning("plans are made ready later", why=str(error))
+        wait = LOOK_SECONDS
 
 
 async def _announce_models(service: Service) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -76,6 +77,7 @@ class PlanDesk:
         self._declared = community.capacity
         self._clock = clock
         self._ground: Ground | None = None
+        self._ready: int | None = None
         self._lock = Lock()
 
     def ground(self) -> Ground:
@@ -88,6 +90,14 @@ class PlanDesk:
             if key is None or self._ground is None:
                 raise Refusal(NO_RUN, "`keepwell decide` looks at all members and makes plans on them possible")
             return self._ground
+
+    def make_ready(self) -> None:
+        """Plans for everyone where a newer run lies in the store, so that nobody who asks waits for it. Raises StoreUnavailable."""
+        key = self._store().ground_key()
+        if key is not None and key != self._ready:
+            with suppress(Refusal):
+                self.plan(Asked(AudienceRequest(), Question()))
+            self._ready = key
 
     def plan(self, asked: Asked) -> Simulated:
         """Nobody is weighed for it. Raises StoreUnavailable, and InputError for an intervention or channel that there is not."""

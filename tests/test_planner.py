@@ -25,6 +25,8 @@ from pipelines.asked import audience_of, question_of
 from pipelines.decide import decide_all
 from pipelines.plan import plan_campaign
 from pipelines.workspace import Workspace
+from serving.plan_desk import Asked, PlanDesk
+from serving.schemas import AudienceRequest
 from tests.serving_world import DECLARED, NOW, serving, wait_until, world, write_home, write_logs
 from tests.shown_run import form_token, reader, sign_in
 from tests.test_expected_plan import strata
@@ -336,3 +338,17 @@ def test_a_question_is_typed_as_the_address_of_the_page_says_it():
 
 def test_a_plan_on_a_ground_of_an_earlier_day_says_of_which(running):
     assert planned(running)["as_of"].startswith((NOW + timedelta()).strftime("%Y-%m-%dT%H:%M"))
+
+
+def test_plans_for_everyone_are_ready_before_anybody_asks(running):
+    """As `_plan_ahead` has them made, once for each run."""
+    desk = PlanDesk(lambda: running.store, DECLARED, running.clock)
+    desk.make_ready()
+    ground = desk.ground()
+    whole = Asked(AudienceRequest(), Question())
+    found = ground.frontiers.get(f"{whole.name(budget=False)}{{}}", lambda: pytest.fail("planned again"))
+    assert found == desk.plan(whole).frontier
+    budgeted = desk.plan(Asked(AudienceRequest(), Question(Capacity(budget=0.3))))
+    assert budgeted.frontier is found
+    desk.make_ready()
+    assert desk.ground() is ground

@@ -29,6 +29,7 @@ from models.moments import microseconds
 from models.overview import overview_of
 from models.publishing import publish
 from models.store import Store
+from serving.background import HEAD_START_SECONDS
 from tests.benchmarks.plan_ground import laid
 from tests.serving_world import DECLARED, NOW, serving, settings_of, world, write_home
 from tests.shown_figures import drift, found, models
@@ -154,6 +155,7 @@ def measure(folder: Path, n: int, rng: np.random.Generator) -> None:
         f"published in {written - counted:.1f} s; figures of interventions in {figures:.1f} s; {ground}"
     )
     with serving(home, world().log) as running, reader(running) as client:
+        time.sleep(HEAD_START_SECONDS + 2)
         sign_in(client, create_key(running.store, "speed", ["read"], now=NOW))
         for path in PATHS:
             show(path, lambda path=path: client.get(path).raise_for_status())
