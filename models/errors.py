@@ -18,6 +18,10 @@ class ModelRefused(KeepwellError):
     """A model whose definitions or golden members disagree with this code, or that failed its gate."""
 
 
+class NotReplayable(KeepwellError):
+    """A decision whose basis, or whose plan, was not kept."""
+
+
 class UnknownMember(KeepwellError):
     """A member id that neither the store nor the log knows."""
 

@@ -14,10 +14,10 @@ from models.events import event_arrays
 from models.moments import microseconds
 from models.plan_in_force import PlanInForce
 from models.registry import CHAMPION, MODEL_NAME, DataDescription, Registry, RunRecord
+from models.remaking import differences
 from models.snapshots import Snapshots
 from models.store import DecisionRow, PlanRow
 from models.supply import Capacity
-from serving.replaying import differences
 from tests.patience import wait_until
 from tests.serving_world import DECLARED, NOW, serving, world, write_home
 
