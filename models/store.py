@@ -28,6 +28,7 @@ from models.jobs import JobStore
 from models.outbox import OutboxStore
 from models.quotas import Quotas
 from models.recent_histories import RecentHistories
+from models.store_backup import BackupStore
 from models.store_contacts import ContactStore
 from models.store_figures import FigureStore
 from models.store_grounds import GroundStore
@@ -64,6 +65,7 @@ class Store(
     SessionStore,
     WholeLogStore,
     RolloutStore,
+    BackupStore,
 ):
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
 
@@ -82,17 +84,21 @@ class Store(
             store = cls(engine, _writers(engine, wait_seconds))
             on_failure.callback(store.close)
             if not store._stands_ready():
-                store._migrate()
+                store.bring_up()
             on_failure.pop_all()
             return store
 
     @classmethod
+    def at(cls, url: str) -> Self:
+        """Whatever state it is in: for what makes a store, or brings it up to date."""
+        engine = schema.open_database(url, MIGRATION_SECONDS)
+        return cls(engine, _writers(engine, MIGRATION_SECONDS))
+
+    @classmethod
     def migrate(cls, url: str) -> Migration:
         """Makes a store, or brings one of an earlier release up to date."""
-        engine = schema.open_database(url, MIGRATION_SECONDS)
-        store = cls(engine, _writers(engine, MIGRATION_SECONDS))
-        with closing(store):
-            return store._migrate()
+        with closing(cls.at(url)) as store:
+            return store.bring_up()
 
     def _stands_ready(self) -> bool:
         """Raises StoreOutdated where the revision is another and only a person may change it."""
@@ -102,7 +108,8 @@ class Store(
             store_migrations.check(connection)
             return True
 
-    def _migrate(self) -> Migration:
+    def bring_up(self) -> Migration:
+        """To the revision of this release."""
         from models.store_migrations.upgrading import upgrade  # noqa: PLC0415 - Alembic takes half a second; most stores stand ready
 
         with self._opening(), self._writing() as connection:

@@ -55,6 +55,14 @@ class Receipt:
     counts: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class Graves:
+    """Who was erased in a store: the key of its tombstones, and these as rows."""
+
+    key: str
+    tombstones: tuple[Mapping[str, Any], ...]
+
+
 class PrivacyStore(schema.Transactions):
     """The store's part that members have a right to."""
 
@@ -159,11 +167,16 @@ def erase(connection: Connection, member_id: str, now_us: int) -> Receipt:
     """Every row of the member in every table; raises UnknownMember."""
     _hold(connection, member_id)
     key = _made_tombstone_key(connection)
-    counts = {table.name: connection.execute(delete(table).where(table.c.member_id == member_id)).rowcount for table in holders()}
+    counts = _removed(connection, member_id)
     receipt = Receipt(secrets.token_hex(16), now_us, _token(key, member_id), counts)
     row = {"token": receipt.token, "receipt_id": receipt.receipt_id, "erased_us": now_us, "counts": json.dumps(counts)}
     connection.execute(erasures.insert(), row)
     return receipt
+
+
+def _removed(connection: Connection, member_id: str) -> dict[str, int]:
+    """Rows by table."""
+    return {table.name: connection.execute(delete(table).where(table.c.member_id == member_id)).rowcount for table in holders()}
 
 
 def erased(connection: Connection, member_ids: Collection[str]) -> frozenset[str]:
@@ -190,6 +203,33 @@ def still_there(connection: Connection, member_ids: Collection[str]) -> frozense
 def forget(connection: Connection, member_ids: Collection[str]) -> None:
     """Members who were erased and have just been added again."""
     connection.execute(delete(schema.members).where(schema.members.c.member_id.in_(member_ids)))
+
+
+def graves(connection: Connection) -> Graves | None:
+    """None where nobody was erased."""
+    key = _tombstone_key(connection)
+    rows = tuple(dict(row) for row in connection.execute(select(erasures)).mappings())
+    return None if key is None or not rows else Graves(key, rows)
+
+
+def bury_again(connection: Connection, held: Graves) -> tuple[int, int]:
+    """Erases whoever has a tombstone of another store, and takes over those tombstones that are under the same key.
+
+    Returns the number of members who were erased, and of tombstones that could not be taken over.
+    """
+    at_us = {row["token"]: row["erased_us"] for row in held.tombstones}
+    tokens = {member_id: _token(held.key, member_id) for member_id in connection.scalars(select(schema.members.c.member_id))}
+    back = {member_id: at_us[token] for member_id, token in tokens.items() if token in at_us}
+    if _tombstone_key(connection) is None:
+        connection.execute(settings.insert().values(name=TOMBSTONE_KEY, value=held.key))
+    if _tombstone_key(connection) == held.key:
+        connection.execute(schema.insert_new(connection, erasures).on_conflict_do_nothing(), [dict(row) for row in held.tombstones])
+        for member_id in back:
+            _removed(connection, member_id)
+        return len(back), 0
+    for member_id, erased_us in back.items():
+        erase(connection, member_id, erased_us)
+    return len(back), len(at_us) - len(back)
 
 
 def _hold(connection: Connection, member_id: str) -> None:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from models.errors import KeepwellError
-from pipelines.commands import campaigns, engines, keys, nights, service, tables, webhooks
+from pipelines.commands import backups, campaigns, engines, keys, nights, service, tables, webhooks
 from pipelines.terminal import ERR
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -37,6 +37,8 @@ COMMANDS = (
     service.serve,
     service.export,
     service.migrate,
+    backups.backup,
+    backups.restore,
     tables.simulate,
     tables.demo,
 )

@@ -75,12 +75,25 @@ class Workspace:
     @property
     def store_file(self) -> Path | None:
         """Where the store is one file; None for a database server."""
-        kind, _, path = self.store_url.partition(":///")
-        return self.root / path if kind.startswith("sqlite") else None
+        return self._file_of(self.store_url)
 
     @property
     def mlflow_uri(self) -> str:
         return os.environ.get("KEEPWELL_MLFLOW_URI") or f"sqlite:///{self.state / 'mlflow.db'}"
+
+    @property
+    def mlflow_file(self) -> Path | None:
+        """Where MLflow keeps its tables in one file; None for a server."""
+        return self._file_of(self.mlflow_uri)
+
+    @property
+    def has_registry(self) -> bool:
+        """False where MLflow is one file that is not there yet, which asking it would make."""
+        return self.mlflow_file is None or self.mlflow_file.is_file()
+
+    def _file_of(self, url: str) -> Path | None:
+        kind, _, path = url.partition(":///")
+        return self.root / path if kind.startswith("sqlite") else None
 
     @property
     def mlflow_artifacts(self) -> Path:
