@@ -14,7 +14,8 @@ from models.churn import HorizonModel
 from models.community import DAY_US
 from models.errors import NotEnoughData
 from models.margin_fits import BoosterSettings, fit_booster, fit_linear, mean_of, staged_margins
-from models.margins import BlendedMargin, LinearMargin, Margin
+from models.margins import BlendedMargin, BoosterMargin, LinearMargin
+from models.undersampling import undersample
 
 if TYPE_CHECKING:
     from models.features import FeatureSpec
@@ -78,6 +79,27 @@ class FittedHorizon:
 
 
 @dataclass(frozen=True)
+class PartSettings:
+    """`majority_share` as of `undersample`."""
+
+    booster: BoosterSettings
+    majority_share: float | None
+
+    def with_trees(self, trees: int) -> PartSettings:
+        return replace(self, booster=replace(self.booster, trees=trees))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Log-odds among all rows, of which some were fitted on."""
+
+    booster: BoosterMargin
+    linear: LinearMargin
+    rfm_logistic: LinearMargin
+    recency: LinearMargin
+
+
+@dataclass(frozen=True)
 class Held:
     """Out-of-sample margins of every candidate on the validation rows."""
 
@@ -108,16 +130,25 @@ class Columns:
         return cls(kept, np.array(positions), np.array(positions[:1]), missing)
 
 
-def fit_horizon(rows: TrainingRows, horizon_days: int, spec: FeatureSpec, kept: np.ndarray, *, rng: np.random.Generator) -> FittedHorizon:
+def fit_horizon(
+    rows: TrainingRows,
+    horizon_days: int,
+    spec: FeatureSpec,
+    kept: np.ndarray,
+    *,
+    majority_share: float | None = None,
+    rng: np.random.Generator,
+) -> FittedHorizon:
     """Choose number of trees and blend by log loss out of sample, calibrate there, then fit the chosen parts on all rows.
 
-    Out of sample means later in time, with a gap of one horizon, wherever the log is long enough; else four folds of members.
+    Of the commoner outcome `majority_share` is fitted on (see `undersampling`); all of it is checked and calibrated on. Out of sample
+    means later in time, with a gap of one horizon, wherever the log is long enough; else four folds of members.
     Raises NotEnoughData below 200 rows or 20 of either class.
     """
     _require_enough(rows, horizon_days)
     columns = Columns.of(spec, kept, rows.features.shape[1])
     seeds, folds, shuffles = rng.spawn(3)
-    settings = BoosterSettings(trees=max(STAGES), seed=int(seeds.integers(1 << 30)))
+    settings = PartSettings(BoosterSettings(trees=max(STAGES), seed=int(seeds.integers(1 << 30))), majority_share)
     by_time = split_by_time(rows, horizon_days)
     pairs = [by_time] if by_time else split_by_member(rows, horizon_days, folds)
     last, *others = shuffles.spawn(1 + len(pairs))
@@ -128,7 +159,7 @@ def fit_horizon(rows: TrainingRows, horizon_days: int, spec: FeatureSpec, kept: 
     margins = {"booster": held.booster[:, stage], "linear": held.linear, "rfm_logistic": held.rfm_logistic}
     weights = _blend_weights(margins, truth)
     blended = np.sum([weights[name] * margins[name] for name in PART_NAMES], axis=0)
-    settings = replace(settings, trees=STAGES[stage])
+    settings = settings.with_trees(STAGES[stage])
     parts = _fit_parts(rows, columns, settings, last)
     calibrations = {
         name: fit_calibration(margin, truth.churned, truth.member, rng=folds)
@@ -137,8 +168,8 @@ def fit_horizon(rows: TrainingRows, horizon_days: int, spec: FeatureSpec, kept: 
     late, crossed = _cross_fitted(rows, columns, settings, weights, shuffles)
     calibrations["blend"] = fit_calibration(crossed, late.churned, late.member, rng=folds)
     return FittedHorizon(
-        HorizonModel(horizon_days, BlendedMargin.of(weights, parts), calibrations["blend"]),
-        {name: HorizonModel(horizon_days, parts[name], calibrations[name]) for name in ("recency", "rfm_logistic")},
+        HorizonModel(horizon_days, BlendedMargin.of(weights, vars(parts)), calibrations["blend"]),
+        {name: HorizonModel(horizon_days, getattr(parts, name), calibrations[name]) for name in ("recency", "rfm_logistic")},
         Validation(
             scheme="out_of_time" if by_time else "members",
             rows=len(truth),
@@ -191,7 +222,7 @@ def split_by_member(rows: TrainingRows, horizon_days: int, rng: np.random.Genera
 
 
 def _cross_fitted(
-    rows: TrainingRows, columns: Columns, settings: BoosterSettings, weights: dict[str, float], rng: np.random.Generator
+    rows: TrainingRows, columns: Columns, settings: PartSettings, weights: dict[str, float], rng: np.random.Generator
 ) -> tuple[TrainingRows, np.ndarray]:
     """The last third of the cuts, and the blend's margins there from parts fitted on all cuts of other members.
 
@@ -205,22 +236,20 @@ def _cross_fitted(
     for number in range(n_folds):
         check = np.flatnonzero((fold == number) & late)
         parts = _fit_parts(rows[np.flatnonzero(fold != number)], columns, settings, rng)
-        margin[check] = BlendedMargin.of(weights, parts)(rows.features[check])
+        margin[check] = BlendedMargin.of(weights, vars(parts))(rows.features[check])
     return rows[np.flatnonzero(late)], margin[late]
 
 
 def _held_out(
-    rows: TrainingRows, fit: np.ndarray, check: np.ndarray, columns: Columns, settings: BoosterSettings, rng: np.random.Generator
+    rows: TrainingRows, fit: np.ndarray, check: np.ndarray, columns: Columns, settings: PartSettings, rng: np.random.Generator
 ) -> Held:
-    train, test = rows[fit], rows.features[check]
-    booster = fit_booster(train.features, train.churned, columns.kept, settings)
-    few = _at_most(train, LINEAR_ROWS, rng)
+    parts, test = _fit_parts(rows[fit], columns, settings, rng), rows.features[check]
     return Held(
         rows=check,
-        booster=staged_margins(booster, test, STAGES),
-        linear=_fit_path(few, columns)(test),
-        rfm_logistic=_fit_plain(few, columns.rfm, columns)(test),
-        recency=_fit_plain(few, columns.recency, columns)(test),
+        booster=staged_margins(parts.booster, test, STAGES),
+        linear=parts.linear(test),
+        rfm_logistic=parts.rfm_logistic(test),
+        recency=parts.recency(test),
     )
 
 
@@ -243,14 +272,16 @@ def _fit_plain(rows: TrainingRows, positions: np.ndarray, columns: Columns) -> L
     return fit_linear(rows.features, rows.churned, positions, columns.missing[positions], penalties=(UNPENALISED,))[0]
 
 
-def _fit_parts(rows: TrainingRows, columns: Columns, settings: BoosterSettings, rng: np.random.Generator) -> dict[str, Margin]:
-    few = _at_most(rows, LINEAR_ROWS, rng)
-    return {
-        "booster": fit_booster(rows.features, rows.churned, columns.kept, settings),
-        "linear": _fit_path(few, columns),
-        "rfm_logistic": _fit_plain(few, columns.rfm, columns),
-        "recency": _fit_plain(few, columns.recency, columns),
-    }
+def _fit_parts(rows: TrainingRows, columns: Columns, settings: PartSettings, rng: np.random.Generator) -> Parts:
+    drawn = undersample(rows.churned, settings.majority_share, rng)
+    fewer = rows if len(drawn.rows) == len(rows) else rows[drawn.rows]
+    few = _at_most(fewer, LINEAR_ROWS, rng)
+    return Parts(
+        fit_booster(fewer.features, fewer.churned, columns.kept, settings.booster, shift=drawn.shift),
+        _fit_path(few, columns).shifted(drawn.shift),
+        _fit_plain(few, columns.rfm, columns).shifted(drawn.shift),
+        _fit_plain(few, columns.recency, columns).shifted(drawn.shift),
+    )
 
 
 def _blend_weights(margins: dict[str, np.ndarray], truth: TrainingRows) -> dict[str, float]:

@@ -83,8 +83,12 @@ class BoosterSettings:
     seed: int = 0
 
 
-def fit_booster(features: np.ndarray, outcome: np.ndarray, columns: np.ndarray, settings: BoosterSettings) -> BoosterMargin:
-    """On one thread: small trees leave others little to do, and where a core is busy elsewhere they wait for one another at every node.
+def fit_booster(
+    features: np.ndarray, outcome: np.ndarray, columns: np.ndarray, settings: BoosterSettings, *, shift: float = 0.0
+) -> BoosterMargin:
+    """`shift` is added to every margin, in the leaves of the first tree.
+
+    On one thread: small trees leave others little to do, and where a core is busy elsewhere they wait for one another at every node.
 
     Whoever has several models to fit fits them side by side; LightGBM lets go of the interpreter meanwhile.
     """
@@ -109,7 +113,16 @@ def fit_booster(features: np.ndarray, outcome: np.ndarray, columns: np.ndarray, 
     if settings.objective == "tweedie":
         parameters["tweedie_variance_power"] = TWEEDIE_POWER
     data = lgb.Dataset(features[:, columns], outcome.astype(np.float32), free_raw_data=True)
-    return BoosterMargin(columns, lgb.train(parameters, data, settings.trees).model_to_string())
+    booster = lgb.train(parameters, data, settings.trees)
+    if shift:
+        _shift(booster, shift)
+    return BoosterMargin(columns, booster.model_to_string())
+
+
+def _shift(booster: lgb.Booster, by: float) -> None:
+    leaves = booster.dump_model(num_iteration=1)["tree_info"][0]["num_leaves"]
+    for leaf in range(leaves):
+        booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + by)
 
 
 def staged_margins(part: BoosterMargin, features: np.ndarray, stages: tuple[int, ...]) -> np.ndarray:

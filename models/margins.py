@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, Self
 
@@ -65,6 +65,9 @@ class LinearMargin:
     def to_dict(self) -> dict[str, Any]:
         arrays = {name: getattr(self, name).tolist() for name in ("columns", "fill", "mean", "scale", "coefficient")}
         return {"kind": "linear", "intercept": self.intercept, **arrays}
+
+    def shifted(self, by: float) -> LinearMargin:
+        return replace(self, intercept=self.intercept + by)
 
     def standard(self, features: np.ndarray) -> np.ndarray:
         z = (signed_log(features.take(self.columns, axis=1), self.fill) - self.mean) / self.scale
