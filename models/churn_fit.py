@@ -15,7 +15,7 @@ from models.community import DAY_US
 from models.errors import NotEnoughData
 from models.margin_fits import BoosterSettings, fit_booster, fit_linear, mean_of, staged_margins
 from models.margins import BlendedMargin, BoosterMargin, LinearMargin
-from models.undersampling import undersample
+from models.undersampling import undersample, undersample_share
 
 if TYPE_CHECKING:
     from models.features import FeatureSpec
@@ -59,7 +59,10 @@ class TrainingRows:
 
 @dataclass(frozen=True)
 class Validation:
-    """How the parts were chosen: on later cuts, or where the log is too short for that on members left out; and what was chosen."""
+    """How the parts were chosen: on later cuts, or where the log is too short for that on members left out; and what was chosen.
+
+    `majority_share`: of the rows of the commoner outcome, how many the parts were fitted on.
+    """
 
     scheme: Literal["out_of_time", "members"]
     rows: int
@@ -67,6 +70,7 @@ class Validation:
     weights: dict[str, float]
     log_loss: dict[str, float]
     calibration: str
+    majority_share: float
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,7 @@ def fit_horizon(
             weights=weights,
             log_loss={name: _log_loss(margin, truth.churned) for name, margin in {**margins, "blend": blended}.items()},
             calibration=type(calibrations["blend"]).__name__.lower(),
+            majority_share=undersample_share(rows.churned, majority_share),
         ),
     )
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from models.arrays import Flags
+    from models.events import EventArrays
 
 SAMPLE_SALT = "training_sample"
 
@@ -49,3 +50,26 @@ class MemberSample:
 
 
 EVERYONE = MemberSample(1.0)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is learned from, of all there is.
+
+    The `sample` was drawn from so many `members`; `first_us`, `last_us`: of the events of declared signals of them all. `majority_share`:
+    of the rows of the commoner outcome those that risks are fitted on, as of `undersample_share`.
+    """
+
+    sample: MemberSample
+    members: int
+    first_us: int
+    last_us: int
+    majority_share: float | None = None
+
+    @classmethod
+    def of(cls, events: EventArrays, sample: MemberSample = EVERYONE, majority_share: float | None = None) -> Self:
+        """From all members of these arrays; raises InputError where no event is of a declared signal."""
+        if len(events.timestamp_us) == 0:
+            message = "no event of the log belongs to a declared signal; see `signals` in the declaration"
+            raise InputError(message)
+        return cls(sample, events.n_members, int(events.timestamp_us.min()), int(events.timestamp_us.max()), majority_share)

@@ -20,6 +20,7 @@ from models.engine import Engine, Provenance, Reference
 from models.engine_files import Golden
 from models.errors import NotEnoughData
 from models.log_uplift import learn_uplift
+from models.member_sample import Drawn
 from models.preparation import fit_preparation
 from models.snapshots import label_churn
 from models.training_rows import THREADS, TrainingData, gather
@@ -91,6 +92,7 @@ class Trained:
     preparation: Preparation
     test_features: Floats
     warnings: tuple[str, ...]
+    drawn: Drawn
     uplift: UpliftFromLog | None = None
     redemption: tuple[RedemptionRate, ...] = ()
 
@@ -107,6 +109,7 @@ def train(
     trained_at: datetime,
     rng: np.random.Generator,
     touches: pl.DataFrame | None = None,
+    drawn: Drawn | None = None,
     progress: Progress = lambda _: None,
 ) -> Trained:
     """Learns from cuts whose labels end by `test_as_of`, and is tested on the members of `test_as_of`.
@@ -114,14 +117,16 @@ def train(
     Effects are learned from `touches`, those of the EventLog, up to the end of the log, and so is how often incentives are redeemed: what
     was tried last teaches most, and effects are judged on members whom they were not learned from instead of on later ones.
 
+    `drawn`: whom the members of `events` were drawn from, where they are not all.
     Raises InputError where the log does not hold the test's outcome, NotEnoughData where there is too little to learn or to test.
     """
     sampling, preparing, fitting, testing, valuing, golden_rng, uplifting = rng.spawn(7)
     progress("features of the snapshots")
-    data = gather(events, community, int(test_as_of.timestamp()) * 1_000_000, sampling)
+    of_all = Drawn.of(events) if drawn is None else drawn
+    data = gather(events, community, int(test_as_of.timestamp()) * 1_000_000, sampling, drawn=of_all)
     progress("choice of features")
     preparation = fit_preparation(data.features, (*data.spec.names, *data.attributes.names), data.rows.as_of_us, rng=preparing)
-    horizons, warnings = _fit_horizons(data, preparation, fitting, progress)
+    horizons, warnings = _fit_horizons(data, preparation, of_all.majority_share, fitting, progress)
     progress("test on later outcomes")
     tested = _test_churn(data, _main(horizons, community), testing)
     progress("value of members")
@@ -147,18 +152,20 @@ def train(
         warnings=(*warnings, *value_warnings, *(tried.uplift.warnings if tried.uplift else ())),
         uplift=tried.uplift,
         redemption=tried.redemption,
+        drawn=of_all,
     )
 
 
 def _fit_horizons(
-    data: TrainingData, preparation: Preparation, rng: np.random.Generator, progress: Progress
+    data: TrainingData, preparation: Preparation, majority_share: float | None, rng: np.random.Generator, progress: Progress
 ) -> tuple[tuple[FittedHorizon, ...], list[str]]:
     """Horizons side by side; one that cannot be fitted is left out with a warning, unless decisions are made on it."""
     churn = data.community.churn
 
     def fit(horizon_days: int, child: np.random.Generator) -> FittedHorizon | str:
         try:
-            return fit_horizon(data.labelled(horizon_days), horizon_days, data.spec, preparation.kept, rng=child)
+            rows = data.labelled(horizon_days)
+            return fit_horizon(rows, horizon_days, data.spec, preparation.kept, majority_share=majority_share, rng=child)
         except NotEnoughData as shortage:
             if horizon_days == churn.horizon_days:
                 raise

@@ -14,6 +14,7 @@ from models.churn_fit import TrainingRows
 from models.community import DAY_US
 from models.errors import InputError, NotEnoughData
 from models.features import feature_spec
+from models.member_sample import Drawn
 from models.snapshots import Activity, cuts_back_from, label_churn, last_usable_cut, pool, population
 
 if TYPE_CHECKING:
@@ -54,30 +55,29 @@ class TrainingData:
 
 
 def default_test_as_of(events: EventArrays, community: Community) -> datetime:
+    return latest_test(Drawn.of(events), community)
+
+
+def latest_test(drawn: Drawn, community: Community) -> datetime:
     """The last midnight, by the community's clock, whose whole decision horizon is in the log."""
-    latest = last_usable_cut(log_end_us(events), community.churn.horizon_days)
+    latest = last_usable_cut(drawn.last_us, community.churn.horizon_days)
     local = datetime.fromtimestamp(latest / 1e6, tz=UTC).astimezone(community.zone)
     return local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def log_end_us(events: EventArrays) -> int:
-    if len(events.timestamp_us) == 0:
-        message = "no event of the log belongs to a declared signal; see `signals` in the declaration"
-        raise InputError(message)
-    return int(events.timestamp_us.max())
-
-
-def gather(events: EventArrays, community: Community, test_as_of_us: int, rng: np.random.Generator) -> TrainingData:
+def gather(
+    events: EventArrays, community: Community, test_as_of_us: int, rng: np.random.Generator, *, drawn: Drawn, most_rows: int = MOST_ROWS
+) -> TrainingData:
+    """`drawn`: whom the members of `events` were drawn from."""
     spec = feature_spec(community)
-    log_end = log_end_us(events)
-    _check_test_date(test_as_of_us, log_end, community)
+    _check_test_date(test_as_of_us, drawn.last_us, community)
     activity = Activity.of(events, np.array([*(use.qualifying for use in spec.signals), False]))
-    cuts = _cuts(int(events.timestamp_us.min()), test_as_of_us, community)
-    rows = _capped(pool([population(activity, cut, community.churn) for cut in cuts]), rng)
+    cuts = _cuts(drawn.first_us, test_as_of_us, community)
+    rows = _capped(pool([population(activity, cut, community.churn) for cut in cuts]), most_rows, rng)
     test = population(activity, test_as_of_us, community.churn)
     attributes = fit_attributes(events.attributes, rows.member)
     features, test_features = (feature_matrix(events, asked, spec, attributes, threads=THREADS) for asked in (rows, test))
-    return TrainingData(community, spec, attributes, events, activity, log_end, test_as_of_us, rows, features, test, test_features)
+    return TrainingData(community, spec, attributes, events, activity, drawn.last_us, test_as_of_us, rows, features, test, test_features)
 
 
 def _check_test_date(test_as_of_us: int, log_end_us: int, community: Community) -> None:
@@ -113,9 +113,9 @@ def _cuts(log_start_us: int, test_as_of_us: int, community: Community) -> list[i
     return [*cuts, *later]
 
 
-def _capped(rows: Snapshots, rng: np.random.Generator) -> Snapshots:
-    """All snapshots of so many members drawn at random that about 300,000 remain."""
-    if len(rows) <= MOST_ROWS:
+def _capped(rows: Snapshots, most: int, rng: np.random.Generator) -> Snapshots:
+    """All snapshots of so many members drawn at random that about `most` remain."""
+    if len(rows) <= most:
         return rows
-    drawn = rng.random(int(rows.member.max()) + 1) < MOST_ROWS / len(rows)
+    drawn = rng.random(int(rows.member.max()) + 1) < most / len(rows)
     return rows[np.flatnonzero(drawn[rows.member])]

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from models.arrays import Flags, Integers
 
-COMMON_FOR_EACH_RARE = 10
+COMMON_FOR_EACH_RARE = 20
 MANY_ROWS = 100_000
 
 
@@ -27,15 +27,17 @@ class Undersample:
     shift: float
 
 
-def automatic_share(churned: Flags) -> float:
-    """Of the commoner outcome so many that ten stand against each of the rarer; all of them below 100,000 rows."""
+def undersample_share(churned: Flags, asked: float | None) -> float:
+    """Without one asked for, of the commoner outcome so many that twenty stand against each of the rarer; all below 100,000 rows."""
+    if asked is not None:
+        return asked
     rare = min(int(churned.sum()), int((~churned).sum()))
     return 1.0 if len(churned) < MANY_ROWS else min(1.0, COMMON_FOR_EACH_RARE * rare / max(len(churned) - rare, 1))
 
 
 def undersample(churned: Flags, share: float | None, rng: np.random.Generator) -> Undersample:
-    """`share` of the rows of the commoner outcome, drawn one by one; None for the automatic one. Nothing is drawn where it is 1."""
-    kept = automatic_share(churned) if share is None else share
+    """A share of the rows of the commoner outcome, as of `undersample_share`, drawn one by one; nothing is drawn where it is 1."""
+    kept = undersample_share(churned, share)
     if kept >= 1:
         return Undersample(np.arange(len(churned)), 0.0)
     churn_is_rare = 2 * int(churned.sum()) <= len(churned)

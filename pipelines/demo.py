@@ -26,6 +26,7 @@ from models.store import Store
 from pipelines.decide import decide_all
 from pipelines.ingest import ingest
 from pipelines.init import InitOptions, initialise
+from pipelines.lessons import Asked
 from pipelines.printing import print_decisions, print_training
 from pipelines.promote import promote
 from pipelines.report import report_member
@@ -74,9 +75,7 @@ def run_demo(folder: Path, members: int, seed: int, console: Console, *, now: da
     found = ingest(workspace, load_community(workspace.declaration), now=now)
     console.print(f"   {found.rejected:,} rows rejected, {len(found.findings)} findings", highlight=False)
     step("training and testing on later outcomes: keepwell train")
-    summary = train_challenger(
-        workspace, test_as_of=None, seed=seed, now=now, progress=lambda name: console.print(f"   {name}", style="dim")
-    )
+    summary = train_challenger(workspace, Asked(seed=seed), now=now, progress=lambda name: console.print(f"   {name}", style="dim"))
     print_training(summary, console)
     step("putting it in force: keepwell promote")
     promote(workspace, None, now=now)

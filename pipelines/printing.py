@@ -49,7 +49,11 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
         f"over {trained.engine.churn.main} days",
         highlight=False,
     )
-    if left_out := summary.loaded.left_out:
+    drawn = trained.drawn
+    if not drawn.sample.everyone:
+        members = summary.lesson.loaded.log.members.height
+        console.print(f"a sample of {members:,} of {drawn.members:,} members: {drawn.sample.share:.3g} of all", highlight=False)
+    if left_out := summary.lesson.loaded.left_out:
         console.print(left_out_sentence(left_out), highlight=False)
     print_comparison(trained.churn.compared, trained.churn.in_use, console)
     if effects := effects_of(trained):

@@ -19,6 +19,7 @@ from pipelines.decide import decide_all
 from pipelines.deliveries import refusals, take_in_files, waiting_files
 from pipelines.evaluate import evaluate
 from pipelines.ingest import ingest, log_fingerprint
+from pipelines.lessons import Asked
 from pipelines.loading import load_to_learn, registry
 from pipelines.monitor import monitor
 from pipelines.promote import try_promotion
@@ -114,7 +115,7 @@ def _train(night: Night, record: RunRecord) -> Outcome:
     due = _due(night, record)
     if due.state == "not_due":
         return due
-    summary = train_challenger(night.workspace, test_as_of=None, seed=night.seed, now=night.now, progress=night.within("train"))
+    summary = train_challenger(night.workspace, Asked(seed=night.seed), now=night.now, progress=night.within("train"))
     trained = summary.trained
     auc, grade = trained.churn.metrics.auc, trained.churn.compared.grade
     said = f"{due.said}: version {summary.registered.version}, grade {grade}, AUC {auc.value:.3f} ({auc.lower:.3f} to {auc.upper:.3f})"

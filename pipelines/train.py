@@ -17,9 +17,10 @@ from models.model_card import model_card
 from models.model_figures import TRAINING
 from models.registry import DataDescription, RunRecord, measured_file
 from models.training import train
-from models.training_rows import default_test_as_of
+from models.training_rows import latest_test
 from pipelines.dates import moment
-from pipelines.loading import load_to_learn, registry
+from pipelines.lessons import lesson_here
+from pipelines.loading import registry
 from pipelines.publish_figures import publish_models
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from models.registry import Registered
     from models.training import Progress, Trained
     from models.uplift_evidence import Evidence
+    from pipelines.lessons import Asked, Lesson
     from pipelines.loading import Loaded
     from pipelines.workspace import Workspace
 
@@ -41,23 +43,24 @@ SHAP_ROWS = 2000
 class TrainingSummary:
     registered: Registered
     trained: Trained
-    loaded: Loaded
+    lesson: Lesson
 
     def to_dict(self) -> dict[str, Any]:
         """What `keepwell train --json` prints: `churn` is what is in use; `churn.blend` the fitted model, also where it lost."""
-        trained, compared = self.trained, self.trained.churn.compared
+        trained, compared, loaded = self.trained, self.trained.churn.compared, self.lesson.loaded
         return {
             "version": self.registered.version,
             "run_id": self.registered.run_id,
             "test_as_of": trained.test_as_of.isoformat(),
             "horizon_days": trained.engine.churn.main,
             "members": trained.members,
-            "members_in_log": self.loaded.log.members.height,
-            "members_left_out": self.loaded.left_out,
+            "members_in_log": trained.drawn.members,
+            "members_left_out": loaded.left_out,
+            "sample": {"share": trained.drawn.sample.share, "salt": trained.drawn.sample.salt, "members": loaded.log.members.height},
             "snapshots": trained.snapshots,
             "cuts": trained.cuts,
-            "events": self.loaded.log.events.height,
-            "events_rejected": self.loaded.rejected,
+            "events": self.lesson.events,
+            "events_rejected": loaded.rejected,
             "churn": {**compared.to_dict(trained.churn.in_use, trained.churn.metrics), "blend": compared.metrics.to_dict()},
             "value": {"source": trained.value.source, "expected": trained.value.expected, "actual": trained.value.actual},
             "effects": [evidence.to_dict() for evidence in effects_of(trained)],
@@ -66,22 +69,29 @@ class TrainingSummary:
         }
 
 
-def train_challenger(workspace: Workspace, *, test_as_of: str | None, seed: int, now: datetime, progress: Progress) -> TrainingSummary:
+def train_challenger(workspace: Workspace, asked: Asked, *, now: datetime, progress: Progress) -> TrainingSummary:
     """Raises InputError, NotEnoughData, and RegistryUnavailable before the work begins."""
     progress("registry")
     models = registry(workspace)
     models.aliases()
     progress("log")
-    loaded = load_to_learn(workspace, now=now)
-    community = loaded.community
-    at = default_test_as_of(loaded.arrays, community) if test_as_of is None else moment(test_as_of, community)
-    rng = np.random.default_rng(seed)
-    trained = train(loaded.arrays, community, test_as_of=at, trained_at=now, rng=rng, touches=loaded.log.touches, progress=progress)
+    lesson = lesson_here(workspace, asked, now=now)
+    loaded, community = lesson.loaded, lesson.loaded.community
+    trained = train(
+        loaded.arrays,
+        community,
+        test_as_of=latest_test(lesson.drawn, community) if asked.test_as_of is None else moment(asked.test_as_of, community),
+        trained_at=now,
+        rng=np.random.default_rng(asked.seed),
+        touches=loaded.log.touches,
+        drawn=lesson.drawn,
+        progress=progress,
+    )
     progress("registration")
-    registered = models.register(trained.engine, trained.golden, run_record(trained, loaded, workspace, seed))
+    registered = models.register(trained.engine, trained.golden, run_record(trained, loaded, workspace, asked.seed))
     publish_models(workspace, now=now)
     progress("done")
-    return TrainingSummary(registered, trained, loaded)
+    return TrainingSummary(registered, trained, lesson)
 
 
 def effects_of(trained: Trained) -> tuple[Evidence, ...]:
@@ -126,6 +136,8 @@ def _parameters(trained: Trained, seed: int) -> dict[str, str | int | float]:
         "active_days": churn.active_days,
         "cuts": trained.cuts,
         "snapshots": trained.snapshots,
+        "sample_share": trained.drawn.sample.share,
+        "sample_salt": trained.drawn.sample.salt,
         "features_kept": len(trained.preparation.kept),
         "in_use": trained.churn.in_use,
         "grade": trained.churn.compared.grade,
@@ -137,6 +149,7 @@ def _parameters(trained: Trained, seed: int) -> dict[str, str | int | float]:
         parameters[f"weights_{days}d"] = json.dumps(chosen.weights)
         parameters[f"trees_{days}d"] = chosen.trees
         parameters[f"calibration_{days}d"] = chosen.calibration
+        parameters[f"majority_share_{days}d"] = chosen.majority_share
     return parameters
 
 

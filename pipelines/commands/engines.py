@@ -16,14 +16,23 @@ def train(
     test_as_of: Annotated[
         str | None, typer.Option("--test-as-of", help="Date of the test; by default the last whose outcome is known.")
     ] = None,
+    sample_members: Annotated[
+        float | None, typer.Option("--sample-members", min=0, help="Learn from a share of the members, up to 1, or from about so many.")
+    ] = None,
+    majority_share: Annotated[
+        float | None,
+        typer.Option("--majority-share", min=1e-6, max=1, help="Fit risks on this share of the commoner outcome, level set right."),
+    ] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Train on the log, test on later outcomes, and register the engine as challenger."""
+    from pipelines.lessons import Asked
     from pipelines.printing import print_training
     from pipelines.train import train_challenger
 
-    summary = train_challenger(Workspace.find(config), test_as_of=test_as_of, seed=seed, now=now(), progress=Steps())
+    asked = Asked(test_as_of, seed, sample_members, majority_share)
+    summary = train_challenger(Workspace.find(config), asked, now=now(), progress=Steps())
     if as_json:
         print_json(summary.to_dict())
     else:

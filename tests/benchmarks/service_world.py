@@ -16,6 +16,7 @@ from models.registry import Registry
 from models.simulation import WORLDS, SimulationConfig
 from pipelines.ingest import ingest
 from pipelines.init import InitOptions, initialise
+from pipelines.lessons import Asked
 from pipelines.simulate import write_simulation
 from pipelines.train import train_challenger
 from pipelines.workspace import Workspace
@@ -61,7 +62,7 @@ def make_world(folder: Path, members: int, seed: int = 1) -> ServiceWorld:
         declare(workspace, files.events, files.members, files.touches)
         now = datetime.now(UTC)
         ingest(workspace, load_community(workspace.declaration), now=now)
-        train_challenger(workspace, test_as_of=None, seed=seed, now=now, progress=lambda _: None)
+        train_challenger(workspace, Asked(seed=seed), now=now, progress=lambda _: None)
         Registry(workspace.mlflow_uri, workspace.mlflow_artifacts).promote(None, workspace.model_cache)
     asked = members_to_ask(folder / "log" / "events.parquet")
     return ServiceWorld(workspace, asked["member_id"].to_list(), float(asked["events"].mean()))  # type: ignore[arg-type]  # polars types a mean as any literal
