@@ -54,13 +54,10 @@ def _told(groups: Mapping[str, str | None]) -> str | None:
 def group_findings(groups: pl.DataFrame) -> list[Finding]:
     """Columns with more values than a list can show."""
     return [
-        Finding("error", name, None, f'members.groups: column "{name}" has {count:,} values; a group has at most {MOST_VALUES}', _ADVICE)
+        Finding("error", name, None, "group_values", {"name": name, "count": count, "most": MOST_VALUES})
         for name, count in ((column.name, column.drop_nulls().n_unique()) for column in groups)
         if count > MOST_VALUES
     ]
-
-
-_ADVICE = "name a coarser column under members.groups, or leave this one out"
 
 
 def check_groups(members: pl.DataFrame, community: Community) -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from models.findings import OF_ROWS, Finding
+from models.findings import Finding, finding_of
 
 INPUT = "input"
 """Their name in the store."""
 LEVELS = ("error", "warning", "advice")
-CELL = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True)
@@ -30,17 +29,20 @@ class InputFigures:
     findings: tuple[Finding, ...]
 
     def to_json(self) -> str:
-        return _FIGURES.dump_json(self).decode()
+        told = _FIGURES.dump_python(self, mode="json", exclude={"findings"})
+        return json.dumps(told | {"findings": [asdict(one) for one in self.findings]}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> InputFigures:
-        return _FIGURES.validate_json(text)
+        kept = json.loads(text)
+        found = tuple(finding_of(one) for one in kept.pop("findings"))
+        return replace(_FIGURES.validate_python(kept | {"findings": ()}), findings=found)
 
 
 _FIGURES = TypeAdapter(InputFigures)
 
 
 def told_findings(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The gravest first; of a finding about rows the example is left out, its line tells where it stands."""
-    told = [replace(one, message=CELL.sub('"…"', one.message)) if one.step in OF_ROWS and one.line is not None else one for one in findings]
+    """The gravest first; of a cell that a finding shows nothing is told: its line says where it stands."""
+    told = [replace(one, told=dict(one.told) | {"value": "…"}) if "value" in one.told else one for one in findings]
     return tuple(sorted(told, key=lambda one: LEVELS.index(one.level)))

@@ -16,7 +16,7 @@ from models.log_findings import log_findings
 from models.member_columns import kept_columns
 from models.reading import Place, Read, not_a_number
 from models.screening import Fault, Screened
-from models.side_tables import NO_MEMBER, read_members, read_touches
+from models.side_tables import read_members, read_touches
 from models.snapshots import Activity
 from models.tables import Table, cell_texts
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from models.community import Community
+    from models.findings import Level, Told
     from models.sources import LogSource
     from models.times import Times
 
-GIVEN_BEFORE = 'event id "{}" was given before'
 _ABSENT = Read(pl.DataFrame(), pl.DataFrame(), ())
 
 
@@ -92,7 +92,7 @@ def read_events(source: LogSource, place: Place) -> Read:
     if source.event_id is not None:
         event_id = told.rows["event_id"]
         again = event_id.is_not_null() & ~event_id.is_first_distinct()
-        faults.append(Fault(again, source.event_id, GIVEN_BEFORE, "each event needs its own id; the first row of each is kept"))
+        faults.append(Fault(again, source.event_id, "event_id_again"))
     screened = Screened.of(table, faults)
     further = [*_unused_columns(table, named), *_mixed_zones(table, source, told.times, place)]
     return Read(told.rows.filter(screened.accepted), screened.rejected, (*screened.findings, *further))
@@ -124,12 +124,11 @@ def event_rows(raw: pl.DataFrame, source: LogSource, place: Place, *, semicolons
         if source.value is None
         else place.numbers(raw[source.value], semicolons=semicolons)
     )
-    faults = [Fault(member.is_null(), source.member, "no member", NO_MEMBER), *place.time_faults(raw[source.time], times)]
+    faults = [Fault(member.is_null(), source.member, "no_member"), *place.time_faults(raw[source.time], times)]
     if source.type is not None:
-        faults.append(Fault(kind.is_null(), source.type, "no event type", "give every row a type"))
+        faults.append(Fault(kind.is_null(), source.type, "no_event_type"))
     if source.value is not None:
-        plain = "write plain numbers such as 1234.50, without marks of currency or thousands"
-        faults.append(Fault(not_a_number(raw[source.value], value), source.value, 'value "{}" is not a number', plain))
+        faults.append(Fault(not_a_number(raw[source.value], value), source.value, "value_no_number"))
     rows = pl.DataFrame(
         {"member_id": member, "timestamp": times.timestamp, "type": kind, "value": value, "channel": channel, "event_id": event_id}
     )
@@ -175,15 +174,7 @@ def _unused_columns(table: Table, named: Mapping[str, str | None]) -> list[Findi
     unused = [f'"{name}"' for name in table.columns if name not in named.values()]
     if not unused:
         return []
-    return [
-        Finding(
-            "advice",
-            None,
-            None,
-            f"columns that are not read: {', '.join(unused)}",
-            "name them under `log` if they hold a type, value, channel or event id",
-        )
-    ]
+    return [Finding("advice", None, None, "columns_unread", {"columns": unused})]
 
 
 def _mixed_zones(table: Table, source: LogSource, times: Times, place: Place) -> list[Finding]:
@@ -191,9 +182,8 @@ def _mixed_zones(table: Table, source: LogSource, times: Times, place: Place) ->
     local = int((times.local & read).sum())
     if local in {0, int(read.sum())}:
         return []
-    message = f"{local:,} of {int(read.sum()):,} times have no offset, the others have one"
-    what_to_do = f"those without are read by the clock of {place.timezone}; write all times with an offset"
-    return [Finding("warning", source.time, table.line(int((times.local & read).arg_max() or 0)), message, what_to_do)]
+    told: Told = {"local": local, "total": int(read.sum()), "timezone": place.timezone}
+    return [Finding("warning", source.time, table.line(int((times.local & read).arg_max() or 0)), "mixed_zones", told)]
 
 
 def _leak_findings(leaking: tuple[Leak, ...], community: Community, lines: Mapping[Key, int]) -> list[Finding]:
@@ -201,12 +191,9 @@ def _leak_findings(leaking: tuple[Leak, ...], community: Community, lines: Mappi
     attributes = () if community.members is None else community.members.attributes
     findings = []
     for leak in leaking:
-        message = (
-            f'members: column "{leak.column}" tells what members did later: its rank correlation with later events, given the past, '
-            f"is {leak.correlation:.2f} over {leak.members:,} members; it was measured at the end"
-        )
+        told: Told = {"name": leak.column, "correlation": leak.correlation, "members": leak.members}
         declared = leak.column in attributes
         line = line_of(lines, ("members", "attributes", attributes.index(leak.column))) if declared else None
-        what_to_do = "take it out of members.attributes" if declared else "do not name it in members.attributes"
-        findings.append(Finding("error" if declared else "warning", leak.column, line, message, what_to_do))
+        level: Level = "error" if declared else "warning"
+        findings.append(Finding(level, leak.column, line, "leak_declared" if declared else "leak", told))
     return findings

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from models.snapshots import Snapshots
     from models.sources import MembersSource
 
-NOT_YES_OR_NO = ("yes or no", "write true or false; anything else counts as no")
-NO_ZONE = ("known time zone", "use IANA names such as Asia/Shanghai; the others keep the community's clock")
-
 
 def rule_columns(community: Community) -> tuple[str, ...]:
     """Each once, in the order in which the declaration names them; an attribute that a rule reads is one of them too."""
@@ -53,10 +50,10 @@ def kept_columns(community: Community) -> tuple[str, ...]:
 
 def rule_findings(members: pl.DataFrame, source: MembersSource) -> list[Finding]:
     """Cells that the rules cannot read, and what they then count as."""
-    unread = [_unread(members[name], flags(members[name]), name, NOT_YES_OR_NO) for name in _yes_or_no(source) if name in members.columns]
+    unread = [_unread(members[name], flags(members[name]), name, "not_yes_or_no") for name in _yes_or_no(source) if name in members.columns]
     if source.timezone is not None and source.timezone in members.columns:
         told = members[source.timezone].cast(pl.String)
-        unread.append(_unread(told, told.set(~told.is_in(list(known_zones())), None), source.timezone, NO_ZONE))
+        unread.append(_unread(told, told.set(~told.is_in(list(known_zones())), None), source.timezone, "no_zone"))
     return [finding for finding in unread if finding is not None]
 
 
@@ -64,12 +61,11 @@ def _yes_or_no(source: MembersSource) -> list[str]:
     return list(dict.fromkeys((*source.reachable.values(), *source.consents.values())))
 
 
-def _unread(told: pl.Series, read: pl.Series, column: str, wanted: tuple[str, str]) -> Finding | None:
+def _unread(told: pl.Series, read: pl.Series, column: str, code: str) -> Finding | None:
     wrong = told.is_not_null() & read.is_null()
     if not wrong.any():
         return None
-    what, what_to_do = wanted
-    return Finding("warning", column, None, f'{wrong.sum():,} members have no {what}, such as "{told.filter(wrong)[0]}"', what_to_do)
+    return Finding("warning", column, None, code, {"count": int(wrong.sum()), "value": str(told.filter(wrong)[0])})
 
 
 @dataclass(frozen=True)

@@ -251,7 +251,7 @@ def told_input(found: InputFigures | None, community: Community, language: Langu
         "text": text(language, INPUT_LEADS[gravest]),
         "note": text(language, "model_page.input_note", **days, **counts),
         "findings": [
-            vars(one) | {"level_text": text(language, LEVELS[one.level]), "step_text": text(language, STEPS[one.step])}
+            one.to_dict(language) | {"level_text": text(language, LEVELS[one.level]), "step_text": text(language, STEPS[one.step])}
             for one in found.findings
         ],
     }

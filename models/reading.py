@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from models.findings import Finding
 
 YES, NO = ("true", "1", "yes", "y", "t", "是"), ("false", "0", "no", "n", "f", "否")
-TIME_FORMS = "write times as 2024-01-31T18:30:00+08:00, 2024-01-31 18:30 or 2024-01-31, or as seconds or milliseconds since 1970"
 
 
 @dataclass(frozen=True)
@@ -93,9 +92,9 @@ class Place:
     def time_faults(self, raw: pl.Series, read: Times) -> list[Fault]:
         absent = cell_texts(raw).is_null()
         return [
-            Fault(absent, raw.name, "no time", "give every row a time"),
-            Fault(read.timestamp.is_null() & ~absent, raw.name, 'time "{}" cannot be read', TIME_FORMS),
-            Fault(self.future(read), raw.name, 'time "{}" is in the future', "correct the clock or the time zone of what writes the table"),
+            Fault(absent, raw.name, "no_time"),
+            Fault(read.timestamp.is_null() & ~absent, raw.name, "time_unread"),
+            Fault(self.future(read), raw.name, "time_future"),
         ]
 
     def future(self, read: Times) -> pl.Series:

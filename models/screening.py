@@ -9,25 +9,33 @@ import numpy as np
 import polars as pl
 
 from models.errors import InputError
+from models.finding_wording import ROWS
 from models.findings import Finding
 from models.tables import Table, free_name
+from models.texts import text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from models.findings import Told
+
 SERIOUS_SHARE = 0.05
 SHOWN_CHARACTERS = 60
-MISFIT = "the row has more fields than the header"
+MISFIT = "misfit"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One reason to refuse a row: where `mask` is True. `{}` in `reason` stands for the value of `column`."""
+    """One reason to refuse a row: where `mask` is True. `code` names it."""
 
     mask: pl.Series
     column: str
-    reason: str
-    what_to_do: str
+    code: str
+
+    @property
+    def reason(self) -> str:
+        """In English, as it stands beside a rejected row; `{}` stands for the value of `column`."""
+        return text("en", f"fault.{self.code}.found", value="{}")
 
 
 @dataclass(frozen=True)
@@ -69,46 +77,38 @@ def _rejected(table: Table, faults: Sequence[Fault], code: np.ndarray) -> pl.Dat
     )
     line_name, reason_name = free_name("line", table.columns), free_name("reason", table.columns)
     kept = whole.select(table.lines_of(rows).alias(line_name), reason.alias(reason_name), pl.all())
-    odd = table.misfits.select(pl.Series(line_name, table.misfit_lines, dtype=pl.Int64), pl.lit(MISFIT).alias(reason_name), pl.all())
+    why = pl.lit(text("en", f"fault.{MISFIT}.found"))
+    odd = table.misfits.select(pl.Series(line_name, table.misfit_lines, dtype=pl.Int64), why.alias(reason_name), pl.all())
     return pl.concat([kept, odd], how="diagonal").sort(line_name) if table.misfit_lines else kept
 
 
 def _reason(fault: Fault) -> pl.Expr:
     if "{}" not in fault.reason:
         return pl.lit(fault.reason)
-    value = pl.col(fault.column).cast(pl.String, strict=False).fill_null("").str.replace_all(r"\s+", " ").str.slice(0, SHOWN_CHARACTERS)
-    return pl.format(fault.reason, value)
+    return pl.format(fault.reason, _value(fault))
+
+
+def _value(fault: Fault) -> pl.Expr:
+    """As it is shown."""
+    return pl.col(fault.column).cast(pl.String, strict=False).fill_null("").str.replace_all(r"\s+", " ").str.slice(0, SHOWN_CHARACTERS)
 
 
 def _findings(table: Table, faults: Sequence[Fault], code: np.ndarray, rejected: pl.DataFrame) -> tuple[Finding, ...]:
     """One for each fault that some row has, the commonest first; the example is that of the first such row."""
     total, found = len(code) + len(table.misfit_lines), []
-    lines, reasons = rejected.columns[:2]
+    lines = rejected.columns[0]
     for number, fault in enumerate(faults, 1):
         count = int((code == number).sum())
         if count:
             line = table.line(int(np.argmax(code == number)))
-            example = rejected.filter(pl.col(lines) == line)[reasons][0]
-            found.append((count, Finding(_level(count, total), fault.column, line, f"{_of(count, total)}: {example}", fault.what_to_do)))
+            value = rejected.filter(pl.col(lines) == line).select(_value(fault)).item(0, 0)
+            told: Told = {"count": count, "total": total, "value": value}
+            found.append((count, Finding(_level(count, total), fault.column, line, f"{ROWS}{fault.code}", told)))
     if odd := len(table.misfit_lines):
-        found.append(
-            (
-                odd,
-                Finding(
-                    _level(odd, total),
-                    None,
-                    table.misfit_lines[0],
-                    f"{_of(odd, total)}: {MISFIT}",
-                    "put quotation marks around values that hold the separator",
-                ),
-            )
-        )
+        misfit = Finding(_level(odd, total), None, table.misfit_lines[0], f"{ROWS}{MISFIT}", {"count": odd, "total": total})
+        found.append((odd, misfit))
     return tuple(finding for _, finding in sorted(found, key=lambda pair: -pair[0]))
 
 
 def _level(count: int, total: int) -> Literal["error", "warning"]:
     return "error" if count > SERIOUS_SHARE * total else "warning"
-
-
-def _of(count: int, total: int) -> str:
-    return f"{count:,} of {total:,} rows rejected"

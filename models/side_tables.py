@@ -18,12 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from models.community import Community
+    from models.findings import Told
     from models.sources import MembersSource, TouchesSource
 
-NO_MEMBER = "give every row a member id"
-HAS_A_ROW = 'member "{}" has a row already'
-NEITHER = "neither a join time nor an event"
-NOBODY = 'member "{}" is neither in the log nor among the members'
 N_TIME_FAULTS = 3
 """Of `Place.time_faults`."""
 
@@ -47,14 +44,9 @@ def read_members(source: MembersSource, place: Place, community: Community, firs
     missing, *others = told.faults
     faults = [
         missing,
-        Fault(
-            member.is_not_null() & ~member.is_first_distinct(),
-            source.member,
-            HAS_A_ROW,
-            "keep one row for each member; the first is used",
-        ),
+        Fault(member.is_not_null() & ~member.is_first_distinct(), source.member, "member_again"),
         *others,
-        Fault(joined.is_null() & ~active, source.joined, NEITHER, "give the join time"),
+        Fault(joined.is_null() & ~active, source.joined, "neither"),
     ]
     screened = Screened.of(table, faults)
     rows = told.rows.filter(screened.accepted)
@@ -73,11 +65,10 @@ def member_rows(raw: pl.DataFrame, source: MembersSource, place: Place, communit
     """As `read_members` gives them; of the table, or of a part of it where `place` knows its habits."""
     member, joined = cell_texts(raw[source.member]), place.times(raw[source.joined])
     unread = joined.timestamp.is_null() & cell_texts(raw[source.joined]).is_not_null()
-    until = "correct it; until then the first event counts as joining"
     faults = (
-        Fault(member.is_null(), source.member, "no member", NO_MEMBER),
-        Fault(unread, source.joined, 'join time "{}" cannot be read', until),
-        Fault(place.future(joined), source.joined, 'join time "{}" is in the future', until),
+        Fault(member.is_null(), source.member, "no_member"),
+        Fault(unread, source.joined, "join_unread"),
+        Fault(place.future(joined), source.joined, "join_future"),
     )
     further = [_told(raw[name], place, community, source) for name in raw.columns if name not in {source.member, source.joined}]
     rows = pl.DataFrame([member.alias("member_id"), joined.timestamp.alias("joined")]).hstack(_renamed(further))
@@ -115,7 +106,7 @@ def read_touches(source: TouchesSource, place: Place, community: Community, memb
     told = touch_rows(raw, source, place, arms, semicolons=table.semicolons)
     known = told.rows["member_id"].is_in(member_ids.implode()).fill_null(value=False)
     of_one = told.faults[: 1 + N_TIME_FAULTS]
-    unknown = Fault(~known, source.member, NOBODY, "add the member, or leave the row out")
+    unknown = Fault(~known, source.member, "unknown_member")
     screened = Screened.of(table, [*of_one, unknown, *told.faults[len(of_one) :]])
     said = told.rows["response"]
     rows = told.rows.with_columns(response=_response(said)).filter(screened.accepted)
@@ -142,17 +133,15 @@ def touch_rows(raw: pl.DataFrame, source: TouchesSource, place: Place, arms: Map
     delivered = everyone if source.delivered is None else flags(raw[source.delivered])
     propensity = {name: place.numbers(raw[name], semicolons=semicolons) for name in arms}
     faults = [
-        Fault(member.is_null(), source.member, "no member", NO_MEMBER),
+        Fault(member.is_null(), source.member, "no_member"),
         *place.time_faults(raw[source.time], times),
-        Fault(intervention.is_null(), source.intervention, "no intervention", 'name the intervention, or "none" for doing nothing'),
+        Fault(intervention.is_null(), source.intervention, "no_intervention"),
     ]
     if source.delivered is not None:
-        faults.append(Fault(delivered.is_null(), source.delivered, 'delivered "{}" is neither yes nor no', "write true or false"))
+        faults.append(Fault(delivered.is_null(), source.delivered, "delivered_unread"))
     for name, share in propensity.items():
         wrong = not_a_number(raw[name], share) | ~share.is_between(0, 1).fill_null(value=True)
-        faults.append(
-            Fault(wrong, name, 'propensity "{}" is no probability', "write the probability, from 0 to 1, with which the arm was chosen")
-        )
+        faults.append(Fault(wrong, name, "no_probability"))
     nothing = pl.repeat(None, raw.height, dtype=pl.String, eager=True)
     channel = nothing if source.channel is None else cell_texts(raw[source.channel])
     said = nothing if source.response is None else cell_texts(raw[source.response]).str.strip_chars().str.to_lowercase()
@@ -173,8 +162,8 @@ def _unknown_responses(said: pl.Series, source: TouchesSource) -> list[Finding]:
     strange = said.drop_nulls().filter(~said.drop_nulls().is_in(RESPONSES))
     if strange.is_empty():
         return []
-    message = f'{len(strange):,} responses are not known, such as "{strange[0]}"; they are taken for none'
-    return [Finding("warning", source.response, None, message, f"write one of {', '.join(RESPONSES)}, or leave the cell empty")]
+    told: Told = {"count": len(strange), "value": strange[0], "known": RESPONSES}
+    return [Finding("warning", source.response, None, "unknown_responses", told)]
 
 
 def _without_nested(raw: pl.DataFrame, source: MembersSource) -> pl.DataFrame:
@@ -192,12 +181,10 @@ def _member_findings(rows: pl.DataFrame, first_events: pl.DataFrame, source: Mem
     early = both.filter(pl.col("first") < pl.col("joined"))
     findings = []
     if idle := rows.height - both.height:
-        message = f"{idle:,} of {rows.height:,} members have no event"
-        findings.append(Finding("advice", source.member, None, message, "they are kept; their risk cannot be told from behaviour"))
+        findings.append(Finding("advice", source.member, None, "no_events", {"count": idle, "total": rows.height}))
     if strange := first_events.height - both.height:
-        message = f"{strange:,} of {first_events.height:,} members with events are not in {source.path}"
-        what_to_do = "they are kept, and count as joined at their first event; add them for their attributes"
-        findings.append(Finding("warning", source.member, None, message, what_to_do))
+        told: Told = {"count": strange, "total": first_events.height, "path": source.path}
+        findings.append(Finding("warning", source.member, None, "not_in_table", told))
     if early.height:
         findings.append(_before_joining(early, source))
     return findings
@@ -205,11 +192,8 @@ def _member_findings(rows: pl.DataFrame, first_events: pl.DataFrame, source: Mem
 
 def _before_joining(early: pl.DataFrame, source: MembersSource) -> Finding:
     one = early.row(0, named=True)
-    message = (
-        f"{early.height:,} members have events before they joined, "
-        f'such as "{one["member_id"]}": {one["first"]:%Y-%m-%d %H:%M}, joined {one["joined"]:%Y-%m-%d %H:%M} UTC'
-    )
-    return Finding("warning", source.joined, None, message, "check that the column is the date of joining, and the time zone")
+    times = {name: f"{one[name]:%Y-%m-%d %H:%M}" for name in ("first", "joined")}
+    return Finding("warning", source.joined, None, "before_joining", {"count": early.height, "value": one["member_id"]} | times)
 
 
 def _unknown_arms(rows: pl.DataFrame, community: Community, source: TouchesSource) -> list[Finding]:
@@ -217,14 +201,5 @@ def _unknown_arms(rows: pl.DataFrame, community: Community, source: TouchesSourc
     strange = [name for name in rows["intervention"].unique().sort() if name not in known]
     if not strange:
         return []
-    names = ", ".join(f'"{name}"' for name in strange[:5])
-    message = f"{len(strange)} interventions are not in the catalogue: {names}"
-    return [
-        Finding(
-            "warning",
-            source.intervention,
-            None,
-            message,
-            "declare them under `interventions` with the same id, or nothing is learned from them",
-        )
-    ]
+    told: Told = {"count": len(strange), "names": [f'"{name}"' for name in strange[:5]]}
+    return [Finding("warning", source.intervention, None, "unknown_arms", told)]

@@ -22,8 +22,8 @@ _TEN_THOUSANDS_FROM = 100_000
 
 @cache
 def messages(language: Language) -> Mapping[str, str]:
-    """Every text by its dotted key, `unit.days.other`; those of the service's pages have a file of their own."""
-    files = (_FOLDER / name for name in (f"{language}.yaml", f"pages.{language}.yaml"))
+    """Every text by its dotted key, `unit.days.other`; those of pages and of findings have files of their own."""
+    files = (_FOLDER / name for name in (f"{language}.yaml", f"pages.{language}.yaml", f"findings.{language}.yaml"))
     return dict(pair for file in files for pair in _flat(yaml.safe_load(file.read_text(encoding="utf-8")), ""))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -37,7 +36,7 @@ def _print_json(found: Ingested, console: Console) -> None:
         "rejected_files": [str(path) for path in found.rejected_files],
         "first": found.log.first.isoformat(),
         "last": found.log.last.isoformat(),
-        "findings": [asdict(finding) for finding in found.findings],
+        "findings": [finding.to_dict() for finding in found.findings],
     }
     console.out(json.dumps(content, ensure_ascii=False, indent=2), highlight=False)
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from models.declaration import NO_LINES, load_declaration
 from models.events import EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE, EventLog
-from models.findings import Finding
+from models.findings import Finding, finding_of
 from models.reading import located
 from pipelines.archive import delivered_events
 
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from models.intake import Intake
     from pipelines.workspace import Workspace
 
-INTAKE_VERSION = 3
+INTAKE_VERSION = 4
 RECORD_FILE = "intake.json"
+FUTURE = ("rows.time_future", "rows.join_future")
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,7 @@ def _kept(folder: Path, fingerprint: str, now: datetime) -> Ingested | None:
 
 
 def _displaced(path: Path) -> Finding:
-    message = f"the folder of the table cannot be written; its rejected rows are in {path}"
-    return Finding("advice", None, None, message, "make the folder writable to have them beside the table", "files")
+    return Finding("advice", None, None, "displaced", {"path": str(path)}, "files")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class _Record:
 
     def serves(self, now: datetime) -> bool:
         """A row rejected as future may have come to pass, so that such a record holds for its day; and no event may lie after `now`."""
-        future = any("in the future" in finding.message for finding in self.findings)
+        future = any(finding.code in FUTURE for finding in self.findings)
         return self.last <= now and not (future and self.read_at.date() != now.date())
 
     @classmethod
@@ -127,7 +127,7 @@ class _Record:
             datetime.fromisoformat(content["read_at"]),
             datetime.fromisoformat(content["last"]),
             content["rejected"],
-            tuple(Finding(**finding) for finding in content["findings"]),
+            tuple(finding_of(finding) for finding in content["findings"]),
             tuple(Path(path) for path in content["rejected_files"]),
         )
 

@@ -138,7 +138,7 @@ class DriftAnswer(Answered):
 
 
 class FindingAnswer(Answered):
-    """`message` and `what_to_do` are in English; `line` is of the table, or of keepwell.yaml."""
+    """`code` names the message, `told` the figures in it; `line` is of the table, or of keepwell.yaml."""
 
     level: Level
     level_text: str
@@ -146,6 +146,8 @@ class FindingAnswer(Answered):
     step_text: str
     column: str | None
     line: int | None
+    code: str
+    told: dict[str, Any]
     message: str
     what_to_do: str
 

@@ -22,8 +22,8 @@ from tests.learned import evidence, with_evidence
 from tests.serving_world import DECLARED, NOW, Running, world
 
 FINDINGS = (
-    Finding("advice", "windows_days", 12, "windows up to 90 days, but the log has 60", "longer windows than the log repeat each other"),
-    Finding("error", "time", 7, '3 of 900 rows rejected: time "m0000007" cannot be read', "write times as RFC 3339", "events"),
+    Finding("advice", "windows_days", 12, "long_windows", {"days": 90, "have": 60}),
+    Finding("error", "time", 7, "rows.time_unread", {"count": 3, "total": 900, "value": "m0000007"}, "events"),
 )
 
 

@@ -79,8 +79,16 @@ def declared_keys():
         *(f"grade.{grade}" for grade in "ABC"),
         *(f"blocked.{rule}" for rule in BLOCKING),
         *(f"blocked.status.{status}" for status in get_args(ChurnStatus)),
+        *(f"{family}.{code}.{part}" for family, code in written_codes() for part in ("found", "todo")),
         *(f"touch_state.{state}" for state in (*TOUCH_STATES, *get_args(Response))),
     }
+
+
+def written_codes():
+    """Of faults and findings, where the code that makes them names them."""
+    written = sources()
+    told = {tuple(key.split(".")[:2]) for key in messages("en") if key.startswith(("fault.", "finding.")) and key.endswith(".found")}
+    return {(family, code) for family, code in told if f'"{code}"' in written}
 
 
 def sources():
