@@ -7,10 +7,9 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 if TYPE_CHECKING:
-    from models.events import EventLog
+    from collections.abc import Mapping
 
 NEIGHBOURS = 8
 LEAST_SPREADS, MOST_SHARE = 4.5, 0.3
@@ -27,16 +26,19 @@ class Hole:
     usual: float
 
 
-def holes(log: EventLog, timezone: str) -> tuple[Hole, ...]:
-    """Periods are days, or weeks where a usual day has fewer than 5 events; the first and the last day are not whole and left out.
+def holes(daily: Mapping[date, int]) -> tuple[Hole, ...]:
+    """`daily`: events by day, days without any left out.
+
+    Periods are days, or weeks where a usual day has fewer than 5 events; the first and the last day are not whole and left out.
 
     A period is compared with the 8 before and the 8 after it that are not empty, a day with those of the same day of the week. It is a
     hole where n is under 30 % of their median and its 2 sqrt(n + 3/8), whose spread is 1 for Poisson counts (Anscombe 1948), lies 4.5
     robust spreads below it. That spread is 1.4826 times the median step between neighbours over sqrt 2, at least 1, so that growth and
     decline do not widen it. Neighbouring holes are one.
     """
-    daily = _daily(log, timezone)
-    counts = daily["events"].to_numpy().astype(np.float64)[1:-1]
+    first, last = min(daily), max(daily)
+    days_told = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
+    counts = np.array([daily.get(day, 0) for day in days_told], dtype=np.float64)[1:-1]
     if not len(counts):
         return ()
     busy = float(np.median(counts)) >= BUSY_DAY
@@ -44,20 +46,7 @@ def holes(log: EventLog, timezone: str) -> tuple[Hole, ...]:
     whole = len(counts) // days * days
     periods = counts[:whole].reshape(-1, days).sum(axis=1)
     usual = _usual(periods, season=7 if busy else 1)
-    return tuple(_runs(periods, usual, daily["day"][1], days))
-
-
-def _daily(log: EventLog, timezone: str) -> pl.DataFrame:
-    """Every day by the community's clock, those without events included."""
-    day = log.events["timestamp"].dt.convert_time_zone(timezone).dt.date()
-    return (
-        pl.DataFrame({"day": day})
-        .group_by("day")
-        .agg(events=pl.len())
-        .sort("day")
-        .upsample("day", every="1d")
-        .with_columns(pl.col("events").fill_null(0))
-    )
+    return tuple(_runs(periods, usual, days_told[1], days))
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, Self
 
+import numpy as np
 import polars as pl
 
-from models.declaration import NO_LINES, Key, line_of
-from models.events import EventLog, event_arrays
-from models.features import feature_spec
-from models.findings import Finding, Step
-from models.leakage import Leak, leaks
-from models.log_findings import log_findings
-from models.member_columns import kept_columns
+from models.canonical import Intake, Parted, taken_in
+from models.declaration import NO_LINES, Key
+from models.findings import Finding
 from models.reading import Place, Read, not_a_number
-from models.screening import Fault, Screened
-from models.side_tables import read_members, read_touches
-from models.snapshots import Activity
+from models.scattering import Ranges, Scattered, new_rows, resumed
+from models.screening import Fault, Screened, first_fault
+from models.shelves import Desk, Shelves
+from models.survey import Survey
 from models.tables import Table, cell_texts
 
 if TYPE_CHECKING:
@@ -25,61 +23,58 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from models.arrays import Flags, Integers
     from models.community import Community
-    from models.findings import Level, Told
+    from models.findings import Told
+    from models.kept_log import KeptLog
+    from models.shelves import Shelf
     from models.sources import LogSource
     from models.times import Times
 
-_ABSENT = Read(pl.DataFrame(), pl.DataFrame(), ())
-
-
-@dataclass(frozen=True)
-class Intake:
-    """Accepted and rejected rows of the log are all its rows; likewise those of the other tables."""
-
-    log: EventLog
-    rejected: pl.DataFrame
-    findings: tuple[Finding, ...]
-    rejected_members: pl.DataFrame
-    rejected_touches: pl.DataFrame
-    leaks: tuple[Leak, ...]
-
 
 def read_log(
-    community: Community, root: Path, *, now: datetime, lines: Mapping[Key, int] = NO_LINES, added: Sequence[pl.DataFrame] = ()
+    community: Community,
+    root: Path,
+    *,
+    now: datetime,
+    lines: Mapping[Key, int] = NO_LINES,
+    added: Sequence[pl.DataFrame] = (),
+    shelves: Shelves | None = None,
 ) -> Intake:
     """Relative paths start at `root`; `lines` are those of the declaration; `added`: rows of other files, as `read_events` gives them.
 
-    Raises InputError where nothing can be read.
+    Without `shelves` everything stays in memory. Raises InputError where nothing can be read.
+    """
+    place, kept = Place(root, lines, community.timezone, now), Shelves(Desk(), Desk()) if shelves is None else shelves
+    return taken_in(read_in_parts(community.log, place, kept.pieces, added), community, place, kept.parts)
+
+
+def continue_log(
+    community: Community,
+    root: Path,
+    kept: KeptLog,
+    added: Sequence[pl.DataFrame],
+    *,
+    now: datetime,
+    lines: Mapping[Key, int] = NO_LINES,
+    shelves: Shelves,
+) -> Intake:
+    """What `read_log` would give for the log that was kept and `added` ones, without reading the declared log again.
+
+    What was rejected and found in its rows is not told again.
     """
     place = Place(root, lines, community.timezone, now)
-    events = read_events(community.log, place)
-    return take_in(replace(events, rows=each_once([events.rows, *added])) if added else events, community, place)
+    scattered = resumed(kept, added, shelves.pieces)
+    for rows in added:
+        scattered.add(new_rows(scattered, rows))
+    return taken_in(Parted(scattered, pl.DataFrame(), ()), community, place, shelves.parts)
 
 
 def take_in(events: Read, community: Community, place: Place) -> Intake:
     """As `read_log`, where the events were read before."""
-    first = events.rows.group_by("member_id").agg(pl.col("timestamp").min().alias("first"))
-    declared = _ABSENT if community.members is None else read_members(community.members, place, community, first)
-    members = _everyone(first, declared.rows)
-    ids = members["member_id"]
-    touches = _ABSENT if community.touches is None else read_touches(community.touches, place, community, ids)
-    log = EventLog(
-        _coded(events.rows, ids).with_columns(pl.col("type").cast(pl.Categorical)),
-        members.select("member_id", "joined", *kept_columns(community)),
-        None if community.touches is None else _coded(touches.rows, ids),
-    )
-    activity = Activity.of(event_arrays(log, community), feature_spec(community).layout.qualifying)
-    leaking = leaks(members.drop("member_id", "joined"), log, activity, community.churn)
-    found: dict[Step, Sequence[Finding]] = {
-        "events": events.findings,
-        "members": declared.findings,
-        "touches": touches.findings,
-        "leakage": _leak_findings(leaking, community, place.lines),
-        "log": log_findings(log, activity, community, place.lines),
-    }
-    told = tuple(replace(finding, step=step) for step, findings in found.items() for finding in findings)
-    return Intake(log, events.rejected, told, declared.rejected, touches.rejected, leaking)
+    scattered = Scattered(Ranges.of_rows(events.rows), Desk())
+    scattered.add(events.rows)
+    return taken_in(Parted(scattered, events.rejected, events.findings), community, place, Desk())
 
 
 def read_events(source: LogSource, place: Place) -> Read:
@@ -88,14 +83,41 @@ def read_events(source: LogSource, place: Place) -> Read:
     table = place.open(source.path, "log", named)
     raw = table.read(sorted({column for column in named.values() if column is not None}))
     told = event_rows(raw, source, place, semicolons=table.semicolons)
-    faults = [*told.faults]
-    if source.event_id is not None:
-        event_id = told.rows["event_id"]
-        again = event_id.is_not_null() & ~event_id.is_first_distinct()
-        faults.append(Fault(again, source.event_id, "event_id_again"))
-    screened = Screened.of(table, faults)
-    further = [*_unused_columns(table, named), *_mixed_zones(table, source, told.times, place)]
+    event_id = told.rows["event_id"]
+    again = (event_id.is_not_null() & ~event_id.is_first_distinct()).to_numpy()
+    screened = Screened.of(table, [*told.faults, *_given_before(source, again)])
+    further = [*_unused_columns(table, named), *_mixed_zones(table, source, Clocks.of(told.times), place)]
     return Read(told.rows.filter(screened.accepted), screened.rejected, (*screened.findings, *further))
+
+
+def read_in_parts(source: LogSource, place: Place, shelf: Shelf, added: Sequence[pl.DataFrame] = ()) -> Parted:
+    """As `read_events`, with no more than a chunk of the table in memory; then `added` events, as far as they are new."""
+    named = named_columns(source)
+    table = place.open(source.path, "log", named)
+    chunks = table.chunks(sorted({column for column in named.values() if column is not None}))
+    survey = Survey.of(chunks, source, place)
+    scattered = Scattered(survey.ranges(added), shelf)
+    part_of_table = place if chunks.alone is not None else replace(place, habits=survey.habits)
+    codes: list[Integers] = []
+    faults: list[Fault] = []
+    clocks, begin = Clocks(), 0
+    for raw in chunks:
+        told = event_rows(raw, source, part_of_table, semicolons=table.semicolons)
+        faults = [*told.faults, *_given_before(source, survey.repeated[begin : begin + raw.height])]
+        codes.append(first_fault(faults))
+        scattered.add(told.rows.filter(pl.Series(codes[-1] == 0)))
+        clocks, begin = clocks.then(Clocks.of(told.times), begin), begin + raw.height
+    screened = Screened.of_codes(table, faults, np.concatenate(codes))
+    further = [*_unused_columns(table, named), *_mixed_zones(table, source, clocks, place)]
+    for rows in added:
+        scattered.add(new_rows(scattered, rows))
+    return Parted(scattered, screened.rejected, (*screened.findings, *further))
+
+
+def _given_before(source: LogSource, repeated: Flags) -> list[Fault]:
+    if source.event_id is None:
+        return []
+    return [Fault(pl.Series(repeated), source.event_id, "event_id_again")]
 
 
 def named_columns(source: LogSource) -> dict[str, str | None]:
@@ -153,23 +175,6 @@ def _texts_or_null(raw: pl.DataFrame, column: str | None) -> pl.Series:
     return pl.repeat(None, raw.height, dtype=pl.String, eager=True) if column is None else cell_texts(raw[column])
 
 
-def _coded(rows: pl.DataFrame, member_ids: pl.Series) -> pl.DataFrame:
-    """Ids become positions in the sorted ids; rows are sorted by member and time, and keep their order where both are equal."""
-    code = rows["member_id"].cast(pl.Enum(member_ids)).to_physical().cast(pl.UInt32).alias("member")
-    coded = rows.drop("member_id").insert_column(0, code)
-    member, at = coded["member"], coded["timestamp"]
-    rises = (member > member.shift()) | ((member == member.shift()) & (at >= at.shift()))
-    return coded if rises.slice(1).all() else coded.sort("member", "timestamp", maintain_order=True)
-
-
-def _everyone(first: pl.DataFrame, declared: pl.DataFrame) -> pl.DataFrame:
-    """Those of the table and those of the log alike; joined when the table says so, else at the first event."""
-    if declared.is_empty():
-        return first.rename({"first": "joined"}).sort("member_id")
-    both = declared.join(first, on="member_id", how="full", coalesce=True)
-    return both.with_columns(pl.coalesce("joined", "first")).drop("first").sort("member_id")
-
-
 def _unused_columns(table: Table, named: Mapping[str, str | None]) -> list[Finding]:
     unused = [f'"{name}"' for name in table.columns if name not in named.values()]
     if not unused:
@@ -177,23 +182,27 @@ def _unused_columns(table: Table, named: Mapping[str, str | None]) -> list[Findi
     return [Finding("advice", None, None, "columns_unread", {"columns": unused})]
 
 
-def _mixed_zones(table: Table, source: LogSource, times: Times, place: Place) -> list[Finding]:
-    read = times.timestamp.is_not_null()
-    local = int((times.local & read).sum())
-    if local in {0, int(read.sum())}:
+class Clocks(NamedTuple):
+    """How many times were read, how many of them by the community's clock, and the row of the first of these, None without any."""
+
+    read: int = 0
+    local: int = 0
+    row: int | None = None
+
+    @classmethod
+    def of(cls, times: Times) -> Self:
+        read = times.timestamp.is_not_null()
+        local = times.local & read
+        return cls(int(read.sum()), int(local.sum()), local.arg_max() if local.any() else None)
+
+    def then(self, later: Self, rows: int) -> Self:
+        """With what was read after so many `rows`."""
+        row = self.row if self.row is not None or later.row is None else rows + later.row
+        return type(self)(self.read + later.read, self.local + later.local, row)
+
+
+def _mixed_zones(table: Table, source: LogSource, clocks: Clocks, place: Place) -> list[Finding]:
+    if clocks.row is None or clocks.local == clocks.read:
         return []
-    told: Told = {"local": local, "total": int(read.sum()), "timezone": place.timezone}
-    return [Finding("warning", source.time, table.line(int((times.local & read).arg_max() or 0)), "mixed_zones", told)]
-
-
-def _leak_findings(leaking: tuple[Leak, ...], community: Community, lines: Mapping[Key, int]) -> list[Finding]:
-    """Every column of the members table is measured; one that is declared as an attribute is an error."""
-    attributes = () if community.members is None else community.members.attributes
-    findings = []
-    for leak in leaking:
-        told: Told = {"name": leak.column, "correlation": leak.correlation, "members": leak.members}
-        declared = leak.column in attributes
-        line = line_of(lines, ("members", "attributes", attributes.index(leak.column))) if declared else None
-        level: Level = "error" if declared else "warning"
-        findings.append(Finding(level, leak.column, line, "leak_declared" if declared else "leak", told))
-    return findings
+    told: Told = {"local": clocks.local, "total": clocks.read, "timezone": place.timezone}
+    return [Finding("warning", source.time, table.line(clocks.row), "mixed_zones", told)]

@@ -9,17 +9,13 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
-from models.community import DAY_US
 from models.errors import InputError
-from models.snapshots import last_usable_cut
 from models.times import read_times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from models.community import Churn
-    from models.events import EventLog
-    from models.snapshots import Activity
+    from models.census import Past
 
 LEAST_CORRELATION, LEAST_Z = 0.3, 4.5
 LEAST_MEMBERS = 40
@@ -35,16 +31,15 @@ class Leak:
     members: int
 
 
-def leaks(columns: pl.DataFrame, log: EventLog, activity: Activity, churn: Churn) -> tuple[Leak, ...]:
-    """columns: one row for each member of the log, in its order.
+def leaks(columns: pl.DataFrame, pasts: Sequence[Past]) -> tuple[Leak, ...]:
+    """columns: one row for each member of the log; `pasts` are those of the log's `Census`, whose members are in the same order.
 
     At a cut, the partial rank correlation (Spearman) of a column with the number of qualifying events from then on, given their number
     before, the number in the last `active_days`, the recency and the time of joining. What is fixed at joining adds little to a known
-    past; a total, a last visit or a final status, measured at the end, adds much. Asked at the last cut with a whole horizon after it
-    and in the middle of the log (where more members are left to ask), of the members active before the cut and of those active before
-    and after it: some columns tell who leaves, others how much the rest do.
+    past; a total, a last visit or a final status, measured at the end, adds much. Asked of the members active before the cut and of
+    those active before and after it: some columns tell who leaves, others how much the rest do.
     """
-    questions = _questions(log, activity, churn)
+    questions = [question for past in pasts for question in _questions(past)]
     return tuple(leak for column in columns if (leak := _strongest(column, questions)) is not None)
 
 
@@ -57,25 +52,12 @@ class _Question:
     later: np.ndarray
 
 
-def _questions(log: EventLog, activity: Activity, churn: Churn) -> list[_Question]:
-    times = log.events["timestamp"].to_physical().to_numpy()
-    last = last_usable_cut(int(times.max()), churn.horizon_days)
-    middle = min(last, int(times.min() + times.max()) // 2)
-    return [question for cut in (last, middle) for question in _questions_at(activity, cut, churn.active_days)]
-
-
-def _questions_at(activity: Activity, cut_us: int, active_days: int) -> list[_Question]:
-    everyone = np.arange(len(activity.joined_us))
-    at = np.full(len(everyone), cut_us)
-    position = activity.first_from(everyone, at)
-    before, later = position - activity.offsets[:-1], activity.offsets[1:] - position
-    recent = activity.count_between(everyone, at - active_days * DAY_US, at)
-    if not before.any():
+def _questions(at: Past) -> list[_Question]:
+    if not at.before.any():
         return []
-    latest = np.where(before > 0, activity.timestamp_us[np.maximum(position - 1, 0)], activity.joined_us)
-    past = np.column_stack([before, recent, latest, activity.joined_us])
-    groups = np.flatnonzero(recent > 0), np.flatnonzero((before > 0) & (later > 0))
-    return [_Question(rows, past[rows], later[rows]) for rows in groups]
+    past = np.column_stack([at.before, at.recent, at.latest_us, at.joined_us])
+    groups = np.flatnonzero(at.recent > 0), np.flatnonzero((at.before > 0) & (at.later > 0))
+    return [_Question(rows, past[rows], at.later[rows]) for rows in groups]
 
 
 def _strongest(column: pl.Series, questions: list[_Question]) -> Leak | None:

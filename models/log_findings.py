@@ -5,43 +5,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
+from models.census import PLAUSIBLE_FROM
 from models.declaration import Key, line_of
 from models.findings import Finding
 from models.holes import Hole, holes
-from models.snapshots import label_churn, last_usable_cut, population
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from models.census import Census, Span
     from models.community import Community, Signal
-    from models.events import EventLog
     from models.findings import Level, Told
-    from models.snapshots import Activity
 
     Lines = Mapping[Key, int]
 
 LEAST_OF_EACH, ENOUGH_OF_EACH = 10, 100
 SHOWN_HOLES = 5
-PLAUSIBLE_FROM = 1990
 
 
-def log_findings(log: EventLog, activity: Activity, community: Community, lines: Lines) -> tuple[Finding, ...]:
+def log_findings(census: Census, span: Span, community: Community, lines: Lines) -> tuple[Finding, ...]:
     """Types, history, churned and retained, repeated events and holes; the log has at least one event."""
     return (
-        *_types(log, community, lines),
-        *_history(log, community, lines),
-        *_both_outcomes(log, activity, community),
-        *_repeats(log, community),
-        *_old_times(log, community),
-        *_holes(log, community),
+        *_types(census, community, lines),
+        *_history(span, community, lines),
+        *_both_outcomes(census, span, community),
+        *_repeats(census, community),
+        *_old_times(census, span, community),
+        *_holes(census, community),
     )
 
 
-def _types(log: EventLog, community: Community, lines: Lines) -> list[Finding]:
-    counts = dict(log.events.group_by(pl.col("type").cast(pl.String)).len().sort("len", "type", descending=[True, False]).iter_rows())
+def _types(census: Census, community: Community, lines: Lines) -> list[Finding]:
+    counts = dict(sorted(census.types.items(), key=lambda named: (-named[1], named[0])))
     has = [f'"{kind}"' for kind in list(counts)[:12]]
     findings = [finding for place, signal in enumerate(community.signals) for finding in _unknown_types(signal, place, counts, has, lines)]
     ending = community.churn.contract_event
@@ -71,9 +68,9 @@ def days_held(first: datetime, last: datetime) -> int:
     return (last.date() - first.date()).days + 1
 
 
-def _history(log: EventLog, community: Community, lines: Lines) -> list[Finding]:
+def _history(span: Span, community: Community, lines: Lines) -> list[Finding]:
     """A horizon needs the log to be three times as long: to look back on, to learn from and to be tested on."""
-    have = days_held(log.first, log.last)
+    have = days_held(span.first, span.last)
     line = line_of(lines, ("churn", "horizons_days"))
     findings = []
     for days in community.churn.horizons_days:
@@ -86,51 +83,40 @@ def _history(log: EventLog, community: Community, lines: Lines) -> list[Finding]
     return findings
 
 
-def _both_outcomes(log: EventLog, activity: Activity, community: Community) -> list[Finding]:
+def _both_outcomes(census: Census, span: Span, community: Community) -> list[Finding]:
     """Counted at the last cut with a whole horizon after it."""
-    churn = community.churn
-    cut = last_usable_cut(int(log.events["timestamp"].to_physical().to_numpy().max()), churn.horizon_days)
-    asked = population(activity, cut, churn)
-    churned = int(label_churn(activity, asked, churn.horizon_days, churn).sum())
-    retained = len(asked) - churned
+    churn, cut = community.churn, span.last_cut(community.churn.horizon_days)
+    churned, retained = census.churned, census.asked - census.churned
     fewest = min(churned, retained)
     if fewest >= ENOUGH_OF_EACH:
         return []
     too_few, few = ("too_few_churned", "few_churned") if churned <= retained else ("too_few_retained", "few_retained")
     need = LEAST_OF_EACH if fewest < LEAST_OF_EACH else ENOUGH_OF_EACH
     day = np.datetime64(cut, "us").astype("datetime64[D]")
-    told: Told = {"have": fewest, "of": len(asked), "day": str(day), "days": churn.horizon_days, "need": need}
+    told: Told = {"have": fewest, "of": census.asked, "day": str(day), "days": churn.horizon_days, "need": need}
     if fewest < LEAST_OF_EACH:
         return [Finding("error", None, None, too_few, told)]
     return [Finding("warning", None, None, few, told)]
 
 
-def _repeats(log: EventLog, community: Community) -> list[Finding]:
+def _repeats(census: Census, community: Community) -> list[Finding]:
     """Two equal purchases on one day can both be real, so they are kept; equal to the second they seldom are."""
-    events = log.events
-    if community.log.event_id is not None:
+    if community.log.event_id is not None or not census.repeated:
         return []
-    same = ((events["member"] == events["member"].shift()) & (events["timestamp"] == events["timestamp"].shift())).fill_null(value=False)
-    near = events.filter(same | same.shift(-1).fill_null(value=False)).select("member", "timestamp", "type", "value", "channel")
-    repeated = near.height - near.unique().height
-    if not repeated:
-        return []
-    hours = events["timestamp"].dt.convert_time_zone(community.timezone).dt.hour()
-    told: Told = {"count": repeated, "total": events.height}
-    return [Finding("advice" if hours.max() == 0 else "warning", None, None, "repeats", told)]
+    told: Told = {"count": census.repeated, "total": census.types.total()}
+    return [Finding("warning" if census.timed else "advice", None, None, "repeats", told)]
 
 
-def _old_times(log: EventLog, community: Community) -> list[Finding]:
-    old = log.events.filter(pl.col("timestamp").dt.year() < PLAUSIBLE_FROM)
-    if old.is_empty():
+def _old_times(census: Census, span: Span, community: Community) -> list[Finding]:
+    if not census.old:
         return []
-    told: Told = {"count": old.height, "year": PLAUSIBLE_FROM, "first": f"{log.first:%Y-%m-%d}"}
+    told: Told = {"count": census.old, "year": PLAUSIBLE_FROM, "first": f"{span.first:%Y-%m-%d}"}
     return [Finding("warning", community.log.time, None, "old_times", told)]
 
 
-def _holes(log: EventLog, community: Community) -> list[Finding]:
+def _holes(census: Census, community: Community) -> list[Finding]:
     """The largest holes, each on its own, and the number of the others."""
-    found = sorted(holes(log, community.timezone), key=lambda hole: hole.found - hole.usual)
+    found = sorted(holes(census.daily), key=lambda hole: hole.found - hole.usual)
     findings = [_hole(hole, community) for hole in found[:SHOWN_HOLES]]
     if (others := len(found) - SHOWN_HOLES) > 0:
         findings.append(Finding("warning", community.log.time, None, "more_holes", {"count": others}))

@@ -17,6 +17,7 @@ from models.texts import text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from models.arrays import Integers
     from models.findings import Told
 
 SERIOUS_SHARE = 0.05
@@ -52,9 +53,11 @@ class Screened:
     @classmethod
     def of(cls, table: Table, faults: Sequence[Fault]) -> Self:
         """The first fault that holds gives the reason. Raises InputError where no row is left."""
-        code = np.zeros(len(faults[0].mask), dtype=np.uint8)
-        for number in reversed(range(len(faults))):
-            code[faults[number].mask.to_numpy()] = number + 1
+        return cls.of_codes(table, faults, first_fault(faults))
+
+    @classmethod
+    def of_codes(cls, table: Table, faults: Sequence[Fault], code: Integers) -> Self:
+        """Where `first_fault` was found out part by part; the masks of `faults` are not looked at. Raises as `of`."""
         rejected = _rejected(table, faults, code)
         findings = _findings(table, faults, code, rejected)
         if not code.size + len(table.misfit_lines):
@@ -65,6 +68,14 @@ class Screened:
                 f"{table.path}: none of its {rejected.height:,} rows can be used; {first.message} (line {first.line}); {first.what_to_do}"
             )
         return cls(pl.Series(code == 0), rejected, findings)
+
+
+def first_fault(faults: Sequence[Fault]) -> Integers:
+    """Of each row 1 + the position of the first fault that holds, 0 where none does; shape (n,)."""
+    code = np.zeros(len(faults[0].mask), dtype=np.uint8)
+    for number in reversed(range(len(faults))):
+        code[faults[number].mask.to_numpy()] = number + 1
+    return code
 
 
 def _rejected(table: Table, faults: Sequence[Fault], code: np.ndarray) -> pl.DataFrame:

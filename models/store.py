@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any, Self
 
 import polars as pl
@@ -158,18 +158,15 @@ class Store(
         Rows without an id of their own get one from their content and their count among equal rows. A log whose `fingerprint` was
         loaded before is not looked at.
         """
+        return self.load_parts([log], fingerprint)
+
+    def load_parts(self, parts: Iterable[EventLog], fingerprint: str | None = None) -> Loaded:
+        """As `load_log`, for a log in parts that hold whole members each."""
         with self._writing() as connection:
             if fingerprint is not None and not statements.is_new_load(connection, fingerprint):
                 return Loaded(0, 0, 0)
-            members = statements.load_members(connection, log)
-            erased = privacy.erased(connection, log.members["member_id"].to_list())
-            privacy.forget(connection, erased)
-            rest = without_members(log, erased)
-            return Loaded(
-                members=members - len(erased),
-                events=statements.load_events(connection, rest),
-                touches=statements.load_touches(connection, rest),
-            )
+            loaded = [_load(connection, part) for part in parts]
+        return Loaded(*(sum(counts) for counts in zip(*map(astuple, loaded), strict=True)))
 
     def add_events(self, rows: Sequence[LoggedEvent]) -> list[bool | None]:
         """For each row whether it is new, None where its member was erased. A member who was unknown joins with its first event."""
@@ -281,6 +278,18 @@ class Store(
         open_claims = delete(schema.requests).where(table.key_id == key_id, table.request_id.in_(request_ids), table.answer.is_(None))
         with self._writing() as connection:
             connection.execute(open_claims)
+
+
+def _load(connection: Connection, log: EventLog) -> Loaded:
+    members = statements.load_members(connection, log)
+    erased = privacy.erased(connection, log.members["member_id"].to_list())
+    privacy.forget(connection, erased)
+    rest = without_members(log, erased)
+    return Loaded(
+        members=members - len(erased),
+        events=statements.load_events(connection, rest),
+        touches=statements.load_touches(connection, rest),
+    )
 
 
 def _writers(engine: Engine, wait_seconds: float) -> GroupCommit | None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 GZIP_MAGIC, PARQUET_MAGIC = b"\x1f\x8b", b"PAR1"
 SEPARATORS = ",;\t|"
 ROW = "__row"
+PARQUET_FIRST_LINE = 1
+CHUNK_ROWS = 4_000_000
 MISSING = ("", "NULL", "null", "\\N", "NaN", "nan", "None", "N/A")
 
 
@@ -48,6 +50,14 @@ class Table:
         """Some columns of all rows, in the order of the file; raises InputError for a damaged file."""
         return _collected(self.rows.select(columns), self.path)
 
+    def chunks(self, columns: Sequence[str]) -> Chunks:
+        """The same in pieces; a table that lies in memory as text is one piece."""
+        if self.first_line == PARQUET_FIRST_LINE:
+            height = int(_collected(self.rows.select(pl.len()), self.path).item())
+            if height > CHUNK_ROWS:
+                return Chunks(self, tuple(columns), tuple(range(0, height, CHUNK_ROWS)))
+        return Chunks(self, tuple(columns), (0,), self.read(columns))
+
     def whole(self, rows: pl.Series) -> pl.DataFrame:
         """All columns of the rows at the given rising positions."""
         if rows.is_empty():
@@ -61,6 +71,23 @@ class Table:
     def lines_of(self, rows: pl.Series) -> pl.Series:
         found = rows.to_numpy().astype(np.int64) + self.first_line if self.lines is None else self.lines[rows.to_numpy()]
         return pl.Series("line", found, dtype=pl.Int64)
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Some columns of a table, from each of `begins` to the next: read anew whenever they are asked for, unless one holds them all."""
+
+    table: Table
+    columns: tuple[str, ...]
+    begins: tuple[int, ...]
+    alone: pl.DataFrame | None = None
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        if self.alone is not None:
+            yield self.alone
+            return
+        for begin in self.begins:
+            yield _collected(self.table.rows.select(self.columns).slice(begin, CHUNK_ROWS), self.table.path)
 
 
 def open_table(path: Path) -> Table:
@@ -97,7 +124,7 @@ def _parquet(path: Path, files: list[Path]) -> Table:
         columns = tuple(rows.collect_schema().names())
     except pl.exceptions.PolarsError as fault:
         raise InputError(f"{path} cannot be read as Parquet: {str(fault).splitlines()[0]}") from None
-    return Table(path, columns, rows, 1)
+    return Table(path, columns, rows, PARQUET_FIRST_LINE)
 
 
 def _csv(path: Path) -> Table:

@@ -13,7 +13,7 @@ import polars as pl
 from models.store_rows import content_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from pipelines.workspace import Workspace
@@ -37,9 +37,14 @@ def archive_events(workspace: Workspace, events: pl.DataFrame) -> None:
     _keep(workspace.archive, content_id(*events["event_id"]), events)
 
 
-def delivered_events(workspace: Workspace) -> list[pl.DataFrame]:
-    """Of each file that was delivered, with the columns of `read_events`."""
-    return [pl.read_parquet(file) for file in _files(workspace.deliveries)]
+def delivery_names(workspace: Workspace) -> tuple[str, ...]:
+    """In the order in which they came."""
+    return tuple(file.name for file in sorted(_files(workspace.deliveries), key=lambda file: (file.stat().st_mtime_ns, file.name)))
+
+
+def delivered_events(workspace: Workspace, names: Sequence[str] | None = None) -> list[pl.DataFrame]:
+    """Of each file that was delivered, or of these alone, with the columns of `read_events`; in the order in which they came."""
+    return [pl.read_parquet(workspace.deliveries / name) for name in (delivery_names(workspace) if names is None else names)]
 
 
 def was_delivered(workspace: Workspace, name: str) -> bool:
@@ -59,7 +64,9 @@ def forget_archived(workspace: Workspace, member_ids: Collection[str]) -> None:
         if rest.is_empty() and file.parent == workspace.archive:
             file.unlink()
         elif rest.height < held.height:
+            came = file.stat()
             _write(rest, file)
+            os.utime(file, ns=(came.st_atime_ns, came.st_mtime_ns))
 
 
 def _files(folder: Path) -> list[Path]:

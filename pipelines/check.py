@@ -9,13 +9,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from models.declaration import load_community
-from pipelines.ingest import Ingested, ingest
+from pipelines.ingest import ingest
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from rich.console import Console
 
+    from pipelines.intake_record import Ingested
     from pipelines.workspace import Workspace
 
 LEVELS = {"error": "bold red", "warning": "yellow", "advice": "cyan"}
@@ -30,7 +31,7 @@ def check(workspace: Workspace, console: Console, *, now: datetime, as_json: boo
 
 def _print_json(found: Ingested, console: Console) -> None:
     content = {
-        "events": found.log.events.height,
+        "events": found.log.events,
         "members": found.log.members.height,
         "rejected": found.rejected,
         "rejected_files": [str(path) for path in found.rejected_files],
@@ -44,9 +45,7 @@ def _print_json(found: Ingested, console: Console) -> None:
 def _print_table(found: Ingested, console: Console) -> None:
     log = found.log
     span = f"{log.first:%Y-%m-%d} to {log.last:%Y-%m-%d}"
-    console.print(
-        f"{log.events.height:,} events of {log.members.height:,} members, {span}; {found.rejected:,} rows rejected", highlight=False
-    )
+    console.print(f"{log.events:,} events of {log.members.height:,} members, {span}; {found.rejected:,} rows rejected", highlight=False)
     for path in found.rejected_files:
         console.print(f"rejected rows, each with its line and reason: {path}", highlight=False, soft_wrap=True)
     if not found.findings:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from models.community import Community
-    from models.events import EventLog
+    from models.kept_log import KeptLog
     from models.reading import Read
     from pipelines.workspace import Workspace
 
@@ -121,7 +121,7 @@ class _Delivery:
     workspace: Workspace
     community: Community
     now: datetime
-    log: EventLog
+    log: KeptLog
     before: list[pl.DataFrame] = field(default_factory=list)
 
     def take(self, file: Path, told: Deliveries) -> Deliveries:
@@ -150,7 +150,7 @@ class _Delivery:
 
     def _counted(self, file: Path, read: Read) -> Taken:
         first, last = read.rows["timestamp"].min(), read.rows["timestamp"].max()
-        near = self.log.events.filter(pl.col("timestamp").is_between(first, last))
+        near = self.log.scan().filter(pl.col("timestamp").is_between(first, last)).collect()
         ids = self.log.members["member_id"].gather(near["member"]).alias("member_id")
         known = near.with_columns(ids, pl.col("type").cast(pl.String))
         there = each_once([known, *self.before])

@@ -45,7 +45,7 @@ def tell_experiments(workspace: Workspace, only: str | None, *, language: Langua
     community = load_community(workspace.declaration)
     log = canonical_log(workspace, community, now=now)
     with closing(Store.open(workspace.store_url)) as store:
-        store.load_log(log, log_fingerprint(workspace.log))
+        store.load_parts(log.parts(), log_fingerprint(workspace.log))
         if only is None:
             read = read_and_keep(store, community, now, now).read_outs
         else:

@@ -3,49 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, TypedDict
 
 import polars as pl
 
 from models.declaration import NO_LINES, load_declaration
-from models.events import EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE, EventLog
-from models.findings import Finding, finding_of
+from models.events import EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE
+from models.findings import Finding
+from models.kept_log import KeptLog, keep_rest
 from models.reading import located
-from pipelines.archive import delivered_events
+from models.shelves import Binder, Box, Shelves
+from pipelines.archive import delivered_events, delivery_names
+from pipelines.intake_record import Ingested, IntakeRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from models.canonical import Intake
     from models.community import Community
-    from models.intake import Intake
+    from models.declaration import Key
     from pipelines.workspace import Workspace
 
-INTAKE_VERSION = 4
-RECORD_FILE = "intake.json"
-FUTURE = ("rows.time_future", "rows.join_future")
+INTAKE_VERSION = 5
+ASIDE, PIECES = "log-", "pieces"
 
 
-@dataclass(frozen=True)
-class Ingested:
-    """log: the accepted rows; rejected: how many rows of the log were not; rejected_files: where the rejected rows of all tables are."""
-
-    log: EventLog
-    findings: tuple[Finding, ...]
-    rejected: int
-    rejected_files: tuple[Path, ...]
-
-    @property
-    def errors(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.level == "error")
-
-
-def canonical_log(workspace: Workspace, community: Community, *, now: datetime) -> EventLog:
+def canonical_log(workspace: Workspace, community: Community, *, now: datetime) -> KeptLog:
     """Raises InputError for a log that cannot be used."""
     return ingest(workspace, community, now=now).log
 
@@ -53,100 +40,105 @@ def canonical_log(workspace: Workspace, community: Community, *, now: datetime) 
 def ingest(workspace: Workspace, community: Community, *, now: datetime) -> Ingested:
     """From the cache while neither the tables nor the declaration changed; else reads them and writes rejected rows beside them.
 
+    Where nothing but deliveries came since, they are put to what was kept, and the declared log is not read again.
+
     Raises InputError.
     """
-    fingerprint = _fingerprint(workspace, community)
-    kept = _kept(workspace.log, fingerprint, now)
-    if kept is not None:
-        return kept
-    from models.intake import read_log
-
-    lines = load_declaration(workspace.declaration).lines if workspace.declaration.is_file() else NO_LINES
-    intake = read_log(community, workspace.root, now=now, lines=lines, added=delivered_events(workspace))
-    written = tuple(_write_rejected(workspace, community, intake))
-    displaced = tuple(_displaced(path) for path in written if path.parent == workspace.state)
-    record = _Record(fingerprint, now, intake.log.last, intake.rejected.height, (*intake.findings, *displaced), written)
-    _keep(workspace.log, intake.log, record)
-    return Ingested(intake.log, record.findings, record.rejected, record.rejected_files)
+    fingerprint, delivered = _fingerprint(workspace, community), delivery_names(workspace)
+    record = IntakeRecord.read(workspace.log, fingerprint)
+    if record is not None and record.serves(now) and _whole(workspace.log, record):
+        if record.delivered == delivered:
+            return record.ingested(workspace.log)
+        if record.goes_on(delivered):
+            return _continued(workspace, community, record, delivered, now)
+    return _read_anew(workspace, community, fingerprint, delivered, now)
 
 
 def log_fingerprint(folder: Path) -> str:
     """Of the canonical log's files."""
     digest = hashlib.sha256()
-    for name in (EVENTS_FILE, MEMBERS_FILE, TOUCHES_FILE):
-        file = folder / name
+    for file in (*sorted((folder / EVENTS_FILE).glob("*.parquet")), folder / MEMBERS_FILE, folder / TOUCHES_FILE):
         if file.exists():
             with file.open("rb") as content:
                 digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()
 
 
-def _kept(folder: Path, fingerprint: str, now: datetime) -> Ingested | None:
-    """None also where the kept files are damaged: the tables can be read again."""
-    record = _Record.read(folder, fingerprint)
-    if record is None or not record.serves(now):
-        return None
+def _read_anew(workspace: Workspace, community: Community, fingerprint: str, delivered: tuple[str, ...], now: datetime) -> Ingested:
+    def told(intake: Intake) -> IntakeRecord:
+        written = tuple(_write_rejected(workspace, _rejected_of_log(community, intake) | _rejected_beside(community, intake)))
+        findings = (*intake.findings, *_displaced_files(workspace, written))
+        return IntakeRecord.of(fingerprint, now, intake, intake.rejected.height, findings, written, delivered)
+
+    from models.intake import read_log
+
+    added = delivered_events(workspace)
+    return _kept(workspace, lambda shelves: read_log(community, workspace.root, now=now, added=added, **_how(workspace, shelves)), told)
+
+
+def _continued(workspace: Workspace, community: Community, before: IntakeRecord, delivered: tuple[str, ...], now: datetime) -> Ingested:
+    def told(intake: Intake) -> IntakeRecord:
+        written = tuple(_write_rejected(workspace, _rejected_beside(community, intake)))
+        of_log = rejected_path(located(workspace.root, community.log.path)).name
+        files = (*(file for file in before.rejected_files if file.name == of_log and before.rejected), *written)
+        events = tuple(finding for finding in before.findings if finding.step == "events")
+        findings = (*events, *intake.findings, *_displaced_files(workspace, files))
+        return IntakeRecord.of(before.fingerprint, before.read_at, intake, before.rejected, findings, files, delivered)
+
+    from models.intake import continue_log
+
+    kept, added = before.log(workspace.log), delivered_events(workspace, delivered[len(before.delivered) :])
+    return _kept(workspace, lambda shelves: continue_log(community, workspace.root, kept, added, now=now, **_how(workspace, shelves)), told)
+
+
+class _How(TypedDict):
+    lines: Mapping[Key, int]
+    shelves: Shelves
+
+
+def _how(workspace: Workspace, shelves: Shelves) -> _How:
+    lines = load_declaration(workspace.declaration).lines if workspace.declaration.is_file() else NO_LINES
+    return {"lines": lines, "shelves": shelves}
+
+
+def _kept(workspace: Workspace, read: Callable[[Shelves], Intake], told: Callable[[Intake], IntakeRecord]) -> Ingested:
+    """Written aside and moved into place, so that a stopped run leaves no half log; what an earlier one left aside is removed."""
+    for left in workspace.state.glob(f"{ASIDE}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=workspace.state))
+    pieces, parts = aside / PIECES, aside / EVENTS_FILE
+    pieces.mkdir()
+    parts.mkdir()
     try:
-        return Ingested(EventLog.read(folder), record.findings, record.rejected, record.rejected_files)
+        intake = read(Shelves(Box(pieces), Binder(parts)))
+        keep_rest(aside, intake)
+        record = told(intake)
+        record.write(aside)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    shutil.rmtree(pieces)
+    shutil.rmtree(workspace.log, ignore_errors=True)
+    aside.rename(workspace.log)
+    return record.ingested(workspace.log)
+
+
+def _whole(folder: Path, record: IntakeRecord) -> bool:
+    """Can all files of the kept log be read? Where not, the tables can be read again."""
+    log = record.log(folder)
+    try:
+        there = log.scan().select(pl.len()).collect().item() == log.events
+        return there and log.members.height == log.ends[-1] and log.first_events.height <= log.ends[-1]
     except (OSError, pl.exceptions.PolarsError):
-        return None
+        return False
+
+
+def _displaced_files(workspace: Workspace, written: tuple[Path, ...]) -> tuple[Finding, ...]:
+    return tuple(_displaced(path) for path in written if path.parent == workspace.state)
 
 
 def _displaced(path: Path) -> Finding:
     return Finding("advice", None, None, "displaced", {"path": str(path)}, "files")
-
-
-@dataclass(frozen=True)
-class _Record:
-    """What a kept log was read from, and what was found when it was."""
-
-    fingerprint: str
-    read_at: datetime
-    last: datetime
-    rejected: int
-    findings: tuple[Finding, ...]
-    rejected_files: tuple[Path, ...]
-
-    def serves(self, now: datetime) -> bool:
-        """A row rejected as future may have come to pass, so that such a record holds for its day; and no event may lie after `now`."""
-        future = any(finding.code in FUTURE for finding in self.findings)
-        return self.last <= now and not (future and self.read_at.date() != now.date())
-
-    @classmethod
-    def read(cls, folder: Path, fingerprint: str) -> Self | None:
-        """None where nothing whole was kept, or it was read from other tables, by another declaration or by another version."""
-        file = folder / RECORD_FILE
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        if content.get("fingerprint") != fingerprint:
-            return None
-        return cls(
-            content["fingerprint"],
-            datetime.fromisoformat(content["read_at"]),
-            datetime.fromisoformat(content["last"]),
-            content["rejected"],
-            tuple(finding_of(finding) for finding in content["findings"]),
-            tuple(Path(path) for path in content["rejected_files"]),
-        )
-
-    def write(self, folder: Path) -> None:
-        content = asdict(self) | {
-            "read_at": self.read_at.isoformat(),
-            "last": self.last.isoformat(),
-            "rejected_files": [str(path) for path in self.rejected_files],
-        }
-        (folder / RECORD_FILE).write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-
-
-def _keep(folder: Path, log: EventLog, record: _Record) -> None:
-    """Written aside and moved into place, so that a stopped run leaves no half log."""
-    aside = Path(tempfile.mkdtemp(prefix="log-", dir=folder.parent))
-    log.write(aside)
-    record.write(aside)
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.rename(folder)
 
 
 def _fingerprint(workspace: Workspace, community: Community) -> str:
@@ -155,8 +147,6 @@ def _fingerprint(workspace: Workspace, community: Community) -> str:
         if source is not None:
             for file in _files(located(workspace.root, source.path)):
                 digest.update(f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}".encode())
-    for file in _files(workspace.deliveries):
-        digest.update(file.name.encode())
     return digest.hexdigest()
 
 
@@ -167,12 +157,19 @@ def _files(path: Path) -> list[Path]:
     return [path] if path.exists() else []
 
 
-def _write_rejected(workspace: Workspace, community: Community, intake: Intake) -> Iterator[Path]:
-    sources = ((community.log, intake.rejected), (community.members, intake.rejected_members), (community.touches, intake.rejected_touches))
-    for source, rejected in sources:
-        if source is None:
-            continue
-        beside = rejected_path(located(workspace.root, source.path))
+def _rejected_of_log(community: Community, intake: Intake) -> dict[str, pl.DataFrame]:
+    return {community.log.path: intake.rejected}
+
+
+def _rejected_beside(community: Community, intake: Intake) -> dict[str, pl.DataFrame]:
+    sources = ((community.members, intake.rejected_members), (community.touches, intake.rejected_touches))
+    return {source.path: rejected for source, rejected in sources if source is not None}
+
+
+def _write_rejected(workspace: Workspace, tables: Mapping[str, pl.DataFrame]) -> Iterator[Path]:
+    """The rows that were rejected, by the path of their table."""
+    for path, rejected in tables.items():
+        beside = rejected_path(located(workspace.root, path))
         if not rejected.is_empty():
             yield write_rejected(rejected, beside, workspace.state / beside.name)
         elif beside.is_file():

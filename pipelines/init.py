@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
+from models.canonical import Intake
 from models.catalogue import Pace, default_contact_policy, default_interventions, default_lifecycle, default_scenes
 from models.community import Community, Value
 from models.declaration import NO_LINES, parse_declaration
@@ -18,7 +19,7 @@ from models.drafting import Profile, draft_churn, draft_signals, draft_tiers, dr
 from models.errors import InputError
 from models.event_kinds import kind_of
 from models.groups import MOST_VALUES
-from models.intake import Intake, read_events, take_in
+from models.intake import read_events, take_in
 from models.reading import Place, located, typed
 from models.sources import MOST_GROUPS, LogSource, MembersSource, TouchesSource
 from models.tables import open_table

@@ -60,8 +60,9 @@ def load(workspace: Workspace, *, now: datetime) -> Loaded:
     """Raises InputError."""
     community = load_community(workspace.declaration)
     taken = ingest(workspace, community, now=now)
-    known = _known(workspace, taken.log, now)
-    log = with_touches(with_events(without_members(taken.log, known.erased), known.posted), known.touches)
+    kept = taken.log.read()
+    known = _known(workspace, kept, now)
+    log = with_touches(with_events(without_members(kept, known.erased), known.posted), known.touches)
     arrays = event_arrays(log, community)
     return Loaded(community, log, arrays, taken.rejected, taken.findings, known.preferences, event_key=known.event_key)
 

@@ -62,7 +62,7 @@ class Recorder:
         """Puts the declared log into the store first, where it is not there yet."""
         log = canonical_log(workspace, community, now=now)
         with closing(Store.open(workspace.store_url)) as store:
-            store.load_log(log, log_fingerprint(workspace.log))
+            store.load_parts(log.parts(), log_fingerprint(workspace.log))
             return cls(workspace, store.contact_counts(), store.last_event_key())
 
     def record(self, engine: Engine, batch: Batch, at: datetime, language: Language) -> Recorded:

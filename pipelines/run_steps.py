@@ -81,7 +81,7 @@ def _ingest(night: Night, record: RunRecord) -> Outcome:
     log = ingest(workspace, community, now=night.now).log
     fingerprint = log_fingerprint(workspace.log)
     with closing(Store.open(workspace.store_url)) as store:
-        stored = store.load_log(log, fingerprint)
+        stored = store.load_parts(log.parts(), fingerprint)
     before = record.of("ingest")
     night.log_changed = before is None or before.told.get("log") not in (None, fingerprint)
     figures = told.to_dict() | {"again": len(told.again), "last": log.last.isoformat(), "in_store": vars(stored), "log": fingerprint}

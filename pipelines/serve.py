@@ -24,7 +24,7 @@ from pipelines.ingest import canonical_log, log_fingerprint
 
 if TYPE_CHECKING:
     from models.community import Community
-    from models.events import EventLog
+    from models.kept_log import KeptLog
     from pipelines.workspace import Workspace
 
 APP = "serving.app:create_app"
@@ -100,10 +100,12 @@ def prepare(workspace: Workspace, *, now: datetime) -> Prepared:
     log = canonical_log(workspace, community, now=now)
     check_groups(log.members, community)
     with closing(Store.open(workspace.store_url)) as store:
-        return Prepared(store.load_log(log, log_fingerprint(workspace.log)), ensure_first_key(store, now=now), _hint(log, community, now))
+        return Prepared(
+            store.load_parts(log.parts(), log_fingerprint(workspace.log)), ensure_first_key(store, now=now), _hint(log, community, now)
+        )
 
 
-def _hint(log: EventLog, community: Community, now: datetime) -> str | None:
+def _hint(log: KeptLog, community: Community, now: datetime) -> str | None:
     days = (now - log.last).days
     if days <= community.churn.active_days:
         return None

@@ -47,7 +47,7 @@ def take(workspace, *files):
 
 def events(workspace):
     """Member and time of each event of the log, in its order."""
-    log = canonical_log(workspace, load_community(workspace.declaration), now=NOW)
+    log = canonical_log(workspace, load_community(workspace.declaration), now=NOW).read()
     ids = log.members["member_id"].gather(log.events["member"])
     return list(zip(ids, (at.date().isoformat() for at in log.events["timestamp"]), strict=True))
 

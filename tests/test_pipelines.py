@@ -166,7 +166,7 @@ def test_the_log_itself_in_the_store_is_not_learned_from_twice(workspace):
     assert load(workspace, now=NOW).log.events.height == len(KEPT)
 
 
-@pytest.mark.parametrize("damage", ["events.parquet", "members.parquet", "intake.json"])
+@pytest.mark.parametrize("damage", ["events.parquet/part-00000.parquet", "members.parquet", "intake.json"])
 def test_a_kept_log_that_is_damaged_is_read_again(workspace, damage):
     before = load(workspace, now=NOW)
     (workspace.log / damage).write_bytes(b"{")

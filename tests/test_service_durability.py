@@ -79,7 +79,7 @@ def test_a_killed_service_has_lost_nothing_that_it_answered(killed):
 def test_the_store_is_prepared_once_and_holds_the_log(home):
     workspace, now = Workspace(home), datetime.now(UTC)
     first, second = prepare(workspace, now=now), prepare(workspace, now=now)
-    log = canonical_log(workspace, DECLARED, now=now)
+    log = canonical_log(workspace, DECLARED, now=now).read()
     assert first.loaded.events == log.events.height
     assert first.loaded.members == log.members.height
     assert first.first_key.startswith("kw_")

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+from models.canonical import Intake
 from models.community import Community
-from models.intake import Intake, read_log
+from models.intake import read_log
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 QUESTION = {

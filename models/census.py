@@ -1,0 +1,121 @@
+"""What is counted of a log, part by part, before anything is said of it: counts of parts can be added."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+import polars as pl
+
+from models.community import DAY_US
+from models.events import event_arrays
+from models.features import feature_spec
+from models.moments import microseconds
+from models.snapshots import Activity, label_churn, last_usable_cut, population
+
+if TYPE_CHECKING:
+    from models.arrays import Integers
+    from models.community import Community
+    from models.events import EventLog
+
+PLAUSIBLE_FROM = 1990
+
+
+class Span(NamedTuple):
+    """The first and the last event of a whole log."""
+
+    first: datetime
+    last: datetime
+
+    def last_cut(self, horizon_days: int) -> int:
+        """Microseconds: the last moment with a whole horizon after it."""
+        return last_usable_cut(microseconds(self.last), horizon_days)
+
+    def cuts(self, horizon_days: int) -> tuple[int, int]:
+        """The last usable one and the middle of the log, where more members are left to ask."""
+        latest = self.last_cut(horizon_days)
+        return latest, min(latest, (microseconds(self.first) + microseconds(self.last)) // 2)
+
+
+@dataclass(frozen=True)
+class Past:
+    """Qualifying events of each member around one cut, shape (n_members,).
+
+    Their number before it, in the last `active_days` before it, and from it on; the last one before it, else the joining.
+    """
+
+    before: Integers
+    recent: Integers
+    later: Integers
+    latest_us: Integers
+    joined_us: Integers
+
+    @classmethod
+    def of(cls, activity: Activity, cut_us: int, active_days: int) -> Self:
+        everyone = np.arange(len(activity.joined_us))
+        at = np.full(len(everyone), cut_us)
+        position = activity.first_from(everyone, at)
+        before = position - activity.offsets[:-1]
+        recent = activity.count_between(everyone, at - active_days * DAY_US, at)
+        held = np.append(activity.timestamp_us, 0)[np.maximum(position - 1, 0)]
+        return cls(before, recent, activity.offsets[1:] - position, np.where(before > 0, held, activity.joined_us), activity.joined_us)
+
+    def __add__(self, other: Past) -> Past:
+        return Past(*(np.concatenate([mine, its]) for mine, its in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+
+@dataclass(frozen=True)
+class Census:
+    """Of a log, or a part of it that holds whole members.
+
+    types: events by type. daily: events by day of the community's clock. repeated: rows that equal another one in every column but the id.
+    timed: does any event lie in another hour than the first of a day? old: events before PLAUSIBLE_FROM. asked, churned: members of the
+    population at the last cut of the span. pasts: of each cut of the span, members of later parts after those of earlier ones.
+    """
+
+    types: Counter[str] = field(default_factory=Counter)
+    daily: Counter[date] = field(default_factory=Counter)
+    repeated: int = 0
+    timed: bool = False
+    old: int = 0
+    asked: int = 0
+    churned: int = 0
+    pasts: tuple[Past, ...] = ()
+
+    @classmethod
+    def of(cls, log: EventLog, community: Community, span: Span) -> Self:
+        events, churn = log.events, community.churn
+        local = events["timestamp"].dt.convert_time_zone(community.timezone)
+        activity = Activity.of(event_arrays(log, community), feature_spec(community).layout.qualifying)
+        asked = population(activity, span.last_cut(churn.horizon_days), churn)
+        return cls(
+            types=Counter(dict(events.group_by(pl.col("type").cast(pl.String)).len().iter_rows())),
+            daily=Counter(dict(local.dt.date().to_frame("day").group_by("day").len().iter_rows())),
+            repeated=_repeated(events),
+            timed=bool((local.dt.hour() > 0).any()),
+            old=int((events["timestamp"].dt.year() < PLAUSIBLE_FROM).sum()),
+            asked=len(asked),
+            churned=int(label_churn(activity, asked, churn.horizon_days, churn).sum()),
+            pasts=tuple(Past.of(activity, cut, churn.active_days) for cut in span.cuts(churn.horizon_days)),
+        )
+
+    def __add__(self, other: Census) -> Census:
+        return Census(
+            self.types + other.types,
+            self.daily + other.daily,
+            self.repeated + other.repeated,
+            self.timed or other.timed,
+            self.old + other.old,
+            self.asked + other.asked,
+            self.churned + other.churned,
+            tuple(mine + its for mine, its in zip(self.pasts, other.pasts, strict=True)) if self.pasts else other.pasts,
+        )
+
+
+def _repeated(events: pl.DataFrame) -> int:
+    same = ((events["member"] == events["member"].shift()) & (events["timestamp"] == events["timestamp"].shift())).fill_null(value=False)
+    near = events.filter(same | same.shift(-1).fill_null(value=False)).select("member", "timestamp", "type", "value", "channel")
+    return near.height - near.unique().height
