@@ -99,6 +99,8 @@ class ModelSource:
             try:
                 self._engine = self._champion()
             except KeepwellError as error:
+                if str(error) != self.error:
+                    LOGGER.warning("champion not taken over", why=str(error))
                 self.error = str(error)
             except Exception:  # noqa: BLE001 - the thread has to outlive a registry that is down, in whatever way it is
                 LOGGER.exception("the champion could not be looked up")
