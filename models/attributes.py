@@ -136,9 +136,10 @@ def attributes_to_json(texts: pl.DataFrame) -> list[str]:
 
 def attributes_from_json(rows: Sequence[str | None], names: Sequence[str]) -> pl.DataFrame | None:
     """A text column for each name, null where a row has none; None without names."""
+    if not names:
+        return None
     objects = [{} if row is None else json.loads(row) for row in rows]
-    columns = {name: pl.Series(name, [_text(one.get(name)) for one in objects], dtype=pl.String) for name in names}
-    return pl.DataFrame(columns) if names else None
+    return pl.DataFrame({name: pl.Series(name, [_text(one.get(name)) for one in objects], dtype=pl.String) for name in names})
 
 
 def _text(value: object) -> str | None:

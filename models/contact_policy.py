@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from models.community import DAY_US
 from models.eligibility import reachable
 from models.features import ANY
 from models.interventions import ContactHistory, Refusals, Rule
+from models.once import Once
 from models.quotas import NOTHING_USED_UP
 from models.scenes import SLACK_DAYS
 
@@ -52,20 +53,44 @@ def contact_ruling(
     d days no d days hold more than n of them, and one is possible again after exactly d days. What is `used_up` holds back marketing alone.
     """
     desk = _Desk(history, community, columns, as_of_us)
-    rules = tuple(Rule("contact_policy", name) for name in (*CONTACT_RULES, *(cap.name for cap in community.contact_policy.caps)))
     mandatory, transactional = desk.closed_channels(), desk.unreachable_channels()
     closed = {"marketing": desk.without_places(mandatory, used_up), "mandatory": mandatory, "transactional": transactional}
-    code = np.empty((columns.n_members, len(community.interventions)), dtype=np.int16)
-    chosen = np.empty_like(code)
+    ruled = np.empty((columns.n_members, len(community.interventions)), dtype=np.int16)
+    chosen, everyone = np.empty_like(ruled), np.arange(columns.n_members)
     for position, intervention in enumerate(community.interventions):
         here = closed[intervention.message_class]
         order = np.array([desk.channels.index(name) for name in _preferred(intervention.channels, channel)])
-        first = np.argmax(here[:, order] == 0, axis=1)
-        chosen[:, position] = order[first]
-        at_rest = desk.resting(intervention)
-        ruled = np.where(at_rest > 0, at_rest, here[np.arange(columns.n_members), chosen[:, position]])
-        code[:, position] = np.where(ruled > 0, ruled, _exhausted(intervention, used_up))
-    return ContactRuling(Refusals(rules, code), chosen)
+        chosen[:, position] = order[np.argmax(here[:, order] == 0, axis=1)]
+        ruled[:, position] = here[everyone, chosen[:, position]]
+    at_rest = desk.resting()
+    exhausted = np.array([_exhausted(intervention, used_up) for intervention in community.interventions], dtype=np.int16)
+    code = np.where(at_rest > 0, at_rest, np.where(ruled > 0, ruled, exhausted))
+    return ContactRuling(Refusals(_rules(community), code), chosen)
+
+
+@Once
+def _rules(community: Community) -> tuple[Rule, ...]:
+    return tuple(Rule("contact_policy", name) for name in (*CONTACT_RULES, *(cap.name for cap in community.contact_policy.caps)))
+
+
+class _Rests(NamedTuple):
+    """Of all interventions: the position of each, and how long they rest after an assignment and after a refusal, in microseconds."""
+
+    position_of: dict[str, int]
+    after_us: Integers
+    refused_us: Integers
+    bound: Flags
+
+
+@Once
+def _rests(interventions: tuple[Intervention, ...]) -> _Rests:
+    """What is transactional is not bound by refusals."""
+    return _Rests(
+        {intervention.id: position for position, intervention in enumerate(interventions)},
+        np.array([intervention.cooldown_days * DAY_US for intervention in interventions], dtype=np.int64),
+        np.array([intervention.refusal_cooldown_days * DAY_US for intervention in interventions], dtype=np.int64),
+        np.array([intervention.message_class != "transactional" for intervention in interventions]),
+    )
 
 
 def history_days(community: Community) -> int:
@@ -101,23 +126,32 @@ class _Desk:
     columns: MemberColumns
     as_of_us: int
 
-    def resting(self, intervention: Intervention) -> Integers:
-        """Shape (n_members,): the code of the rest that the intervention has to keep, 0 for none."""
-        same: Flags = self.history.intervention == intervention.id
-        code = np.where(self._count(same & self.history.reached, intervention.cooldown_days) > 0, _CODE[COOLDOWN], 0)
-        if intervention.message_class == "transactional":
+    def resting(self) -> Integers:
+        """(n_members, n_interventions): the code of the rest that each intervention has to keep, 0 for none."""
+        rests = _rests(self.community.interventions)
+        code = np.zeros((self.columns.n_members, len(rests.after_us)), dtype=np.int16)
+        if not len(self.history.member):
             return code
-        own = self._count(same & self.history.refused, intervention.refusal_cooldown_days) > 0
-        code[(code == 0) & own] = _CODE[REFUSED_BEFORE]
-        code[(code == 0) & self.refused_recently] = _CODE[REFUSED_RECENTLY]
+        ours = np.array([rests.position_of.get(name, -1) for name in self.history.intervention.tolist()], dtype=np.int64)
+        refused = self.history.refused & (ours >= 0)
+        if self.history.refused.any():
+            code[self._refused_recently[:, None] & rests.bound] = _CODE[REFUSED_RECENTLY]
+            code[self._lately(refused & rests.bound[ours], ours, rests.refused_us)] = _CODE[REFUSED_BEFORE]
+        code[self._lately(self.history.reached & (ours >= 0), ours, rests.after_us)] = _CODE[COOLDOWN]
         return code
+
+    def _lately(self, chosen: Flags, ours: Integers, days_us: Integers) -> tuple[Integers, Integers]:
+        """Member and intervention of the chosen assignments in (as_of - days, as_of); `ours`: the intervention of each assignment."""
+        at_us = self.history.at_us
+        rows = np.flatnonzero(chosen & (at_us > self.as_of_us - days_us[ours]) & (at_us < self.as_of_us))
+        return self.history.member[rows], ours[rows]
 
     @cached_property
     def channels(self) -> tuple[str, ...]:
         return self.community.channels
 
     @cached_property
-    def refused_recently(self) -> Flags:
+    def _refused_recently(self) -> Flags:
         """Anything, shape (n_members,)."""
         recently: Flags = self._count(self.history.refused, self.community.contact_policy.refusal_cooldown_days) > 0
         return recently
@@ -159,7 +193,9 @@ class _Desk:
     def _counted(self) -> Flags:
         """Contacts that fill caps: all that reached the member, whoever made them, but our transactional ones."""
         free = [each.id for each in self.community.interventions if each.message_class == "transactional"]
-        counted: Flags = self.history.reached & ~np.isin(self.history.intervention, free)
+        counted: Flags = self.history.reached.copy()
+        for transactional in free:
+            counted &= self.history.intervention != transactional
         return counted
 
     def _count(self, chosen: Flags, days: int) -> Integers:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from models.community import DAY_US
 from models.declared import STAGES, TAGS
 from models.interventions import NOT_ASSIGNED, Refusals, Rule
+from models.once import Once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,11 +71,16 @@ class Asked:
 
 
 def _in_stages(facts: MemberFacts, stages: Sequence[Stage]) -> Flags:
-    return np.isin(facts.lifecycles.stage, [STAGES.index(stage) for stage in stages])
+    return _at_one_of(facts.lifecycles.stage, STAGES, stages)
 
 
 def _in_tiers(facts: MemberFacts, tiers: Sequence[str]) -> Flags:
-    return np.isin(facts.lifecycles.tier, [facts.lifecycles.tiers.index(tier) for tier in tiers])
+    return _at_one_of(facts.lifecycles.tier, facts.lifecycles.tiers, tiers)
+
+
+def _at_one_of(position: Integers, names: Sequence[str], meant: Sequence[str]) -> Flags:
+    """Whether each is the position of a name that is meant."""
+    return np.array([name in meant for name in names])[position]
 
 
 def _wears_one_of(facts: MemberFacts, tags: Sequence[Tag]) -> Flags:
@@ -133,7 +139,7 @@ def _in_a_scene(facts: MemberFacts, scenes: Sequence[str]) -> Flags:
 
 def _in_an_arm(facts: MemberFacts, name: str, arms: Sequence[str]) -> Flags:
     declared = next(one for one in facts.community.experiments if one.id == name)
-    return np.isin(facts.arms[name], [at for at, arm in enumerate(declared.arms) if arm.id in arms])
+    return _at_one_of(facts.arms[name], [arm.id for arm in declared.arms], arms)
 
 
 _ONE_BY_ONE: dict[str, Callable[[MemberFacts, Any], Flags]] = {
@@ -191,21 +197,56 @@ def admits(intervention: Intervention, status: Names) -> Flags:
     return np.isin(status, usual if declared is None else declared)
 
 
-def status_refusals(status: Names, interventions: Sequence[Intervention]) -> Refusals:
+STATUSES = (*UNSCORED, SCORED)
+_STATUS_RULES = tuple(Rule("eligibility", name) for name in STATUSES)
+
+
+@Once
+def _admitted(interventions: tuple[Intervention, ...]) -> Flags:
+    """(1 + n_statuses, n_interventions): a status that is none of STATUSES first, as `admits` has it."""
+    return np.column_stack([admits(intervention, np.array(["", *STATUSES])) for intervention in interventions])
+
+
+def _status_code(status: Names) -> Integers:
+    code = np.zeros(len(status), dtype=np.int16)
+    for number, name in enumerate(STATUSES, start=1):
+        code[status == name] = number
+    return code
+
+
+def admitted(interventions: tuple[Intervention, ...], status: Names) -> Flags:
+    """`admits` of each intervention, shape (n_members, n_interventions)."""
+    found: Flags = _admitted(interventions)[_status_code(status)]
+    return found
+
+
+def status_refusals(status: Names, interventions: tuple[Intervention, ...]) -> Refusals:
     """The rule is the status of the member."""
-    names = (*UNSCORED, SCORED)
-    code = np.select([status == name for name in names], range(1, len(names) + 1), 0).astype(np.int16)
-    refused = [np.where(admits(intervention, status), 0, code) for intervention in interventions]
-    return Refusals(tuple(Rule("eligibility", name) for name in names), np.column_stack(refused))
+    code = _status_code(status)
+    return Refusals(_STATUS_RULES, np.where(_admitted(interventions)[code], 0, code[:, None]))
+
+
+class _Numbered(NamedTuple):
+    """The rules of all interventions, and of each those that it has: 1 + position among them, and whether it holds."""
+
+    rules: tuple[Rule, ...]
+    of_each: tuple[tuple[tuple[int, Holds], ...], ...]
+
+
+@Once
+def _numbered(interventions: tuple[Intervention, ...]) -> _Numbered:
+    asked = [tuple(rules_of(intervention)) for intervention in interventions]
+    number = {name: position for position, name in enumerate(dict.fromkeys(rule.name for rules in asked for rule in rules), start=1)}
+    of_each = (tuple((number[rule.name], rule.holds) for rule in rules) for rules in asked)
+    return _Numbered(tuple(Rule("eligibility", name) for name in number), tuple(of_each))
 
 
 def eligibility_refusals(facts: MemberFacts) -> Refusals:
     """The member's status first, then the rules of each intervention, in their order; the first that does not hold is the one named."""
     interventions = facts.community.interventions
-    asked = [list(rules_of(intervention)) for intervention in interventions]
-    number = {name: position for position, name in enumerate(dict.fromkeys(rule.name for rules in asked for rule in rules), start=1)}
+    numbered = _numbered(interventions)
     code = np.zeros((len(facts.value), len(interventions)), dtype=np.int16)
-    for column, rules in zip(code.T, asked, strict=True):
-        for rule in rules:
-            column[(column == 0) & ~rule.holds(facts)] = number[rule.name]
-    return status_refusals(facts.scores.status, interventions).then(Refusals(tuple(Rule("eligibility", name) for name in number), code))
+    for column, rules in zip(code.T, numbered.of_each, strict=True):
+        for number, holds in rules:
+            column[(column == 0) & ~holds(facts)] = number
+    return status_refusals(facts.scores.status, interventions).then(Refusals(numbered.rules, code))

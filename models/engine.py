@@ -10,6 +10,7 @@ import numpy as np
 
 from models.attributes import NO_ATTRIBUTES, AttributeEncoding, feature_matrix
 from models.catalogue_identity import catalogue_fingerprint
+from models.community import DAY_US
 from models.explanation import Typical, reasons_of
 from models.margins import Contributions
 from models.moments import microseconds
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from models.value import ValueModel
 
 MOST_REASONS, MOST_EFFECT_REASONS = 8, 3
+STATUSES = np.array(["scored", "already_churned", "insufficient_history"])
+SCORED, ALREADY_CHURNED, INSUFFICIENT_HISTORY = range(3)
 
 
 @dataclass(frozen=True)
@@ -165,13 +168,15 @@ class Engine:
         already_churned: no qualifying event for `active_days`, or the contract has ended. insufficient_history: no event ever, or joined
         less than `min_history_days` ago.
         """
-        churn = self.community.churn
+        churn, member, as_of_us = self.community.churn, snapshots.member, snapshots.as_of_us
         activity = Activity.of(events, self.qualifying)
-        ever = activity.first_from(snapshots.member, snapshots.as_of_us) > activity.offsets[snapshots.member]
-        active = activity.active(snapshots, churn)
-        ended = activity.contract_end_us[snapshots.member] < snapshots.as_of_us
-        names = ["already_churned", "insufficient_history", "already_churned"]
-        return np.select([ended, ~ever | ~activity.known(snapshots, churn), ~active], names, "scored")
+        before = activity.first_from(member, as_of_us)
+        active = before > activity.first_from(member, as_of_us - churn.active_days * DAY_US)
+        known = (before > activity.offsets[member]) & activity.known(snapshots, churn)
+        code = np.where(active, SCORED, ALREADY_CHURNED)
+        code[~known] = INSUFFICIENT_HISTORY
+        code[activity.contract_end_us[member] < as_of_us] = ALREADY_CHURNED
+        return STATUSES[code]
 
     def contributions(self, features: Floats) -> Contributions:
         """In log-odds against the reference members: base and values are moved by `centre`, so that their sum stays the margin.

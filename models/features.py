@@ -27,6 +27,7 @@ Family = Literal["volume", "recency", "value", "rhythm", "timing", "tenure", "va
 ANY = "any"
 TOUCH = "touch"
 BLOCK_EVENTS = 1 << 17
+FEW_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,16 @@ class FeatureSpec:
         except KeyError:
             raise ValueError(f"no feature is named {name!r}") from None
 
+    def columns_of(self, name: str, signals: tuple[str, ...]) -> np.ndarray:
+        """Of the feature `name`, with {} where the signal stands, one column for each of the signals; raises ValueError as above."""
+        if (name, signals) not in self._columns:
+            self._columns[name, signals] = np.array([self.position(name.format(signal)) for signal in signals], dtype=np.int64)
+        return self._columns[name, signals]
+
+    @cached_property
+    def _columns(self) -> dict[tuple[str, tuple[str, ...]], np.ndarray]:
+        return {}
+
     @cached_property
     def _positions(self) -> dict[str, int]:
         return {name: column for column, name in enumerate(self.names)}
@@ -242,10 +253,11 @@ def _cut(events: EventArrays, snapshots: Snapshots, lookback_days: int) -> tuple
 def lower_bound(values: np.ndarray, low: np.ndarray, high: np.ndarray, target: np.ndarray) -> np.ndarray:
     """For each row the first position in `[low, high)` with `values[position] >= target`, else `high`.
 
-    A binary search for all rows at once; `values` must rise within each `[low, high)`.
+    A binary search for all rows at once, or for few one by one; `values` must rise within each `[low, high)`.
     """
-    if len(low) == 1:
-        return low + np.searchsorted(values[low[0] : high[0]], target)
+    if len(low) <= FEW_ROWS:
+        each = zip(low.tolist(), high.tolist(), target.tolist(), strict=True)
+        return np.array([begin + values[begin:end].searchsorted(at) for begin, end, at in each], dtype=low.dtype)
     low, high = low.copy(), high.copy()
     while (open_rows := np.flatnonzero(low < high)).size:
         middle = (low[open_rows] + high[open_rows]) >> 1

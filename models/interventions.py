@@ -58,7 +58,7 @@ class Refusals:
 
     def then(self, later: Refusals) -> Refusals:
         """What fell at the earlier stage is not asked again."""
-        moved = np.where(later.code > 0, later.code + len(self.rules), 0)
+        moved = later.code + (later.code > 0) * len(self.rules)
         return Refusals((*self.rules, *later.rules), np.where(self.code > 0, self.code, moved))
 
 
@@ -109,13 +109,17 @@ class ContactHistory:
 
     def refuses_all(self, n_members: int) -> Flags:
         """Members who opted out of every channel, shape (n_members,)."""
-        rows = [row for row, channel in self.opted_out if channel == ANY]
-        return np.isin(np.arange(n_members), rows)
+        refusing = np.zeros(n_members, dtype=np.bool_)
+        refusing[[row for row, channel in self.opted_out if channel == ANY]] = True
+        return refusing
 
     def last_assigned(self, interventions: Iterable[str], n_members: int, as_of_us: int) -> Integers:
         """When any of these was last assigned before `as_of`, delivered or not: (n_members,), NOT_ASSIGNED where none was."""
         last = np.full(n_members, NOT_ASSIGNED, dtype=np.int64)
-        chosen = np.isin(self.intervention, list(interventions)) & (self.at_us < as_of_us)
+        chosen = np.zeros(len(self.member), dtype=np.bool_)
+        for intervention in interventions:
+            chosen |= self.intervention == intervention
+        chosen &= self.at_us < as_of_us
         np.maximum.at(last, self.member[chosen], self.at_us[chosen])
         return last
 

@@ -50,13 +50,21 @@ def lifecycle_of(features: Floats, spec: FeatureSpec, lifecycle: Lifecycle, valu
     behaviour = _Behaviour(features, spec, lifecycle, value)
     floors = [tier.min_contributions for tier in lifecycle.tiers]
     return Lifecycles(
-        stage=np.select([holds(behaviour) for _, holds in STAGE_RULES], [STAGES.index(stage) for stage, _ in STAGE_RULES]).astype(np.int8),
+        stage=_stage(behaviour),
         tier=np.searchsorted(floors, behaviour.contributions, side="right") - 1,
-        tags=np.column_stack([TAG_RULES[tag](behaviour) for tag in TAGS]),
+        tags=np.array([TAG_RULES[tag](behaviour) for tag in TAGS]).T,
         silence_days=behaviour.silence,
         tenure_days=behaviour.tenure,
         tiers=tuple(tier.name for tier in lifecycle.tiers),
     )
+
+
+def _stage(behaviour: _Behaviour) -> Integers:
+    """The first whose rule holds."""
+    stage = np.zeros(len(behaviour.features), dtype=np.int8)
+    for name, holds in reversed(STAGE_RULES):
+        stage[holds(behaviour)] = STAGES.index(name)
+    return stage
 
 
 @dataclass(frozen=True)
@@ -111,13 +119,13 @@ class _Behaviour:
     @cached_property
     def activity(self) -> _Trend:
         """Of qualifying events."""
-        return self._trend(["any"])
+        return self._trend(("any",))
 
     @cached_property
     def engagement(self) -> _Trend:
         """Of all that members do on their own account, reading included; contacts with the service and ratings are none of it."""
         apart = {*self.bounds.service_signals, *self.bounds.satisfaction_signals}
-        return self._trend([use.name for use in self.spec.signals if use.name not in apart])
+        return self._trend(tuple(use.name for use in self.spec.signals if use.name not in apart))
 
     @cached_property
     def service(self) -> _Trend:
@@ -125,17 +133,16 @@ class _Behaviour:
 
     def since(self, *signals: str) -> Floats:
         """Days since the last event of any of these, since joining where there is none."""
-        last: Floats = np.fmin.reduce([self.column(f"days_since_{signal}") for signal in signals])
+        last: Floats = np.fmin.reduce(self.features[:, self.spec.columns_of("days_since_{}", signals)], axis=1)
         return np.where(np.isnan(last), self.tenure, last)
 
-    def _trend(self, signals: list[str] | tuple[str, ...]) -> _Trend:
+    def _trend(self, signals: tuple[str, ...]) -> _Trend:
         short, long = self._windows
         both, recent = self._count(signals, long), self._count(signals, short)
         return _Trend(recent, both - recent, short, np.minimum(self.tenure, long) - short)
 
-    def _count(self, signals: list[str] | tuple[str, ...], days: int) -> Floats:
-        counts = [self.column(f"{signal}_count_{days}d") for signal in signals]
-        total: Floats = np.add.reduce([np.zeros(len(self.features)), *counts])
+    def _count(self, signals: tuple[str, ...], days: int) -> Floats:
+        total: Floats = self.features[:, self.spec.columns_of(f"{{}}_count_{days}d", signals)].sum(axis=1, dtype=np.float64)
         return total
 
     @cached_property

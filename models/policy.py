@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from models.declared import STAGES
 from models.interventions import Refusals, Rule
+from models.once import Once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from models.actions import MessageClass, Policy
+    from models.actions import Intervention, MessageClass, Policy
     from models.arrays import Flags, Floats, Integers
     from models.community import Community
     from models.shadow_prices import Charge
@@ -31,9 +32,19 @@ def context_weights(community: Community, stage: Integers, channel: Integers) ->
 
     The weight of the stage times that of the candidate's channel; 1 for what an intervention's `context_weights` leaves out.
     """
-    by_stage = _weight_table(community, STAGES)
-    by_channel = _weight_table(community, [f"channel:{name}" for name in community.channels])
-    return by_stage[:, stage].T * by_channel[np.arange(len(by_channel)), channel]
+    tables = _weight_tables(community)
+    return tables.by_stage[:, stage].T * tables.by_channel[np.arange(len(tables.by_channel)), channel]
+
+
+class _WeightTables(NamedTuple):
+    by_stage: Floats
+    by_channel: Floats
+
+
+@Once
+def _weight_tables(community: Community) -> _WeightTables:
+    channels = [f"channel:{name}" for name in community.channels]
+    return _WeightTables(_weight_table(community, STAGES), _weight_table(community, channels))
 
 
 def _weight_table(community: Community, contexts: Sequence[str]) -> Floats:
@@ -43,14 +54,23 @@ def _weight_table(community: Community, contexts: Sequence[str]) -> Floats:
 
 def priorities(community: Community, context_weight: Floats, uplift: Floats, value: Floats) -> Floats:
     """context_weight x lever_weight x (uplift x value) - cost, in money, shape (n_members, n_interventions); doing nothing has 0."""
-    lever = np.array([intervention.lever_weight for intervention in community.interventions])
-    worth: Floats = context_weight * lever * (uplift * value[:, None]) - costs(community)
+    worth: Floats = context_weight * _levers(community.interventions) * (uplift * value[:, None]) - costs(community)
     return worth
 
 
 def costs(community: Community) -> Floats:
     """Expected for one member, the incentive counted as often as it is redeemed; shape (n_interventions,)."""
-    return np.array([intervention.expected_cost for intervention in community.interventions], dtype=np.float64)
+    return _costs(community.interventions)
+
+
+@Once
+def _costs(interventions: tuple[Intervention, ...]) -> Floats:
+    return np.array([intervention.expected_cost for intervention in interventions], dtype=np.float64)
+
+
+@Once
+def _levers(interventions: tuple[Intervention, ...]) -> Floats:
+    return np.array([intervention.lever_weight for intervention in interventions])
 
 
 def cautious(uplift: Floats, low: Floats, caution: float) -> Floats:
@@ -60,7 +80,7 @@ def cautious(uplift: Floats, low: Floats, caution: float) -> Floats:
 
 def control_refusals(control: Flags, community: Community) -> Refusals:
     """All marketing to the members of the global control; control (n,)."""
-    return Refusals((GLOBAL_CONTROL,), (control[:, None] & (_urgency(community) == 0)).astype(np.int16))
+    return Refusals((GLOBAL_CONTROL,), (control[:, None] & (_urgency(community.interventions) == 0)).astype(np.int16))
 
 
 def urgent_action(community: Community, priorities: Floats, allowed: Flags) -> Integers:
@@ -68,16 +88,17 @@ def urgent_action(community: Community, priorities: Floats, allowed: Flags) -> I
 
     Among equals that of highest priority, then the first of the catalogue.
     """
-    rank = np.where(allowed, _urgency(community), 0)
+    rank = np.where(allowed, _urgency(community.interventions), 0)
     top = rank.max(axis=1)
     worth = np.where(allowed & (rank == top[:, None]), np.nan_to_num(priorities), -np.inf)
     urgent: Integers = np.where(top > 0, 1 + np.argmax(worth, axis=1), 0)
     return urgent
 
 
-def _urgency(community: Community) -> Integers:
+@Once
+def _urgency(interventions: tuple[Intervention, ...]) -> Integers:
     """(n_interventions,): positions in CLASSES."""
-    return np.array([CLASSES.index(intervention.message_class) for intervention in community.interventions])
+    return np.array([CLASSES.index(intervention.message_class) for intervention in interventions])
 
 
 def urgent_refusals(urgent: Integers, n_interventions: int) -> Refusals:
@@ -99,7 +120,8 @@ def arbitration_refusals(propensity: Floats, priority: Floats, charge: Charge) -
     """
     had = np.where(propensity[:, 1:] > 0, priority, 0.0).max(axis=1, initial=0.0)
     outbid = priority > had[:, None]
-    code = np.select([propensity[:, 1:] > 0, ~outbid, charge.money >= charge.place], [0, 1, 2], 3)
+    code = np.where(charge.money >= charge.place, 2, 3)
+    code = np.where(propensity[:, 1:] > 0, 0, np.where(outbid, code, 1))
     return Refusals((LOWER_PRIORITY, *OUTBID), code.astype(np.int16))
 
 

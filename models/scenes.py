@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calendar import isleap
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from models.community import DAY_US
 from models.features import ANY
+from models.once import Once
 from models.snapshots import Activity
 
 if TYPE_CHECKING:
@@ -45,13 +46,20 @@ def open_scenes(
     It is where moment <= as_of < moment + within and none of the interventions that name the scene was assigned since the moment. Events
     after `as_of` change nothing, nor do members beside each other. The `contacts` are told as of `as_of_us`, and each snapshot by its own.
     """
-    meant: dict[str, list[str]] = {}
-    for intervention in community.interventions:
-        for name in intervention.eligibility.scenes or ():
-            meant.setdefault(name, []).append(intervention.id)
+    meant = _meant(community)
     seen = _Seen(community, events, snapshots, columns, zones)
     since = {name: as_of_us - contacts.last_assigned(ids, len(snapshots), as_of_us) for name, ids in meant.items()}
     return {scene.name: _is_open(scene, seen, since[scene.name]) for scene in community.scenes if scene.name in meant}
+
+
+@Once
+def _meant(community: Community) -> dict[str, tuple[str, ...]]:
+    """The interventions that name each scene."""
+    named: dict[str, tuple[str, ...]] = {}
+    for intervention in community.interventions:
+        for name in intervention.eligibility.scenes or ():
+            named[name] = (*named.get(name, ()), intervention.id)
+    return named
 
 
 def _is_open(scene: Scene, seen: _Seen, since_assigned_us: Integers) -> Flags:
@@ -75,25 +83,36 @@ class _Seen:
     snapshots: Snapshots
     columns: MemberColumns
     zones: Zones
+    _held: dict[str, _Acts] = field(default_factory=dict)
 
-    def activity(self, signal: str) -> Activity:
+    def acts(self, signal: str) -> _Acts:
         """Events of one signal, or of all qualifying ones; touches, the last code where there are any, are neither."""
-        counted = [each.qualifying if signal == ANY else each.name == signal for each in self.community.signals]
-        return Activity.of(self.events, np.array([*counted, False]))
+        if signal not in self._held:
+            counted = [each.qualifying if signal == ANY else each.name == signal for each in self.community.signals]
+            activity = Activity.of(self.events, np.array([*counted, False]))
+            self._held[signal] = _Acts(activity, activity.first_from(self.snapshots.member, self.snapshots.as_of_us))
+        return self._held[signal]
+
+
+@dataclass(frozen=True)
+class _Acts:
+    """`before` (n,): position of each member's first event at or after `as_of`."""
+
+    activity: Activity
+    before: Integers
 
 
 def _first_event(seen: _Seen, signal: str) -> Integers:
-    activity = seen.activity(signal)
-    first = activity.offsets[seen.snapshots.member]
-    before = activity.first_from(seen.snapshots.member, seen.snapshots.as_of_us) > first
-    return np.where(before, _at(activity, first), NEVER_US)
+    acts = seen.acts(signal)
+    first = acts.activity.offsets[seen.snapshots.member]
+    return np.where(acts.before > first, _at(acts.activity, first), NEVER_US)
 
 
 def _end_of_patience(seen: _Seen, days: int) -> Integers:
     """So many days after the last qualifying event before `as_of`, after joining where there was none."""
-    activity, member = seen.activity(ANY), seen.snapshots.member
-    upto = activity.first_from(member, seen.snapshots.as_of_us)
-    last = np.where(upto > activity.offsets[member], _at(activity, upto - 1), seen.snapshots.joined_us)
+    acts = seen.acts(ANY)
+    first = acts.activity.offsets[seen.snapshots.member]
+    last = np.where(acts.before > first, _at(acts.activity, acts.before - 1), seen.snapshots.joined_us)
     return last + days * DAY_US
 
 
@@ -107,24 +126,28 @@ def _at(activity: Activity, position: Integers) -> Integers:
 
 def _ascent(seen: _Seen, tiers: tuple[str, ...]) -> Integers:
     """The last event before `as_of` that lifted the member into one of the tiers from below it."""
-    activity = seen.activity(ANY)
     floors = [tier.min_contributions for tier in seen.community.lifecycle.tiers if tier.name in tiers]
-    last: Integers = np.max([_last_ascent(seen, activity, floor) for floor in floors], axis=0)
+    activity = seen.acts(ANY).activity
+    begin = np.repeat(activity.offsets[:-1], activity.offsets[1:] - activity.offsets[:-1])
+    each = [_last_ascent(seen, begin, floor) for floor in floors]
+    last: Integers = np.maximum.reduce(each)
     return last
 
 
-def _last_ascent(seen: _Seen, activity: Activity, floor: int) -> Integers:
-    """With w the longest window, event i lifts over a floor of m where t[i - m + 1] > t[i] - w and not t[i - m] >= t[i] - w."""
-    window_us, at = seen.community.windows_days[-1] * DAY_US, activity.timestamp_us
-    begin = np.repeat(activity.offsets[:-1], np.diff(activity.offsets))
-    oldest = np.arange(len(at)) - floor + 1
-    enough = (oldest >= begin) & (at[np.maximum(oldest, 0)] > at - window_us)
-    already = (oldest > begin) & (at[np.maximum(oldest - 1, 0)] >= at - window_us)
+def _last_ascent(seen: _Seen, begin: Integers, floor: int) -> Integers:
+    """With w the longest window, event i lifts over a floor of m where t[i - m + 1] > t[i] - w and not t[i - m] >= t[i] - w.
+
+    `begin`: of each event the position of its member's first.
+    """
+    acts = seen.acts(ANY)
+    at = acts.activity.timestamp_us
+    since = at - seen.community.windows_days[-1] * DAY_US
+    oldest = np.arange(1 - floor, len(at) - floor + 1)
+    enough = (oldest >= begin) & (at[np.maximum(oldest, 0)] > since)
+    already = (oldest > begin) & (at[np.maximum(oldest - 1, 0)] >= since)
     lifting = np.flatnonzero(enough & ~already)
-    member = seen.snapshots.member
-    number = np.searchsorted(lifting, activity.first_from(member, seen.snapshots.as_of_us)) - 1
-    found = np.append(lifting, -1)[number]
-    return np.where(found >= activity.offsets[member], _at(activity, found), NEVER_US)
+    found = np.append(lifting, -1)[lifting.searchsorted(acts.before) - 1]
+    return np.where(found >= acts.activity.offsets[seen.snapshots.member], _at(acts.activity, found), NEVER_US)
 
 
 def _anniversary(seen: _Seen, column: str) -> Integers:

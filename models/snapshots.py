@@ -48,8 +48,9 @@ class Activity:
     @classmethod
     def of(cls, events: EventArrays, qualifying: np.ndarray) -> Self:
         """`qualifying`: one flag for each signal code, shape (n_codes,)."""
-        kept = np.concatenate([[0], np.cumsum(qualifying[events.signal])])
-        chosen = np.flatnonzero(np.diff(kept))
+        chosen = qualifying[events.signal]
+        kept = np.zeros(len(chosen) + 1, dtype=np.int64)
+        np.cumsum(chosen, out=kept[1:])
         return cls(kept[events.offsets], events.timestamp_us[chosen], events.joined_us, events.contract_end_us)
 
     def first_from(self, member: np.ndarray, at_us: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.contact_policy import contact_ruling
-from models.eligibility import OPTED_OUT, SCORED, MemberFacts, admits, eligibility_refusals
+from models.eligibility import OPTED_OUT, SCORED, MemberFacts, admitted, eligibility_refusals
 from models.experiment_arms import arms_in_force
 from models.lifecycle import lifecycle_of
 from models.member_columns import MemberColumns
@@ -220,10 +220,10 @@ def _effects(engine: Engine, scores: Scores, probability: Floats) -> Estimate:
     belief = PriorUplift.of(interventions, engine.reference.typical_probability)
     usual = np.full(len(probability), engine.reference.typical_probability)
     believed = belief.estimate(scores.features, usual, INTERVAL_LEVEL)
-    admitted = np.column_stack([admits(intervention, scores.status) for intervention in interventions])
+    may_have = admitted(interventions, scores.status)
 
     def known(learned: Floats, prior: Floats) -> Floats:
-        return np.where(scored[:, None], learned, np.where(admitted, prior, np.nan))
+        return np.where(scored[:, None], learned, np.where(may_have, prior, np.nan))
 
     low, high = (known(*ends) for ends in zip(estimate.interval, believed.interval, strict=True))
     return Estimate(known(estimate.effect, believed.effect), UpliftInterval(low, high))

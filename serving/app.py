@@ -40,7 +40,7 @@ from serving.routes import (
     webhooks,
     what_if,
 )
-from serving.scoring import score_turns
+from serving.score_turns import score_turns
 from serving.service import NewId, Service
 from serving.settings import Clock, Settings
 from serving.shadow import Shadow
@@ -51,7 +51,7 @@ from serving.traces import continued
 SWITCH_SECONDS = 0.0005
 SELDOM_NEEDED = ("scipy.optimize", "tea_tasting")
 """Of plans and of the reading of experiments: seconds of importing that nobody who waits for a first answer should wait for."""
-YOUNG_OBJECTS = 20_000
+YOUNG_OBJECTS = 2_000
 DESCRIPTION = "Who is about to go silent, what would keep them, and why. Errors are RFC 9457 problems; times are RFC 3339 with an offset."
 
 
@@ -131,7 +131,7 @@ def _bring_the_rest() -> None:
 
 
 def _live_long() -> None:
-    """What is there when the service begins stays: no collection of garbage walks through it, and none comes with every answer.
+    """What is there when the service begins stays: no collection of garbage walks through it, and each is short: nobody waits 5 ms for one.
 
     Who waits for the interpreter gets it soon: the loop gives it up with every line that it sends or logs, while a turn computes.
     """

@@ -19,8 +19,12 @@ _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 async def admitted(service: Service, secret: str | None, scope: Scope, state: MutableMapping[str, Any]) -> Principal:
-    """Whose secret it is, noted with what is left of its rate in the request's `state`; raises Refusal as `requires` says."""
-    holder = None if secret is None else await service.holders.result(secret)
+    """Whose secret it is, admitted as by `admit`; raises Refusal."""
+    return admit(service, None if secret is None else await service.holders.result(secret), secret, scope, state)
+
+
+def admit(service: Service, holder: Principal | None, secret: str | None, scope: Scope, state: MutableMapping[str, Any]) -> Principal:
+    """The holder of the secret, noted with what is left of its rate in the request's `state`; raises Refusal as `requires` says."""
     if holder is None:
         given = "no key was given" if secret is None else "the key is not valid"
         raise Refusal(UNAUTHENTICATED, f'{given}; send "Authorization: Bearer kw_..."', headers={"WWW-Authenticate": "Bearer"})

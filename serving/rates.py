@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from threading import Lock
 
 from limits import RateLimitItem, parse
 
@@ -44,8 +45,8 @@ class _Counted:
 class Rates:
     """`limit`: such as `600/minute`; of the last minute, and not of the one on the clock. Raises InputError for any other text.
 
-    The last minute holds what was counted in this one on the clock, and of the one before the share that still belongs to it. Used by one
-    thread alone; a storage of `limits` would take a lock and start a thread to forget what is over.
+    The last minute holds what was counted in this one on the clock, and of the one before the share that still belongs to it. A storage of
+    `limits` would start a thread to forget what is over.
 
     Of `processes` that serve together each grants its share, so that they never grant more, whichever a key asks. Raises InputError where
     that would be nothing.
@@ -61,8 +62,13 @@ class Rates:
         self._item = type(whole)(whole.amount // processes, whole.multiples)
         self._seconds = self._item.get_expiry()
         self._counted: dict[str, _Counted] = {}
+        self._mutex = Lock()
 
     def hit(self, key_id: str) -> Standing:
+        with self._mutex:
+            return self._hit(key_id)
+
+    def _hit(self, key_id: str) -> Standing:
         number, passed = divmod(time.time(), self._seconds)
         left = self._seconds - passed
         counted = self._counted.setdefault(key_id, _Counted())

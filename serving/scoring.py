@@ -32,23 +32,12 @@ from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_M
 from serving.schemas import ScoreRequest
 from serving.service import Service
 from serving.telling import plain_answer, score_answer
-from serving.turns import Turns
 
 MAX_ATTEMPTS = 50
-MOST_IN_A_TURN = 64
-PATIENCE_SECONDS = 0.003
 STALE_AFTER = timedelta(days=90)
 
 Outcome = str | Refusal
 Outcomes = dict[int, Outcome]
-
-
-@dataclass(frozen=True)
-class Posed:
-    """A request of its own, with the key under which it was made."""
-
-    key_id: str
-    request: ScoreRequest
 
 
 @dataclass(frozen=True)
@@ -87,25 +76,15 @@ def answer_requests(service: Service, key_id: str, requests: Mapping[int, ScoreR
     """
     engine, now = service.engine(), service.clock()
     desk = _Desk(service, engine, key_id, now, pricing(service.store, engine, now))
-    refused = desk.unknown_or_repeated(requests)
+    refused = desk.repeated(requests)
+    if refused or any(request.request_id for request in requests.values()):
+        refused |= desk.unknown(requests)
     rest = {index: request for index, request in requests.items() if index not in refused}
     with desk.claimed(rest) as settled:
         open_requests = [(index, request) for index, request in rest.items() if index not in settled]
         for group in desk.groups(open_requests):
             settled.update(desk.told(group) if group[0].plain else desk.settle(group))
     return refused | settled
-
-
-def score_turns(service: Service) -> Turns[Posed, Outcome]:
-    """Requests that come at the same time are read, decided and kept together, each as it would be alone."""
-
-    def serve(posed: Sequence[Posed]) -> list[Outcome]:
-        outcomes = answer_requests(service, posed[0].key_id, dict(enumerate(one.request for one in posed)))
-        return [outcomes[index] for index in range(len(posed))]
-
-    return Turns(
-        serve, most=MOST_IN_A_TURN, patience=PATIENCE_SECONDS, together=lambda one: one.key_id, apart=lambda one: one.request.member_id
-    )
 
 
 def age_of_model(engine: Engine, now: datetime) -> list[Fault]:
@@ -115,6 +94,10 @@ def age_of_model(engine: Engine, now: datetime) -> list[Fault]:
         return []
     detail = f"the model learned from events up to {through:%Y-%m-%d}, which is {(now - through).days} days ago"
     return [Fault(code="old_model", detail=detail)]
+
+
+def _unknown(member_id: str) -> Refusal:
+    return Refusal(UNKNOWN_MEMBER, f'member "{member_id}" is not known; ids are case-sensitive, and a member joins with its first event')
 
 
 @dataclass(frozen=True)
@@ -134,18 +117,19 @@ class _Desk:
         """About the model and the plan, whatever is asked."""
         return [*age_of_model(self.engine, self.now), *self.pricing.warnings]
 
-    def unknown_or_repeated(self, requests: Mapping[int, ScoreRequest]) -> Outcomes:
-        known = self.service.store.known(request.member_id for request in requests.values())
+    def repeated(self, requests: Mapping[int, ScoreRequest]) -> Outcomes:
         refused: Outcomes = {}
         met: set[str] = set()
         for index, request in requests.items():
-            if request.member_id not in known:
-                detail = f'member "{request.member_id}" is not known; ids are case-sensitive, and a member joins with its first event'
-                refused[index] = Refusal(UNKNOWN_MEMBER, detail)
-            elif request.member_id in met:
+            if request.member_id in met:
                 refused[index] = Refusal(REPEATED_MEMBER, f'member "{request.member_id}" occurs earlier; send a member once in a batch')
             met.add(request.member_id)
         return refused
+
+    def unknown(self, requests: Mapping[int, ScoreRequest]) -> Outcomes:
+        """Claims are not made for them; without claims it is enough to ask once their history is not found."""
+        known = self.service.store.known(request.member_id for request in requests.values())
+        return {index: _unknown(request.member_id) for index, request in requests.items() if request.member_id not in known}
 
     @contextmanager
     def claimed(self, requests: Mapping[int, ScoreRequest]) -> Iterator[Outcomes]:
@@ -200,7 +184,7 @@ class _Desk:
         try:
             past = self.service.store.past(member_ids, self.engine.community, as_of_us, added, with_contacts=False)
         except UnknownMember:
-            return self._without_erased(group, self.told)
+            return self._without_unknown(group, self.told)
         scores = score(
             self.engine,
             past.events,
@@ -233,7 +217,7 @@ class _Desk:
             try:
                 decided |= {one.asked.index: one for one in self._decide(open_requests, before)}
             except UnknownMember:
-                return self._without_erased(group, self.settle)
+                return self._without_unknown(group, self.settle)
             stale = self._keep(list(decided.values()))
             if not stale:
                 count_scores(one.decision.churn for one in decided.values())
@@ -243,9 +227,9 @@ class _Desk:
         busy = Refusal(BUSY, f"{len(open_requests)} members are being contacted by many requests at once; nothing was kept, try again")
         return dict.fromkeys(decided, busy)
 
-    def _without_erased(self, group: Sequence[Asked], answer: Callable[[Sequence[Asked]], Outcomes]) -> Outcomes:
-        """Whoever was erased since the request came is unknown."""
-        refused = self.unknown_or_repeated({asked.index: asked.request for asked in group})
+    def _without_unknown(self, group: Sequence[Asked], answer: Callable[[Sequence[Asked]], Outcomes]) -> Outcomes:
+        """Whoever is not in the store, or was erased since the request came."""
+        refused = self.unknown({asked.index: asked.request for asked in group})
         rest = [asked for asked in group if asked.index not in refused]
         return refused | (answer(rest) if rest else {})
 

@@ -14,10 +14,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.errors import KeepwellError
-from serving.auth import admitted
+from serving.auth import admit
 from serving.problems import Refusal, answered
 from serving.schemas import ScoreRequest
-from serving.scoring import Outcome, Posed
+from serving.score_turns import Posed
+from serving.scoring import Outcome
 from serving.service import Service
 from serving.turns import Turns
 
@@ -66,8 +67,9 @@ class Straight:
     async def _answer(self, asked: ScoreRequest, authorization: str | None, state: MutableMapping[str, Any]) -> str:
         """Raises Refusal and KeepwellError."""
         scheme, secret = get_authorization_scheme_param(authorization)
-        holder = await admitted(self._service, secret if secret and scheme.lower() == "bearer" else None, "score", state)
-        outcome = await self._turns.result(Posed(holder.key_id, asked))
+        if not secret or scheme.lower() != "bearer":
+            admit(self._service, None, None, "score", state)
+        outcome = await self._turns.result(Posed(asked, secret=secret, state=state))
         if isinstance(outcome, Refusal):
             raise outcome
         return outcome

@@ -7,12 +7,22 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from models.errors import KeepwellError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Patience(NamedTuple):
+    """How long those whom a turn answered are expected to ask again, and the pause without a sign of anybody that ends it; in seconds."""
+
+    most: float = 0.0
+    pause: float = 0.0
+
+
+NONE = Patience()
 
 
 @dataclass(eq=False)
@@ -30,11 +40,11 @@ class Turns(Generic[Item, Result]):
     """`serve` gets the items of one turn, at most `most`, in a thread, and gives a result for each; what it raises meets them all.
 
     Nobody waits for a turn to fill but for what the loop has at hand: an item that comes alone is served alone, and under load turns grow,
-    so that what a turn costs whatever its size is shared. Only after a turn of several those whom it answered have `patience` seconds to
-    ask again, unless most of them have: one straggler would else have a turn to itself, and all the others wait for it.
-    An item is served after it came, never with what was read before. Those of one
-    turn have the same `together` and different `apart`; the others take the next one. After an error that nobody foresaw each is served
-    alone, for it may concern one of them. All belongs to one event loop.
+    so that what a turn costs whatever its size is shared. Only after a turn of several those whom it answered have `patience` to ask
+    again, until most of them have: one straggler would else have a turn to itself, and all the others wait for it.
+    An item is served after it came, never with what was read before. Those of one turn have the same `together` and different `apart`;
+    the others take the next one. After an error that nobody foresaw each is served alone, for it may concern one of them.
+    All belongs to one event loop.
     """
 
     def __init__(
@@ -43,7 +53,7 @@ class Turns(Generic[Item, Result]):
         *,
         most: int,
         at_once: int = 1,
-        patience: float = 0.0,
+        patience: Patience = NONE,
         together: Callable[[Item], Hashable] = _nothing,
         apart: Callable[[Item], Hashable] = id,
     ) -> None:
@@ -56,25 +66,46 @@ class Turns(Generic[Item, Result]):
         self._patience = patience
         self._awaited = 0
         self._awaited_until = 0.0
+        self._stirred = 0.0
+        self._looking = False
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="turn")
 
     async def result(self, item: Item) -> Result:
         """Raises what `serve` raises."""
-        waiting: _Waiting[Item, Result] = _Waiting(item, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting: _Waiting[Item, Result] = _Waiting(item, loop.create_future())
         self._waiting.append(waiting)
-        asyncio.get_running_loop().call_soon(self._begin)
-        return await waiting.future
+        now = loop.time()
+        self._awaited = self._awaited if now < self._waits_until else 0
+        self._stirred = now
+        loop.call_soon(self._begin)
+        try:
+            return await waiting.future
+        finally:
+            self._stirred = loop.time()
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def _waits_until(self) -> float:
+        return min(self._awaited_until, self._stirred + self._patience.pause)
+
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._free and self._waiting and not (len(self._waiting) < self._awaited and loop.time() < self._awaited_until):
+        now = loop.time()
+        while self._free and self._waiting and not (len(self._waiting) < self._awaited and now < self._waits_until):
             self._free -= 1
             turn = self._take()
             served = loop.run_in_executor(self._pool, self._serve, [waiting.item for waiting in turn])
             served.add_done_callback(partial(self._end, turn))
+        if self._free and self._waiting and not self._looking:
+            self._looking = True
+            loop.call_later(self._waits_until - now, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looking = False
+        self._begin()
 
     def _take(self) -> list[_Waiting[Item, Result]]:
         """From those who wait, in their order."""
@@ -109,7 +140,7 @@ class Turns(Generic[Item, Result]):
 
     def _go_on(self, awaited: int) -> None:
         loop = asyncio.get_running_loop()
-        self._awaited, self._awaited_until = awaited, loop.time() + self._patience
+        self._awaited = awaited
+        self._stirred = loop.time()
+        self._awaited_until = self._stirred + self._patience.most
         loop.call_soon(self._begin)
-        if awaited and self._patience:
-            loop.call_later(self._patience, self._begin)

@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 
 from models.errors import StoreUnavailable
-from serving.turns import Turns
+from serving.turns import Patience, Turns
 
 
 class Counter:
@@ -115,8 +115,12 @@ def after_a_turn_of_four(patience, *groups):
 
 
 def test_a_straggler_is_served_with_those_who_are_expected_again():
-    assert after_a_turn_of_four(60, [11], [12, 13]) == [[11, 12, 13]]
+    assert after_a_turn_of_four(Patience(most=60, pause=60), [11], [12, 13]) == [[11, 12, 13]]
 
 
 def test_nobody_is_expected_for_long():
-    assert after_a_turn_of_four(0.001, [11]) == [[11]]
+    assert after_a_turn_of_four(Patience(most=0.001, pause=60), [11]) == [[11]]
+
+
+def test_nobody_is_expected_once_it_is_quiet():
+    assert after_a_turn_of_four(Patience(most=60, pause=0.001), [11]) == [[11]]

@@ -10,7 +10,8 @@ from serving.answers import BatchAnswer, BatchRow, ScoreAnswer
 from serving.auth import Scoring
 from serving.problems import INVALID, CurrentRequestId, Refusal
 from serving.schemas import BatchRequest, Row, ScoreRequest, Text
-from serving.scoring import Outcome, Posed, answer_requests
+from serving.score_turns import Posed
+from serving.scoring import Outcome, answer_requests
 from serving.service import CurrentService
 from serving.turns import Turns
 
@@ -30,7 +31,7 @@ ScoreTurns = Annotated[Turns[Posed, Outcome], Depends(_turns)]
 @router.post("/score", response_model=ScoreAnswer, include_in_schema=False)
 async def score(turns: ScoreTurns, holder: Scoring, request: ScoreRequest, idempotency_key: IdempotencyKey = None) -> Response:
     """Scope `score`. In mode `decide` the answer is sent once the decision is durable."""
-    outcome = await turns.result(Posed(holder.key_id, _named(request, idempotency_key)))
+    outcome = await turns.result(Posed(_named(request, idempotency_key), holder.key_id))
     if isinstance(outcome, Refusal):
         raise outcome
     return Response(outcome, media_type="application/json")
