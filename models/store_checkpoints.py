@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-COMMITS = 32
+COMMITS = 128
 """Between two checkpoints."""
 CLOSING_SECONDS = 5.0
 MOST_PAGES = 8_000

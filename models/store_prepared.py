@@ -50,7 +50,7 @@ class Prepared:
     def rows(self, connection: Connection, **values: int | str | list[str]) -> list[tuple[Any, ...]]:
         """Plain tuples. A list is bound by OneOf. Raises DBAPIError."""
         statement = self._for(connection.dialect)
-        with _cursor(connection) as cursor:
+        with driver_cursor(connection) as cursor:
             cursor.execute(statement.text, statement.bound(values))
             return list(cursor.fetchall())
 
@@ -78,7 +78,7 @@ class Many:
     def each(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         """Keys of a row that the change does not name are left out. Raises DBAPIError."""
         if rows:
-            with _cursor(connection) as cursor:
+            with driver_cursor(connection) as cursor:
                 cursor.executemany(self._for(connection.dialect), rows)
 
     def _for(self, dialect: Dialect) -> str:
@@ -90,7 +90,7 @@ class Many:
 
 
 @contextmanager
-def _cursor(connection: Connection) -> Iterator[DBAPICursor]:
+def driver_cursor(connection: Connection) -> Iterator[DBAPICursor]:
     """Errors of the driver become those that SQLAlchemy raises; where the connection is lost, all are made anew."""
     driver, dialect = connection.connection, connection.dialect
     cursor = driver.cursor()

@@ -31,6 +31,7 @@ from sqlalchemy.exc import ArgumentError
 
 from models.errors import InputError
 from models.store_elements import EXACTLY
+from models.store_prepared import driver_cursor
 
 if TYPE_CHECKING:
     from models.store_prepared import Prepared
@@ -268,7 +269,8 @@ def empty_journal(connection: PoolProxiedConnection) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     """A transaction that will write takes the lock at once; taken later, it could find that another had written in between."""
     writes = connection.get_execution_options().get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    with driver_cursor(connection) as cursor:
+        cursor.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -11,6 +11,7 @@ from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
+from pydantic_core import to_json
 
 from models.actions import NO_ACTION
 from models.basis import Basis
@@ -31,7 +32,7 @@ from serving.pricing import Pricing, present_context, pricing
 from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal
 from serving.schemas import ScoreRequest
 from serving.service import Service
-from serving.telling import plain_answer, score_answer
+from serving.telling import told_decision, told_score
 
 MAX_ATTEMPTS = 50
 STALE_AFTER = timedelta(days=90)
@@ -203,7 +204,7 @@ class _Desk:
 
     def _plain_text(self, asked: Asked, score: Score) -> str:
         plan_id, community = self.pricing.terms.plan_id, self.engine.community
-        return plain_answer(score, asked.request, plan_id, community, asked.language, list(asked.warnings)).model_dump_json()
+        return to_json(told_score(score, asked.request, plan_id, community, asked.language, asked.warnings)).decode()
 
     def settle(self, group: Sequence[Asked]) -> Outcomes:
         """Decide, and keep what is to be kept; members whom another request contacted in the meantime are decided again.
@@ -242,11 +243,11 @@ class _Desk:
         past = self.service.store.past(member_ids, community, as_of_us, added)
         decisions = self._decisions(group, past, as_of_us, context)
         for row, (asked, decision) in enumerate(zip(group, decisions, strict=True)):
-            answer = score_answer(decision, asked.request, community, asked.language, list(asked.warnings))
+            told = told_decision(decision, asked.request, community, asked.language, asked.warnings)
             basis = ""
             if asked.request.mode == "decide":
                 basis = Basis.of(past, row, asked.events, context, asked.language, len(community.signals)).to_json()
-            yield Decided(asked, decision, past.contacts_seen[row], answer.model_dump_json(), context, basis)
+            yield Decided(asked, decision, past.contacts_seen[row], to_json(told).decode(), context, basis)
 
     def _context(self, channel: str | None, before: Sequence[Decided]) -> Context:
         taken: Counter[str] = Counter()
