@@ -34,6 +34,10 @@ class RunHeld(KeepwellError):
     """Another nightly run is under way; nothing was done. The command line exits with 4."""
 
 
+class SecretLocked(KeepwellError):
+    """A secret in the store that none of the keys at hand opens; it stays there until one does."""
+
+
 class StoreUnavailable(KeepwellError):
     """The store did not answer; nothing was half-written."""
 

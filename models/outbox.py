@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models import store_outbox as statements
 from models import store_schema as schema
 from models.errors import InputError
+from models.sealing import Seal, is_sealed
 from models.store_outbox import DeadLetter, Delivery, Standing
 from models.webhooks import OLD_SECRET_HOURS, Endpoint, Message, new_secret
 
@@ -27,9 +28,11 @@ class Leased:
 class OutboxStore(schema.Transactions):
     """Times are those of the real clock, also where the service decides as of another."""
 
-    def add_endpoint(self, endpoint: Endpoint) -> None:
+    def add_endpoint(self, endpoint: Endpoint, seal: Seal) -> None:
+        """Its secret is sealed. Raises SecretLocked, InputError where that cannot be."""
         with self._writing() as connection:
-            statements.add(connection, endpoint)
+            seal.make_key(statements.secrets(connection))
+            statements.add(connection, replace(endpoint, secret=seal.sealed(endpoint.secret)))
 
     def endpoints(self) -> list[Standing]:
         with self._reading() as connection:
@@ -40,12 +43,32 @@ class OutboxStore(schema.Transactions):
         with self._writing() as connection:
             _known(statements.remove(connection, endpoint_id), endpoint_id)
 
-    def rotate_secret(self, endpoint_id: str, now_us: int) -> str:
-        """The new secret; for a day messages are signed with the old one as well. Raises InputError."""
+    def rotate_secret(self, endpoint_id: str, now_us: int, seal: Seal) -> str:
+        """The new secret; for a day messages are signed with the old one as well. Raises SecretLocked, InputError."""
         secret = new_secret()
         with self._writing() as connection:
-            _known(statements.rotate(connection, endpoint_id, secret, now_us + OLD_SECRET_HOURS * HOUR_US), endpoint_id)
+            seal.make_key(statements.secrets(connection))
+            _known(statements.rotate(connection, endpoint_id, seal.sealed(secret), now_us + OLD_SECRET_HOURS * HOUR_US), endpoint_id)
         return secret
+
+    def seal_secrets(self, seal: Seal) -> int:
+        """Those that were kept before secrets were sealed; returns how many. Raises SecretLocked, InputError where that cannot be."""
+        with self._reading() as connection:
+            if all(is_sealed(secret) for secret in statements.secrets(connection)):
+                return 0
+        with self._writing() as connection:
+            seal.make_key(statements.secrets(connection))
+            changed = statements.change_secrets(connection, lambda stored: stored if is_sealed(stored) else seal.sealed(stored))
+        self._overwrite_journal()
+        return changed
+
+    def reseal_secrets(self, seal: Seal) -> int:
+        """All by the first of the keys, in one transaction; returns how many. Raises SecretLocked where one cannot be opened."""
+        with self._writing() as connection:
+            seal.make_key(statements.secrets(connection))
+            changed = statements.change_secrets(connection, seal.resealed)
+        self._overwrite_journal()
+        return changed
 
     def post_messages(self, messages: Sequence[Message]) -> None:
         with self._writing() as connection:
@@ -62,10 +85,11 @@ class OutboxStore(schema.Transactions):
         with self._reading() as connection:
             return statements.endpoints_due(connection, now_us)
 
-    def lease_deliveries(self, endpoint_id: str, now_us: int, limit: int) -> Leased | None:
-        """What is due, for this caller alone for a minute; None where nothing is."""
+    def lease_deliveries(self, endpoint_id: str, now_us: int, limit: int, seal: Seal) -> Leased | None:
+        """What is due, for this caller alone for a minute; None where nothing is. Raises SecretLocked, and then it stays due."""
         with self._writing() as connection:
-            endpoint = statements.endpoint(connection, endpoint_id)
+            kept = statements.endpoint(connection, endpoint_id)
+            endpoint = None if kept is None else kept.opened(seal)
             rows = statements.lease(connection, endpoint_id, now_us, now_us + LEASE_US, limit)
         return Leased(endpoint, rows) if endpoint is not None and rows else None
 

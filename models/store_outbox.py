@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, Text, UniqueConstraint, and_, bindparam, delete, func, select
@@ -21,8 +21,8 @@ webhooks = Table(
     Column("endpoint_id", Text, primary_key=True),
     Column("url", Text, nullable=False),
     Column("events", Text, nullable=False, comment="separated by blanks"),
-    Column("secret", Text, nullable=False),
-    Column("old_secret", Text, comment="signs too until `old_secret_until_us`"),
+    Column("secret", Text, nullable=False, comment="sealed"),
+    Column("old_secret", Text, comment="sealed; signs too until `old_secret_until_us`"),
     Column("old_secret_until_us", BigInteger, nullable=False, server_default="0"),
     Column("created_us", BigInteger, nullable=False),
     Column("delivered", Integer, nullable=False, server_default="0"),
@@ -165,6 +165,24 @@ def rotate(connection: Connection, endpoint_id: str, secret: str, old_until_us: 
     table = webhooks.c
     changed = {"old_secret": table.secret, "old_secret_until_us": old_until_us, "secret": secret}
     return connection.execute(sql_update(webhooks).where(table.endpoint_id == endpoint_id).values(changed)).rowcount == 1
+
+
+def secrets(connection: Connection) -> list[str]:
+    """As they are kept, the old ones too."""
+    rows = connection.execute(select(webhooks.c.secret, webhooks.c.old_secret))
+    return [secret for row in rows for secret in row if secret is not None]
+
+
+def change_secrets(connection: Connection, change: Callable[[str], str]) -> int:
+    """Each as it is kept to what is kept from now on; returns how many are another."""
+    table = webhooks.c
+    rows = connection.execute(select(table.endpoint_id, table.secret, table.old_secret).with_for_update()).all()
+    changed = 0
+    for row in rows:
+        secret, old = change(row.secret), None if row.old_secret is None else change(row.old_secret)
+        changed += (secret != row.secret) + (old != row.old_secret)
+        connection.execute(sql_update(webhooks).where(table.endpoint_id == row.endpoint_id).values(secret=secret, old_secret=old))
+    return changed
 
 
 def endpoints_due(connection: Connection, now_us: int) -> list[str]:

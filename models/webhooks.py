@@ -7,19 +7,21 @@ import ipaddress
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from standardwebhooks import Webhook
 
-from models.errors import InputError
+from models.errors import InputError, SecretLocked
 from models.moments import EPOCH, microseconds
 from models.store_rows import content_id
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from models.sealing import Seal
 
 EventType = Literal["member.risk_band_changed", "decision_job.ended", "model.changed"]
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
@@ -53,7 +55,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where messages of some types go. `old_secret` signs beside `secret` until `old_secret_until_us`."""
+    """Where messages of some types go. `old_secret` signs beside `secret` until `old_secret_until_us`.
+
+    In the store both are sealed; `opened` they sign.
+    """
 
     endpoint_id: str
     url: str
@@ -62,6 +67,22 @@ class Endpoint:
     created_us: int
     old_secret: str | None = None
     old_secret_until_us: int = 0
+
+    def opened(self, seal: Seal) -> Endpoint:
+        """Without an old secret that no key opens any more: what holds is the other. Raises SecretLocked where that is so sealed."""
+        try:
+            secret = seal.opened(self.secret)
+        except SecretLocked as error:
+            raise SecretLocked(f"the secret of {self.endpoint_id} cannot be opened: {error}") from None
+        return replace(self, secret=secret, old_secret=self._old(seal))
+
+    def _old(self, seal: Seal) -> str | None:
+        if self.old_secret is None:
+            return None
+        try:
+            return seal.opened(self.old_secret)
+        except SecretLocked:
+            return None
 
     def headers(self, message_id: str, body: str, at: datetime) -> dict[str, str]:
         """Of one attempt at `at`, UTC: id, time and a signature for each secret that holds."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from models.errors import InputError
+from models.sealing import VARIABLE, Seal
 
 DECLARATION_NAME = "keepwell.yaml"
 
@@ -76,6 +77,11 @@ class Workspace:
     def store_file(self) -> Path | None:
         """Where the store is one file; None for a database server."""
         return self._file_of(self.store_url)
+
+    @property
+    def seal(self) -> Seal:
+        """Of the secrets in the store; raises InputError for keys in the environment that are none."""
+        return Seal.of(os.environ.get(VARIABLE), self.store_url, self.state)
 
     @property
     def mlflow_uri(self) -> str:

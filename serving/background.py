@@ -23,7 +23,7 @@ HEAD_START_SECONDS, LOOK_SECONDS = 10.0, 30.0
 @asynccontextmanager
 async def background(service: Service, shadow: Shadow | None) -> AsyncIterator[None]:
     """Under way within the block."""
-    deliveries = Deliveries(lambda: service.store, wall_clock, np.random.default_rng())
+    deliveries = Deliveries(lambda: service.store, service.settings.seal, wall_clock, np.random.default_rng())
     tasks = [asyncio.create_task(work) for work in (deliveries.run(), _announce_models(service), _plan_ahead(service))]
     threads: list[JobWorker | Shadow] = [JobWorker(service), *([] if shadow is None else [shadow])]
     for thread in threads:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from models.errors import KeepwellError
+from models.errors import InputError, KeepwellError, SecretLocked
 from models.moments import microseconds
 from models.outbox import Delivery, Leased
 from models.webhooks import Endpoint, retry_seconds
@@ -20,6 +20,7 @@ from serving.logs import LOGGER
 if TYPE_CHECKING:
     import numpy as np
 
+    from models.sealing import Seal
     from models.store import Store
     from serving.settings import Clock
 
@@ -46,18 +47,21 @@ class Deliveries:
     """
 
     store: Callable[[], Store]
+    seal: Seal
     wall: Clock
     rng: np.random.Generator
     attempt_seconds: float = ATTEMPT_SECONDS
     _turns: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Until it is cancelled. Secrets of the time before they were sealed are sealed first."""
         headers = {"user-agent": f"Keepwell/{version('keepwell')}"}
         async with httpx2.AsyncClient(headers=headers, follow_redirects=False, timeout=self.attempt_seconds) as client:
-            swept = self.wall()
+            swept, sealed = self.wall(), False
             while True:
                 try:
+                    sealed = sealed or await self._seal()
                     await self.round(client)
                     if (self.wall() - swept).total_seconds() > SWEEP_SECONDS:
                         swept = self.wall()
@@ -65,6 +69,17 @@ class Deliveries:
                 except KeepwellError as error:
                     LOGGER.warning("webhooks wait for the store", why=str(error))
                 await asyncio.sleep(POLL_SECONDS)
+
+    async def _seal(self) -> bool:
+        """Tried, be it in vain for want of a key: then they sign as they are."""
+        try:
+            sealed = await asyncio.to_thread(lambda: self.store().seal_secrets(self.seal))
+        except (InputError, SecretLocked) as error:
+            LOGGER.warning("secrets of webhooks are not sealed", why=str(error))
+        else:
+            if sealed:
+                LOGGER.info("secrets of webhooks are sealed from now on", secrets=sealed)
+        return True
 
     async def round(self, client: httpx2.AsyncClient) -> None:
         """Begins a turn of every endpoint that has something due and is not at it already."""
@@ -82,12 +97,17 @@ class Deliveries:
         """Until nothing more is due."""
         try:
             while leased := await asyncio.to_thread(self._lease, endpoint_id):
+                self._told.discard(endpoint_id)
                 await self._deliver(client, leased)
+        except SecretLocked as error:
+            if endpoint_id not in self._told:
+                LOGGER.error("webhooks wait for the key of their secret", endpoint_id=endpoint_id, why=str(error))
+            self._told.add(endpoint_id)
         except KeepwellError as error:
             LOGGER.warning("webhooks wait for the store", why=str(error))
 
     def _lease(self, endpoint_id: str) -> Leased | None:
-        return self.store().lease_deliveries(endpoint_id, self._now_us(), AT_ONCE)
+        return self.store().lease_deliveries(endpoint_id, self._now_us(), AT_ONCE, self.seal)
 
     async def _deliver(self, client: httpx2.AsyncClient, leased: Leased) -> None:
         failures = await asyncio.gather(*(self._attempt(client, leased.endpoint, delivery) for delivery in leased.deliveries))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from models.errors import InputError
+from models.sealing import VARIABLE, Seal
 
 Clock = Callable[[], datetime]
 DECLARATION_NAME = "keepwell.yaml"
@@ -22,7 +23,7 @@ class Settings:
     `future_seconds` is how far an event may lie ahead of that clock; `store_seconds` how long a lock of the store is waited for;
     `model_seconds` how often the champion is looked up, and `first_model_seconds` how long a process waits for it before it listens.
     `workers` processes share one `rate_limit`. Processes with one `metrics_folder` tell their figures together. With `shadow` the
-    challenger is asked too, and nothing done by it.
+    challenger is asked too, and nothing done by it. `seal` opens the secrets of webhooks.
     """
 
     declaration: Path
@@ -40,23 +41,25 @@ class Settings:
     metrics_folder: Path | None = None
     otlp_endpoint: str | None = None
     shadow: bool = False
+    seal: Seal = field(default_factory=Seal)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """KEEPWELL_HOME: the folder of keepwell.yaml, or such a file; the working folder by default. The state lies beside it.
 
-        KEEPWELL_STORE_URL and KEEPWELL_MLFLOW_URI move the state elsewhere; KEEPWELL_AS_OF stops the clock; KEEPWELL_RATE_LIMIT is how
-        often each key may ask all KEEPWELL_WORKERS processes that serve together; KEEPWELL_SHADOW=challenger asks the challenger in the
-        shadow. PROMETHEUS_MULTIPROC_DIR is read by the client of Prometheus too, when that is imported, and OTEL_EXPORTER_OTLP_ENDPOINT
-        names a collector of spans. Raises InputError.
+        KEEPWELL_STORE_URL and KEEPWELL_MLFLOW_URI move the state elsewhere; KEEPWELL_SECRET_KEY holds the keys that seal the secrets of
+        webhooks; KEEPWELL_AS_OF stops the clock; KEEPWELL_RATE_LIMIT is how often each key may ask all KEEPWELL_WORKERS processes that
+        serve together; KEEPWELL_SHADOW=challenger asks the challenger in the shadow. PROMETHEUS_MULTIPROC_DIR is read by the client of
+        Prometheus too, when that is imported, and OTEL_EXPORTER_OTLP_ENDPOINT names a collector of spans. Raises InputError.
         """
         home = Path(environment.get("KEEPWELL_HOME", ".")).resolve()
         declaration = home if home.is_file() else home / DECLARATION_NAME
         state = declaration.parent / ".keepwell"
         figures = environment.get("PROMETHEUS_MULTIPROC_DIR")
+        store_url = environment.get("KEEPWELL_STORE_URL") or f"sqlite:///{state / 'keepwell.db'}"
         return cls(
             declaration,
-            environment.get("KEEPWELL_STORE_URL") or f"sqlite:///{state / 'keepwell.db'}",
+            store_url,
             environment.get("KEEPWELL_MLFLOW_URI") or f"sqlite:///{state / 'mlflow.db'}",
             state / "model-cache",
             _moment(environment.get("KEEPWELL_AS_OF")),
@@ -65,6 +68,7 @@ class Settings:
             metrics_folder=Path(figures) if figures else None,
             otlp_endpoint=environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
             shadow=_shadow(environment.get("KEEPWELL_SHADOW")),
+            seal=Seal.of(environment.get(VARIABLE), store_url, state),
         )
 
     @property

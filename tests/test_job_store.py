@@ -9,6 +9,7 @@ import pytest
 
 from models.job_rows import JobProgress
 from models.jobs import LEASE_US, JobEnd, JobLost, JobRow, JobStep, Line, Selected
+from models.sealing import Seal, new_key
 from models.second_opinion import Opinion
 from models.store import DecisionRow, LoggedEvent, Store
 from models.webhooks import EVENT_TYPES, new_endpoint
@@ -85,7 +86,7 @@ def test_decisions_and_progress_are_written_together_or_not_at_all(store):
 
 
 def test_a_job_ends_once_and_is_told_once(store):
-    store.add_endpoint(new_endpoint("https://crm.example/hook", EVENT_TYPES, 0))
+    store.add_endpoint(new_endpoint("https://crm.example/hook", EVENT_TYPES, 0), Seal((new_key(),)))
     row = added(store, 1)
     store.lease_job("w", 1)
     assert store.end_job(JobEnd(row.job_id, "succeeded", 5, worker="other")) is None

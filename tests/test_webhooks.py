@@ -5,7 +5,7 @@ import json
 import re
 import threading
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,6 +16,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from models.errors import InputError
 from models.moments import microseconds
+from models.sealing import Seal, new_key
 from models.store import DecisionRow, LoggedEvent, Store
 from models.webhooks import ATTEMPTS, EVENT_TYPES, Message, checked_url, new_endpoint, retry_seconds
 from serving.deliveries import Deliveries
@@ -105,6 +106,7 @@ class Bench:
     store: Store
     wall: Wall
     workers: list[Deliveries]
+    seal: Seal
 
     def round(self, given_up=None):
         """Every worker looks once at what is due, and ends what it began; when `given_up` holds, what still hangs has hung too long."""
@@ -122,7 +124,7 @@ class Bench:
 
     def endpoint(self, url, *events):
         endpoint = new_endpoint(url, events or EVENT_TYPES, self.wall.us)
-        self.store.add_endpoint(endpoint)
+        self.store.add_endpoint(endpoint, self.seal)
         return endpoint
 
     def post(self, number=1):
@@ -143,8 +145,9 @@ def store(store_url):
 @pytest.fixture
 def bench(store):
     wall = Wall()
-    workers = [Deliveries(lambda: store, wall, np.random.default_rng(seed), attempt_seconds=NEVER_SECONDS) for seed in range(3)]
-    return Bench(store, wall, workers)
+    seal = Seal((new_key(),))
+    workers = [Deliveries(lambda: store, seal, wall, np.random.default_rng(seed), attempt_seconds=NEVER_SECONDS) for seed in range(3)]
+    return Bench(store, wall, workers, seal)
 
 
 @pytest.fixture
@@ -215,12 +218,24 @@ def test_workers_at_the_same_moment_deliver_each_message_once(bench, receiver):
 def test_a_lease_whose_worker_died_is_taken_over(bench, receiver):
     endpoint = bench.endpoint(receiver.url)
     bench.post()
-    assert len(bench.store.lease_deliveries(endpoint.endpoint_id, bench.wall.us, 10).deliveries) == 1
+    assert len(bench.store.lease_deliveries(endpoint.endpoint_id, bench.wall.us, 10, bench.seal).deliveries) == 1
     bench.round()
     assert receiver.got == []
     bench.wall.now += timedelta(seconds=61)
     bench.round()
     assert len(receiver.got) == 1
+
+
+def test_messages_wait_for_the_key_of_their_secret(bench, receiver):
+    endpoint = bench.endpoint(receiver.url)
+    bench.post()
+    knowing, bench.workers = bench.workers, [replace(bench.workers[0], seal=Seal((new_key(),)))]
+    for _ in range(3):
+        bench.round()
+    assert (receiver.got, bench.standing(endpoint).pending) == ([], 1)
+    bench.workers = knowing
+    bench.round()
+    assert receiver.verified(0, endpoint.secret)["data"] == {"job_id": "job-0"}
 
 
 def test_an_endpoint_that_hangs_holds_up_no_other(bench, receiver):
@@ -268,11 +283,11 @@ def test_a_dead_letter_is_forgotten_after_a_month(bench, receiver):
 
 def test_after_a_rotation_both_secrets_hold_for_a_day(bench, receiver):
     endpoint = bench.endpoint(receiver.url)
-    fresh = bench.store.rotate_secret(endpoint.endpoint_id, bench.wall.us)
+    fresh = bench.store.rotate_secret(endpoint.endpoint_id, bench.wall.us, bench.seal)
     bench.post()
     bench.round()
     assert receiver.verified(0, endpoint.secret) == receiver.verified(0, fresh)
-    bench.store.rotate_secret(endpoint.endpoint_id, bench.wall.us - 86_400_000_000)
+    bench.store.rotate_secret(endpoint.endpoint_id, bench.wall.us - 86_400_000_000, bench.seal)
     bench.store.post_messages([Message("model.changed", "2", bench.wall.us, {"version": "2"})])
     bench.round()
     with pytest.raises(WebhookVerificationError):
@@ -323,7 +338,7 @@ def test_a_url_over_tls_or_on_this_machine_is_taken(url):
 def test_the_service_delivers_what_its_own_answers_cause(tmp_path, receiver):
     with serving(write_home(tmp_path / "home"), world().log) as running:
         endpoint = new_endpoint(receiver.url, [BAND], 0)
-        running.store.add_endpoint(endpoint)
+        running.store.add_endpoint(endpoint, running.settings.seal)
         ids = world().log.members["member_id"].to_list()
         answers = [running.score(member_id).json() for member_id in ids[:40]]
         scored = next(one for one in answers if one["churn"]["risk_band"])
@@ -339,7 +354,7 @@ def test_the_service_delivers_what_its_own_answers_cause(tmp_path, receiver):
 def test_dead_letters_are_shown_to_administrators(tmp_path, receiver):
     with serving(write_home(tmp_path / "home"), world().log) as running:
         receiver.answers = [410] * 202
-        running.store.add_endpoint(new_endpoint(receiver.url, EVENT_TYPES, 0))
+        running.store.add_endpoint(new_endpoint(receiver.url, EVENT_TYPES, 0), running.settings.seal)
         running.store.post_messages([Message("decision_job.ended", f"{at}", 0, {"job_id": f"{at}"}) for at in range(101)])
         wait_until(lambda: len(running.store.dead_letters()) == 101)
         first = running.client.get("/v1/webhooks/dead-letters").json()

@@ -1,4 +1,4 @@
-"""Commands about webhooks: `keepwell webhooks add`, `list`, `rotate`, `remove`, `dead`, `redeliver`."""
+"""Commands about webhooks: `keepwell webhooks add`, `list`, `rotate`, `remove`, `dead`, `redeliver`, and about what seals their secrets."""
 
 from __future__ import annotations
 
@@ -46,11 +46,26 @@ def list_(config: Home = None, as_json: AsJson = False) -> None:
 @app.command()
 def rotate(endpoint: EndpointId, config: Home = None) -> None:
     """Give an endpoint a new secret, shown once; for a day messages are signed with the old one too."""
-    from models.moments import microseconds
-    from pipelines.webhooks import store_of
+    from pipelines.webhooks import rotate_secret
 
-    with store_of(Workspace.find(config)) as store:
-        _show_secret(store.rotate_secret(endpoint, microseconds(now())))
+    _show_secret(rotate_secret(Workspace.find(config), endpoint, now=now()))
+
+
+@app.command()
+def rekey(config: Home = None) -> None:
+    """Seal the secrets in the store with a new key: a new one in the key's file, or the first of KEEPWELL_SECRET_KEY."""
+    from pipelines.webhooks import rekey as rekey_secrets
+
+    number = rekey_secrets(Workspace.find(config))
+    OUT.print(f"{number:,} secrets are sealed with the new key; those that endpoints verify by are the same", highlight=False)
+
+
+@app.command(name="new-key")
+def new_key() -> None:
+    """Print a new key for KEEPWELL_SECRET_KEY; nothing is changed."""
+    from models.sealing import new_key as made
+
+    OUT.print(made(), highlight=False, soft_wrap=True)
 
 
 @app.command()
