@@ -83,9 +83,7 @@ class Seal:
         if self.keys:
             return
         if self.file is None:
-            raise InputError(
-                f"{VARIABLE} is not set, which seals secrets in the store of a server; `keepwell webhooks new-key` prints a key"
-            )
+            raise InputError(f"{VARIABLE} is not set, which seals secrets in the store of a server; `keepwell webhooks key` prints a key")
         if any(is_sealed(stored) for stored in others):
             raise SecretLocked(f"{self.file} is missing, which holds the key that the secrets in the store were sealed with; put it back")
         _write(self.file, (new_key(),), anew=True)
@@ -116,7 +114,7 @@ def _checked(key: str, where: str) -> None:
     try:
         Fernet(key)
     except ValueError:
-        raise InputError(f"{where} is no key; `keepwell webhooks new-key` prints one") from None
+        raise InputError(f"{where} is no key; `keepwell webhooks key` prints one") from None
 
 
 def _write(file: Path, keys: Sequence[str], *, anew: bool = False) -> None:

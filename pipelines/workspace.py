@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from models.errors import InputError
-from models.sealing import VARIABLE, Seal
+from models.sealing import Seal
 
 DECLARATION_NAME = "keepwell.yaml"
 
@@ -81,7 +81,7 @@ class Workspace:
     @property
     def seal(self) -> Seal:
         """Of the secrets in the store; raises InputError for keys in the environment that are none."""
-        return Seal.of(os.environ.get(VARIABLE), self.store_url, self.state)
+        return Seal.of(os.environ.get("KEEPWELL_SECRET_KEY"), self.store_url, self.state)
 
     @property
     def mlflow_uri(self) -> str:

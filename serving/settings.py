@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from models.errors import InputError
-from models.sealing import VARIABLE, Seal
+from models.sealing import Seal
 
 Clock = Callable[[], datetime]
 DECLARATION_NAME = "keepwell.yaml"
@@ -68,7 +68,7 @@ class Settings:
             metrics_folder=Path(figures) if figures else None,
             otlp_endpoint=environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
             shadow=_shadow(environment.get("KEEPWELL_SHADOW")),
-            seal=Seal.of(environment.get(VARIABLE), store_url, state),
+            seal=Seal.of(environment.get("KEEPWELL_SECRET_KEY"), store_url, state),
         )
 
     @property

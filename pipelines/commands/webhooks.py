@@ -60,7 +60,7 @@ def rekey(config: Home = None) -> None:
     OUT.print(f"{number:,} secrets are sealed with the new key; those that endpoints verify by are the same", highlight=False)
 
 
-@app.command(name="new-key")
+@app.command(name="key")
 def new_key() -> None:
     """Print a new key for KEEPWELL_SECRET_KEY; nothing is changed."""
     from models.sealing import new_key as made
