@@ -31,7 +31,7 @@ def admit(service: Service, holder: Principal | None, secret: str | None, scope:
     standing = service.rates.hit(holder.key_id)
     state["headers"] = standing.headers
     if not standing.allowed:
-        detail = f'the key "{holder.name}" may ask {standing.item}; wait for {standing.again_in} s'
+        detail = f'the key "{holder.name}" may ask {standing.rate}; wait for {standing.again_in} s'
         raise Refusal(TOO_MANY, detail, headers={"Retry-After": str(standing.again_in)})
     if not holder.may(scope):
         raise Refusal(FORBIDDEN, f'the key "{holder.name}" has {", ".join(sorted(holder.scopes))}; this needs {scope}')

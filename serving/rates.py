@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 import math
+import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
-
-from limits import RateLimitItem, parse
+from typing import Self
 
 from models.errors import InputError
+
+_FORM = re.compile(r"([1-9]\d{0,14})/(second|minute|hour|day|year)", flags=re.ASCII)
+_SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400, "year": 31_536_000}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """So many requests in a period, which is told by its name."""
+
+    amount: int
+    period: str
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """Such as `600/minute`; raises InputError for any other form."""
+        form = _FORM.fullmatch(text)
+        if form is None:
+            raise InputError(
+                f'KEEPWELL_RATE_LIMIT: "{text}" is no rate; give one such as 600/minute, per second, minute, hour, day or year'
+            )
+        return cls(int(form[1]), form[2])
+
+    @property
+    def seconds(self) -> int:
+        return _SECONDS[self.period]
+
+    def __str__(self) -> str:
+        return f"{self.amount:,} times a {self.period}"
 
 
 @dataclass(frozen=True)
@@ -19,12 +47,12 @@ class Standing:
     allowed: bool
     remaining: int
     again_in: int
-    item: RateLimitItem
+    rate: Rate
 
     @property
     def headers(self) -> dict[str, str]:
         """As draft-ietf-httpapi-ratelimit-headers has them: the policy, and what is left of it."""
-        policy = f'"key";q={self.item.amount};w={self.item.get_expiry()}'
+        policy = f'"key";q={self.rate.amount};w={self.rate.seconds}'
         return {"RateLimit-Policy": policy, "RateLimit": f'"key";r={self.remaining};t={self.again_in}'}
 
 
@@ -45,22 +73,18 @@ class _Counted:
 class Rates:
     """`limit`: such as `600/minute`; of the last minute, and not of the one on the clock. Raises InputError for any other text.
 
-    The last minute holds what was counted in this one on the clock, and of the one before the share that still belongs to it. A storage of
-    `limits` would start a thread to forget what is over.
+    The last minute holds what was counted in this one on the clock, and of the one before the share that still belongs to it.
 
     Of `processes` that serve together each grants its share, so that they never grant more, whichever a key asks. Raises InputError where
     that would be nothing.
     """
 
     def __init__(self, limit: str, processes: int = 1) -> None:
-        try:
-            whole = parse(limit)
-        except ValueError:
-            raise InputError(f'KEEPWELL_RATE_LIMIT: "{limit}" is no rate; give one such as 600/minute') from None
+        whole = Rate.of(limit)
         if whole.amount < processes:
             raise InputError(f"KEEPWELL_RATE_LIMIT: of {limit} none of {processes} processes has a share; give at least {processes}")
-        self._item = type(whole)(whole.amount // processes, whole.multiples)
-        self._seconds = self._item.get_expiry()
+        self._rate = replace(whole, amount=whole.amount // processes)
+        self._seconds = whole.seconds
         self._counted: dict[str, _Counted] = {}
         self._mutex = Lock()
 
@@ -74,8 +98,8 @@ class Rates:
         counted = self._counted.setdefault(key_id, _Counted())
         counted.move_to(int(number))
         before = counted.before * left / self._seconds
-        allowed = math.floor(before) + counted.now < self._item.amount
+        allowed = math.floor(before) + counted.now < self._rate.amount
         counted.now += allowed
-        remaining = max(0, self._item.amount - math.floor(before + counted.now))
+        remaining = max(0, self._rate.amount - math.floor(before + counted.now))
         room_in = min(left, left % (self._seconds / counted.before)) if counted.before else left
-        return Standing(allowed, remaining, max(1, math.ceil(room_in)), self._item)
+        return Standing(allowed, remaining, max(1, math.ceil(room_in)), self._rate)

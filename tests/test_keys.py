@@ -243,11 +243,11 @@ def test_a_key_that_asks_too_often_is_told_when_to_come_again(tmp_path):
         assert status(running, other, "/v1/decisions/none") == 404
         assert running.client.get("/livez").status_code == 200
     assert [answer.status_code for answer in answers] == [404, 404, 404, 429, 429]
-    assert answers[0].headers["ratelimit-policy"] == '"key";q=3;w=31104000'
+    assert answers[0].headers["ratelimit-policy"] == '"key";q=3;w=31536000'
     assert answers[0].headers["ratelimit"].startswith('"key";r=2;t=')
     refused = answers[-1]
     assert refused.json()["type"] == "/docs#too-many-requests"
-    assert 0 < int(refused.headers["retry-after"]) <= 31_104_000
+    assert 0 < int(refused.headers["retry-after"]) <= 31_536_000
     assert refused.headers["ratelimit"].startswith('"key";r=0;t=')
 
 
@@ -272,9 +272,12 @@ def test_every_process_has_a_share(tmp_path):
         Rates(settings.rate_limit, settings.workers)
 
 
-def test_a_rate_that_cannot_be_read_is_refused(tmp_path):
-    with pytest.raises(InputError, match='KEEPWELL_RATE_LIMIT: "often" is no rate'):
-        Rates("often")
+@pytest.mark.parametrize(
+    "told", ["often", "0/minute", "-1/minute", "1.5/minute", "5/fortnight", "5", "/minute", "5/minute;9/hour", "٣/minute"]
+)
+def test_a_rate_that_cannot_be_read_is_refused(tmp_path, told):
+    with pytest.raises(InputError, match=f'KEEPWELL_RATE_LIMIT: "{told}" is no rate'):
+        Rates(told)
     assert Settings.from_environment({"KEEPWELL_HOME": str(tmp_path), "KEEPWELL_RATE_LIMIT": "5/second"}).rate_limit == "5/second"
 
 

@@ -172,7 +172,7 @@ def test_the_command_line_tells_of_a_missing_key_and_changes_nothing(tmp_path, m
     assert not file.exists()
     monkeypatch.setenv("KEEPWELL_SECRET_KEY", new_key())
     assert "another key" in keepwell("webhooks", "rekey", "-c", home).refusal
-    monkeypatch.setenv("KEEPWELL_SECRET_KEY", f"{keepwell('webhooks', 'new-key').out.strip()},{away.read_text().strip()}")
+    monkeypatch.setenv("KEEPWELL_SECRET_KEY", f"{keepwell('webhooks', 'key').out.strip()},{away.read_text().strip()}")
     assert "1 secrets" in keepwell("webhooks", "rekey", "-c", home).out
 
 
