@@ -85,7 +85,7 @@ def _reader(service: CurrentService, whoever: Anybody) -> Visitor:
         raise SignInNeeded
     standing = service.rates.hit(whoever.holder.key_id)
     if not standing.allowed:
-        detail = f'the key "{whoever.holder.name}" may ask {standing.item}; wait for {standing.again_in} s'
+        detail = f'the key "{whoever.holder.name}" may ask {standing.rate}; wait for {standing.again_in} s'
         raise Refusal(TOO_MANY, detail, headers={"Retry-After": str(standing.again_in)})
     need(whoever, "read")
     return whoever
