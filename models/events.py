@@ -198,6 +198,34 @@ class EventArrays:
             rule_columns=None if self.rule_columns is None else self.rule_columns[chosen],
         )
 
+    def since(self, from_us: int) -> EventArrays:
+        """The same members with their events from a time on."""
+        kept = self.timestamp_us >= from_us
+        offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
+        return replace(self, offsets=offsets, timestamp_us=self.timestamp_us[kept], signal=self.signal[kept], value=self.value[kept])
+
+    @classmethod
+    def together(cls, parts: Sequence[EventArrays]) -> EventArrays:
+        """The members of all parts, of which there is one at least, one after the other."""
+        begins = np.cumsum([0, *(part.offsets[-1] for part in parts)])
+        shifted = [part.offsets[1:] + begin for part, begin in zip(parts, begins, strict=False)]
+
+        def of_all(name: str) -> np.ndarray:
+            return np.concatenate([getattr(part, name) for part in parts])
+
+        attributes = [part.attributes for part in parts if part.attributes is not None]
+        columns = [part.rule_columns for part in parts if part.rule_columns is not None]
+        return cls(
+            offsets=np.concatenate([[0], *shifted]),
+            timestamp_us=of_all("timestamp_us"),
+            signal=of_all("signal"),
+            value=of_all("value"),
+            joined_us=of_all("joined_us"),
+            contract_end_us=of_all("contract_end_us"),
+            attributes=pl.concat(attributes) if attributes else None,
+            rule_columns=pl.concat(columns) if columns else None,
+        )
+
 
 def event_arrays(log: EventLog, community: Community) -> EventArrays:
     """Types that no signal names are left out; delivered touches join the events, after those of the same instant, where declared."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -13,10 +13,9 @@ import numpy as np
 import polars as pl
 
 from models.audience import CELL_KEYS, Counted, counted_of
-from models.interventions import Rule
-from models.plan_figures import Arm, Prospects, arms_of
-from models.planning import Candidates
+from models.plan_figures import Arm, arms_of
 from models.strata import Condensed, Strata
+from models.strata_arrays import strata_arrays, strata_of_arrays
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Integers
@@ -30,7 +29,6 @@ PART = 20_000
 """Members who are condensed at once."""
 
 ROW_COLUMNS = ("member_id", "place", "stratum", "probability", "value_at_risk")
-_CANDIDATES, _PROSPECTS = (tuple(field.name for field in fields(kind)) for kind in (Candidates, Prospects))
 
 
 @dataclass(frozen=True)
@@ -116,18 +114,13 @@ class PlanGround:
         return Crowd(replace(self.strata[there], members=members[there]), there, round(float(members.sum())), scored)
 
     def to_bytes(self) -> bytes:
-        strata, written, places = self.strata, io.BytesIO(), io.BytesIO()
+        written, places = io.BytesIO(), io.BytesIO()
         self.places.write_parquet(places)
         arrays = {
             "terms": np.frombuffer(self.terms.to_json().encode(), np.uint8),
-            "rules": np.frombuffer(json.dumps(strata.rules).encode(), np.uint8),
             "places": np.frombuffer(places.getvalue(), np.uint8),
-            "members": strata.members,
-            "scored": strata.scored,
-            "refused": strata.refused,
+            **strata_arrays(self.strata),
             **{f"alike_{name}": column for name, column in zip(Alike._fields, self.alike, strict=True)},
-            **{f"candidates_{name}": getattr(strata.candidates, name) for name in _CANDIDATES},
-            **{f"prospects_{name}": getattr(strata.prospects, name) for name in _PROSPECTS},
         }
         np.savez_compressed(written, allow_pickle=False, **arrays)
         return written.getvalue()
@@ -137,17 +130,9 @@ class PlanGround:
         """What `to_bytes` wrote: arrays alone, of which none can hold code."""
         with np.load(io.BytesIO(written), allow_pickle=False) as held:
             told = {name: held[name] for name in held.files}
-        strata = Strata(
-            members=told["members"],
-            candidates=Candidates(*(told[f"candidates_{name}"] for name in _CANDIDATES)),
-            prospects=Prospects(*(told[f"prospects_{name}"] for name in _PROSPECTS)),
-            scored=told["scored"],
-            refused=told["refused"],
-            rules=tuple(Rule(*rule) for rule in json.loads(told["rules"].tobytes())),
-        )
         places = pl.read_parquet(io.BytesIO(told["places"].tobytes()))
         alike = Alike(*(told[f"alike_{name}"] for name in Alike._fields))
-        return cls(Terms.from_json(told["terms"].tobytes().decode()), strata, places, alike)
+        return cls(Terms.from_json(told["terms"].tobytes().decode()), strata_of_arrays(told), places, alike)
 
 
 class Laid(NamedTuple):

@@ -1,7 +1,9 @@
-"""Decides for every member of the log at one date, into one table."""
+"""Decides for every member of the log at one date, part after part, into one table."""
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,15 +15,18 @@ import polars as pl
 from models.declaration import load_community
 from models.errors import InputError
 from models.groups import check_groups
+from models.moments import microseconds
 from models.planned_rows import followed_row, settled_rows
-from models.planning import Candidates, JointPlan, plan_jointly, settle, settled
+from models.planning import Candidates, JointPlan, Settled, plan_jointly, settle, settled
 from models.supply import Supply
-from pipelines.everyone import weigh_everyone
+from pipelines.decided_parts import DecidedParts, write_csv, write_parquet
 from pipelines.experiments import refresh_experiments
-from pipelines.loading import decision_time, engine_of, load
+from pipelines.loading import decision_time, engine_of
+from pipelines.log_parts import open_log
 from pipelines.output import check_writable, writing
-from pipelines.parts import Batch, strata_of, told_table
-from pipelines.publish import show_run, shown_of_log
+from pipelines.part_figures import PartFigures
+from pipelines.parts import Batch, Part, decide_part, told_table, weigh_part
+from pipelines.publish import show_run, shown_of_parts
 from pipelines.publish_figures import publish_figures
 from pipelines.recording import NOTHING_RECORDED, Recorded, Recorder
 
@@ -29,19 +34,21 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from models.declared import Language
-    from models.strata import Condensed
+    from models.engine import Engine
     from models.training import Progress
+    from pipelines.log_parts import LogParts
     from pipelines.workspace import Workspace
 
-WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
-    ".parquet": lambda table, file: table.write_parquet(file),
-    ".csv": lambda table, file: table.write_csv(file),
-}
+WRITERS: dict[str, Callable[[Iterable[Path], Path], None]] = {".parquet": write_parquet, ".csv": write_csv}
+TOLD_EVERY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Decided:
-    """`joint`: the plan that was followed, None where nothing was limited; `recorded`: None where nothing was to be."""
+    """`joint`: the plan that was followed, None where nothing was limited; `recorded`: None where nothing was to be.
+
+    `table` is what was written, without the reasons.
+    """
 
     table: pl.DataFrame
     as_of: datetime
@@ -68,47 +75,120 @@ def decide_all(
     model version, date and member, so that a second run writes the same table. The pages show what the latest run found. With
     `record` the store keeps the decisions.
 
+    Of a run that was killed the parts that were decided on stay, as long as the log, the engine and what was asked are the same; with
+    `record`, which changes what the store knows, all are decided on anew.
+
     Raises InputError for another suffix than .parquet or .csv or a place that cannot be written to, NoChampion, ModelRefused.
     """
     write = _writer(output)
     progress("log")
     recorder = Recorder.ready(workspace, load_community(workspace.declaration), now=now) if record else None
-    loaded = load(workspace, now=now)
-    check_groups(loaded.log.members, loaded.community)
+    log = open_log(workspace, now=now)
+    check_groups(log.kept.members, log.community)
     engine = engine_of(workspace, None)
-    at = decision_time(loaded, as_of, now=now)
+    at = decision_time(log, as_of, now=now)
     progress("decisions")
-    parts: list[Condensed] = []
-    batches: Iterable[Batch] = _remembered(weigh_everyone(engine, loaded, at), parts)
-    capacity = loaded.community.capacity
-    supply, joint = Supply.of(engine.community, capacity, capacity.budget if budget is None else budget), None
-    if not supply.endless:
-        batches = list(batches)
-        candidates = Candidates.together([batch.candidates for batch in batches])
-        joint = plan_jointly(candidates, supply, engine.community.policy.exploration)
-        batches = _following(joint, candidates, supply, batches)
-    told_in, tables, recorded = language or engine.community.language, [], NOTHING_RECORDED
-    for batch in batches:
-        tables.append(told_table(engine, batch, at, told_in))
-        if recorder is not None:
-            recorded += recorder.record(engine, batch, at, told_in)
-    table = pl.concat(tables)
+    capacity = log.community.capacity
+    supply = Supply.of(engine.community, capacity, capacity.budget if budget is None else budget)
+    told_in = language or engine.community.language
+    asked = (engine.version, engine.catalogue_fingerprint, at.isoformat(), told_in, supply.limits.tolist(), log.fingerprint)
+    work = DecidedParts.open(workspace.state, hashlib.sha256(repr(asked).encode()).hexdigest(), anew=record)
+    run = _Run(engine, log, at, told_in, work, recorder, progress, PartFigures(at, len(log.kept.members)))
+    joint = run.decide(supply)
     with writing(output):
-        write(table, output)
-    show_run(workspace, shown_of_log(engine, loaded, table, parts, at))
-    refresh_experiments(workspace, loaded.community, now=now)
-    publish_figures(workspace, engine, loaded, table, at, now=now)
-    return Decided(table, at, engine.version, engine.community.currency, joint, recorded if record else None)
+        write((work.table(number) for number in range(run.parts)), output)
+    table = pl.concat([pl.read_parquet(work.table(number)).drop("reasons") for number in range(run.parts)])
+    progress("pages")
+    condensed = [work.condensed(number) for number in range(run.parts)]
+    show_run(workspace, shown_of_parts(engine, log.community, table, run.figures, condensed))
+    refresh_experiments(workspace, log.community, now=now)
+    publish_figures(workspace, engine, log, run.figures, table, now=now)
+    work.remove()
+    return Decided(table, at, engine.version, engine.community.currency, joint, run.recorded if record else None)
 
 
-def _remembered(batches: Iterable[Batch], parts: list[Condensed]) -> Iterator[Batch]:
-    """Adds to `parts` what a plan needs of each, as it was weighed."""
-    for batch in batches:
-        parts.append(strata_of(batch))
-        yield batch
+@dataclass
+class _Run:
+    """`parts`: how many there were, known when all were seen."""
+
+    engine: Engine
+    log: LogParts
+    at: datetime
+    language: Language
+    work: DecidedParts
+    recorder: Recorder | None
+    progress: Progress
+    figures: PartFigures
+    parts: int = 0
+    recorded: Recorded = NOTHING_RECORDED
+
+    def decide(self, supply: Supply) -> JointPlan | None:
+        """All tables are there when this returns; the plan where the supply is not endless."""
+        if not supply.endless:
+            return self._together(supply)
+        self._each_by_itself()
+        return None
+
+    def _each_by_itself(self) -> None:
+        for number, part in self._seen():
+            if self.work.table(number).is_file():
+                continue
+            decided = decide_part(self.engine, part, self.at, self.language)
+            self.work.keep_weighed(number, decided.batch, joint=False)
+            self._keep(number, decided.batch, decided.table)
+
+    def _together(self, supply: Supply) -> JointPlan:
+        """Weighs everyone, plans, and weighs part after part again to tell what the plan means for it."""
+        alone: list[Batch] = []
+        for number, part in self._seen():
+            if not self.work.weighed(number).is_file():
+                batch = weigh_part(self.engine, part, self.at)
+                self.work.keep_weighed(number, batch, joint=True)
+                alone = [batch] if number == 0 else []
+        self.progress("plan")
+        candidates = Candidates.together([self.work.candidates(number) for number in range(self.parts)])
+        joint = plan_jointly(candidates, supply, self.engine.community.policy.exploration)
+        draw = np.concatenate([self.work.draw(number) for number in range(self.parts)])
+        outcome, begin = settle(candidates, joint, supply, draw), 0
+        batches = alone if alone and self.parts == 1 else (weigh_part(self.engine, part, self.at) for part in self._in_time())
+        for number, batch in enumerate(batches):
+            end = begin + len(batch.snapshots)
+            if not self.work.table(number).is_file():
+                followed = _following(joint, outcome[begin:end], batch)
+                self._keep(number, followed, told_table(self.engine, followed, self.at, self.language))
+            begin = end
+        return joint
+
+    def _seen(self) -> Iterator[tuple[int, Part]]:
+        """Each part, its figures told; raises InputError where nobody had joined."""
+        known = False
+        for number, part in enumerate(self._in_time()):
+            self.figures.add(part)
+            self.parts = number + 1
+            known = known or bool((part.arrays.joined_us <= microseconds(self.at)).any())
+            yield number, part
+        if not known:
+            message = f"no member had joined by {self.at.isoformat()}; the log begins {self.log.span[0].date()}"
+            raise InputError(message)
+
+    def _in_time(self) -> Iterator[Part]:
+        """Says how far it is, and how long the rest will take by what the parts took so far."""
+        began = told = time.monotonic()
+        for number, part in enumerate(self.log.parts()):
+            now, all_of_them = time.monotonic(), max(len(self.log), number + 1)
+            if number and now - told > TOLD_EVERY_SECONDS:
+                left = (now - began) / number * (all_of_them - number)
+                self.progress(f"decisions, part {number + 1} of {all_of_them}, about {left / 60:.0f} min {left % 60:.0f} s left")
+                told = now
+            yield part
+
+    def _keep(self, number: int, batch: Batch, table: pl.DataFrame) -> None:
+        if self.recorder is not None:
+            self.recorded += self.recorder.record(self.engine, batch, self.at, self.language)
+        self.work.keep_table(number, table)
 
 
-def _writer(output: Path) -> Callable[[pl.DataFrame, Path], None]:
+def _writer(output: Path) -> Callable[[Iterable[Path], Path], None]:
     write = WRITERS.get(output.suffix)
     if write is None:
         message = f'"{output.name}": the table is written as {" or ".join(WRITERS)}; give the file one of these endings'
@@ -117,12 +197,8 @@ def _writer(output: Path) -> Callable[[pl.DataFrame, Path], None]:
     return write
 
 
-def _following(joint: JointPlan, candidates: Candidates, supply: Supply, batches: list[Batch]) -> Iterator[Batch]:
-    """The batches with what comes of the plan for all of them."""
-    outcome = settle(candidates, joint, supply, np.concatenate([batch.weighed.draw for batch in batches]))
-    begin = 0
-    for batch in batches:
-        members, prices = slice(begin, begin + len(batch.snapshots)), joint.plan.shadow_prices
-        followed = [followed_row(row, prices) for row in settled_rows(outcome[members])]
-        yield replace(batch, weighed=settled(batch.weighed, prices, outcome[members]), followed=followed)
-        begin = members.stop
+def _following(joint: JointPlan, outcome: Settled, batch: Batch) -> Batch:
+    """The batch with what comes of the plan for its members."""
+    prices = joint.plan.shadow_prices
+    followed = [followed_row(row, prices) for row in settled_rows(outcome)]
+    return replace(batch, weighed=settled(batch.weighed, prices, outcome), followed=followed)

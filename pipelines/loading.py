@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
@@ -52,8 +52,12 @@ class Loaded:
     @property
     def end(self) -> datetime:
         """The first midnight by the community's clock after the last event."""
-        local = self.log.last.astimezone(self.community.zone)
-        return midnight(local.date() + timedelta(days=1), self.community)
+        return day_after(self.log.last, self.community)
+
+
+def day_after(last: datetime, community: Community) -> datetime:
+    """Its midnight by the community's clock."""
+    return midnight(last.astimezone(community.zone).date() + timedelta(days=1), community)
 
 
 def load(workspace: Workspace, *, now: datetime) -> Loaded:
@@ -61,7 +65,7 @@ def load(workspace: Workspace, *, now: datetime) -> Loaded:
     community = load_community(workspace.declaration)
     taken = ingest(workspace, community, now=now)
     kept = taken.log.read()
-    known = _known(workspace, kept, now)
+    known = known_besides(workspace, kept.members, now)
     log = with_touches(with_events(without_members(kept, known.erased), known.posted), known.touches)
     arrays = event_arrays(log, community)
     return Loaded(community, log, arrays, taken.rejected, taken.findings, known.preferences, event_key=known.event_key)
@@ -100,7 +104,17 @@ def champion_or_challenger(workspace: Workspace, version: str | None) -> Engine:
         return engine_of(workspace, registry(workspace).version_of(CHALLENGER))
 
 
-def decision_time(loaded: Loaded, as_of: str | None, *, now: datetime) -> datetime:
+class Dated(Protocol):
+    """A log that decisions are made on."""
+
+    @property
+    def community(self) -> Community: ...
+
+    @property
+    def end(self) -> datetime: ...
+
+
+def decision_time(loaded: Dated, as_of: str | None, *, now: datetime) -> datetime:
     """By default the first midnight after the log's last event, or `now` where that is earlier; raises InputError for a future time."""
     at = min(loaded.end, now) if as_of is None else moment(as_of, loaded.community)
     if at > now:
@@ -110,7 +124,7 @@ def decision_time(loaded: Loaded, as_of: str | None, *, now: datetime) -> dateti
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
     """What the store knows beyond the log; nothing where there is no store yet."""
 
     posted: pl.DataFrame | None = None
@@ -120,15 +134,15 @@ class _Known:
     event_key: int = 0
 
 
-def _known(workspace: Workspace, log: EventLog, now: datetime) -> _Known:
+def known_besides(workspace: Workspace, members: pl.DataFrame, now: datetime) -> Known:
     if workspace.store_file is not None and not workspace.store_file.is_file():
-        return _Known()
+        return Known()
     with closing(Store.open(workspace.store_url)) as store:
         archived = archived_events(workspace)
-        met = set(log.members["member_id"]) | (set() if archived is None else set(archived["member_id"]))
+        met = set(members["member_id"]) | (set() if archived is None else set(archived["member_id"]))
         erased = store.erased(met)
         forget_archived(workspace, erased)
-        return _Known(
+        return Known(
             together(None if archived is None else archived.filter(~pl.col("member_id").is_in(list(erased))), store.api_events()),
             posted_touches(store.assignments(), store.other_contacts(), microseconds(now)),
             erased,

@@ -5,41 +5,45 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from models.drift_figures import DRIFT, drift_figures
 from models.errors import StoreUnavailable
+from models.events import EventArrays
 from models.input_figures import INPUT, InputFigures, told_findings
 from models.intervention_figures import INTERVENTIONS, intervention_report
 from models.model_figures import MODEL, ModelFigures, latest_policies, measured_of
 from models.moments import microseconds
 from models.registry import CHALLENGER, CHAMPION
 from models.store import Store
-from pipelines.loading import registry, without_refusing
+from pipelines.loading import registry
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    import polars as pl
-
     from models.engine import Engine
-    from pipelines.loading import Loaded
+    from pipelines.log_parts import LogParts
+    from pipelines.part_figures import PartFigures
     from pipelines.workspace import Workspace
 
 VERSIONS_SHOWN = 12
 
 
-def publish_figures(workspace: Workspace, engine: Engine, loaded: Loaded, table: pl.DataFrame, at: datetime, *, now: datetime) -> None:
-    """Of a decision table at `at` and the log that it was decided on; what belongs to a later run stays. Raises StoreUnavailable.
+def publish_figures(
+    workspace: Workspace, engine: Engine, log: LogParts, figures: PartFigures, table: pl.DataFrame, *, now: datetime
+) -> None:
+    """Of a decision table and the log that it was decided on; what belongs to a later run stays. Raises StoreUnavailable.
 
     The behaviour of members who switched personalisation off is not looked at.
     """
-    seen = without_refusing(loaded)
-    report = intervention_report(engine, table, seen.log.touches, seen.arrays, at)
-    drift = drift_figures(engine, seen.arrays, at, loaded.community.monitor)
+    at, touches = figures.at, pl.concat(figures.touches, how="diagonal") if figures.touches else None
+    report = intervention_report(engine, table, touches, EventArrays.together(figures.recent), at)
+    drift = drift_figures(engine, EventArrays.together(figures.sampled), at, log.community.monitor)
     bodies = {INTERVENTIONS: report.to_json()} | ({} if drift is None else {DRIFT: drift.to_json()})
     with closing(Store.open(workspace.store_url)) as store:
         for name, body in bodies.items():
             store.keep_figures(name, microseconds(at), body)
-        store.keep_figures(INPUT, microseconds(now), input_figures(loaded, now).to_json())
+        store.keep_figures(INPUT, microseconds(now), input_figures(log, figures, now).to_json())
         store.keep_figures(MODEL, microseconds(now), model_figures(workspace, now).to_json())
 
 
@@ -64,14 +68,14 @@ def model_figures(workspace: Workspace, now: datetime) -> ModelFigures:
     return ModelFigures(now, roles[CHAMPION], roles[CHALLENGER], tuple(measured), latest_policies(kept, gates))
 
 
-def input_figures(loaded: Loaded, now: datetime) -> InputFigures:
-    log = loaded.log
+def input_figures(log: LogParts, figures: PartFigures, now: datetime) -> InputFigures:
+    first, last = log.span
     return InputFigures(
         at=now,
-        first=log.first,
-        last=log.last,
-        events=log.events.height,
-        members=log.members.height,
-        rejected=loaded.rejected,
-        findings=told_findings(loaded.findings),
+        first=first,
+        last=last,
+        events=figures.events,
+        members=sum(members.height for members in figures.joined),
+        rejected=log.taken.rejected,
+        findings=told_findings(log.taken.findings),
     )

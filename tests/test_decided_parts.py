@@ -1,0 +1,105 @@
+"""A run over all members goes part after part, goes on where it was stopped, and finds the same in any parts."""
+
+from collections import Counter
+
+import polars as pl
+import pytest
+
+from models import scattering
+from models.moments import microseconds
+from models.store import LoggedEvent, Store
+from pipelines import decide
+from pipelines.log_parts import open_log
+from pipelines.workspace import Workspace
+from tests.serving_world import NOW, simulated_world, world, write_home, write_logs
+
+BUDGETS = [None, 0.3]
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """In the store is what came through the service: events of members old and new, a refusal and an erasure."""
+    monkeypatch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
+    home = write_home(tmp_path / "home")
+    write_logs(home)
+    workspace = Workspace.find(home)
+    ids = simulated_world().members["member_id"]
+    store = Store.open(workspace.store_url)
+    store.load_log(world().log)
+    store.add_events([LoggedEvent(name, microseconds(NOW) - 5, "post") for name in (ids[7], ids[200], "a newcomer", "z newcomer")])
+    store.prefer(ids[30], personalization=False)
+    store.erase(ids[100], 0)
+    store.close()
+    return workspace
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(scattering, "PART_MEMBERS", 50)
+
+
+def decided(workspace, name="all.parquet", budget=None):
+    asked = {"as_of": NOW.isoformat(), "language": "en", "now": NOW, "progress": lambda _: None, "budget": budget}
+    decide.decide_all(workspace, workspace.root / name, **asked)
+    return workspace.root / name
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_log_in_parts_is_decided_on_as_one_that_is_in_one(workspace, request, budget):
+    whole = pl.read_parquet(decided(workspace, "whole.parquet", budget))
+    (workspace.log / "intake.json").unlink()
+    request.getfixturevalue("small")
+    assert pl.read_parquet(decided(workspace, budget=budget)).equals(whole)
+    assert len(open_log(workspace, now=NOW)) == 6
+    assert {"a newcomer", "z newcomer"} < set(whole["member_id"])
+    assert whole.filter(pl.col("status") == "opted_out").height == 1
+    assert simulated_world().members["member_id"][100] not in set(whole["member_id"])
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_run_that_was_stopped_goes_on_where_it_was_and_writes_the_same_bytes(workspace, small, monkeypatch, budget):
+    whole = decided(workspace, "whole.parquet", budget).read_bytes()
+    calls = Counter()
+    kept = decide.DecidedParts.keep_table
+
+    def stopping(self, number, table):
+        calls["kept"] += 1
+        if calls["kept"] == 4:
+            raise KeyboardInterrupt
+        kept(self, number, table)
+
+    monkeypatch.setattr(decide.DecidedParts, "keep_table", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        decided(workspace, budget=budget)
+    assert not (workspace.root / "all.parquet").exists()
+    resumed = decided(workspace, budget=budget)
+    assert calls["kept"] == 4 + (6 - 3)
+    assert resumed.read_bytes() == whole
+    assert not (workspace.state / "deciding").exists()
+
+
+def test_what_another_question_left_is_not_taken_for_an_answer(workspace, small, monkeypatch):
+    whole = decided(workspace, "whole.parquet").read_bytes()
+    monkeypatch.setitem(decide.WRITERS, ".parquet", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        decided(workspace, budget=0.3)
+    monkeypatch.undo()
+    monkeypatch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
+    assert decided(workspace).read_bytes() == whole
+
+
+def test_a_second_run_writes_the_same_bytes_as_table_and_as_text(workspace, small):
+    for name in ("all.parquet", "all.csv"):
+        first = decided(workspace, name).read_bytes()
+        assert decided(workspace, name).read_bytes() == first
+    table = pl.read_csv(workspace.root / "all.csv", infer_schema_length=None)
+    assert table["member_id"].to_list() == pl.read_parquet(workspace.root / "all.parquet")["member_id"].to_list()
+
+
+def test_how_far_it_is_and_how_long_it_takes_is_said(workspace, small, monkeypatch):
+    monkeypatch.setattr(decide, "TOLD_EVERY_SECONDS", -1.0)
+    said = []
+    asked = {"as_of": NOW.isoformat(), "language": "en", "now": NOW, "progress": said.append}
+    decide.decide_all(workspace, workspace.root / "all.parquet", **asked)
+    assert [step.partition(", about")[0] for step in said][1:4] == ["decisions", "decisions, part 2 of 6", "decisions, part 3 of 6"]
+    assert said[2].endswith("s left")
