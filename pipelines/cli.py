@@ -25,6 +25,7 @@ COMMANDS = (
     tables.check,
     tables.ingest,
     engines.train,
+    engines.learning_curve,
     engines.evaluate,
     engines.promote,
     campaigns.plan,

@@ -158,7 +158,7 @@ def documented_name(parameter: Any) -> str:
 
 
 def test_every_command_has_a_section_and_every_section_a_command():
-    assert re.findall(r"^## keepwell ([\w ]+)$", written(COMMANDS), flags=re.MULTILINE) == list(commands())
+    assert re.findall(r"^## keepwell ([\w -]+)$", written(COMMANDS), flags=re.MULTILINE) == list(commands())
 
 
 @pytest.mark.parametrize("name", list(commands()))

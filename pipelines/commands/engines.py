@@ -39,6 +39,25 @@ def train(
         print_training(summary, OUT)
 
 
+def learning_curve(
+    config: Home = None,
+    most_snapshots: Annotated[
+        int, typer.Option("--most-snapshots", min=1000, help="The largest size; the others are halves of it.")
+    ] = 300_000,
+    test_as_of: Annotated[
+        str | None, typer.Option("--test-as-of", help="Date of the test; by default the last whose outcome is known.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Learn the risk from more and more snapshots, test all on the same members, and tell how many are enough."""
+    from pipelines.learning_curve import measure_learning_curve, print_learning_curve
+
+    workspace, steps = Workspace.find(config), Steps()
+    curve = measure_learning_curve(workspace, test_as_of=test_as_of, most_snapshots=most_snapshots, seed=seed, now=now(), progress=steps)
+    print_json(curve.to_dict()) if as_json else print_learning_curve(curve, OUT)
+
+
 def evaluate(
     config: Home = None,
     as_of: AsOf = None,
