@@ -43,3 +43,12 @@ class ChampionCopy:
         if not folder.is_dir() or seal_of(folder) != self.seal:
             raise ModelRefused(f'the copy of version "{self.version}" in {folder} is not what was registered')
         return load_engine(folder, self.version)
+
+
+def move_whole(source: Path, target: Path) -> None:
+    """Of several processes that fetch the same version the first one's copy stays."""
+    try:
+        source.rename(target)
+    except OSError:
+        if not target.exists():
+            raise

@@ -20,16 +20,19 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import ColSpec, DataType, Schema, TensorSpec
 
-from models.champion_copy import ChampionCopy
+from models.champion_copy import ChampionCopy, move_whole
+from models.champions import InForce, noted, to_note
 from models.engine_files import load_engine, save_engine, seal_of
 from models.errors import ModelRefused, NoChampion, RegistryUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from matplotlib.figure import Figure
     from mlflow.entities.model_registry import ModelVersion
 
+    from models.champions import How
     from models.engine import Engine
     from models.engine_files import Golden
 
@@ -44,6 +47,8 @@ SEAL = "engine_sha256"
 """Tag of a version: what is in its folder of files, kept apart from them."""
 GATE_TAG, GATE_FILE = "gate", "gate.json"
 """Tag of a version and file of its run: how it went when it was last to be promoted, in a word and with all that was shown."""
+CHAMPIONS = "champions"
+"""Tag of the registered model: which versions were in force, as `champions.to_note` writes it."""
 MEASURED = "measured"
 """Folder of a version's run: what was measured of it, a file for each time."""
 PYFUNC_CODE = Path(__file__).with_name("pyfunc_engine.py")
@@ -125,15 +130,24 @@ class Registry:
         return Registered(version, run.info.run_id)
 
     @_quietly()
-    def promote(self, version: str | None, cache: Path) -> str:
+    def promote(self, version: str | None, cache: Path, *, at: datetime | None = None, how: How = "promoted") -> str:
         """Makes a version (by default the challenger) the champion, once its files have been loaded and its golden members agree.
 
         Raises NoChampion where nothing is registered, ModelRefused where the version does not exist or its golden members disagree.
         """
         chosen = self.version_of(CHALLENGER) if version is None else version
         self.load(chosen, cache)
+        history = (*self.champions(), InForce(chosen, how, at))
         self.client.set_registered_model_alias(MODEL_NAME, CHAMPION, chosen)
+        self.client.set_registered_model_tag(MODEL_NAME, CHAMPIONS, to_note(history))
         return chosen
+
+    @_quietly()
+    def champions(self) -> tuple[InForce, ...]:
+        """All that were in force, the oldest first. Raises RegistryUnavailable."""
+        champion = self.aliases().get(CHAMPION)
+        tags = {} if champion is None else self.client.get_registered_model(MODEL_NAME).tags
+        return noted(tags.get(CHAMPIONS), champion)
 
     @_quietly()
     def record_gate(self, version: str, outcome: str, told: Mapping[str, Any]) -> None:
@@ -224,7 +238,7 @@ class Registry:
             raise ModelRefused(f'the files of version "{version}" have {size:,} bytes; at most {MAX_ENGINE_BYTES:,} are fetched')
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch))
-            _move_whole(fetched, folder / ENGINE_ARTIFACT)
+            move_whole(fetched, folder / ENGINE_ARTIFACT)
 
     def copy_of(self, version: str) -> ChampionCopy:
         """Where `load` keeps it."""
@@ -273,15 +287,6 @@ def _without_password(text: str) -> str:
 def _beginning(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(len(SQLITE_HEADER))
-
-
-def _move_whole(source: Path, target: Path) -> None:
-    """Of several processes that fetch the same version the first one's copy stays."""
-    try:
-        source.rename(target)
-    except OSError:
-        if not target.exists():
-            raise
 
 
 def _log(record: RunRecord) -> None:

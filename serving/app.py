@@ -113,6 +113,7 @@ async def _lifespan(app: FastAPI, *, own_process: bool) -> AsyncIterator[None]:
     service: Service = app.state.service
     await run_in_threadpool(service.open_store)
     await run_in_threadpool(service.models.start, service.settings.first_model_seconds, _bring_the_rest if own_process else None)
+    await run_in_threadpool(service.rollouts.start)
     if own_process:
         _live_long()
     async with background(service, app.state.shadow):

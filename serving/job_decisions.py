@@ -16,7 +16,7 @@ from models.errors import UnknownMember
 from models.jobs import JobLost, JobMember, JobProgress, Line
 from models.planned_rows import followed_row, settled_of, terms_of
 from models.planning import settled
-from models.shadow_prices import Terms
+from models.shadow_prices import FREE, Terms
 from models.standings import last_event_us
 from models.weighing import NOWHERE, Context
 from serving.job_answers import JobResult
@@ -72,23 +72,30 @@ class Deciding:
         raise JobLost(self.task.row.job_id)
 
     def decide(self, members: Sequence[JobMember], before: Sequence[Decided]) -> list[Decided]:
+        context, decided = self._context(before), dict[int, Decided]()
+        for task, rows, priced in self.task.parts([member.member_id for member in members]):
+            terms = self.terms if priced else FREE
+            decided |= zip(rows, self._decided_by(task, [members[row] for row in rows], context, terms), strict=True)
+        return [decided[row] for row in range(len(members))]
+
+    def _decided_by(self, task: Task, members: Sequence[JobMember], context: Context, terms: Terms) -> list[Decided]:
         ids = [member.member_id for member in members]
-        context = self._context(before)
-        weighing = self._weighed(members, ids, context)
-        last = last_event_us(weighing.past.events, weighing.snapshots, len(self.task.engine.community.signals))
-        about = About(ids, self.task.decision_ids(ids), self.task.as_of, self.terms.plan_id)
-        decisions = tell(self.task.engine, weighing.weighed, about, last, language=self.task.language, explain=explain)
+        weighing = self._weighed(task, members, context, terms)
+        last = last_event_us(weighing.past.events, weighing.snapshots, len(task.engine.community.signals))
+        about = About(ids, task.decision_ids(ids), task.as_of, terms.plan_id)
+        decisions = tell(task.engine, weighing.weighed, about, last, language=task.language, explain=explain)
         return [
             Decided(member, decision, self._made_in(weighing, row, context, member))
             for row, (member, decision) in enumerate(zip(members, decisions, strict=True))
         ]
 
-    def _weighed(self, members: Sequence[JobMember], ids: Sequence[str], context: Context) -> Weighing:
-        if self.task.row.plan is None:
-            return self.task.weigh(ids, context, self.terms)
-        alone = self.task.weigh(ids, context)
+    def _weighed(self, task: Task, members: Sequence[JobMember], context: Context, terms: Terms) -> Weighing:
+        ids = [member.member_id for member in members]
+        if task.row.plan is None:
+            return task.weigh(ids, context, terms)
+        alone = task.weigh(ids, context)
         meant = settled_of([member.planned or "" for member in members])
-        return alone._replace(weighed=settled(alone.weighed, self.terms.prices, meant))
+        return alone._replace(weighed=settled(alone.weighed, terms.prices, meant))
 
     def _made_in(self, weighing: Weighing, row: int, context: Context, member: JobMember) -> Circumstances:
         past, signals = weighing.past, len(self.task.engine.community.signals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,13 @@ from models.strata import Strata
 from serving.job_task import Task
 
 CHUNK = 1_000
+
+
+class Meant(NamedTuple):
+    """`strata`: of what a plan is made, None where nothing has to be shared out, or nobody is meant."""
+
+    members: list[Selected]
+    strata: Strata | None
 
 
 @dataclass
@@ -77,14 +85,19 @@ class Selection:
         held = self.task.service.store.known([member.member_id for member in chunk])
         known = [member for member in chunk if member.member_id in held]
         try:
-            weighing = self.task.weigh([member.member_id for member in known])
+            found = [self._meant(task, [known[row] for row in rows]) for task, rows, _ in self.task.parts([one.member_id for one in known])]
         except UnknownMember:
             return self._chosen(chunk)
-        weighed, groups = weighing.weighed, groups_of_store(weighing.past.attributes, self.task.service.community)
-        among = self.task.audience.selects(self.task.engine, weighed, groups, weighing.snapshots.joined_us)
-        if not endless and among.any():
-            self.parts.append(Strata.of(weighed)[among])
-        return [member for member, meant in zip(known, among, strict=True) if meant]
+        self.parts += [part.strata for part in found if part.strata is not None]
+        return [member for part in found for member in part.members]
+
+    def _meant(self, task: Task, members: Sequence[Selected]) -> Meant:
+        """Of these members, weighed by the engine that decides for them."""
+        weighing = task.weigh([member.member_id for member in members])
+        weighed, groups = weighing.weighed, groups_of_store(weighing.past.attributes, task.service.community)
+        among = task.audience.selects(task.engine, weighed, groups, weighing.snapshots.joined_us)
+        planned = Strata.of(weighed)[among] if not self.task.supply.endless and among.any() else None
+        return Meant([member for member, meant in zip(members, among, strict=True) if meant], planned)
 
     def _not_held_out(self, chunk: Sequence[Selected]) -> list[Selected]:
         """By a draw that follows from job and member alone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from models.store import Past
 from models.store_rows import content_id
 from models.supply import Capacity, Supply
 from models.weighing import NOWHERE, Context, Weighed, weigh
+from serving.rollouts import parts_of
 from serving.schemas import DecisionJobRequest
 from serving.service import Service
 from serving.settings import wall_clock
@@ -33,6 +34,14 @@ class Weighing(NamedTuple):
     past: Past
     snapshots: Snapshots
     weighed: Weighed
+
+
+class TaskPart(NamedTuple):
+    """Rows of the ids that were asked about; `priced`: the plan of the job, or that in force, holds for them."""
+
+    task: Task
+    rows: Sequence[int]
+    priced: bool
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,16 @@ class Task:
 
     def step(self, **done: Any) -> JobStep:  # noqa: ANN401 - fields of JobStep
         return JobStep(self.row.job_id, self.worker, microseconds(wall_clock()) + LEASE_US, **done)
+
+    def parts(self, member_ids: Sequence[str]) -> list[TaskPart]:
+        """Those for whom this engine decides, and those for whom the challenger of a roll-out does, as it stands now.
+
+        What is shared out among all is planned with one set of rules: a challenger that has others leaves its members to the champion.
+        """
+        share = self.service.rollouts.share
+        alike = share is None or share.has_rules_of(self.engine)
+        parts = parts_of(share if alike or self.supply.endless else None, self.engine, member_ids)
+        return [TaskPart(replace(self, engine=part.by.engine), part.rows, part.by.priced_as is self.engine) for part in parts]
 
     def decision_ids(self, member_ids: Sequence[str]) -> list[str]:
         """The same whenever the job is taken up again; the job's id cannot be foreseen, and so neither can they."""

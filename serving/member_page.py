@@ -64,11 +64,12 @@ class Explained:
 
 def explain_member(service: Service, member_id: str, language: Language | None) -> Explained:
     """Raises UnknownMember, NoChampion and StoreUnavailable."""
-    engine, now = service.engine(), service.clock()
+    by, now = service.decider(member_id), service.clock()
+    engine = by.engine
     told_in = language or engine.community.language
     context = present_context(service.store, Quotas.of(service.community.capacity, engine.community, now))
     past = service.store.past([member_id], engine.community, microseconds(now))
     asked = Snapshots.at(past.events, microseconds(now)), [member_id], [service.new_id()], past.contacts
-    priced = pricing(service.store, engine, now)
+    priced = pricing(service.store, by.priced_as, now)
     (decision,) = decide(engine, past.events, *asked, as_of=now, language=told_in, context=context, explain=explain, terms=priced.terms)
     return Explained(engine, past, decision, told_in, now, priced)

@@ -75,17 +75,12 @@ def answer_requests(service: Service, key_id: str, requests: Mapping[int, ScoreR
 
     Raises NoChampion and StoreUnavailable, which concern all of them.
     """
-    engine, now = service.engine(), service.clock()
-    desk = _Desk(service, engine, key_id, now, pricing(service.store, engine, now))
-    refused = desk.repeated(requests)
-    if refused or any(request.request_id for request in requests.values()):
-        refused |= desk.unknown(requests)
-    rest = {index: request for index, request in requests.items() if index not in refused}
-    with desk.claimed(rest) as settled:
-        open_requests = [(index, request) for index, request in rest.items() if index not in settled]
-        for group in desk.groups(open_requests):
-            settled.update(desk.told(group) if group[0].plain else desk.settle(group))
-    return refused | settled
+    now, indices = service.clock(), list(requests)
+    outcomes: Outcomes = {}
+    for part in service.deciders([request.member_id for request in requests.values()]):
+        desk = _Desk(service, part.by.engine, key_id, now, pricing(service.store, part.by.priced_as, now))
+        outcomes |= desk.answer({indices[row]: requests[indices[row]] for row in part.rows})
+    return outcomes
 
 
 def age_of_model(engine: Engine, now: datetime) -> list[Fault]:
@@ -108,6 +103,17 @@ class _Desk:
     key_id: str
     now: datetime
     pricing: Pricing
+
+    def answer(self, requests: Mapping[int, ScoreRequest]) -> Outcomes:
+        refused = self.repeated(requests)
+        if refused or any(request.request_id for request in requests.values()):
+            refused |= self.unknown(requests)
+        rest = {index: request for index, request in requests.items() if index not in refused}
+        with self.claimed(rest) as settled:
+            open_requests = [(index, request) for index, request in rest.items() if index not in settled]
+            for group in self.groups(open_requests):
+                settled.update(self.told(group) if group[0].plain else self.settle(group))
+        return refused | settled
 
     @cached_property
     def quotas(self) -> Quotas:

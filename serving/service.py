@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -25,6 +25,7 @@ from serving.plan_desk import PlanDesk
 from serving.problems import Fault
 from serving.rates import Rates
 from serving.read_outs import ReadOutReader
+from serving.rollouts import Decider, Part, RolloutWatch, parts_of
 from serving.settings import Clock, Settings, wall_clock
 from serving.turns import Turns
 
@@ -46,6 +47,7 @@ class Service:
         self.clock = clock
         self.new_id = new_id or _secret_id
         self.job_asked = Event()
+        self.rollouts = RolloutWatch(lambda: self.store, models, settings.mlflow_uri, settings.model_cache)
 
     @cached_property
     def store(self) -> Store:
@@ -94,8 +96,18 @@ class Service:
         """Raises NoChampion."""
         return self.models.engine()
 
+    def deciders(self, member_ids: Sequence[str]) -> tuple[Part, ...]:
+        """Which engine decides for whom; raises NoChampion."""
+        return parts_of(self.rollouts.share, self.models.engine(), member_ids)
+
+    def decider(self, member_id: str) -> Decider:
+        """Raises NoChampion."""
+        return self.deciders([member_id])[0].by
+
     def close(self) -> None:
         self.models.stop()
+        with suppress(KeepwellError):
+            self.rollouts.stop()
         self.holders.close()
         self.read_outs.stop()
         if "store" in self.__dict__:

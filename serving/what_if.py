@@ -29,10 +29,11 @@ from serving.telling import score_answer
 
 def what_if(service: Service, member_id: str, request: WhatIfRequest) -> WhatIfAnswer:
     """Raises UnknownMember, NoChampion and StoreUnavailable. The draw is the same for both, so that only the events differ."""
-    engine, now = service.engine(), service.clock()
+    by, now = service.decider(member_id), service.clock()
+    engine = by.engine
     language = request.language or engine.community.language
     context = present_context(service.store, Quotas.of(service.community.capacity, engine.community, now))
-    study = _Study(engine, member_id, service.new_id(), now, language, pricing(service.store, engine, now), context)
+    study = _Study(engine, member_id, service.new_id(), now, language, pricing(service.store, by.priced_as, now), context)
     added, faults = _accepted(service, [event.of(member_id) for event in request.add], now)
     before = service.store.past([member_id], engine.community, microseconds(now))
     after = service.store.past([member_id], engine.community, microseconds(now), added)

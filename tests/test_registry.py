@@ -252,3 +252,12 @@ def test_the_environment_moves_the_registry(registered_once, tmp_path, monkeypat
     monkeypatch.setenv("KEEPWELL_MLFLOW_URI", f"sqlite:///{folder}/mlflow.db")
     assert registry_of(workspace).version_of(CHALLENGER) == "2"
     assert not (tmp_path / ".keepwell" / "mlflow.db").exists()
+
+
+def test_the_versions_that_were_in_force_are_known_in_their_order(shelf):
+    shelf.promote("1")
+    shelf.promote("2")
+    shelf.registry.promote("1", shelf.cache, how="rolled_back")
+    assert [(one.version, one.how) for one in shelf.registry.champions()] == [("1", "promoted"), ("2", "promoted"), ("1", "rolled_back")]
+    shelf.registry.client.set_registered_model_alias(MODEL_NAME, CHAMPION, "2")
+    assert shelf.registry.champions()[-1].version == "2"
