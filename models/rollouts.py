@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from models.moments import EPOCH
 from models.policy import draws_of, in_control
 
 if TYPE_CHECKING:
@@ -66,6 +68,20 @@ class Rollout:
     def started_us(self) -> int:
         return self.stages[0].since_us
 
+    def to_dict(self) -> dict[str, Any]:
+        """What commands print and the service answers: without what only a machine needs."""
+        return {
+            "rollout_id": self.rollout_id,
+            "champion": self.champion,
+            "challenger": self.challenger,
+            "state": self.state,
+            "share": self.percent,
+            "stages": [{"share": one.percent, "since": shown(one.since_us), "by": one.by, "because": one.because} for one in self.stages],
+            "ended_at": None if self.ended_us is None else shown(self.ended_us),
+            "ended_by": self.ended_by,
+            "ended_because": self.ended_because,
+        }
+
     def takes(self, member_ids: Sequence[str], policy: Policy, percent: float | None = None) -> Flags:
         """(n,): whom the challenger decides for at `percent`, by default now.
 
@@ -88,3 +104,8 @@ class ProcessSeen:
     percent: float
     error: str | None
     seen_us: int
+
+
+def shown(at_us: int) -> str:
+    """As RFC 3339, to the second."""
+    return (EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -11,7 +11,7 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from models.errors import KeepwellError
-from pipelines.commands import backups, campaigns, engines, keys, nights, service, tables, webhooks
+from pipelines.commands import backups, campaigns, engines, keys, nights, rollouts, service, tables, webhooks
 from pipelines.terminal import ERR
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -28,6 +28,7 @@ COMMANDS = (
     engines.learning_curve,
     engines.evaluate,
     engines.promote,
+    rollouts.rollback,
     campaigns.plan,
     campaigns.decide,
     campaigns.report,
@@ -54,6 +55,7 @@ for command in COMMANDS:
     app.command()(command)
 app.add_typer(keys.app, name="keys")
 app.add_typer(webhooks.app)
+app.add_typer(rollouts.app)
 
 
 def main() -> None:

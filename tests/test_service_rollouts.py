@@ -1,0 +1,184 @@
+"""A service while a challenger decides for a share of the members: who decides for whom, and how it ends."""
+
+import shutil
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from models.moments import microseconds
+from models.policy import in_control
+from models.registry import DataDescription, Registry, RunRecord
+from models.rollouts import Planned, Stage
+from pipelines.rollout import Said, roll_back
+from pipelines.workspace import Workspace
+from serving.settings import wall_clock
+from tests.patience import wait_until
+from tests.registry_world import own_registry
+from tests.serving_world import DECLARED, serving, world, write_home
+from tests.test_model_swap import load
+
+HALF = 50.0
+RECORD = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
+
+
+@pytest.fixture(scope="module")
+def challenged(tmp_path_factory):
+    """The world's champion, version 1, and a challenger, version 2, that tells other risk bands."""
+    folder = tmp_path_factory.mktemp("registry")
+    registry = own_registry(folder)
+    champion = world().engine
+    edges = tuple(0.5 * edge for edge in champion.reference.band_edges)
+    registry = Registry(registry.uri, folder / "artifacts")
+    registry.register(replace(champion, reference=replace(champion.reference, band_edges=edges)), world().golden, RECORD)
+    return registry
+
+
+@contextmanager
+def rolling(folder, registry, url, **settings):
+    settings = {"mlflow_uri": registry.uri, "store_url": url, "model_seconds": 0.2, **settings}
+    with serving(write_home(folder / "home"), world().log, **settings) as running:
+        wait_until(lambda: running.client.get("/readyz").status_code == 200)
+        yield running
+
+
+@pytest.fixture
+def running(tmp_path, challenged, store_url):
+    with rolling(tmp_path, challenged, store_url) as running:
+        yield running
+
+
+def planned(registry, percent=HALF, **changes):
+    copy = registry.copy_of("2")
+    return replace(Planned("1", "2", copy.folder, copy.seal, "salt", Stage(percent, microseconds(wall_clock()), "anna")), **changes)
+
+
+def begun(running, registry, percent=HALF, **changes):
+    """Once the service goes by it, or has refused it."""
+    rollout = running.store.start_rollout(planned(registry, percent, **changes))
+    wait_until(lambda: len(running.store.rollout_processes(rollout.rollout_id, 0)) == 1)
+    return rollout
+
+
+def follows(running, rollout_id, percent):
+    wait_until(lambda: [one.percent for one in running.store.rollout_processes(rollout_id, 0)] == [percent])
+
+
+def own_registry_of(registry, folder):
+    """A copy that may be changed."""
+    folder.mkdir()
+    shutil.copy(registry.uri.removeprefix("sqlite:///"), folder / "mlflow.db")
+    return Registry(f"sqlite:///{folder}/mlflow.db")
+
+
+def members():
+    return world().log.members["member_id"].to_list()
+
+
+def expected(rollout, percent=None):
+    taken = rollout.takes(members(), DECLARED.policy, percent)
+    return {member_id: "2" if one else "1" for member_id, one in zip(members(), taken.tolist(), strict=True)}
+
+
+def by_batch(running, ids, **more):
+    answer = running.client.post("/v1/score/batch", json={"requests": [{"member_id": one, **more} for one in ids]}).json()
+    return {one["answer"]["member_id"]: one["answer"] for one in answer["results"]}
+
+
+def versions_by(running, ids, **more):
+    return {one: answer["model"]["version"] for one, answer in by_batch(running, ids, **more).items()}
+
+
+def test_the_challenger_decides_for_its_members_on_every_way(running, challenged):
+    rollout = begun(running, challenged)
+    due, ids = expected(rollout), members()
+    assert {"1", "2"} == set(due.values())
+    assert {due[one] for one, held in zip(ids, in_control(ids, DECLARED.policy).tolist(), strict=True) if held} == {"1"}
+    batch = by_batch(running, ids[:120], mode="decide")
+    assert {one: answer["model"]["version"] for one, answer in batch.items()} == {one: due[one] for one in ids[:120]}
+    for member_id in ids[:8]:
+        assert running.score(member_id, mode="score_only").json()["model"]["version"] == due[member_id]
+        explained = running.client.get(f"/v1/members/{member_id}/explanation", headers={"accept": "application/json"})
+        assert explained.json()["model"]["version"] == due[member_id]
+        studied = running.client.post(f"/v1/members/{member_id}/what-if", json={"remove": {"types": ["post"]}})
+        assert studied.json()["before"]["model"]["version"] == due[member_id]
+        kept = batch[member_id]["decision_id"]
+        assert running.client.get(f"/v1/decisions/{kept}").json()["model_version"] == due[member_id]
+        assert running.client.post(f"/v1/decisions/{kept}/replay").json()["equal"] is True
+
+
+@pytest.mark.parametrize("request_", [{}, {"capacity": {"interventions": {"coupon": 30}}}])
+def test_a_job_gives_each_member_to_its_engine(running, challenged, request_):
+    rollout = begun(running, challenged)
+    job = running.client.post("/v1/decision-jobs", json=request_).json()
+    wait_until(lambda: running.client.get(f"/v1/decision-jobs/{job['job_id']}").json()["status"] in {"succeeded", "failed"})
+    decided = running.store.assignments()
+    assert dict(zip(decided["member_id"], decided["model_version"], strict=True)) == expected(rollout)
+    chosen = int((decided["intervention"] == "coupon").sum())
+    assert chosen == 30 if request_ else chosen > 30
+
+
+def test_a_member_who_was_in_stays_in_while_the_share_is_raised(running, challenged):
+    rollout = begun(running, challenged, 20)
+    few = versions_by(running, members()[:200], mode="score_only")
+    running.store.raise_rollout(Stage(60, microseconds(wall_clock()), "anna"))
+    follows(running, rollout.rollout_id, 60)
+    many = versions_by(running, members()[:200], mode="score_only")
+    assert few == {one: expected(rollout)[one] for one in few}
+    assert many == {one: expected(rollout, 60)[one] for one in many}
+    assert {one for one, version in few.items() if version == "2"} < {one for one, version in many.items() if version == "2"}
+
+
+def test_a_roll_back_under_load_loses_no_request_and_every_later_answer_is_the_champions(running, challenged, tmp_path, monkeypatch):
+    begun(running, challenged)
+    monkeypatch.setenv("KEEPWELL_STORE_URL", running.settings.store_url)
+    with load(running) as seen:
+        wait_until(lambda: all(len(answers) > 8 for answers in seen))
+        told = roll_back(Workspace.find(tmp_path / "home"), None, Said("anna", "worse"), now=wall_clock())
+        after = [len(answers) + 1 for answers in seen]
+        wait_until(lambda: all(len(answers) > begin + 8 for answers, begin in zip(seen, after, strict=True)))
+    assert (told.champion, told.replaced, len(told.taken_over), told.silent) == ("1", None, 1, ())
+    for answers, begin in zip(seen, after, strict=True):
+        assert {status for status, _ in answers} == {200}
+        assert {version for _, version in answers[begin:]} == {"1"}
+    assert {version for answers in seen for _, version in answers} == {"1", "2"}
+
+
+def test_one_that_is_finished_gives_no_member_back_to_the_old_champion(challenged, tmp_path, store_url):
+    registry = own_registry_of(challenged, tmp_path / "own")
+    with rolling(tmp_path, registry, store_url, model_seconds=60) as service:
+        rollout = begun(service, registry)
+        due = [one for one, version in expected(rollout).items() if version == "2"][:20]
+        registry.promote("2", tmp_path / "cache")
+        service.store.end_rollout("finished", microseconds(wall_clock()), "anna", None)
+        told = [versions_by(service, due, mode="score_only")]
+        follows(service, rollout.rollout_id, 0)
+        told.append(versions_by(service, members()[:200], mode="score_only"))
+    assert [set(versions.values()) for versions in told] == [{"2"}, {"2"}]
+
+
+def test_a_challenger_that_cannot_be_loaded_is_refused_and_its_members_stay_with_the_champion(running, challenged):
+    rollout = begun(running, challenged, challenger="77")
+    (seen,) = running.store.rollout_processes(rollout.rollout_id, 0)
+    assert seen.percent == 0
+    assert 'no version "77"' in seen.error
+    assert set(versions_by(running, members()[:100], mode="score_only").values()) == {"1"}
+    running.store.end_rollout("rolled_back", 1, "anna", None)
+    wait_until(lambda: running.store.rollout_processes(rollout.rollout_id, 0)[0].error is None)
+
+
+def test_a_process_that_begins_goes_by_the_share_from_its_first_answer_on(tmp_path, challenged, store_url):
+    with rolling(tmp_path, challenged, store_url) as running:
+        rollout = begun(running, challenged)
+        with rolling(tmp_path / "other", challenged, store_url) as other:
+            ids = members()[:100]
+            assert versions_by(other, ids, mode="score_only") == {one: expected(rollout)[one] for one in ids}
+            wait_until(lambda: len(running.store.rollout_processes(rollout.rollout_id, 0)) == 2)
+        assert len(running.store.rollout_processes(rollout.rollout_id, 0)) == 1
+
+
+def test_nothing_is_written_where_no_roll_out_runs(running):
+    running.score(members()[0])
+    assert running.store.rollout_processes(0, 0) == []
+    assert running.store.rollouts(5) == []
