@@ -12,6 +12,7 @@ from models.agreement import check_agreement
 from models.declared import Declared, Label, Language, Name, PositiveDays, RisingDays, TimeZone
 from models.experiment_declaration import Experiment
 from models.goals import Goals
+from models.rollout_declaration import Guardrails
 from models.rules import Scene
 from models.schedule import Schedule, Watch
 from models.sources import LogSource, MembersSource, TouchesSource
@@ -138,6 +139,7 @@ class Community(Declared):
     goals: Goals = Goals()
     schedule: Schedule = Schedule()
     monitor: Watch = Watch()
+    rollout: Guardrails = Guardrails()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Column, Connection, Float, Integer, Table, Text, delete, select, update
+import polars as pl
+from sqlalchemy import BigInteger, Column, Connection, Float, Integer, Table, Text, case, delete, func, select, update
 
 from models import store_schema as schema
 from models.errors import InputError
@@ -109,6 +110,17 @@ class RolloutStore(schema.Transactions):
         with self._writing() as connection:
             connection.execute(delete(processes).where(processes.c.process == process))
 
+    def members_of_rollout(self, challenger: str, since_us: int, until_us: int) -> pl.DataFrame:
+        """A row for each member who was decided on in this time, by id: the columns of MADE_COLUMNS and SENT_COLUMNS.
+
+        `contacts` and `cost` are those of touches that arrived or are still reserved.
+        """
+        with self._reading() as connection:
+            made, sent = _made(connection, challenger, since_us, until_us), _sent(connection, since_us, until_us)
+        return made.join(sent, on="member_id", how="left", maintain_order="left").with_columns(
+            pl.col("contacts", "refusals", "cost").fill_null(0)
+        )
+
     def rollout_processes(self, rollout_id: int, since_us: int) -> list[ProcessSeen]:
         """Those that were heard of since then."""
         table = processes.c
@@ -116,6 +128,31 @@ class RolloutStore(schema.Transactions):
         with self._reading() as connection:
             wanted = asked.where(table.rollout_id == rollout_id, table.seen_us >= since_us).order_by(table.process)
             return [ProcessSeen(*row) for row in connection.execute(wanted)]
+
+
+MADE_COLUMNS = {"member_id": pl.String, "first_us": pl.Int64, "decisions": pl.Int64, "by_challenger": pl.Int64}
+SENT_COLUMNS = {"member_id": pl.String, "contacts": pl.Int64, "refusals": pl.Int64, "cost": pl.Float64}
+
+
+def _made(connection: Connection, challenger: str, since_us: int, until_us: int) -> pl.DataFrame:
+    made = schema.decisions.c
+    by_challenger = func.sum(case((made.model_version == challenger, 1), else_=0))
+    asked = select(made.member_id, func.min(made.created_us), func.count(), by_challenger)
+    query = asked.where(made.created_us >= since_us, made.created_us < until_us).group_by(made.member_id).order_by(made.member_id)
+    return pl.DataFrame([tuple(row) for row in connection.execute(query)], schema=MADE_COLUMNS, orient="row")
+
+
+def _sent(connection: Connection, since_us: int, until_us: int) -> pl.DataFrame:
+    made, sent = schema.decisions.c, schema.touches.c
+    reached = case((sent.state.in_(("delivered", "reserved")), 1), else_=0)
+    asked = select(
+        made.member_id,
+        func.sum(reached),
+        func.sum(case((sent.response == "refused", 1), else_=0)),
+        func.sum(reached * func.coalesce(sent.cost, 0.0)),
+    ).select_from(schema.touches.join(schema.decisions, sent.decision_id == made.decision_id))
+    query = asked.where(made.created_us >= since_us, made.created_us < until_us).group_by(made.member_id)
+    return pl.DataFrame([tuple(row) for row in connection.execute(query)], schema=SENT_COLUMNS, orient="row")
 
 
 def _add_stage(connection: Connection, rollout_id: int, number: int, stage: Stage) -> None:

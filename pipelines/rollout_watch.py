@@ -1,0 +1,125 @@
+"""A running roll-out read: how it stands, whether it does harm, and whether its challenger may decide for all."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from models.declaration import load_community
+from models.errors import InputError, ModelRefused
+from models.gate import GOLDEN, Requirement, Verdict
+from models.moments import microseconds
+from models.rollout_reading import KeptComparison, read_and_keep
+from models.rollout_wording import comparison_dict, headline
+from models.store import Store
+from pipelines.ingest import canonical_log, log_fingerprint
+from pipelines.loading import registry
+from pipelines.promote import Force, Promotion, Shown, force_or_try
+from pipelines.rollout import LIVE_SECONDS, Said
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from models.community import Community
+    from models.declared import Language
+    from models.rollouts import ProcessSeen, Rollout
+    from models.second_opinion import Agreement
+    from models.training import Progress
+    from pipelines.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class RolloutStatus:
+    """`kept` is None for a roll-out that began with all members; `agreement` of both versions in the shadow, None where they were not asked."""
+
+    rollout: Rollout
+    processes: tuple[ProcessSeen, ...]
+    kept: KeptComparison | None
+    agreement: Agreement | None
+    community: Community
+
+    @property
+    def refusals(self) -> tuple[ProcessSeen, ...]:
+        return tuple(one for one in self.processes if one.error is not None)
+
+    @property
+    def harms(self) -> bool:
+        return self.kept is not None and self.kept.comparison.verdict == "harm"
+
+    def to_dict(self, language: Language) -> dict[str, Any]:
+        """As the service answers."""
+        return {
+            "rollout": self.rollout.to_dict(),
+            "processes": [{"process": one.process, "share": one.percent, "refused": one.error} for one in self.processes],
+            "comparison": None if self.kept is None else comparison_dict(self.kept, self.community, language),
+            "shadow": None if self.agreement is None else asdict(self.agreement),
+        }
+
+
+def rollout_status(workspace: Workspace, *, now: datetime) -> RolloutStatus | None:
+    """Of the one that runs, else of the last; None where there never was one. What was compared is kept for the pages."""
+    if workspace.store_file is not None and not workspace.store_file.is_file():
+        return None
+    with closing(Store.open(workspace.store_url)) as store:
+        newest = store.rollouts(1)
+    return _status(workspace, newest[0], now) if newest else None
+
+
+def _status(workspace: Workspace, rollout: Rollout, now: datetime) -> RolloutStatus:
+    community = load_community(workspace.declaration)
+    policy = registry(workspace).load(rollout.champion, workspace.model_cache).community.policy
+    log = canonical_log(workspace, community, now=now)
+    with closing(Store.open(workspace.store_url)) as store:
+        store.load_log(log, log_fingerprint(workspace.log))
+        kept = read_and_keep(store, rollout, policy, community, now)
+        seen = store.rollout_processes(rollout.rollout_id, microseconds(now) - int(LIVE_SECONDS * 1e6))
+        agreement = store.agreement(rollout.challenger, rollout.champion)
+    return RolloutStatus(rollout, tuple(seen), kept, agreement if agreement.decisions else None, community)
+
+
+@dataclass(frozen=True)
+class RolloutWatched:
+    """`alarm`: harm is shown, or a process refused the challenger; `ended`: it was rolled back for the harm, as is declared."""
+
+    status: RolloutStatus
+    said: str
+    alarm: bool
+    ended: bool
+
+
+def watch_rollout(workspace: Workspace, *, now: datetime) -> RolloutWatched | None:
+    """Rolls back what shows harm, where `rollout.roll_back` is declared. None where no roll-out runs."""
+    status = rollout_status(workspace, now=now)
+    if status is None or status.rollout.state != "running":
+        return None
+    ended = status.harms and status.community.rollout.roll_back
+    said = headline(status.rollout, status.kept, status.community, "en")
+    if ended:
+        with closing(Store.open(workspace.store_url)) as store:
+            store.end_rollout("rolled_back", microseconds(now), "keepwell", said)
+        said = f"{said}; it was rolled back"
+    if status.refusals:
+        said = f"{said}; {len(status.refusals)} processes refused version {status.rollout.challenger}: {status.refusals[0].error}"
+    return RolloutWatched(status, said, status.harms or bool(status.refusals), ended)
+
+
+def finish(
+    workspace: Workspace, said: Said, *, now: datetime, force: bool = False, seed: int = 0, progress: Progress = lambda _: None
+) -> Promotion:
+    """Makes the challenger of the running roll-out the champion.
+
+    Without force it must do no harm, and either the comparison or the gate of `keepwell promote` must be for it; else ModelRefused tells
+    what is missing. Raises InputError where no roll-out runs.
+    """
+    status = rollout_status(workspace, now=now)
+    if status is None or status.rollout.state != "running":
+        raise InputError("no roll-out runs; `keepwell rollout start --share PERCENT` begins one, `keepwell promote` puts a version in force")
+    version, because = status.rollout.challenger, said.because
+    if force:
+        promotion = force_or_try(workspace, version, now=now, force=Force(because or ""), seed=seed, progress=progress)
+    else:
+        promotion = _proved(workspace, status, now=now, seed=seed, progress=progress)
+    with closing(Store.open(workspace.store_url)) as store:
+        store.end_rollout("finished", microseconds(now), said.by, because)
+    return promotion
