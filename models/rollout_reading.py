@@ -86,7 +86,7 @@ def read_comparison(store: Store, rollout: Rollout, policy: Policy, community: C
 
 
 def _behaviour(record: Record, rollout: Rollout, made: pl.DataFrame, until_us: int) -> list[Watched]:
-    """Nobody who refused to be scored, or was erased, is due. Behaviour before is that before the whole roll-out, which it cannot change."""
+    """Nobody who refused to be scored, or was erased, is due. Behaviour before is that before the roll-out, which cannot change it."""
     codes = {member_id: code for code, member_id in enumerate(record.member_ids)}
     code = np.array([codes.get(member_id, -1) for member_id in made["member_id"].to_list()], dtype=np.int64)
     there = np.flatnonzero(code >= 0)

@@ -11,13 +11,14 @@ import polars as pl
 
 from models.errors import NoChampion, NotEnoughData
 from models.moments import microseconds
-from models.readings import MONITOR, Monitored, Reading, freshness, rejected_rows
+from models.readings import MONITOR, Monitored, Reading, freshness, judged, rejected_rows
 from models.store import Store
 from models.supply import Supply
 from models.watched_decisions import Drawn, decision_readings
 from models.watched_model import ModelWatch, model_readings
 from pipelines.deliveries import delivered_since
 from pipelines.loading import decision_time, engine_of, load, without_refusing
+from pipelines.rollout_watch import watch_rollout
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,7 +55,8 @@ def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int
     drawn = _drawn(workspace, loaded, at)
     limited = not Supply.of(loaded.community, loaded.community.capacity, loaded.community.capacity.budget).endless
     decisions = decision_readings(drawn, loaded.community, limited=limited)
-    monitored = Monitored(at, told.version, (*data, *told.readings, *decisions), told.features, told.matured, told.foreseen)
+    readings = (*data, *told.readings, *decisions, *_rolling_out(workspace, now))
+    monitored = Monitored(at, told.version, readings, told.features, told.matured, told.foreseen)
     with closing(Store.open(workspace.store_url)) as store:
         store.keep_figures(MONITOR, microseconds(at), monitored.to_json())
     progress("done")
@@ -67,6 +69,15 @@ def _days(workspace: Workspace, loaded: Loaded, at: datetime) -> tuple[Reading, 
     rejected = sum(one.rejected for one in files)
     rows = rejected + sum(one.events + one.known for one in files)
     return (rejected_rows("rejected_lately", "the files of the last week", rejected, rows, loaded.community.monitor),) if files else ()
+
+
+def _rolling_out(workspace: Workspace, now: datetime) -> tuple[Reading, ...]:
+    """Nothing where no roll-out runs."""
+    watched = watch_rollout(workspace, now=now)
+    if watched is None:
+        return ()
+    todo = "" if watched.ended else "see `keepwell rollout status`; `keepwell rollback` ends it"
+    return (judged("rollout", "decisions", beyond=watched.alarm, said=watched.said, todo=todo),)
 
 
 def _with_model(engine: Engine, loaded: Loaded, at: datetime, rng: np.random.Generator) -> Monitored:

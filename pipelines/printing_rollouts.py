@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from models.experiment_wording import check_sentence
+from models.rollout_wording import followed_sentence, headline, row_sentence, state_sentence, todo
 from models.rollouts import shown
+from models.texts import text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from models.declared import Language
     from models.rollouts import Rollout
     from pipelines.rollout import RolledBack
+    from pipelines.rollout_watch import RolloutStatus
 
 
 def print_rollout(rollout: Rollout, console: Console) -> None:
@@ -22,6 +27,25 @@ def print_rollout(rollout: Rollout, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def print_status(told: RolloutStatus | None, language: Language | None, console: Console) -> None:
+    if told is None:
+        console.print(text(language or "en", "rollout.none"), highlight=False, soft_wrap=True)
+        return
+    for line in _status_lines(told, language or told.community.language):
+        if line:
+            console.print(escape(line), highlight=False, soft_wrap=True)
+
+
+def _status_lines(told: RolloutStatus, language: Language) -> list[str]:
+    comparison = None if told.kept is None else told.kept.comparison
+    lines = [state_sentence(told.rollout, language), headline(told.rollout, told.kept, told.community, language)]
+    if comparison is not None:
+        lines += [row_sentence(row, told.community, language) for row in comparison.rows]
+        lines += [check_sentence(comparison.check, language), followed_sentence(comparison, language)]
+    lines += [f"{one.process}: {one.error}" for one in told.refusals]
+    return [*lines, todo(told.rollout, comparison, language)]
 
 
 def print_rolled_back(told: RolledBack, console: Console) -> None:

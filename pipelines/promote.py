@@ -15,6 +15,7 @@ from models.registry import CHALLENGER, CHAMPION
 from pipelines.evaluate import known_outcomes
 from pipelines.loading import load_to_learn, registry
 from pipelines.publish_figures import publish_models
+from pipelines.rollout import running_rollout
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -84,7 +85,13 @@ def promote(
     seed: int = 0,
     progress: Progress = lambda _: None,
 ) -> Promotion:
-    """As `try_promotion`; raises ModelRefused where proof is missing, and says which."""
+    """As `try_promotion`; raises ModelRefused where proof is missing, and says which, InputError while a roll-out runs."""
+    running = running_rollout(workspace)
+    if running is not None:
+        message = (
+            f"roll-out {running.rollout_id} of version {running.challenger} runs; `keepwell rollout finish` or `keepwell rollback` ends it"
+        )
+        raise InputError(message)
     promotion = try_promotion(workspace, version, now=now, margin=margin, force=force, seed=seed, progress=progress)
     if not promotion.shown.verdict.passed:
         message = (
@@ -117,11 +124,16 @@ def try_promotion(
         shown = Shown(Verdict((GOLDEN,), ("forced: nothing else was asked",)))
     else:
         shown = _shown(workspace, engine, against, margin=margin, seed=seed, now=now, progress=progress)
-    promotion = Promotion(chosen, against, now, shown, None if force is None else force.because)
-    models.record_gate(chosen, promotion.outcome, promotion.to_dict())
-    if shown.verdict.passed:
-        models.promote(chosen, cache)
-    publish_models(workspace, now=now)
+    return settle(workspace, Promotion(chosen, against, now, shown, None if force is None else force.because))
+
+
+def settle(workspace: Workspace, promotion: Promotion) -> Promotion:
+    """What was shown is kept with the version, which is put in force where it passed. Raises ModelRefused where it cannot be loaded."""
+    models = registry(workspace)
+    models.record_gate(promotion.version, promotion.outcome, promotion.to_dict())
+    if promotion.shown.verdict.passed:
+        models.promote(promotion.version, workspace.model_cache, at=promotion.at)
+    publish_models(workspace, now=promotion.at)
     return promotion
 
 

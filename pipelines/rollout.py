@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LIVE_SECONDS = 15.0
 """A process that was not heard of for so long no longer answers; it says something every five seconds while a roll-out runs."""
 ASK_SECONDS = 0.1
+MOST_ASKED = 100
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,15 @@ def running_rollout(workspace: Workspace) -> Rollout | None:
         return None
     with closing(Store.open(workspace.store_url)) as store:
         return store.running_rollout()
+
+
+def was_rolled_back(workspace: Workspace, version: str) -> bool:
+    """Whether its last roll-out ended so: only a person puts it in force then."""
+    if workspace.store_file is not None and not workspace.store_file.is_file():
+        return False
+    with closing(Store.open(workspace.store_url)) as store:
+        states = [one.state for one in store.rollouts(MOST_ASKED) if one.challenger == version]
+    return states[:1] == ["rolled_back"]
 
 
 def roll_back(workspace: Workspace, version: str | None, said: Said, *, now: datetime) -> RolledBack:

@@ -10,12 +10,13 @@ from models.declaration import load_community
 from models.errors import InputError, ModelRefused
 from models.gate import GOLDEN, Requirement, Verdict
 from models.moments import microseconds
+from models.registry import CHAMPION
 from models.rollout_reading import KeptComparison, read_and_keep
 from models.rollout_wording import comparison_dict, headline
 from models.store import Store
 from pipelines.ingest import canonical_log, log_fingerprint
 from pipelines.loading import registry
-from pipelines.promote import Force, Promotion, Shown, force_or_try
+from pipelines.promote import Force, Promotion, Shown, settle, try_promotion
 from pipelines.rollout import LIVE_SECONDS, Said
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RolloutStatus:
-    """`kept` is None for a roll-out that began with all members; `agreement` of both versions in the shadow, None where they were not asked."""
+    """`kept` is None for a roll-out that began with all members, `agreement` where the challenger was not asked in the shadow."""
 
     rollout: Rollout
     processes: tuple[ProcessSeen, ...]
@@ -114,12 +115,33 @@ def finish(
     """
     status = rollout_status(workspace, now=now)
     if status is None or status.rollout.state != "running":
-        raise InputError("no roll-out runs; `keepwell rollout start --share PERCENT` begins one, `keepwell promote` puts a version in force")
-    version, because = status.rollout.challenger, said.because
+        raise InputError(
+            "no roll-out runs; `keepwell rollout start --share PERCENT` begins one, `keepwell promote` puts a version in force"
+        )
+    version = status.rollout.challenger
     if force:
-        promotion = force_or_try(workspace, version, now=now, force=Force(because or ""), seed=seed, progress=progress)
+        promotion = try_promotion(workspace, version, now=now, force=Force(said.because or ""), seed=seed, progress=progress)
     else:
         promotion = _proved(workspace, status, now=now, seed=seed, progress=progress)
     with closing(Store.open(workspace.store_url)) as store:
-        store.end_rollout("finished", microseconds(now), said.by, because)
+        store.end_rollout("finished", microseconds(now), said.by, said.because)
     return promotion
+
+
+def _proved(workspace: Workspace, status: RolloutStatus, *, now: datetime, seed: int, progress: Progress) -> Promotion:
+    """By the comparison where it decides, else by the gate. Raises ModelRefused."""
+    rollout, verdict = status.rollout, None if status.kept is None else status.kept.comparison.verdict
+    told = headline(rollout, status.kept, status.community, "en").rstrip(".")
+    refused = f"version {rollout.challenger} is not put in force: {told}"
+    if verdict in {"harm", "not_readable"}:
+        raise ModelRefused(f"{refused}; `keepwell rollback` ends the roll-out")
+    if verdict in {"better", "no_worse"}:
+        shown = Shown(Verdict((GOLDEN, Requirement("rollout", met=True, said=told))))
+        return settle(workspace, Promotion(rollout.challenger, registry(workspace).version_of(CHAMPION), now, shown))
+    tried = try_promotion(workspace, rollout.challenger, now=now, seed=seed, progress=progress)
+    if not tried.shown.verdict.passed:
+        missing = "; ".join(tried.shown.verdict.missing)
+        raise ModelRefused(
+            f"{refused}; nor is the gate passed: {missing}. `keepwell rollout finish --force --because TEXT` asks for no proof"
+        )
+    return tried

@@ -23,6 +23,8 @@ from pipelines.lessons import Asked
 from pipelines.loading import load_to_learn, registry
 from pipelines.monitor import monitor
 from pipelines.promote import try_promotion
+from pipelines.rollout import running_rollout, was_rolled_back
+from pipelines.rollout_watch import watch_rollout
 from pipelines.train import train_challenger
 
 if TYPE_CHECKING:
@@ -108,6 +110,15 @@ def _monitor(night: Night, _: RunRecord) -> Outcome:
     return Outcome("done", f"{len(watched.readings)} readings, no alarm", told)
 
 
+def _rollout(night: Night, _: RunRecord) -> Outcome:
+    """Before anything is decided: what shows harm decides for nobody any more, where that is declared."""
+    watched = watch_rollout(night.workspace, now=night.now)
+    if watched is None:
+        return Outcome("not_due", "no roll-out runs")
+    told = watched.status.to_dict("en") | {"rolled_back": watched.ended}
+    return Outcome("alarm" if watched.alarm else "done", watched.said, told)
+
+
 def _train(night: Night, record: RunRecord) -> Outcome:
     reason = _stale(night, record) or _errors(record)
     if reason is not None:
@@ -156,6 +167,9 @@ def _evaluate(night: Night, _: RunRecord) -> Outcome:
 
 
 def _promote(night: Night, _: RunRecord) -> Outcome:
+    running = running_rollout(night.workspace)
+    if running is not None:
+        return Outcome("not_due", f"roll-out {running.rollout_id} of version {running.challenger} runs; a person finishes it")
     version = _unproved(night)
     if version is None:
         return Outcome("not_due", "no challenger waits for its proof")
@@ -166,11 +180,11 @@ def _promote(night: Night, _: RunRecord) -> Outcome:
 
 
 def _unproved(night: Night) -> str | None:
-    """The challenger, where it is not the champion and was never tried, or lacked evidence when it was."""
+    """The challenger, where it is not the champion, was not rolled back, and was never tried, or lacked evidence when it was."""
     models = registry(night.workspace)
     aliases = models.aliases()
     newest = aliases.get(CHALLENGER)
-    if newest is None or newest == aliases.get(CHAMPION):
+    if newest is None or newest == aliases.get(CHAMPION) or was_rolled_back(night.workspace, newest):
         return None
     tried = models.gate(newest)
     return newest if tried is None or lacked_evidence(tried) else None
@@ -244,6 +258,7 @@ def _errors(record: RunRecord) -> str | None:
 STEPS = (
     Step("ingest", _ingest, always=True),
     Step("check", _check, needs=("ingest",), looks_at_log=True),
+    Step("rollout", _rollout, needs=("ingest",), looks_at_log=True),
     Step("monitor", _monitor, needs=("ingest",), looks_at_log=True),
     Step("train", _train, needs=("ingest", "check")),
     Step("evaluate", _evaluate, needs=("ingest", "train")),

@@ -1,0 +1,176 @@
+"""What a roll-out says, in figures and in sentences: what the command line prints, the service answers and the page shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from models.experiment_wording import check_sentence, written, written_mean
+from models.rollout_comparison import FEWEST
+from models.rollouts import shown
+from models.texts import decimal, listed, number, plural, share, text
+
+if TYPE_CHECKING:
+    from models.community import Community
+    from models.declared import Language
+    from models.intervals import Estimate
+    from models.rollout_comparison import Comparison, Row, RowVerdict
+    from models.rollout_reading import KeptComparison
+    from models.rollouts import Rollout
+
+ROWS = {
+    "retention": "rollout.row_retention",
+    "contributions": "rollout.row_contributions",
+    "value": "rollout.row_value",
+    "refusals": "rollout.row_refusals",
+    "opt_outs": "rollout.row_opt_outs",
+    "contacts": "rollout.row_contacts",
+    "cost": "rollout.row_cost",
+}
+JUDGED: dict[RowVerdict, str] = {
+    "better": "rollout.row_better",
+    "worse": "rollout.row_worse",
+    "no_worse": "rollout.row_no_worse",
+    "open": "rollout.row_open",
+    "waiting": "rollout.row_waiting",
+}
+RATES, MONEY = ("retention", "refusals", "opt_outs"), ("value", "cost")
+SLOW_DAYS = 730
+
+
+def comparison_dict(kept: KeptComparison, community: Community, language: Language) -> dict[str, Any]:
+    """Every figure; `label` and `text` are in the language."""
+    told = kept.comparison
+    return {
+        "read_at": shown_second(kept),
+        "share": told.percent,
+        "since": shown(told.since_us),
+        "until": shown(told.until_us),
+        "level": told.level,
+        "members": list(told.check.observed),
+        "sample_ratio": {"p": told.check.p, "mismatch": told.check.mismatch, "text": check_sentence(told.check, language)},
+        "followed": list(told.followed),
+        "verdict": told.verdict,
+        "rows": [_row(row, community, language) for row in told.rows],
+    }
+
+
+def shown_second(kept: KeptComparison) -> str:
+    return kept.read_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _row(row: Row, community: Community, language: Language) -> dict[str, Any]:
+    figures = ("name", "days", "members", "champion_members", "mean", "champion_mean", "tolerance", "members_needed", "days_needed")
+    return {
+        **{name: getattr(row, name) for name in figures},
+        "difference": None if row.difference is None else row.difference.value,
+        "interval": None if row.difference is None else row.difference.interval,
+        "verdict": row.verdict,
+        "label": label(row, language),
+        "text": row_sentence(row, community, language),
+    }
+
+
+def label(row: Row, language: Language) -> str:
+    """Of two horizons of retention each with its days."""
+    name = text(language, ROWS[_base(row)])
+    return text(language, "rollout.over", name=name, days=plural(language, "unit.days", row.days)) if row.days else name
+
+
+def row_sentence(row: Row, community: Community, language: Language) -> str:
+    given = {"name": label(row, language), "fewest": number(language, FEWEST), "days": plural(language, "unit.days", row.days)}
+    if row.difference is not None:
+        given |= {"difference": difference_text(row, row.difference, community, language)}
+    return text(language, JUDGED[row.verdict], **given)
+
+
+def difference_text(row: Row, told: Estimate, community: Community, language: Language) -> str:
+    value, low, high = (written(_kind(row), one, language=language, currency=community.currency) for one in (told.value, *told.interval))
+    return text(language, "rollout.difference", value=value, low=low, high=high)
+
+
+def mean_text(row: Row, mean: float | None, community: Community, language: Language) -> str:
+    """Empty where it is not known yet."""
+    return written_mean(_kind(row), mean, language=language, currency=community.currency)
+
+
+def headline(rollout: Rollout, kept: KeptComparison | None, community: Community, language: Language) -> str:
+    """What is known, in one sentence."""
+    if kept is None:
+        return text(language, "rollout.nothing_left", version=rollout.challenger)
+    told, version = kept.comparison, rollout.challenger
+    if told.verdict == "not_readable":
+        return text(language, "rollout.not_readable", check=check_sentence(told.check, language))
+    if told.verdict == "harm":
+        what = listed(language, [f"{label(row, language)} {_difference(row, community, language)}" for row in told.harms])
+        return text(language, "rollout.harm", version=version, what=what)
+    if told.verdict == "not_yet":
+        return not_yet(told, language)
+    key = "rollout.better" if told.verdict == "better" else "rollout.no_worse"
+    return text(language, key, version=version, difference=_difference(told.rows[0], community, language))
+
+
+def not_yet(told: Comparison, language: Language) -> str:
+    """How many members, or days, are missing."""
+    first = told.rows[0]
+    there = number(language, first.members + first.champion_members)
+    if first.verdict == "waiting":
+        given = {"fewest": number(language, FEWEST), "days": plural(language, "unit.days", first.days)}
+        return text(
+            language, "rollout.too_few", mine=number(language, first.members), theirs=number(language, first.champion_members), **given
+        )
+    if first.members_needed is None:
+        return text(language, "rollout.open", members=there)
+    more = max(0, first.members_needed - first.members - first.champion_members)
+    if not more:
+        return text(language, "rollout.enough", members=there)
+    if first.days_needed is None or first.days_needed > SLOW_DAYS:
+        return text(language, "rollout.more_members", members=there, more=number(language, more))
+    days = plural(language, "unit.days", first.days_needed)
+    return text(language, "rollout.more_days", members=there, more=number(language, more), days=days)
+
+
+def todo(rollout: Rollout, told: Comparison | None, language: Language) -> str:
+    """What to do now; empty where the roll-out has ended."""
+    if rollout.state != "running":
+        return ""
+    if told is not None and told.verdict in {"harm", "not_readable"}:
+        return text(language, "rollout.todo_back")
+    if told is None or told.verdict in {"better", "no_worse"}:
+        return text(language, "rollout.todo_finish")
+    return text(language, "rollout.todo_wait")
+
+
+def followed_sentence(told: Comparison, language: Language) -> str:
+    """Empty where nothing was decided."""
+    champion, challenger = told.followed
+    if champion is None or challenger is None:
+        return ""
+    return text(language, "rollout.followed", champion=share(champion), challenger=share(challenger))
+
+
+def state_sentence(rollout: Rollout, language: Language) -> str:
+    last = rollout.stages[-1]
+    key = {"running": "rollout.running", "finished": "rollout.finished", "rolled_back": "rollout.rolled_back"}[rollout.state]
+    given = {"id": rollout.rollout_id, "challenger": rollout.challenger, "champion": rollout.champion}
+    return text(language, key, share=percent_text(last.percent), since=shown(last.since_us), ended=ended(rollout), **given)
+
+
+def ended(rollout: Rollout) -> str:
+    return "" if rollout.ended_us is None else shown(rollout.ended_us)
+
+
+def percent_text(percent: float) -> str:
+    return f"{decimal(percent, 0 if percent == round(percent) else 1)}%"
+
+
+def _difference(row: Row, community: Community, language: Language) -> str:
+    return "" if row.difference is None else difference_text(row, row.difference, community, language)
+
+
+def _base(row: Row) -> str:
+    return "retention" if row.name.startswith("retention") else row.name
+
+
+def _kind(row: Row) -> str:
+    """As experiments write such a figure."""
+    return "retention" if _base(row) in RATES else "value" if row.name in MONEY else "count"
