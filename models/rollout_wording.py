@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from models.experiment_wording import check_sentence, written, written_mean
+from models.experiment_wording import check_sentence, written
 from models.rollout_comparison import FEWEST
-from models.rollouts import shown
+from models.rollouts import WHOLE, shown
 from models.texts import decimal, listed, number, plural, share, text
 
 if TYPE_CHECKING:
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from models.intervals import Estimate
     from models.rollout_comparison import Comparison, Row, RowVerdict
     from models.rollout_reading import KeptComparison
-    from models.rollouts import Rollout
+    from models.rollouts import ProcessSeen, Rollout
+    from models.second_opinion import Agreement
 
 ROWS = {
     "retention": "rollout.row_retention",
@@ -33,6 +36,15 @@ JUDGED: dict[RowVerdict, str] = {
     "open": "rollout.row_open",
     "waiting": "rollout.row_waiting",
 }
+
+
+class Asked(NamedTuple):
+    """Whose figures, and the language in which they are told."""
+
+    community: Community
+    language: Language
+
+
 RATES, MONEY = ("retention", "refusals", "opt_outs"), ("value", "cost")
 SLOW_DAYS = 730
 
@@ -49,6 +61,7 @@ def comparison_dict(kept: KeptComparison, community: Community, language: Langua
         "members": list(told.check.observed),
         "sample_ratio": {"p": told.check.p, "mismatch": told.check.mismatch, "text": check_sentence(told.check, language)},
         "followed": list(told.followed),
+        "followed_text": followed_sentence(told, language),
         "verdict": told.verdict,
         "rows": [_row(row, community, language) for row in told.rows],
     }
@@ -72,7 +85,7 @@ def _row(row: Row, community: Community, language: Language) -> dict[str, Any]:
 
 def label(row: Row, language: Language) -> str:
     """Of two horizons of retention each with its days."""
-    name = text(language, ROWS[_base(row)])
+    name = text(language, ROWS[_base(row.name)])
     return text(language, "rollout.over", name=name, days=plural(language, "unit.days", row.days)) if row.days else name
 
 
@@ -84,19 +97,16 @@ def row_sentence(row: Row, community: Community, language: Language) -> str:
 
 
 def difference_text(row: Row, told: Estimate, community: Community, language: Language) -> str:
-    value, low, high = (written(_kind(row), one, language=language, currency=community.currency) for one in (told.value, *told.interval))
+    kind, currency = kind_of(row.name), community.currency
+    value, low, high = (written(kind, one, language=language, currency=currency) for one in (told.value, *told.interval))
     return text(language, "rollout.difference", value=value, low=low, high=high)
-
-
-def mean_text(row: Row, mean: float | None, community: Community, language: Language) -> str:
-    """Empty where it is not known yet."""
-    return written_mean(_kind(row), mean, language=language, currency=community.currency)
 
 
 def headline(rollout: Rollout, kept: KeptComparison | None, community: Community, language: Language) -> str:
     """What is known, in one sentence."""
     if kept is None:
-        return text(language, "rollout.nothing_left", version=rollout.challenger)
+        whole = rollout.stages[0].percent >= WHOLE
+        return text(language, "rollout.nothing_left", version=rollout.challenger) if whole else text(language, "rollout.not_read")
     told, version = kept.comparison, rollout.challenger
     if told.verdict == "not_readable":
         return text(language, "rollout.not_readable", check=check_sentence(told.check, language))
@@ -167,10 +177,26 @@ def _difference(row: Row, community: Community, language: Language) -> str:
     return "" if row.difference is None else difference_text(row, row.difference, community, language)
 
 
-def _base(row: Row) -> str:
-    return "retention" if row.name.startswith("retention") else row.name
+def _base(name: str) -> str:
+    return "retention" if name.startswith("retention") else name
 
 
-def _kind(row: Row) -> str:
+def kind_of(name: str) -> str:
     """As experiments write such a figure."""
-    return "retention" if _base(row) in RATES else "value" if row.name in MONEY else "count"
+    return "retention" if _base(name) in RATES else "value" if name in MONEY else "count"
+
+
+def status_dict(
+    rollout: Rollout, processes: Sequence[ProcessSeen], kept: KeptComparison | None, agreement: Agreement | None, asked: Asked
+) -> dict[str, Any]:
+    """What `keepwell rollout status --json` prints and `GET /v1/rollouts/current` answers."""
+    comparison = None if kept is None else kept.comparison
+    return {
+        "rollout": rollout.to_dict(),
+        "text": state_sentence(rollout, asked.language),
+        "verdict_text": headline(rollout, kept, asked.community, asked.language),
+        "todo": todo(rollout, comparison, asked.language),
+        "processes": [{"process": one.process, "share": one.percent, "refused": one.error} for one in processes],
+        "comparison": None if kept is None else comparison_dict(kept, asked.community, asked.language),
+        "shadow": None if agreement is None or not agreement.decisions else asdict(agreement),
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.declaration import load_community
@@ -12,7 +12,7 @@ from models.gate import GOLDEN, Requirement, Verdict
 from models.moments import microseconds
 from models.registry import CHAMPION
 from models.rollout_reading import KeptComparison, read_and_keep
-from models.rollout_wording import comparison_dict, headline
+from models.rollout_wording import Asked, headline, status_dict
 from models.store import Store
 from pipelines.ingest import canonical_log, log_fingerprint
 from pipelines.loading import registry
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RolloutStatus:
-    """`kept` is None for a roll-out that began with all members, `agreement` where the challenger was not asked in the shadow."""
+    """`kept` is None for a roll-out that began with all members; `agreement` of both versions in the shadow."""
 
     rollout: Rollout
     processes: tuple[ProcessSeen, ...]
     kept: KeptComparison | None
-    agreement: Agreement | None
+    agreement: Agreement
     community: Community
 
     @property
@@ -50,12 +50,7 @@ class RolloutStatus:
 
     def to_dict(self, language: Language) -> dict[str, Any]:
         """As the service answers."""
-        return {
-            "rollout": self.rollout.to_dict(),
-            "processes": [{"process": one.process, "share": one.percent, "refused": one.error} for one in self.processes],
-            "comparison": None if self.kept is None else comparison_dict(self.kept, self.community, language),
-            "shadow": None if self.agreement is None else asdict(self.agreement),
-        }
+        return status_dict(self.rollout, self.processes, self.kept, self.agreement, Asked(self.community, language))
 
 
 def rollout_status(workspace: Workspace, *, now: datetime) -> RolloutStatus | None:
@@ -76,7 +71,7 @@ def _status(workspace: Workspace, rollout: Rollout, now: datetime) -> RolloutSta
         kept = read_and_keep(store, rollout, policy, community, now)
         seen = store.rollout_processes(rollout.rollout_id, microseconds(now) - int(LIVE_SECONDS * 1e6))
         agreement = store.agreement(rollout.challenger, rollout.champion)
-    return RolloutStatus(rollout, tuple(seen), kept, agreement if agreement.decisions else None, community)
+    return RolloutStatus(rollout, tuple(seen), kept, agreement, community)
 
 
 @dataclass(frozen=True)

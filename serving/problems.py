@@ -63,6 +63,7 @@ FORBIDDEN = ProblemType("forbidden", 403, "The API key lacks the scope for this"
 NOT_FOUND = ProblemType("not-found", 404, "There is nothing here")
 UNKNOWN_MEMBER = ProblemType("unknown-member", 404, "The member is not known")
 UNKNOWN_DECISION = ProblemType("unknown-decision", 404, "The decision is not known")
+NO_ROLLOUT = ProblemType("no-rollout", 404, "No roll-out runs")
 NO_RUN = ProblemType("no-run", 404, "No run over all members is kept yet")
 UNKNOWN_EXPERIMENT = ProblemType("unknown-experiment", 404, "There is no such experiment")
 UNKNOWN_JOB = ProblemType("unknown-job", 404, "The decision job is not known")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from models.catalogue_identity import decides_alike
 from models.champion_copy import ChampionCopy
@@ -26,6 +26,8 @@ from serving.settings import wall_clock
 ROUND_SECONDS = 1.0
 HEARD_SECONDS = 5.0
 """How often a process says what it goes by while a roll-out runs, and tries again to load a challenger that it refused."""
+LIVE_SECONDS = 3 * HEARD_SECONDS
+"""Of a process that ended without a word nothing is shown after so long."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class RolloutWatch:
         self._models = models
         self._mlflow_uri = mlflow_uri
         self._cache = cache
+        self._lock = Lock()
         self._stopped = Event()
         self._told: ProcessSeen | None = None
         self._refused: str | None = None
@@ -109,14 +112,15 @@ class RolloutWatch:
 
     def look(self, now: datetime) -> None:
         """Goes by what the store says, and then tells it so. Raises StoreUnavailable."""
-        rollout, held = self._store().running_rollout(), self.share
-        if held is not None and rollout is not None and held.rollout.rollout_id == rollout.rollout_id:
-            self.share = replace(held, rollout=rollout)
-        else:
-            if held is not None:
-                self._end(held)
-            self._begin(rollout, now)
-        self._tell(rollout, microseconds(now))
+        with self._lock:
+            rollout, held = self._store().running_rollout(), self.share
+            if held is not None and rollout is not None and held.rollout.rollout_id == rollout.rollout_id:
+                self.share = replace(held, rollout=rollout)
+            else:
+                if held is not None:
+                    self._end(held)
+                self._begin(rollout, now)
+            self._tell(rollout, microseconds(now))
 
     def _end(self, held: Share) -> None:
         """Of one that was finished the challenger is the champion now, and is taken over first: its members stay with it."""

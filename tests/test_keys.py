@@ -58,6 +58,8 @@ SCOPE_OF = {
     "GET /v1/models": "read",
     "GET /metrics": "metrics",
     "POST /v1/models/reload": "admin",
+    "GET /v1/rollouts/current": "read",
+    "POST /v1/rollouts/current/rollback": "admin",
     "PUT /v1/members/{member_id}/preferences": "privacy",
     "GET /v1/members/{member_id}/preferences": "privacy",
     "GET /v1/members/{member_id}/data": "privacy",

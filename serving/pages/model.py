@@ -21,6 +21,7 @@ from serving.model_figures import (
 )
 from serving.operation_answers import ShadowAnswer
 from serving.pages.intervals import Scale, Whisker
+from serving.pages.model_rollout import rollout_part
 from serving.pages.site import PageRoute, page, sentences
 from serving.pages.visitors import Reader, Visitor
 from serving.service import CurrentService, Service
@@ -113,6 +114,7 @@ class _Teller:
             "tests": [self._test(one) for one in report.tests],
             "over_time_note": self._over_time_note(),
             "policies": None if report.policies is None else self._policies(report.policies),
+            "rollout": rollout_part(self.service, self.whoever),
             "shadow": self._shadow(report.shadow),
             "drift": None if report.drift is None else self._drift(report.drift),
             "input": report.input,
