@@ -74,7 +74,7 @@ def in_force(growing):
 def test_the_first_night_makes_a_model_and_decides_by_it(after_first):
     growing, first = after_first
     assert tuple(states(first)) == ALL
-    assert {name for name, state in states(first).items() if state != "done"} == {"report"}
+    assert {name for name, state in states(first).items() if state != "done"} == {"report", "rollout"}
     assert (first.record.complete, first.record.exit_code) == (True, 0)
     assert registry(growing.workspace).aliases() == {CHALLENGER: "1", CHAMPION: "1"}
     assert in_force(growing) == "2025-04-01"

@@ -1,0 +1,121 @@
+"""A roll-out as the store holds it: the figures of both sides, counted by hand, and what they lead to."""
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from models.moments import microseconds
+from models.rollout_reading import kept_comparison, read_and_keep, read_comparison, term_of
+from models.rollout_wording import Asked, headline, status_dict
+from models.rollouts import Stage
+from models.store import Store
+from tests.rolled_out import HALF, plant
+from tests.serving_world import DECLARED
+
+BEGAN = datetime(2025, 7, 1, tzinfo=UTC)
+NOW = BEGAN + timedelta(days=60)
+
+
+@pytest.fixture
+def store(store_url):
+    with closing(Store.open(store_url)) as store:
+        yield store
+
+
+def read(store, planted, now=NOW):
+    return read_comparison(store, planted.rollout, DECLARED.policy, DECLARED, now)
+
+
+def row(comparison, name):
+    return {one.name: one for one in comparison.rows}[name]
+
+
+def test_both_sides_are_counted_as_by_hand(store):
+    planted = plant(store, BEGAN)
+    found = read(store, planted)
+    mine, theirs = planted.challenger, ~planted.challenger
+    kept, refused = row(found, "retention"), row(found, "refusals")
+    assert (kept.members, kept.champion_members) == (mine.sum(), theirs.sum()) == found.check.observed[::-1]
+    assert (kept.mean, kept.champion_mean) == pytest.approx((planted.stayed[mine].mean(), planted.stayed[theirs].mean()))
+    assert (refused.mean, refused.champion_mean) == pytest.approx((planted.refused[mine].mean(), planted.refused[theirs].mean()))
+    assert (row(found, "retention_14d").days, kept.days) == (14, 30)
+    assert found.followed == (1.0, 1.0)
+    assert (found.verdict, found.percent) == ("not_yet", HALF)
+
+
+@pytest.mark.parametrize(("kept", "refusing", "verdict"), [((0.5, 0.7), (0.02, 0.02), "better"), ((0.6, 0.6), (0.02, 0.15), "harm")])
+def test_a_planted_difference_is_found(store, kept, refusing, verdict):
+    planted = plant(store, BEGAN, kept=kept, refusing=refusing)
+    assert read(store, planted).verdict == verdict
+
+
+def test_who_no_longer_wants_to_be_contacted_or_known_counts_against_the_side(store):
+    planted = plant(store, BEGAN, members=800)
+    ids = [f"m-{number:05}" for number in range(800)]
+    taken = planted.rollout.takes(ids, DECLARED.policy)
+    gone = [name for name, one in zip(ids, taken.tolist(), strict=True) if one][:60]
+    for name in gone[:30]:
+        store.prefer(name, personalization=False)
+    for name in gone[30:]:
+        store.prefer(name, contact={"email": False})
+    found = row(read(store, planted), "opt_outs")
+    assert found.mean * found.members == pytest.approx(60)
+    assert (found.champion_mean, found.verdict) == (0, "worse")
+
+
+def test_an_erased_member_is_on_neither_side(store):
+    planted = plant(store, BEGAN, members=600)
+    before = read(store, planted)
+    ids = [f"m-{number:05}" for number in range(600)]
+    mine = [name for name, one in zip(ids, planted.rollout.takes(ids, DECLARED.policy).tolist(), strict=True) if one]
+    store.erase(mine[0], 1)
+    after = read(store, planted)
+    assert row(after, "refusals").members == row(before, "refusals").members - 1
+    assert row(after, "retention").members == row(before, "retention").members - 1
+
+
+def test_nobody_counts_before_the_days_have_passed(store):
+    planted = plant(store, BEGAN)
+    found = read(store, planted, BEGAN + timedelta(days=25))
+    assert (row(found, "retention").members, row(found, "retention").verdict) == (0, "waiting")
+    assert row(found, "retention_14d").members > 0
+    assert "30 days" in headline(planted.rollout, read_and_keep_early(store, planted), DECLARED, "en")
+
+
+def read_and_keep_early(store, planted):
+    return read_and_keep(store, planted.rollout, DECLARED.policy, DECLARED, BEGAN + timedelta(days=25))
+
+
+def test_a_raised_share_begins_a_comparison_of_its_own(store):
+    planted = plant(store, BEGAN)
+    raised = store.raise_rollout(Stage(80, microseconds(BEGAN + timedelta(days=5)), "anna"))
+    term = term_of(raised, microseconds(NOW))
+    assert (term.stage.percent, term.until_us) == (80, microseconds(NOW))
+    whole = store.raise_rollout(Stage(100, microseconds(BEGAN + timedelta(days=20)), "anna"))
+    last = term_of(whole, microseconds(NOW))
+    assert (last.stage.percent, last.until_us) == (80, microseconds(BEGAN + timedelta(days=20)))
+    found = read_comparison(store, whole, DECLARED.policy, DECLARED, NOW)
+    assert row(found, "retention").members == 0
+    assert sum(found.check.observed) < len(planted.challenger)
+
+
+def test_what_was_read_is_kept_until_something_comes(store):
+    planted = plant(store, BEGAN, members=600)
+    first = read_and_keep(store, planted.rollout, DECLARED.policy, DECLARED, NOW)
+    later = read_and_keep(store, planted.rollout, DECLARED.policy, DECLARED, NOW + timedelta(minutes=5))
+    assert later == first == kept_comparison(store, planted.rollout)
+    store.prefer("m-00001", personalization=False)
+    anew = read_and_keep(store, planted.rollout, DECLARED.policy, DECLARED, NOW + timedelta(minutes=5))
+    assert anew.read_at == NOW + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_it_is_told_in_both_languages(store, language):
+    planted = plant(store, BEGAN, kept=(0.5, 0.7))
+    kept = read_and_keep(store, planted.rollout, DECLARED.policy, DECLARED, NOW)
+    told = status_dict(planted.rollout, (), kept, store.agreement("2", "1"), Asked(DECLARED, language))
+    assert told["comparison"]["verdict"] == "better"
+    assert "keepwell rollout finish" in told["todo"]
+    assert {"en": "More members stay", "zh": "留住了更多会员"}[language] in told["verdict_text"]
+    assert told["shadow"] is None
