@@ -67,7 +67,7 @@ def _status(workspace: Workspace, rollout: Rollout, now: datetime) -> RolloutSta
     policy = registry(workspace).load(rollout.champion, workspace.model_cache).community.policy
     log = canonical_log(workspace, community, now=now)
     with closing(Store.open(workspace.store_url)) as store:
-        store.load_log(log, log_fingerprint(workspace.log))
+        store.load_parts(log.parts(), log_fingerprint(workspace.log))
         kept = read_and_keep(store, rollout, policy, community, now)
         seen = store.rollout_processes(rollout.rollout_id, microseconds(now) - int(LIVE_SECONDS * 1e6))
         agreement = store.agreement(rollout.challenger, rollout.champion)
