@@ -71,7 +71,7 @@ def taken_in(events: Parted, community: Community, place: Place, parts: Shelf) -
     """The events with members and touches, put on the shelf `parts` as they belong into the log."""
     first = events.scattered.first_events()
     declared = _ABSENT if community.members is None else read_members(community.members, place, community, first)
-    members = _everyone(first, declared.rows)
+    members = everyone(first, declared.rows)
     ids = members["member_id"]
     touches = _ABSENT if community.touches is None else read_touches(community.touches, place, community, ids)
     span, kept = events.scattered.span, members.select("member_id", "joined", *kept_columns(community))
@@ -104,6 +104,16 @@ def taken_in(events: Parted, community: Community, place: Place, parts: Shelf) -
     )
 
 
+def log_of(events: pl.DataFrame, members: pl.DataFrame, touches: pl.DataFrame | None, community: Community) -> EventLog:
+    """Of accepted rows, in memory: `members` as `everyone` tells; events and touches are theirs, with `member_id` for `member`."""
+    ids = members["member_id"]
+    return EventLog(
+        _coded(events, ids).with_columns(pl.col("type").cast(pl.Categorical)),
+        members.select("member_id", "joined", *kept_columns(community)),
+        None if touches is None else _coded(touches, ids),
+    )
+
+
 def _ends(ranges: Ranges, ids: pl.Series) -> tuple[int, ...]:
     """Where parts end among all members; those who have no event belong to the part between whose members they lie."""
     first_after = ranges.ids.gather(ranges.ends[:-1])
@@ -131,9 +141,9 @@ def _sorted(coded: pl.DataFrame) -> pl.DataFrame:
     return coded if rises.slice(1).all() else coded.sort("member", "timestamp", maintain_order=True)
 
 
-def _everyone(first: pl.DataFrame, declared: pl.DataFrame) -> pl.DataFrame:
+def everyone(first: pl.DataFrame, declared: pl.DataFrame) -> pl.DataFrame:
     """Those of the table and those of the log alike; joined when the table says so, else at the first event."""
-    if declared.is_empty():
+    if not declared.width:
         return first.rename({"first": "joined"}).sort("member_id")
     both = declared.join(first, on="member_id", how="full", coalesce=True)
     return both.with_columns(pl.coalesce("joined", "first")).drop("first").sort("member_id")

@@ -146,7 +146,6 @@ CONTENT = ("member_id", "timestamp", "type", "value", "channel")
 
 def new_rows(scattered: Scattered, rows: pl.DataFrame) -> pl.DataFrame:
     """Those of a file that are not there yet: by their id, else as the n-th of those of the same content in their file."""
-    rows = rows.filter(pl.col("event_id").is_null() | pl.col("event_id").is_first_distinct())
     known, held = [], []
     ids, members = rows["event_id"].drop_nulls().implode(), rows.filter(pl.col("event_id").is_null())["member_id"].unique()
     codes = members.cast(pl.Enum(scattered.ranges.ids)).to_physical().cast(pl.UInt32)
@@ -155,8 +154,14 @@ def new_rows(scattered: Scattered, rows: pl.DataFrame) -> pl.DataFrame:
         known.append(there["event_id"].filter(there["event_id"].is_in(ids)))
         nameless = there.filter(pl.col("event_id").is_null() & pl.col("code").is_in(codes.implode()))
         held.append(nameless.with_columns(member_id=scattered.ranges.ids.gather(nameless["code"])).select(CONTENT))
-    named = rows.filter(pl.col("event_id").is_not_null() & ~pl.col("event_id").is_in(pl.concat(known).implode()))
+    return not_among(pl.concat(held), pl.concat(known), rows)
+
+
+def not_among(held: pl.DataFrame, known: pl.Series, rows: pl.DataFrame) -> pl.DataFrame:
+    """As `new_rows`; held: the content of events without an id that are there, known: ids that are."""
+    rows = rows.filter(pl.col("event_id").is_null() | pl.col("event_id").is_first_distinct())
+    named = rows.filter(pl.col("event_id").is_not_null() & ~pl.col("event_id").is_in(known.implode()))
     nth = pl.int_range(pl.len()).over(CONTENT).alias("nth")
     nameless = rows.filter(pl.col("event_id").is_null()).with_columns(nth)
-    fresh = nameless.join(pl.concat(held).with_columns(nth), on=[*CONTENT, "nth"], how="anti", nulls_equal=True, maintain_order="left")
+    fresh = nameless.join(held.select(CONTENT).with_columns(nth), on=[*CONTENT, "nth"], how="anti", nulls_equal=True, maintain_order="left")
     return pl.concat([named, fresh.drop("nth")])

@@ -38,6 +38,13 @@ class Fault:
         """In English, as it stands beside a rejected row; `{}` stands for the value of `column`."""
         return text("en", f"fault.{self.code}.found", value="{}")
 
+    @property
+    def told(self) -> pl.Expr:
+        """The reason with the value of each row."""
+        if "{}" not in self.reason:
+            return pl.lit(self.reason)
+        return pl.format(self.reason, _value(self))
+
 
 @dataclass(frozen=True)
 class Screened:
@@ -83,7 +90,7 @@ def _rejected(table: Table, faults: Sequence[Fault], code: np.ndarray) -> pl.Dat
     whole = table.whole(rows)
     number = pl.Series("number", code[rows.to_numpy()])
     reason = pl.coalesce(
-        [pl.when(pl.lit(number) == position + 1).then(_reason(fault)) for position, fault in enumerate(faults)]
+        [pl.when(pl.lit(number) == position + 1).then(fault.told) for position, fault in enumerate(faults)]
         + [pl.lit(None, dtype=pl.String)]
     )
     line_name, reason_name = free_name("line", table.columns), free_name("reason", table.columns)
@@ -91,12 +98,6 @@ def _rejected(table: Table, faults: Sequence[Fault], code: np.ndarray) -> pl.Dat
     why = pl.lit(text("en", f"fault.{MISFIT}.found"))
     odd = table.misfits.select(pl.Series(line_name, table.misfit_lines, dtype=pl.Int64), why.alias(reason_name), pl.all())
     return pl.concat([kept, odd], how="diagonal").sort(line_name) if table.misfit_lines else kept
-
-
-def _reason(fault: Fault) -> pl.Expr:
-    if "{}" not in fault.reason:
-        return pl.lit(fault.reason)
-    return pl.format(fault.reason, _value(fault))
 
 
 def _value(fault: Fault) -> pl.Expr:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from models.community import Community
     from models.findings import Told
     from models.sources import MembersSource, TouchesSource
+    from models.tables import Table
 
 N_TIME_FAULTS = 3
 """Of `Place.time_faults`."""
@@ -30,13 +31,8 @@ def read_members(source: MembersSource, place: Place, community: Community, firs
 
     first_events: `member_id` and `first`, of the members who have events.
     """
-    table = place.open(source.path, "members", _named_columns(source))
-    for intervention in community.interventions:
-        for column in intervention.eligibility.attributes or ():
-            place.require(column, table, source.path, "interventions", f"{intervention.id}.eligibility.attributes")
-    for scene in community.scenes:
-        if scene.on_date is not None:
-            place.require(scene.on_date, table, source.path, "scenes", f"{scene.name}.on_date")
+    table = place.open(source.path, "members", member_columns(source))
+    require_rule_columns(table, source, place, community)
     raw = _without_nested(table.read(table.columns), source)
     told = member_rows(raw, source, place, community)
     member, joined = told.rows["member_id"], told.rows["joined"]
@@ -52,6 +48,16 @@ def read_members(source: MembersSource, place: Place, community: Community, firs
     rows = told.rows.filter(screened.accepted)
     found = (*_member_findings(rows, first_events, source), *rule_findings(rows, source), *group_findings(rows.select(source.groups)))
     return Read(rows, screened.rejected, (*screened.findings, *found))
+
+
+def require_rule_columns(table: Table, source: MembersSource, place: Place, community: Community) -> None:
+    """Raises InputError for a column that interventions or scenes read and the table lacks."""
+    for intervention in community.interventions:
+        for column in intervention.eligibility.attributes or ():
+            place.require(column, table, source.path, "interventions", f"{intervention.id}.eligibility.attributes")
+    for scene in community.scenes:
+        if scene.on_date is not None:
+            place.require(scene.on_date, table, source.path, "scenes", f"{scene.name}.on_date")
 
 
 class SideRows(NamedTuple):
@@ -84,7 +90,7 @@ def _told(column: pl.Series, place: Place, community: Community, source: Members
     return cell_texts(column) if as_written else place.typed(column)
 
 
-def _named_columns(source: MembersSource) -> dict[str, str | None]:
+def member_columns(source: MembersSource) -> dict[str, str | None]:
     """By the key that names each."""
     return {
         "member": source.member,
@@ -109,7 +115,7 @@ def read_touches(source: TouchesSource, place: Place, community: Community, memb
     unknown = Fault(~known, source.member, "unknown_member")
     screened = Screened.of(table, [*of_one, unknown, *told.faults[len(of_one) :]])
     said = told.rows["response"]
-    rows = told.rows.with_columns(response=_response(said)).filter(screened.accepted)
+    rows = told.rows.with_columns(response=known_response(said)).filter(screened.accepted)
     found = (*_unknown_arms(rows, community, source), *_unknown_responses(said, source))
     return Read(rows, screened.rejected, (*screened.findings, *found))
 
@@ -153,7 +159,7 @@ def touch_rows(raw: pl.DataFrame, source: TouchesSource, place: Place, arms: Map
     return SideRows(rows, tuple(faults))
 
 
-def _response(said: pl.Series) -> pl.Series:
+def known_response(said: pl.Series) -> pl.Series:
     """One of RESPONSES, else null."""
     return said.set(~said.is_in(RESPONSES).fill_null(value=False), None)
 

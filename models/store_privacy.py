@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from collections.abc import Collection, Mapping
@@ -17,6 +16,7 @@ from models import store_schema as schema
 from models.errors import UnknownMember
 from models.moments import EPOCH
 from models.preferences import UNASKED, Preferences
+from models.tombstones import Tombstones, token_of
 
 TOMBSTONE_KEY = "tombstone_key"
 FEW = 1_000
@@ -98,6 +98,11 @@ class PrivacyStore(schema.Transactions):
         with self._reading() as connection:
             return erased(connection, member_ids)
 
+    def tombstones(self) -> Tombstones:
+        """Of all who were erased, for those who look members up where the store is not."""
+        with self._reading() as connection:
+            return Tombstones(_tombstone_key(connection), frozenset(connection.scalars(select(erasures.c.token))))
+
 
 def holders() -> list[Table]:
     """Tables with rows of a member, those first that refer to others."""
@@ -168,7 +173,7 @@ def erase(connection: Connection, member_id: str, now_us: int) -> Receipt:
     _hold(connection, member_id)
     key = _made_tombstone_key(connection)
     counts = _removed(connection, member_id)
-    receipt = Receipt(secrets.token_hex(16), now_us, _token(key, member_id), counts)
+    receipt = Receipt(secrets.token_hex(16), now_us, token_of(key, member_id), counts)
     row = {"token": receipt.token, "receipt_id": receipt.receipt_id, "erased_us": now_us, "counts": json.dumps(counts)}
     connection.execute(erasures.insert(), row)
     return receipt
@@ -188,7 +193,7 @@ def erased(connection: Connection, member_ids: Collection[str]) -> frozenset[str
     key = _tombstone_key(connection)
     if key is None:
         return frozenset()
-    of_token = {_token(key, member_id): member_id for member_id in member_ids}
+    of_token = {token_of(key, member_id): member_id for member_id in member_ids}
     tokens = select(erasures.c.token)
     few = tokens.where(erasures.c.token.in_(of_token)) if len(of_token) <= FEW else tokens
     return frozenset(of_token[token] for token in connection.scalars(few) if token in of_token)
@@ -218,7 +223,7 @@ def bury_again(connection: Connection, held: Graves) -> tuple[int, int]:
     Returns the number of members who were erased, and of tombstones that could not be taken over.
     """
     at_us = {row["token"]: row["erased_us"] for row in held.tombstones}
-    tokens = {member_id: _token(held.key, member_id) for member_id in connection.scalars(select(schema.members.c.member_id))}
+    tokens = {member_id: token_of(held.key, member_id) for member_id in connection.scalars(select(schema.members.c.member_id))}
     back = {member_id: at_us[token] for member_id, token in tokens.items() if token in at_us}
     if _tombstone_key(connection) is None:
         connection.execute(settings.insert().values(name=TOMBSTONE_KEY, value=held.key))
@@ -255,7 +260,3 @@ def _made_tombstone_key(connection: Connection) -> str:
     made = schema.insert_new(connection, settings).on_conflict_do_nothing().values(name=TOMBSTONE_KEY, value=secrets.token_hex(32))
     connection.execute(made)
     return str(connection.execute(select(settings.c.value).where(settings.c.name == TOMBSTONE_KEY)).scalar_one())
-
-
-def _token(key: str, member_id: str) -> str:
-    return hashlib.blake2b(member_id.encode(), key=bytes.fromhex(key), digest_size=32).hexdigest()

@@ -131,7 +131,7 @@ def _csv(path: Path) -> Table:
     content = _unpacked(path).rstrip(b"\r\n")
     if not content.strip():
         raise InputError(f"{path} is empty; it needs a header and at least one row")
-    header = _header(content, path)
+    header = header_of(content, path)
     rows = _scan(content, header.separator, header.columns)
     if _in_step(content, header, rows):
         return Table(path, header.columns, rows, 2, semicolons=header.separator == ";")
@@ -139,7 +139,7 @@ def _csv(path: Path) -> Table:
 
 
 @dataclass(frozen=True)
-class _Header:
+class Header:
     separator: str
     columns: tuple[str, ...]
     physical_lines: int
@@ -170,7 +170,8 @@ def _check_utf8(content: bytes, path: Path) -> None:
         raise InputError(f"{path} is not UTF-8; save it as UTF-8, or convert it: iconv -f GB18030 -t UTF-8 {path.name}") from None
 
 
-def _header(content: bytes, path: Path) -> _Header:
+def header_of(content: bytes, path: Path) -> Header:
+    """Of the beginning of a table, or of all of it; raises InputError."""
     head = content[: 1 << 20].decode(errors="ignore")
     counts = {separator: len(next(csv.reader(io.StringIO(head, newline=""), delimiter=separator))) for separator in SEPARATORS}
     separator = max(counts, key=lambda candidate: counts[candidate])
@@ -181,14 +182,14 @@ def _header(content: bytes, path: Path) -> _Header:
     repeated = sorted({name for name in columns if columns.count(name) > 1})
     if repeated:
         raise InputError(f'{path}: the header names column "{repeated[0]}" more than once; give each column its own name')
-    return _Header(separator, columns, reader.line_num)
+    return Header(separator, columns, reader.line_num)
 
 
 def _scan(content: bytes, separator: str, columns: tuple[str, ...]) -> pl.LazyFrame:
     return pl.scan_csv(content, separator=separator, infer_schema=False, with_column_names=lambda _: list(columns))
 
 
-def _in_step(content: bytes, header: _Header, rows: pl.LazyFrame) -> bool:
+def _in_step(content: bytes, header: Header, rows: pl.LazyFrame) -> bool:
     """Is every row one line of as many fields as the header, or fewer? Polars notices a field too many only when it reads all columns."""
     if header.physical_lines > 1 or b"\n\n" in content or b"\n\r\n" in content:
         return False
@@ -199,7 +200,7 @@ def _in_step(content: bytes, header: _Header, rows: pl.LazyFrame) -> bool:
     return bool(found[ROW][0] == content.count(b"\n"))
 
 
-def _line_by_line(content: bytes, header: _Header, path: Path) -> Table:
+def _line_by_line(content: bytes, header: Header, path: Path) -> Table:
     """Without quotation marks a line is a row: blank ones are none, and separators tell which have too many fields."""
     width = len(header.columns)
     text = pl.Series("text", content.decode().split("\n")[1:]).str.strip_chars_end("\r")
@@ -214,7 +215,7 @@ def _line_by_line(content: bytes, header: _Header, path: Path) -> Table:
     return Table(path, header.columns, rows, 2, lines, over, tuple(number[~fits.to_numpy()].tolist()), header.separator == ";")
 
 
-def _row_by_row(content: bytes, header: _Header, path: Path) -> Table:
+def _row_by_row(content: bytes, header: Header, path: Path) -> Table:
     """Slower but exact: quoted line ends, blank lines and rows with too many fields, each with its line."""
     width, separator = len(header.columns), header.separator
     fitting, lines = io.BytesIO(), array("q")

@@ -47,6 +47,11 @@ def delivered_events(workspace: Workspace, names: Sequence[str] | None = None) -
     return [pl.read_parquet(workspace.deliveries / name) for name in (delivery_names(workspace) if names is None else names)]
 
 
+def delivered_files(workspace: Workspace) -> list[Path]:
+    """In the order in which they came."""
+    return [workspace.deliveries / name for name in delivery_names(workspace)]
+
+
 def was_delivered(workspace: Workspace, name: str) -> bool:
     return _place(workspace.deliveries, name).is_file()
 

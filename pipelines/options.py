@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,22 @@ AsOf = Annotated[str | None, typer.Option("--as-of", help="A date or time: what 
 Version = Annotated[str | None, typer.Option("--version", help="A registered version.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of all random draws.")]
 Lang = Annotated[str | None, typer.Option("--lang", help="en or zh; by default the community's language.")]
+
+
+class Where(StrEnum):
+    """What reads the log and runs the code over its members."""
+
+    HERE = "here"
+    SPARK = "spark"
+
+
+OnWhat = Annotated[Where, typer.Option("--engine", help="Where the work is done: in this process, or on Spark (docs/spark.md).")]
+Master = Annotated[
+    str | None, typer.Option("--master", help="With --engine spark: its master, such as spark://host:7077, yarn, k8s://... or local[4].")
+]
+SparkConf = Annotated[
+    list[str] | None, typer.Option("--conf", help="With --engine spark: a setting of Spark as KEY=VALUE; may be repeated.")
+]
 Budget = Annotated[float | None, typer.Option("--budget", min=0, help="Money that all interventions together may cost.")]
 
 

@@ -11,6 +11,7 @@ from pipelines.train import effects_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from rich.console import Console
@@ -133,21 +134,23 @@ def print_comparison(compared: Compared, in_use: str, console: Console) -> None:
 
 def print_decisions(decided: Decided, output: Path, console: Console) -> None:
     table = decided.table
-    counts = table["chosen"].value_counts(sort=True)
-    console.print(
-        f"{table.height:,} members decided on at {decided.as_of.isoformat()} by version {decided.version}, in {output}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    shown = Table("action", "members")
-    for name, members in counts.iter_rows():
-        shown.add_row(str(name), f"{members:,}")
-    console.print(shown, highlight=False)
+    counts = dict(table["chosen"].value_counts(sort=True).iter_rows())
+    print_actions(counts, decided.as_of, decided.version, str(output), console)
     if decided.recorded is not None:
         console.print(f"{decided.recorded.kept:,} decisions are in the store", highlight=False)
         if decided.recorded.left_out:
             told = f"{decided.recorded.left_out:,} are not: these members were contacted, or erased, while the run was made"
             console.print(told, highlight=False, soft_wrap=True)
+
+
+def print_actions(counts: Mapping[str, int], as_of: datetime, version: str, output: str, console: Console) -> None:
+    """How many members were decided on, and what was chosen for how many."""
+    told = f"{sum(counts.values()):,} members decided on at {as_of.isoformat()} by version {version}, in {output}"
+    console.print(told, highlight=False, soft_wrap=True)
+    shown = Table("action", "members")
+    for name, members in counts.items():
+        shown.add_row(name, f"{members:,}")
+    console.print(shown, highlight=False)
 
 
 def _estimate(estimate: Estimate) -> str:

@@ -11,12 +11,13 @@ import warnings
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from models.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyspark.sql import SparkSession
 
@@ -27,20 +28,23 @@ PANDAS_NOTE = "PySpark does not yet fully support pandas"
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.ui.showConsoleProgress": "false",
     "spark.executorEnv.PYTHONWARNINGS": f"ignore:{PANDAS_NOTE}",
     "spark.executorEnv.OMP_NUM_THREADS": "1",
 }
 ALONE = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false"}
 """Of a master within this process, which nobody else needs to reach."""
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 UNDER_SPARK_SUBMIT = "PYSPARK_GATEWAY_PORT"
 
 
 @contextmanager
-def spark_session(master: str | None) -> Iterator[SparkSession]:
+def spark_session(master: str | None, settings: Mapping[str, str] = NO_SETTINGS) -> Iterator[SparkSession]:
     """The session that runs already, else one that is stopped at the end.
 
-    Without `master`, that of spark-submit; on its own, all cores of this machine. Raises InputError.
+    Without `master`, that of spark-submit or of `settings`, which stand above ours; on its own, all cores of this machine.
+    Raises InputError.
     """
     require_spark()
     with warnings.catch_warnings():
@@ -48,12 +52,21 @@ def spark_session(master: str | None) -> Iterator[SparkSession]:
         from pyspark.sql import SparkSession
 
         running = SparkSession.getActiveSession()
-        session = _begun(master) if running is None else running
+        session = _begun(master or settings.get("spark.master"), settings) if running is None else running
         try:
             yield session
         finally:
             if running is None:
                 session.stop()
+
+
+def settings_of(told: Sequence[str]) -> dict[str, str]:
+    """Of `KEY=VALUE` each; raises InputError for one that is not written so."""
+    pairs = {one: one.partition("=") for one in told}
+    for one, (key, mark, _) in pairs.items():
+        if not (key and mark):
+            raise InputError(f'"{one}" is no setting of Spark; write it as KEY=VALUE, such as spark.executor.memory=4g')
+    return {key: value for key, _, value in pairs.values()}
 
 
 def require_spark() -> None:
@@ -81,18 +94,18 @@ def _java_version(java: str) -> int | None:
     return None if found is None else int(found.group(1))
 
 
-def _begun(master: str | None) -> SparkSession:
+def _begun(master: str | None, settings: Mapping[str, str]) -> SparkSession:
     from pyspark.core.context import Py4JError  # type: ignore[attr-defined]  # it is py4j's, which comes with pyspark
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ["PYSPARK_PYTHON"] = settings.get("spark.pyspark.python") or os.environ.get("PYSPARK_PYTHON") or sys.executable
     wanted = LOCAL if master is None and UNDER_SPARK_SUBMIT not in os.environ else master
     builder = SparkSession.builder.appName("keepwell")
     if wanted is not None:
         builder = builder.master(wanted)
     local = wanted is not None and wanted.startswith("local")
-    for name, value in (SETTINGS | ALONE if local else SETTINGS).items():
+    for name, value in ((SETTINGS | ALONE if local else SETTINGS) | dict(settings)).items():
         builder = builder.config(name, value)
     try:
         session = builder.getOrCreate()

@@ -7,28 +7,47 @@ from typing import Annotated
 
 import typer
 
-from pipelines.options import AsJson, AsOf, Budget, Home, Lang, Seed, Version, language_of, now
+from pipelines.options import AsJson, AsOf, Budget, Home, Lang, Master, OnWhat, Seed, SparkConf, Version, Where, language_of, now
 from pipelines.terminal import ERR, OUT, Steps, print_json
 from pipelines.workspace import Workspace
 
 
-def decide(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Table to write, .parquet or .csv.")],
+def decide(  # noqa: PLR0917 - typer calls it by name, an option each
+    output: Annotated[str, typer.Option("-o", "--output", help="Table to write, .parquet or .csv; of Spark a folder, .parquet.")],
     config: Home = None,
     as_of: AsOf = None,
     lang: Lang = None,
     budget: Budget = None,
     record: Annotated[bool, typer.Option("--record", help="Keep the decisions in the store too, for touches and training.")] = False,
+    engine: OnWhat = Where.HERE,
+    master: Master = None,
+    conf: SparkConf = None,
 ) -> None:
     """Decide for all members: risk, reasons and ranked interventions, one row for each."""
+    language = language_of(lang)
+    workspace, at = Workspace.find(config), now()
+    if engine is Where.SPARK:
+        from pipelines.distributed import decide_on_spark
+        from pipelines.printing_spark import print_decided_on_spark
+        from pipelines.spark_session import settings_of
+
+        if record:
+            raise typer.BadParameter("--record keeps decisions one by one in the store; Spark writes them into its folder alone")
+        settings, steps = settings_of(conf or ()), Steps()
+        told = decide_on_spark(
+            workspace, output, master=master, settings=settings, as_of=as_of, language=language, budget=budget, now=at, progress=steps
+        )
+        print_decided_on_spark(told, OUT)
+        return
     from pipelines.decide import decide_all
     from pipelines.plan_printing import print_joint_plan
     from pipelines.printing import print_decisions
 
-    language = language_of(lang)
-    workspace, at = Workspace.find(config), now()
-    decided = decide_all(workspace, output, as_of=as_of, language=language, now=at, progress=Steps(), budget=budget, record=record)
-    print_decisions(decided, output, OUT)
+    if master is not None or conf:
+        raise typer.BadParameter("--master and --conf are for --engine spark")
+    table = Path(output)
+    decided = decide_all(workspace, table, as_of=as_of, language=language, now=at, progress=Steps(), budget=budget, record=record)
+    print_decisions(decided, table, OUT)
     if decided.joint is not None:
         print_joint_plan(decided.joint, float(decided.table["cost"].sum()), decided.currency, OUT)
 

@@ -1,0 +1,157 @@
+"""Decides for every member of a log that outgrows one machine: Spark brings whole members to the one code that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
+
+from models.declaration import load_community
+from models.errors import InputError
+from models.moments import microseconds
+from models.supply import Supply
+from pipelines.distributed_engine import SentEngine, champion_on
+from pipelines.distributed_log import SparkLog, spark_log, spark_schema
+from pipelines.distributed_parts import Assembly
+from pipelines.distributed_rows import SHAPE, to_batches
+from pipelines.distributed_sums import FOUND, Add, Sums, check_groups_of
+from pipelines.loading import decision_time_after
+from pipelines.output import check_writable
+from pipelines.parts import Part, decide_part
+from pipelines.spark_session import NO_SETTINGS, spark_session
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from models.declared import Language
+    from models.engine import Engine
+    from models.training import Progress
+    from pipelines.workspace import Workspace
+
+ENDING, REJECTED_ENDING = ".parquet", ".rejected"
+
+
+@dataclass(frozen=True)
+class DecidedOnSpark:
+    """place: the folder, as an address. actions: members by what was chosen for them, the commonest first; spent: what that costs."""
+
+    place: str
+    as_of: datetime
+    version: str
+    currency: str
+    sums: Sums
+    actions: Mapping[str, int]
+    spent: float
+
+    @property
+    def rejected(self) -> str:
+        """The folder with the rows that cannot be used, where there are any."""
+        return rejected_place(self.place)
+
+
+@dataclass(frozen=True)
+class Decide:
+    """Turns the rows of a partition into decisions. language: of the reasons."""
+
+    assembly: Assembly
+    engine: SentEngine
+    at: datetime
+    language: Language
+    schema: pa.Schema
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        engine = self.engine.load()
+        for part in self.assembly.parts(batches):
+            yield from to_batches(decide_part(engine, part, self.at, self.language).table, self.schema)
+
+
+def decide_on_spark(
+    workspace: Workspace,
+    output: str,
+    *,
+    master: str | None,
+    as_of: str | None,
+    language: Language | None,
+    now: datetime,
+    progress: Progress,
+    budget: float | None = None,
+    settings: Mapping[str, str] = NO_SETTINGS,
+) -> DecidedOnSpark:
+    """As `decide_all`, into a folder of Parquet that the executors write; of single members nothing comes to this process.
+
+    `output`: a path, or the address of a place that Spark writes to. Raises InputError, NoChampion, ModelRefused.
+    """
+    community, place = load_community(workspace.declaration), _place(output)
+    with spark_session(master, settings) as session:
+        here = champion_on(session, workspace)
+        supply = Supply.of(here.engine.community, community.capacity, community.capacity.budget if budget is None else budget)
+        if not supply.endless:
+            raise InputError("a budget and capacities are not kept on Spark; decide in this process, or without them")
+        progress("log")
+        with spark_log(session, workspace, community, now=now) as log:
+            sums = _added_up(log, rejected_place(place))
+            check_groups_of(sums)
+            at = decision_time_after(sums.last, community, as_of, now=now)
+            if sums.joined_us is None or sums.joined_us > microseconds(at):
+                raise InputError(f"no member had joined by {at.isoformat()}; the log begins {sums.first.date()}")
+            progress("decisions")
+            told_in = language or here.engine.community.language
+            schema = decision_schema(log.assembly, here.engine, at)
+            decide = Decide(log.assembly, here.sent, at, told_in, schema)
+            log.rows.mapInArrow(decide, spark_schema(schema)).write.mode("overwrite").parquet(place)
+        return _told(session.read.parquet(place), place, at, here.engine, sums)
+
+
+def _place(output: str) -> str:
+    """Raises InputError for another ending than that of Parquet, and for a place of this machine that cannot be written to."""
+    if not output.rstrip("/").endswith(ENDING):
+        raise InputError(f'"{output}": Spark writes a folder of Parquet; give it the ending {ENDING}')
+    if "://" in output:
+        return output.rstrip("/")
+    folder = Path(output).absolute()
+    if not folder.is_dir():
+        check_writable(folder)
+    return folder.as_uri()
+
+
+def rejected_place(place: str) -> str:
+    return place.removesuffix(ENDING) + REJECTED_ENDING
+
+
+def decision_schema(assembly: Assembly, engine: Engine, at: datetime) -> pa.Schema:
+    """Of the table that `decide_part` tells, found out from a part of nobody."""
+    nobody = assembly.taken(pl.DataFrame(pa.Table.from_batches([], SHAPE)))
+    told = decide_part(engine, Part.of(assembly.declared, nobody.log), at, engine.community.language).table.to_arrow().schema
+    plain = {pa.large_string(): pa.string()}
+    return pa.schema([(field.name, plain.get(field.type, field.type)) for field in told])
+
+
+def _added_up(log: SparkLog, rejected: str) -> Sums:
+    """Writes what is refused of the tables into the folder `rejected`, where anything is."""
+    from pyspark import StorageLevel
+
+    found = log.rows.mapInArrow(Add(log.assembly), spark_schema(FOUND)).persist(StorageLevel.DISK_ONLY)
+    try:
+        sums = sum((Sums.from_json(row.sums) for row in found.filter("sums is not null").select("sums").collect()), Sums())
+        if sums.refused:
+            rows = found.filter("sums is null").select("table", "reason", "row")
+            rows.write.mode("overwrite").csv(rejected, header=True, escape='"')
+    finally:
+        found.unpersist()
+    return sums
+
+
+def _told(written: DataFrame, place: str, at: datetime, engine: Engine, sums: Sums) -> DecidedOnSpark:
+    """From the two columns that were written."""
+    from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+
+    rows = written.groupBy("chosen").agg(F.count("*"), F.sum("cost")).collect()
+    counted = sorted(((str(name), int(members), float(cost)) for name, members, cost in rows), key=lambda one: (-one[1], one[0]))
+    actions = {name: members for name, members, _ in counted}
+    spent = sum(cost for _, _, cost in counted)
+    return DecidedOnSpark(place, at, engine.version, engine.community.currency, sums, actions, spent)

@@ -1,0 +1,22 @@
+"""What a person reads of a run on Spark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.printing import print_actions
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipelines.distributed import DecidedOnSpark
+
+
+def print_decided_on_spark(decided: DecidedOnSpark, console: Console) -> None:
+    print_actions(decided.actions, decided.as_of, decided.version, decided.place, console)
+    sums = decided.sums
+    told = f"from {sums.events:,} events of {sums.members:,} members; the actions cost {decided.spent:,.2f} {decided.currency}"
+    console.print(told, highlight=False, soft_wrap=True)
+    if sums.refused:
+        tables = ", ".join(f"{rows:,} of {table}" for table, rows in sorted(sums.refused.items()))
+        console.print(f"rows that cannot be used: {tables}; with their reasons in {decided.rejected}", highlight=False, soft_wrap=True)

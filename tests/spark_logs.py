@@ -1,0 +1,81 @@
+"""A log as Spark puts it together, beside the log as one machine loads it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from models.declaration import load_community
+from models.events import EventLog
+from models.preferences import Preferences
+from pipelines.distributed_log import spark_log
+from pipelines.ingest import ingest
+from pipelines.loading import load
+from pipelines.spark_session import spark_session
+from pipelines.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import SparkSession
+
+NOW = datetime(2025, 7, 20, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Told:
+    """`refused`: rows by table."""
+
+    log: EventLog
+    preferences: dict[str, Preferences]
+    refused: dict[str, int]
+
+
+@contextmanager
+def partitions(spark: SparkSession, number: int) -> Iterator[None]:
+    """So many after every shuffle, be they empty."""
+    told = {"spark.sql.shuffle.partitions": str(number), "spark.sql.adaptive.enabled": "false"}
+    before = {name: spark.conf.get(name) for name in told}
+    for name, value in told.items():
+        spark.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            spark.conf.set(name, value)
+
+
+def on_spark(spark: SparkSession, workspace: Workspace, now: datetime = NOW) -> Told:
+    with spark_session(None), spark_log(spark, workspace, load_community(workspace.declaration), now=now) as log:
+        rows = pl.from_arrow(log.rows.toArrow())
+        assert isinstance(rows, pl.DataFrame)
+        taken = log.assembly.taken(rows)
+    refused = dict(taken.refused["table"].value_counts().iter_rows())
+    return Told(taken.log, taken.preferences, refused)
+
+
+def on_one_machine(workspace: Workspace, now: datetime = NOW) -> Told:
+    loaded = load(workspace, now=now)
+    files = ingest(workspace, loaded.community, now=now).rejected_files
+    refused = {file.name.removesuffix(".rejected.csv"): pl.read_csv(file, infer_schema=False).height for file in files}
+    return Told(loaded.log, dict(loaded.preferences), refused)
+
+
+def assert_alike(one: Told, other: Told) -> None:
+    assert one.refused == other.refused
+    assert one.preferences == other.preferences
+    assert plain(one.log.members).equals(plain(other.log.members))
+    assert plain(one.log.events).equals(plain(other.log.events))
+    assert (one.log.touches is None) == (other.log.touches is None)
+    if one.log.touches is not None and other.log.touches is not None:
+        assert plain(one.log.touches).equals(plain(other.log.touches.select(one.log.touches.columns)))
+
+
+def plain(rows: pl.DataFrame) -> pl.DataFrame:
+    """Texts for event types, whose categories may be numbered otherwise, and for numbers of attributes, which models read as texts."""
+    kinds = (pl.Categorical,) if "member" in rows.columns else (pl.Float64,)
+    return rows.with_columns(pl.col(*kinds).cast(pl.String))

@@ -1,0 +1,66 @@
+"""Decisions on Spark are those of one machine, bit for bit: the same numbers, the same draws, the same words."""
+
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from tests.command_line import keepwell
+from tests.serving_world import DECLARED, NOW, simulated_world, world, write_home
+from tests.spark_logs import partitions
+
+RESTLESS, RESTLESS_EVENTS = "zz-restless", 25_000
+AS_OF, EARLIER = "2025-06-20T12:00:00+00:00", "2025-06-10"
+"""A month before the log ends: what came later is late, and must change nothing."""
+
+
+def write_tables(folder):
+    """As exported; a member more does something all the time, another has never done anything."""
+    told = simulated_world()
+    step = timedelta(days=150) / RESTLESS_EVENTS
+    restless = pl.DataFrame(
+        {
+            "event_id": [f"r{number}" for number in range(RESTLESS_EVENTS)],
+            "member_id": RESTLESS,
+            "timestamp": [NOW - timedelta(days=160) + number * step for number in range(RESTLESS_EVENTS)],
+            "type": "comment",
+            "channel": "app",
+        }
+    ).cast({"timestamp": told.events["timestamp"].dtype})
+    pl.concat([restless, told.events], how="diagonal").sample(fraction=1, shuffle=True, seed=1).write_parquet(folder / "events.parquet")
+    idle = pl.DataFrame({"member_id": ["idle"], "joined": [told.members["joined"][0]]})
+    pl.concat([idle, told.members], how="diagonal").write_parquet(folder / "members.parquet")
+    told.touches.write_parquet(folder / "touches.parquet")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """With decisions of an earlier day in the store: contacts that count."""
+    folder = write_home(tmp_path_factory.mktemp("spark") / "home", DECLARED)
+    write_tables(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
+        said = keepwell("decide", "-c", folder, "-o", folder / "earlier.parquet", "--as-of", EARLIER, "--record")
+        assert said.code == 0, said
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def one(home):
+    said = keepwell("decide", "-c", home, "-o", home / "one.parquet", "--as-of", AS_OF)
+    assert said.code == 0, said
+    return pl.read_parquet(home / "one.parquet").sort("member_id")
+
+
+def on_spark(home, *options):
+    said = keepwell("decide", "-c", home, "-o", home / "spark.parquet", "--engine", "spark", *options)
+    assert said.code == 0, said
+    return said, pl.read_parquet(home / "spark.parquet/*.parquet").sort("member_id")
+
+
+def test_decisions_on_spark_are_those_of_one_machine(spark, home, one):
+    with partitions(spark, 4):
+        said, table = on_spark(home, "--as-of", AS_OF)
+    assert table.equals(one)
+    assert {RESTLESS, "idle"} < set(table["member_id"])
+    assert said.out.startswith(f"{one.height} members decided on at {AS_OF}")
