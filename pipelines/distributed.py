@@ -20,7 +20,7 @@ from pipelines.distributed_log import SparkLog, spark_log, spark_schema
 from pipelines.distributed_parts import Assembly
 from pipelines.distributed_rows import SHAPE, to_batches
 from pipelines.distributed_sums import FOUND, Add, Sums, check_groups_of
-from pipelines.loading import decision_time_after
+from pipelines.loading import day_after, decision_time
 from pipelines.output import check_writable
 from pipelines.parts import Part, decide_part
 from pipelines.spark_session import NO_SETTINGS, spark_session
@@ -28,6 +28,7 @@ from pipelines.spark_session import NO_SETTINGS, spark_session
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from models.community import Community
     from models.declared import Language
     from models.engine import Engine
     from models.training import Progress
@@ -52,6 +53,14 @@ class DecidedOnSpark:
     def rejected(self) -> str:
         """The folder with the rows that cannot be used, where there are any."""
         return rejected_place(self.place)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """As of `loading.Dated`."""
+
+    community: Community
+    end: datetime
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ def decide_on_spark(
         with spark_log(session, workspace, community, now=now) as log:
             sums = _added_up(log, rejected_place(place))
             check_groups_of(sums)
-            at = decision_time_after(sums.last, community, as_of, now=now)
+            at = decision_time(_Ending(community, day_after(sums.last, community)), as_of, now=now)
             if sums.joined_us is None or sums.joined_us > microseconds(at):
                 raise InputError(f"no member had joined by {at.isoformat()}; the log begins {sums.first.date()}")
             progress("decisions")
