@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -32,12 +32,14 @@ UNLIMITED = "100000000/minute"
 
 @dataclass(frozen=True)
 class Server:
-    """`started_s`: from the command to the first answer that it is ready."""
+    """`started_s`: from the command to the first answer that it is ready, with what it had used by then."""
 
     port: int
     pid: int
     headers: Mapping[str, str]
     started_s: float
+    started_cpu_s: float = 0.0
+    started_mb: float = 0.0
 
     @property
     def resident_mb(self) -> float:
@@ -111,7 +113,7 @@ def keepwell(world: ServiceWorld, *, workers: int = 1, store_url: str | None = N
             with store.engine.begin() as connection:
                 connection.exec_driver_sql("DELETE FROM touches WHERE state = 'reserved'")
             key = create_key(store, "speed", SCOPES, now=datetime.now(UTC))
-        yield Server(server.port, server.pid, {"Authorization": f"Bearer {key}"}, server.started_s)
+        yield replace(server, headers={"Authorization": f"Bearer {key}"})
 
 
 @contextmanager
@@ -135,7 +137,8 @@ def _running(command: Sequence[str], environment: Mapping[str, str], ready: str,
         )
         try:
             _await(f"http://127.0.0.1:{port}/{ready}", process, said)
-            yield Server(port, process.pid, {}, time.perf_counter() - began)
+            ready = Server(port, process.pid, {}, time.perf_counter() - began)
+            yield replace(ready, started_cpu_s=ready.cpu_s, started_mb=ready.resident_mb)
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)

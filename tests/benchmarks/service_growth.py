@@ -1,12 +1,14 @@
 """What grows with use: memory over many requests, and latency with a member's history and with the members that are stored (SQLite).
 
-`--requests 200000 --stored 1000000` takes some minutes: the requests at the rate of the machine, and a minute for ten million events.
+`--requests 200000 --stored 1000000` takes some minutes: the requests at the rate of the machine, and a minute for ten million events. The
+requests are about tens of thousands of members, each a few times: of a few hundred each would have hundreds of contacts in the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -23,9 +25,12 @@ HISTORIES = (10, 100, 300, 1_000, 3_000, 10_000)
 MEMBERS_OF_A_LENGTH = 20
 STORED = (1_000, 10_000, 100_000, 1_000_000)
 EVENTS_OF_THE_STORED = 10
+MANY, EVENTS_OF_THE_MANY = 30_000, 100
 CONNECTIONS = 16
 SPREAD_DAYS = 360
 PARTS = 20
+MOST_BODIES = 15_000
+"""Of one load: more than it asks for."""
 FIRST_RATE = 200.0
 """Requests a second, until the first load has told."""
 
@@ -53,18 +58,28 @@ def main() -> None:
     with folder_of(options.home) as folder:
         world = make_world(folder, options.members)
         with keepwell(world) as server:
-            watch_memory(server, world, options.requests)
+            print(f"  ready after {server.started_s:.1f} s, {server.started_cpu_s:.1f} s of CPU, {server.started_mb:,.0f} MB", flush=True)
+            watch_memory(server, many_members(world), options.requests)
             by_history(server, world, options.seconds)
             by_stored_members(server, world, options.seconds, [n for n in STORED if n <= options.stored])
 
 
-def watch_memory(server: Server, world: ServiceWorld, requests: int) -> None:
+def many_members(world: ServiceWorld, members: int = MANY) -> list[str]:
+    """Those of the community and so many more, in random order."""
+    fill(world, "many-", 0, members, EVENTS_OF_THE_MANY)
+    ids = [*world.asked, *(f"many-{number:07d}" for number in range(members))]
+    random.Random(1).shuffle(ids)  # noqa: S311 - an order, no secret
+    return ids
+
+
+def watch_memory(server: Server, members: Sequence[str], requests: int) -> None:
     """About every twentieth of the requests, over connections that stay open; modes in turn."""
     print(f"  {'requests':>10} {'MB':>8} {'a second':>9} {'p99 ms':>8}\n  {0:10,} {server.resident_mb:8,.1f}", flush=True)
-    mixed = [body for pair in zip(bodies(world, "score_only"), bodies(world, "decide"), strict=True) for body in pair]
+    mixed = [json.dumps({"member_id": member_id, "mode": mode}) for member_id in members for mode in ("score_only", "decide")]
     answered, rate, resident = 0, FIRST_RATE, {0: server.resident_mb}
     while answered < requests:
-        load = put_load(server, "/v1/score", mixed, connections=CONNECTIONS, seconds=max(1.0, requests / PARTS / rate))
+        load = put_load(server, "/v1/score", mixed[:MOST_BODIES], connections=CONNECTIONS, seconds=max(1.0, requests / PARTS / rate))
+        mixed = mixed[MOST_BODIES:] + mixed[:MOST_BODIES]
         answered, rate = answered + load.answered, max(1.0, load.rate)
         resident[answered] = server.resident_mb
         failed = f"  failed {load.failed}" if load.failed else ""
@@ -96,10 +111,12 @@ def fill(world: ServiceWorld, prefix: str, first: int, last: int, events: int) -
     """Members `prefix` + first .. last - 1 in seven digits, with events spread evenly over the lookback; those that are there stay."""
     given = {"prefix": prefix, "first": first, "last": last, "events": events}
     given |= {"since_us": microseconds(AS_OF) - SPREAD_DAYS * DAY_US, "span_us": SPREAD_DAYS * DAY_US}
-    with closing(sqlite3.connect(str(world.workspace.store_file), timeout=60)) as connection, connection:
+    with closing(sqlite3.connect(str(world.workspace.store_file), timeout=60)) as connection:
         if connection.execute("SELECT 1 FROM members WHERE member_id = ?", (f"{prefix}{last - 1:07d}",)).fetchone() is None:
-            connection.execute(FILL_MEMBERS, given)
-            connection.execute(FILL_EVENTS, given)
+            with connection:
+                connection.execute(FILL_MEMBERS, given)
+                connection.execute(FILL_EVENTS, given)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _tell(server: Server, name: str, asked: Sequence[str], seconds: float) -> None:
