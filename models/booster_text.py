@@ -38,6 +38,12 @@ def check_booster(text: str) -> None:
         _check_tree(number, _fields(tree), features)
 
 
+def tree_fields(text: str) -> list[dict[str, str]]:
+    """Of each tree of a checked model what its text names, by name."""
+    head, _, body = text.partition("\n\n")
+    return [_fields(tree) for tree in _trees(_fields(head), body)]
+
+
 def _trees(head: Fields, body: str) -> list[str]:
     """Cut where the head says that each ends, as LightGBM does."""
     sizes = _numbers(head, "tree_sizes").astype(np.int64)

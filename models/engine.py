@@ -186,11 +186,11 @@ class Engine:
         learned, centre = self.churn.contributions(features), self.reference.centre
         return Contributions(learned.base + float(centre.sum()), learned.values - centre)
 
-    def reasons(self, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]:
-        """The reasons of each row, adding up to its distance from the usual risk in percentage points."""
+    def reasons(self, features: Floats, probability: Floats, language: Language, *, most: int = MOST_REASONS) -> list[tuple[Reason, ...]]:
+        """The reasons of each row, adding up to its distance from the usual risk in percentage points; the weaker ones together."""
         contributions = self.contributions(features)
         typical = Typical.of(self.churn.main_model.calibration, contributions.base, self.reference.values)
-        return reasons_of(contributions.values, features, probability, typical, self.groups, language, max_reasons=MOST_REASONS)
+        return reasons_of(contributions.values, features, probability, typical, self.groups, language, max_reasons=most)
 
     def effect_reasons(self, features: Floats, arm: Integers, language: Language) -> list[tuple[Reason, ...]]:
         """Why the learned effect of intervention `arm`, shape (n,), is not the usual one for each row; nothing where it is believed.

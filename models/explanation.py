@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from models.arrays import Floats
+    from models.arrays import Floats, Integers
     from models.attributes import Attribute
     from models.declared import Language
     from models.margins import Contributions
@@ -113,8 +113,27 @@ def reasons_of(
     count = order.shape[1] if max_reasons is None else max_reasons
     rest = np.take_along_axis(points.values, order[:, count:], axis=1).sum(axis=1) + points.rest
     teller = _Teller(groups, language, typical.values.tolist())
-    tables = (features, by_group, points.values, spoken.position, spoken.drives, order[:, :count], rest)
-    return [teller.reasons(_Row(*of_one)) for of_one in zip(*(table.tolist() for table in tables), strict=True)]
+    strongest = order[:, :count]
+    position = np.take_along_axis(spoken.position, strongest, axis=1)
+    contribution, told, drives = (np.take_along_axis(table, strongest, axis=1) for table in (by_group, points.values, spoken.drives))
+    tables = (strongest, contribution, told, position, drives, *_shown(features, position, groups), rest)
+    columns = zip(*(table.tolist() for table in tables), strict=True)
+    return [teller.reasons(_Row(row, *of_one)) for row, of_one in zip(features, columns, strict=True)]
+
+
+class _ShownFigures(NamedTuple):
+    """Of the feature that speaks for each group: its value, and of a trend the events in its window and in twice the window."""
+
+    value: Floats
+    recent: Floats
+    both: Floats
+
+
+def _shown(features: Floats, position: Integers, groups: ReasonGroups) -> _ShownFigures:
+    """`position` (n, most) in `ReasonGroups.shown`."""
+    of_each = [(shown.column, *(shown.counts or (shown.column, shown.column))) for shown in groups.shown]
+    columns = np.array(of_each, dtype=np.int64).reshape(-1, 3)
+    return _ShownFigures(*(np.take_along_axis(features, columns[:, at][position], axis=1) for at in range(3)))
 
 
 def reasons(
@@ -133,17 +152,21 @@ def reasons(
 
 
 class _Row(NamedTuple):
-    """Of one member, as plain numbers. Of each group: contribution, points, position of who speaks for it, and whether that drives it.
+    """Of one member: all features, and of the groups that are told, the strongest first, plain numbers.
 
-    `strongest` are the groups that are told, `rest` the points of all others together.
+    Their positions, contributions, points, which feature speaks for each, whether it drives the group, its value and counts as of
+    `_ShownFigures`. `rest`: the points of all other groups together.
     """
 
-    features: list[float]
+    features: Floats
+    group: list[int]
     contribution: list[float]
     points: list[float]
     speaking: list[int]
     drives: list[bool]
-    strongest: list[int]
+    value: list[float]
+    recent: list[float]
+    both: list[float]
     rest: float
 
 
@@ -154,20 +177,20 @@ class _Teller:
     typical: list[float]
 
     def reasons(self, row: _Row) -> tuple[Reason, ...]:
-        told = [self._reason(row, position) for position in row.strongest if row.contribution[position] != 0]
+        told = [self._reason(row, place) for place, contribution in enumerate(row.contribution) if contribution != 0]
         return (*told, *self.other(row.rest))
 
-    def _reason(self, row: _Row, position: int) -> Reason:
-        group = self.groups.groups[position]
+    def _reason(self, row: _Row, place: int) -> Reason:
+        group = self.groups.groups[row.group[place]]
         if group.attribute is not None:
-            return self._of_attribute(row, position, group.columns, group.attribute)
-        shown = self.groups.shown[row.speaking[position]]
-        value, usual = _known(row.features[shown.column]), _known(self.typical[shown.column])
-        told = Told(shown, value, usual, _counts(row, shown), row.drives[position])
+            return self._of_attribute(row, place, group.columns, group.attribute)
+        shown = self.groups.shown[row.speaking[place]]
+        value, usual = _known(row.value[place]), _known(self.typical[shown.column])
+        told = Told(shown, value, usual, _counts(row, place, shown), row.drives[place])
         return Reason(
             code=group.code,
-            direction="raises" if row.contribution[position] > 0 else "lowers",
-            contribution_pp=row.points[position],
+            direction="raises" if row.contribution[place] > 0 else "lowers",
+            contribution_pp=row.points[place],
             value=value,
             typical=usual,
             text=reason_sentence(group, told, self.groups.currency, self.language),
@@ -175,13 +198,13 @@ class _Teller:
             window_days=shown.feature.window_days,
         )
 
-    def _of_attribute(self, row: _Row, position: int, columns: tuple[int, ...], attribute: Attribute) -> Reason:
+    def _of_attribute(self, row: _Row, place: int, columns: tuple[int, ...], attribute: Attribute) -> Reason:
         told, usual = (attribute.told(np.array([of[column] for column in columns])) for of in (row.features, self.typical))
         value, typical = (round(one, 4) if isinstance(one, float) else None for one in (told, usual))
         return Reason(
-            code=self.groups.groups[position].code,
-            direction="raises" if row.contribution[position] > 0 else "lowers",
-            contribution_pp=row.points[position],
+            code=self.groups.groups[row.group[place]].code,
+            direction="raises" if row.contribution[place] > 0 else "lowers",
+            contribution_pp=row.points[place],
             value=value,
             typical=typical,
             text=attribute_sentence(attribute.name, told, usual, self.language),
@@ -196,12 +219,11 @@ class _Teller:
         return (Reason(OTHER, direction, contribution_pp, None, None, text(self.language, "reason.together")),)
 
 
-def _counts(row: _Row, shown: Shown) -> tuple[float, float]:
+def _counts(row: _Row, place: int, shown: Shown) -> tuple[float, float]:
     """Of a trend: events in the window, and in the one before it."""
     if shown.counts is None:
         return 0.0, 0.0
-    recent, both = (row.features[column] for column in shown.counts)
-    return recent, both - recent
+    return row.recent[place], row.both[place] - row.recent[place]
 
 
 def _known(value: float) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from models.booster import Booster
+from models.shapley_trees import ShapleyTrees
 from models.standardising import signed_log
 
 LARGEST_STANDARD_SCORE = 5.0
@@ -86,12 +87,19 @@ class BoosterMargin:
     def booster(self) -> Booster:
         return Booster(self.model_text)
 
+    @cached_property
+    def shapley_trees(self) -> ShapleyTrees | None:
+        return ShapleyTrees.of(self.model_text)
+
     def __call__(self, features: np.ndarray) -> np.ndarray:
         return self.booster.margins(features[:, self.columns])[:, 0]
 
     def contributions(self, features: np.ndarray) -> Contributions:
-        """Exact TreeSHAP (Lundberg et al. 2020), path dependent."""
+        """Exact TreeSHAP (Lundberg et al. 2020), path dependent; looked up where all trees are small."""
         values = np.zeros(features.shape)
+        if self.shapley_trees is not None:
+            values[:, self.columns] = self.shapley_trees.contributions(features[:, self.columns])
+            return Contributions(self.shapley_trees.base, values)
         if len(features) == 0:
             return Contributions(0.0, values)
         shap = self.booster.contributions(features[:, self.columns])[:, 0]

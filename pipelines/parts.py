@@ -134,7 +134,7 @@ def _reasons(engine: Engine, batch: Batch, language: Language) -> pl.Series:
     weighed = batch.weighed
     scored = np.flatnonzero(weighed.scored)
     told: list[str | None] = [None] * len(batch.snapshots)
-    reasons_of = engine.reasons(weighed.scores.features[scored], weighed.probability[scored], language)
+    reasons_of = engine.reasons(weighed.scores.features[scored], weighed.probability[scored], language, most=REASONS_KEPT)
     for row, reasons in zip(scored.tolist(), reasons_of, strict=True):
         kept = [{"code": r.code, "contribution_pp": round(r.contribution_pp, 3), "text": r.text} for r in reasons[:REASONS_KEPT]]
         told[row] = json.dumps(kept, ensure_ascii=False)
