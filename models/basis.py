@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self, cast
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 import numpy as np
 from pydantic_core import to_json
@@ -44,28 +45,6 @@ class Basis:
     times: int | None = None
     followed: dict[str, Any] | None = None
 
-    @classmethod
-    def of(cls, past: Past, row: int, added: tuple[LoggedEvent, ...], context: Context, language: Language, touch_signal: int) -> Self:
-        """`touch_signal` is the code of touches in the arrays."""
-        events, held = past.events, past.contacts
-        own = slice(int(events.offsets[row]), int(events.offsets[row + 1]))
-        touched = events.timestamp_us[own][events.signal[own] == touch_signal]
-        return cls(
-            event_key=past.event_key,
-            events=own.stop - own.start,
-            joined_us=int(events.joined_us[row]),
-            attributes=past.attributes[row],
-            touched_us=tuple(touched.tolist()),
-            contacts=held.by_member.get(row, ()),
-            opted_out=tuple(channel for of, channel in held.opted_out if of == row),
-            impersonal=row in held.impersonal,
-            added=tuple({name: value for name, value in asdict(event).items() if value is not None} for event in added),
-            channel=context.channel,
-            used_up=context.used_up.to_dict(),
-            language=language,
-            times=sum_of_times(events.timestamp_us[own]),
-        )
-
     @property
     def context(self) -> Context:
         return Context(self.channel, UsedUp.from_dict(self.used_up))
@@ -96,6 +75,63 @@ class Basis:
         rows = {name: tuple(held.get(name, ())) for name in ("touched_us", "opted_out", "added")}
         contacts = tuple(cast("Contact", tuple(contact)) for contact in held.get("contacts", ()))
         return cls(**{**empty, **held, **rows, "contacts": contacts})
+
+
+@dataclass(frozen=True)
+class Bases:
+    """Of the members of `past`, read together. `touch_signal` is the code of touches in its arrays."""
+
+    past: Past
+    context: Context
+    language: Language
+    touch_signal: int
+
+    def of(self, row: int, added: tuple[LoggedEvent, ...] = ()) -> Basis:
+        """`added`: the events that came with the member's request."""
+        held, spans = self.past.contacts, self._spans
+        return Basis(
+            event_key=self.past.event_key,
+            events=spans.events[row + 1] - spans.events[row],
+            joined_us=spans.joined_us[row],
+            attributes=self.past.attributes[row],
+            touched_us=tuple(spans.touched_us[spans.touches[row] : spans.touches[row + 1]]),
+            contacts=held.by_member.get(row, ()),
+            opted_out=tuple(channel for of, channel in held.opted_out if of == row),
+            impersonal=row in held.impersonal,
+            added=tuple({name: value for name, value in vars(event).items() if value is not None} for event in added),
+            channel=self.context.channel,
+            used_up=self._used_up,
+            language=self.language,
+            times=(spans.times[row + 1] - spans.times[row]) % (1 << 64),
+        )
+
+    @cached_property
+    def _used_up(self) -> dict[str, list[str]]:
+        return self.context.used_up.to_dict()
+
+    @cached_property
+    def _spans(self) -> _Spans:
+        events = self.past.events
+        touched = np.flatnonzero(events.signal == self.touch_signal)
+        times = np.zeros(len(events.timestamp_us) + 1, dtype=np.uint64)
+        np.cumsum(events.timestamp_us.astype(np.uint64), out=times[1:])
+        return _Spans(
+            events=events.offsets.tolist(),
+            joined_us=events.joined_us.tolist(),
+            touches=np.searchsorted(touched, events.offsets).tolist(),
+            touched_us=events.timestamp_us[touched].tolist(),
+            times=times[events.offsets].tolist(),
+        )
+
+
+class _Spans(NamedTuple):
+    """Where the events and the touches of each row begin, and the sum of all times before it, modulo 2^64; of all touches the time."""
+
+    events: list[int]
+    joined_us: list[int]
+    touches: list[int]
+    touched_us: list[int]
+    times: list[int]
 
 
 def sum_of_times(timestamp_us: np.ndarray) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from models.weighing import NOWHERE, Context, Weighed, weigh
 if TYPE_CHECKING:
     from models.actions import Intervention
     from models.arrays import Flags, Integers
-    from models.decision import NoActionReason, Reason
+    from models.decision import NoActionReason, Reason, UpliftSource
     from models.declared import Language
     from models.engine import Engine
     from models.events import EventArrays
@@ -106,6 +106,19 @@ class _Weights(NamedTuple):
     probability: float
 
 
+class _Offer(NamedTuple):
+    """What is the same of one intervention for many members."""
+
+    intervention_id: str
+    source: UpliftSource
+    lever_weight: float
+    valid_for: timedelta
+
+    @classmethod
+    def of(cls, intervention: Intervention, source: UpliftSource) -> Self:
+        return cls(intervention.id, source, intervention.lever_weight, timedelta(days=intervention.valid_days))
+
+
 @dataclass(frozen=True)
 class _Teller:
     engine: Engine
@@ -169,9 +182,19 @@ class _Teller:
 
     def _candidates(self, row: int) -> tuple[Candidate, ...]:
         """Of a member without a score those alone that admit such a member."""
-        catalogue = enumerate(zip(self.weights[row], self.engine.community.interventions, strict=True))
-        told = (self._candidate(row, column, *each) for column, each in catalogue if not math.isnan(each[0].uplift))
+        each = zip(self.weights[row], self.rules[row], self._offers[self.standings.scored[row]], strict=True)
+        told = (self._candidate(row, weights, rule, offer) for weights, rule, offer in each if not math.isnan(weights.uplift))
         return (self._doing_nothing(row), *told)
+
+    @cached_property
+    def _offers(self) -> tuple[list[_Offer], list[_Offer]]:
+        """Of members without a score, and of those with one."""
+        interventions, source = self.engine.community.interventions, self.engine.uplift.source
+        return [_Offer.of(one, "prior") for one in interventions], [_Offer.of(one, source(one.id)) for one in interventions]
+
+    @cached_property
+    def _now(self) -> datetime:
+        return self.as_of.astimezone(UTC)
 
     def _doing_nothing(self, row: int) -> Candidate:
         removed = MANDATORY_FIRST if self.weighed.urgent[row] else None
@@ -191,17 +214,16 @@ class _Teller:
             rule=removed.name if removed else None,
         )
 
-    def _candidate(self, row: int, column: int, weights: _Weights, intervention: Intervention) -> Candidate:
-        rule = self.rules[row][column]
-        begin = self.as_of.astimezone(UTC) + timedelta(microseconds=weights.delay_us)
+    def _candidate(self, row: int, weights: _Weights, rule: Rule | None, offer: _Offer) -> Candidate:
+        begin = self._now + timedelta(microseconds=weights.delay_us) if weights.delay_us else self._now
         return Candidate(
-            intervention_id=intervention.id,
+            intervention_id=offer.intervention_id,
             channel=self.channels[weights.channel],
             uplift=weights.uplift,
             uplift_interval=(weights.low, weights.high),
-            uplift_source=self.engine.uplift.source(intervention.id) if self.standings.scored[row] else "prior",
+            uplift_source=offer.source,
             value=self.standings.values[row],
-            lever_weight=intervention.lever_weight,
+            lever_weight=offer.lever_weight,
             context_weight=weights.context_weight,
             cost=weights.cost,
             priority=weights.priority,
@@ -210,6 +232,10 @@ class _Teller:
             removed_at=rule.stage if rule else None,
             rule=rule.name if rule else None,
             send_not_before=begin,
-            valid_until=begin + timedelta(days=intervention.valid_days),
-            caution=self.engine.community.policy.caution,
+            valid_until=begin + offer.valid_for,
+            caution=self._caution,
         )
+
+    @cached_property
+    def _caution(self) -> float:
+        return self.engine.community.policy.caution

@@ -82,8 +82,11 @@ def trace(decision: Decision, community: Community, language: Language) -> dict[
 
 
 def _candidate(candidate: Candidate) -> dict[str, Any]:
-    told = {name: value for name, value in vars(candidate).items() if name not in SENDING}
-    return told | {"weighed_uplift": candidate.weighed_uplift}
+    told = dict(vars(candidate))
+    for name in SENDING:
+        del told[name]
+    told["weighed_uplift"] = candidate.weighed_uplift
+    return told
 
 
 def _moment(at: datetime | None) -> str | None:

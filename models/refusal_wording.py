@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from models.actions import CONTACT_RULES
 from models.decision import ChurnStatus
 from models.features import ANY
+from models.once import Once
 from models.texts import duration, listed, named, number, plural, text, window
 from models.wording import amount, channel_name, inside, tier_name
 
@@ -35,18 +36,23 @@ def removal_sentence(language: Language, candidate: Candidate, standing: Standin
         return text(
             language, f"rule.{candidate.rule}", window=window(language, resting_days(candidate.rule, candidate.intervention_id, community))
         )
-    caps = {cap.name: cap for cap in community.contact_policy.caps}
     match candidate.removed_at, candidate.rule:
-        case "eligibility", str(rule) if rule in get_args(ChurnStatus):
+        case "eligibility", str(rule) if rule in _STATUSES:
             return text(language, f"rule.status.{rule}")
         case "eligibility", str(rule):
             return eligibility_sentence(language, candidate.intervention_id, rule, community, standing)
-        case "contact_policy", str(rule) if rule in caps:
-            return cap_sentence(language, caps[rule])
+        case "contact_policy", str(rule) if (cap := _caps(community).get(rule)) is not None:
+            return cap_sentence(language, cap)
         case _:
             return text(language, f"removed.{candidate.removed_at}")
 
 
+@Once
+def _caps(community: Community) -> dict[str, Cap]:
+    return {cap.name: cap for cap in community.contact_policy.caps}
+
+
+_STATUSES = get_args(ChurnStatus)
 _SAID_ALIKE = (*CONTACT_RULES, "global_control", "mandatory_first", "budget", "capacity")
 
 
@@ -82,14 +88,25 @@ def eligibility_sentence(language: Language, intervention_id: str, rule: str, co
 
 def _set_sentence(language: Language, key: str, bound: Sequence[str], community: Community, standing: Standing | None) -> str:
     asked = _SETS[key]
-
-    def told(names: Sequence[str]) -> str:
-        return listed(language, [asked.name(language, name, community) for name in names])
-
-    said = text(language, f"rule.{key}", allowed=told(bound))
+    names = (language, key, community)
+    said = text(language, f"rule.{key}", allowed=_listed(*names, tuple(bound)))
     if standing is None or asked.of is None:
         return said
-    return text(language, "rule.beside_member", rule=said, actual=told(asked.of(standing.member)))
+    return text(language, "rule.beside_member", rule=said, actual=_listed(*names, tuple(asked.of(standing.member))))
+
+
+def _listed(language: Language, key: str, community: Community, names: tuple[str, ...]) -> str:
+    """Few sets of names are ever told."""
+    held = _lists(community)
+    asked = language, key, names
+    if asked not in held:
+        held[asked] = listed(language, [_SETS[key].name(language, name, community) for name in names])
+    return held[asked]
+
+
+@Once
+def _lists(_community: Community) -> dict[tuple[Language, str, tuple[str, ...]], str]:
+    return {}
 
 
 def _measure_sentence(language: Language, key: str, bound: float, community: Community, standing: Standing | None) -> str:

@@ -8,7 +8,7 @@ from itertools import islice, repeat
 from typing import TYPE_CHECKING
 
 from models.attributes import attributes_to_json
-from models.basis import Basis
+from models.basis import Bases
 from models.deciding import About, tell
 from models.decision_rows import Circumstances, decision_row
 from models.engine import explain
@@ -82,9 +82,9 @@ class Recorder:
         attributes = attributes_to_json(texts) if texts.width else [None] * len(batch.member_ids)
         events = batch.part.arrays.of_members(batch.snapshots.member)
         past = Past(events, batch.contacts, (), tuple(attributes), self.event_key)
+        bases = Bases(past, NOWHERE, language, len(engine.community.signals))
         for row, followed in enumerate(batch.followed or repeat(None, len(batch.member_ids))):
-            basis = Basis.of(past, row, (), NOWHERE, language, len(engine.community.signals))
-            yield replace(basis, events=None, times=None, followed=followed).to_json()
+            yield replace(bases.of(row), events=None, times=None, followed=followed).to_json()
 
     def _rows(self, engine: Engine, batch: Batch, at: datetime, language: Language, bases: Iterable[str | None]) -> Iterator[DecisionRow]:
         last_us = last_event_us(batch.part.arrays, batch.snapshots, len(engine.community.signals))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from models.basis import Basis
+from models.basis import Bases
 from models.deciding import About, tell
 from models.decision import Decision
 from models.decision_rows import Circumstances, chosen_candidate, decision_row
@@ -83,9 +83,10 @@ class Deciding:
         weighing = self._weighed(task, members, context, terms)
         last = last_event_us(weighing.past.events, weighing.snapshots, len(task.engine.community.signals))
         about = About(ids, task.decision_ids(ids), task.as_of, terms.plan_id)
+        bases = Bases(weighing.past, context, task.language, len(task.engine.community.signals))
         decisions = tell(task.engine, weighing.weighed, about, last, language=task.language, explain=explain)
         return [
-            Decided(member, decision, self._made_in(weighing, row, context, member))
+            Decided(member, decision, self._made_in(bases, row, member))
             for row, (member, decision) in enumerate(zip(members, decisions, strict=True))
         ]
 
@@ -97,13 +98,12 @@ class Deciding:
         meant = settled_of([member.planned or "" for member in members])
         return alone._replace(weighed=settled(alone.weighed, terms.prices, meant))
 
-    def _made_in(self, weighing: Weighing, row: int, context: Context, member: JobMember) -> Circumstances:
-        past, signals = weighing.past, len(self.task.engine.community.signals)
-        basis = Basis.of(past, row, (), context, self.task.language, signals)
+    def _made_in(self, bases: Bases, row: int, member: JobMember) -> Circumstances:
+        basis = bases.of(row)
         if self.task.row.plan is not None:
             basis = replace(basis, followed=followed_row(member.planned or "", self.terms.prices))
         released = self.task.service.community.contact_policy.unreported == "released"
-        return Circumstances(past.contacts_seen[row], context, basis.to_json(), released)
+        return Circumstances(bases.past.contacts_seen[row], bases.context, basis.to_json(), released)
 
     def _context(self, before: Sequence[Decided]) -> Context:
         """What the period has no more of; read before the members' contacts."""

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic_core import to_json
 
 from models.actions import NO_ACTION
-from models.basis import Basis
+from models.basis import Bases
 from models.deciding import decide
 from models.decision import Decision, Score
 from models.decision_rows import Circumstances, chosen_candidate, decision_row
@@ -248,11 +248,10 @@ class _Desk:
         context = self._context(group[0].request.context.channel, before)
         past = self.service.store.past(member_ids, community, as_of_us, added)
         decisions = self._decisions(group, past, as_of_us, context)
+        bases = Bases(past, context, group[0].language, len(community.signals))
         for row, (asked, decision) in enumerate(zip(group, decisions, strict=True)):
             told = told_decision(decision, asked.request, community, asked.language, asked.warnings)
-            basis = ""
-            if asked.request.mode == "decide":
-                basis = Basis.of(past, row, asked.events, context, asked.language, len(community.signals)).to_json()
+            basis = bases.of(row, asked.events).to_json() if asked.request.mode == "decide" else ""
             yield Decided(asked, decision, past.contacts_seen[row], to_json(told).decode(), context, basis)
 
     def _context(self, channel: str | None, before: Sequence[Decided]) -> Context:
