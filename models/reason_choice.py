@@ -68,7 +68,7 @@ def as_written(values: Floats, unit: Unit) -> Floats:
 
 
 def _number(values: Floats) -> Floats:
-    return np.where(np.abs(values) >= 10, np.rint(values), np.round(values, 1))
+    return np.where(np.abs(values) >= 10, np.rint(values), np.rint(values * 10) / 10)
 
 
 def _days(values: Floats) -> Floats:
@@ -76,16 +76,16 @@ def _days(values: Floats) -> Floats:
 
 
 def _money(values: Floats) -> Floats:
-    return np.where(np.abs(values) >= 1000, np.rint(values), np.round(values, 2))
+    return np.where(np.abs(values) >= 1000, np.rint(values), np.rint(values * 100) / 100)
 
 
 def _share(values: Floats) -> Floats:
-    return np.round(values, 2)
+    return np.rint(values * 100) / 100
 
 
 _WRITTEN: dict[Unit, Callable[[Floats], Floats]] = {
     "days": _days,
     "money": _money,
     "share": _share,
-    "trend": lambda values: np.round(values, 6),
+    "trend": lambda values: np.rint(values * 1e6) / 1e6,
 }

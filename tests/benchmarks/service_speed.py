@@ -93,8 +93,8 @@ def report(name: str, world: ServiceWorld, workers: int, seconds: float, plain: 
         print(f"keepwell serve --workers {workers}, {name}: ready after {server.started_s:.1f} s, {server.resident_mb:,.0f} MB", flush=True)
         time.sleep(SETTLING_SECONDS)
         rates = {mode: _full_and_half(server, world, mode, seconds, plain) for mode in MODES}
-        _one_connection(server, world, seconds)
-        _batches(server, world, rates["score_only"])
+        alone = _one_connection(server, world, seconds)
+        _batches(server, world, alone, rates)
         print(f"  after all that {server.resident_mb:,.0f} MB", flush=True)
 
 
@@ -107,23 +107,24 @@ def _full_and_half(server: Server, world: ServiceWorld, mode: str, seconds: floa
     return full.rate
 
 
-def _one_connection(server: Server, world: ServiceWorld, seconds: float) -> None:
+def _one_connection(server: Server, world: ServiceWorld, seconds: float) -> dict[str, float]:
+    rates: dict[str, float] = {}
     for mode in MODES:
         load = put_load(server, "/v1/score", bodies(world, mode), connections=1, seconds=seconds / 2)
         print(f"  {mode:10}  1 connection     {load.told()}", flush=True)
+        rates[mode] = load.rate
+    return rates
 
 
-def _batches(server: Server, world: ServiceWorld, singles: float) -> None:
-    """Of as many members as there are, at most 1,000."""
+def _batches(server: Server, world: ServiceWorld, alone: dict[str, float], together: dict[str, float]) -> None:
+    """Of as many members as there are, at most 1,000, beside single calls of the same mode: over one connection, and over CONNECTIONS."""
     asked = world.asked[:BATCH]
     for mode in MODES:
         body = json.dumps({"requests": [{"member_id": member_id, "mode": mode} for member_id in asked]})
         load: Load = put_load(server, "/v1/score/batch", [body], connections=1, seconds=4)
         members = load.rate * len(asked)
-        print(
-            f"  {mode:10} batches of {len(asked)}: {members:,.0f} members/s, {members / singles:.1f} x singles ({load.told().strip()})",
-            flush=True,
-        )
+        factors = f"{members / alone[mode]:.1f} x one connection, {members / together[mode]:.1f} x {CONNECTIONS}"
+        print(f"  {mode:10} batches of {len(asked)}: {members:,.0f} members/s, {factors} ({load.told().strip()})", flush=True)
 
 
 @contextmanager
