@@ -29,6 +29,7 @@ from pipelines.parts import Batch, Part, decide_part, told_table, weigh_part
 from pipelines.publish import show_run, shown_of_parts
 from pipelines.publish_figures import publish_figures
 from pipelines.recording import NOTHING_RECORDED, Recorded, Recorder
+from pipelines.sides import merged, share_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from models.engine import Engine
     from models.training import Progress
     from pipelines.log_parts import LogParts
+    from pipelines.sides import Share
     from pipelines.workspace import Workspace
 
 WRITERS: dict[str, Callable[[Iterable[Path], Path], None]] = {".parquet": write_parquet, ".csv": write_csv}
@@ -47,7 +49,7 @@ TOLD_EVERY_SECONDS = 10.0
 class Decided:
     """`joint`: the plan that was followed, None where nothing was limited; `recorded`: None where nothing was to be.
 
-    `table` is what was written, without the reasons.
+    `table` is what was written, without the reasons. `rollout`: whom the challenger of a roll-out decided for; empty where none runs.
     """
 
     table: pl.DataFrame
@@ -56,6 +58,7 @@ class Decided:
     currency: str
     joint: JointPlan | None = None
     recorded: Recorded | None = None
+    rollout: str = ""
 
 
 def decide_all(
@@ -90,10 +93,11 @@ def decide_all(
     progress("decisions")
     capacity = log.community.capacity
     supply = Supply.of(engine.community, capacity, capacity.budget if budget is None else budget)
-    told_in = language or engine.community.language
-    asked = (engine.version, engine.catalogue_fingerprint, at.isoformat(), told_in, supply.limits.tolist(), log.fingerprint)
+    told_in, share = language or engine.community.language, share_of(workspace, engine, limited=not supply.endless)
+    mark = "" if share is None else share.mark
+    asked = (engine.version, engine.catalogue_fingerprint, at.isoformat(), told_in, supply.limits.tolist(), log.fingerprint, mark)
     work = DecidedParts.open(workspace.state, hashlib.sha256(repr(asked).encode()).hexdigest(), anew=record)
-    run = _Run(engine, log, at, told_in, work, recorder, progress, PartFigures(at, len(log.kept.members)))
+    run = _Run(engine, log, at, told_in, work, recorder, progress, PartFigures(at, len(log.kept.members)), share)
     joint = run.decide(supply)
     with writing(output):
         write((work.table(number) for number in range(run.parts)), output)
@@ -104,7 +108,8 @@ def decide_all(
     refresh_experiments(workspace, log.community, now=now)
     publish_figures(workspace, engine, log, run.figures, table, now=now)
     work.remove()
-    return Decided(table, at, engine.version, engine.community.currency, joint, run.recorded if record else None)
+    rollout = "" if share is None else share.why
+    return Decided(table, at, engine.version, engine.community.currency, joint, run.recorded if record else None, rollout)
 
 
 @dataclass
@@ -119,6 +124,7 @@ class _Run:
     recorder: Recorder | None
     progress: Progress
     figures: PartFigures
+    share: Share | None = None
     parts: int = 0
     recorded: Recorded = NOTHING_RECORDED
 
@@ -133,9 +139,21 @@ class _Run:
         for number, part in self._seen():
             if self.work.table(number).is_file():
                 continue
+            if self.share is not None and self.share.challenger is not None:
+                self._by_sides(number, part, self.share)
+                continue
             decided = decide_part(self.engine, part, self.at, self.language)
             self.work.keep_weighed(number, decided.batch, joint=False)
             self._keep(number, decided.batch, decided.table)
+
+    def _by_sides(self, number: int, part: Part, share: Share) -> None:
+        """What plans are made on is the champion's view of all."""
+        self.work.keep_weighed(number, weigh_part(self.engine, part, self.at), joint=False)
+        sides = share.sides(part, self.at, self.language)
+        if self.recorder is not None:
+            for side in sides:
+                self.recorded += self.recorder.record(side.engine, side.decided.batch, self.at, self.language)
+        self.work.keep_table(number, merged(sides) if sides else decide_part(self.engine, part, self.at, self.language).table)
 
     def _together(self, supply: Supply) -> JointPlan:
         """Weighs everyone, plans, and weighs part after part again to tell what the plan means for it."""

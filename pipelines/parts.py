@@ -27,6 +27,7 @@ from models.weighing import weigh
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from models.arrays import Flags
     from models.community import Community
     from models.declared import Language
     from models.engine import Engine
@@ -97,14 +98,16 @@ class DecidedPart:
     table: pl.DataFrame
 
 
-def decide_part(engine: Engine, part: Part, at: datetime, language: Language) -> DecidedPart:
+def decide_part(engine: Engine, part: Part, at: datetime, language: Language, among: Flags | None = None) -> DecidedPart:
     """Each row is the same whatever other members the part holds. Without anybody who had joined the table has no row."""
-    batch = weigh_part(engine, part, at)
+    batch = weigh_part(engine, part, at, among)
     return DecidedPart(batch, told_table(engine, batch, at, language))
 
 
-def weigh_part(engine: Engine, part: Part, at: datetime) -> Batch:
-    members = np.flatnonzero(part.arrays.joined_us <= microseconds(at))
+def weigh_part(engine: Engine, part: Part, at: datetime, among: Flags | None = None) -> Batch:
+    """Of those members, by their rows in the part, or of all."""
+    joined = part.arrays.joined_us <= microseconds(at)
+    members = np.flatnonzero(joined if among is None else joined & among)
     snapshots = Snapshots(members, np.full(len(members), microseconds(at)), part.arrays.joined_us[members])
     ids = part.log.members["member_id"].gather(members).to_list()
     decision_ids = [decision_id(engine, at, member_id) for member_id in ids]

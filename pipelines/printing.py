@@ -136,6 +136,8 @@ def print_decisions(decided: Decided, output: Path, console: Console) -> None:
     table = decided.table
     counts = dict(table["chosen"].value_counts(sort=True).iter_rows())
     print_actions(counts, decided.as_of, decided.version, str(output), console)
+    if decided.rollout:
+        console.print(decided.rollout, highlight=False, soft_wrap=True)
     if decided.recorded is not None:
         console.print(f"{decided.recorded.kept:,} decisions are in the store", highlight=False)
         if decided.recorded.left_out:

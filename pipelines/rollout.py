@@ -83,8 +83,8 @@ def start(workspace: Workspace, percent: float, version: str | None, said: Said,
 
 
 OTHER_RULES = (
-    "the challenger has other interventions, another contact policy or another policy: no plan in force holds for its members, and where "
-    "money or places are shared out among all members, in jobs and in `keepwell decide`, the champion decides for them too"
+    "the challenger has other interventions, another contact policy or another policy: no plan in force holds for its members, and in "
+    "`keepwell decide`, and in jobs where money or places are shared out among all members, the champion decides for them too"
 )
 
 

@@ -218,6 +218,8 @@ def _decide(night: Night, record: RunRecord) -> Outcome:
         "chosen": chosen,
         "table": str(output.relative_to(night.workspace.root)),
     }
+    if decided.rollout:
+        told["rollout"] = decided.rollout
     if decided.recorded is not None:
         told |= {"recorded": decided.recorded.kept, "left_out": decided.recorded.left_out}
     acted = decided.table.height - chosen.get("none", 0)
