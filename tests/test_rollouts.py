@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from models.actions import Policy
 from models.errors import InputError
 from models.policy import in_control
+from models.policy_value import estimate_ips
 from models.rollouts import Planned, ProcessSeen, Rollout, Stage
 from models.store import Store
 
@@ -116,3 +117,19 @@ def test_what_processes_go_by_is_told_by_the_last_word_of_each(store):
     assert found == [("a", 25, None), ("b", 0, "its golden members disagree")]
     store.forget_rollout_process("a")
     assert np.array([one.process for one in store.rollout_processes(1, 0)]).tolist() == ["b", "c"]
+
+
+def test_decisions_of_two_versions_weigh_right_by_the_chances_of_the_one_that_made_them(rng):
+    """Planted: reward 1 where the action fits the member. By the logged chances, and by their average over both sides."""
+    members, percent, versions = 40_000, 20.0, np.array([[0.9, 0.1], [0.3, 0.7]])
+    side = rollout(percent).takes([f"m-{number}" for number in range(members)], NOBODY_HELD_BACK).astype(int)
+    trait, policy = (rng.random(members) < 0.4).astype(int), np.array([0.2, 0.8])
+    conditional = versions[side]
+    chosen = (rng.random(members) < conditional[:, 1]).astype(int)
+    reward = (chosen == trait).astype(float)
+    marginal = np.tile((1 - percent / 100) * versions[0] + percent / 100 * versions[1], (members, 1))
+    target, truth = np.tile(policy, (members, 1)), 0.6 * policy[0] + 0.4 * policy[1]
+    by_side, by_both = (estimate_ips(reward, chosen, chances, target, level=0.999) for chances in (conditional, marginal))
+    for found in (by_side, by_both):
+        assert found.low < truth < found.high
+    assert by_both.standard_error < by_side.standard_error

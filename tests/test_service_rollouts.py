@@ -1,25 +1,37 @@
 """A service while a challenger decides for a share of the members: who decides for whom, and how it ends."""
 
+import html
 import shutil
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
 
+from models.api_keys import SCOPES, create_key
+from models.experiment_wording import written
 from models.moments import microseconds
 from models.policy import in_control
 from models.registry import DataDescription, Registry, RunRecord
+from models.rollout_reading import read_and_keep
+from models.rollout_wording import kind_of
 from models.rollouts import Planned, Stage
+from models.store import Store
 from pipelines.rollout import Said, roll_back
 from pipelines.workspace import Workspace
 from serving.settings import wall_clock
-from tests.patience import wait_until
+from tests.command_line import keepwell
+from tests.patience import answered, wait_until
 from tests.registry_world import own_registry
-from tests.serving_world import DECLARED, serving, world, write_home
+from tests.rolled_out import plant
+from tests.service_process import started
+from tests.serving_world import DECLARED, NOW, client_of, serving, settings_of, world, write_home, write_logs
+from tests.shown_run import reader, sign_in
 from tests.test_model_swap import load
 
 HALF = 50.0
+BEGAN = datetime(2025, 7, 1, tzinfo=UTC)
 RECORD = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
 
 
@@ -37,7 +49,7 @@ def challenged(tmp_path_factory):
 
 @contextmanager
 def rolling(folder, registry, url, **settings):
-    settings = {"mlflow_uri": registry.uri, "store_url": url, "model_seconds": 0.2, **settings}
+    settings = {"mlflow_uri": registry.uri, "model_seconds": 0.2, **({} if url is None else {"store_url": url}), **settings}
     with serving(write_home(folder / "home"), world().log, **settings) as running:
         wait_until(lambda: running.client.get("/readyz").status_code == 200)
         yield running
@@ -182,3 +194,59 @@ def test_nothing_is_written_where_no_roll_out_runs(running):
     running.score(members()[0])
     assert running.store.rollout_processes(0, 0) == []
     assert running.store.rollouts(5) == []
+
+
+def test_over_http_it_is_told_and_ended(running, challenged):
+    nothing = running.client.get("/v1/rollouts/current").json()
+    assert (nothing["rollout"], nothing["comparison"]) == (None, None)
+    assert running.client.post("/v1/rollouts/current/rollback").json()["type"].endswith("no-rollout")
+    rollout = begun(running, challenged)
+    told = running.client.get("/v1/rollouts/current", params={"lang": "zh"}).json()
+    assert told["rollout"] == rollout.to_dict()
+    assert [one["share"] for one in told["processes"]] == [HALF]
+    ended = running.client.post("/v1/rollouts/current/rollback").json()
+    assert (ended["rollout"]["state"], ended["rollout"]["ended_by"], ended["processes"][0]["share"]) == ("rolled_back", "tests", 0)
+    assert set(versions_by(running, members()[:100], mode="score_only").values()) == {"1"}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_shows_what_the_answer_tells(tmp_path, challenged, language):
+    with rolling(tmp_path, challenged, None) as running:
+        planted = plant(running.store, BEGAN, kept=(0.5, 0.7))
+        read_and_keep(running.store, planted.rollout, DECLARED.policy, DECLARED, BEGAN + timedelta(days=60))
+        told = running.client.get("/v1/rollouts/current", params={"lang": language}).json()
+        with reader(running, language) as client:
+            sign_in(client, running.key)
+            page = html.unescape(client.get(f"/model?lang={language}").text)
+    for said in (told["text"], told["verdict_text"], told["todo"], told["comparison"]["sample_ratio"]["text"]):
+        assert said in page
+    assert told["comparison"]["verdict"] == "better"
+    for row in told["comparison"]["rows"]:
+        assert f'<th scope="row">{row["label"]}</th>' in page
+        assert written(kind_of(row["name"]), row["difference"], language=language, currency=DECLARED.currency) in page
+
+
+def test_two_worker_processes_agree_and_a_roll_back_by_command_reaches_both(tmp_path, challenged):
+    home = write_home(tmp_path / "home")
+    write_logs(home)
+    with closing(Store.open(settings_of(home).store_url)) as store:
+        store.load_log(world().log)
+        key = create_key(store, "tests", SCOPES, now=NOW)
+        with started(home, workers=2, KEEPWELL_MLFLOW_URI=challenged.uri) as service:
+            rollout = store.start_rollout(planned(challenged))
+            wait_until(lambda: [one.percent for one in store.rollout_processes(1, 0)] == [HALF, HALF])
+            due, ids = expected(rollout), members()[:6]
+            assert {one for _ in range(6) for one in told_versions(service.url, key, ids)} == {(one, due[one]) for one in ids}
+            with pytest.MonkeyPatch.context() as environment:
+                environment.setenv("KEEPWELL_MLFLOW_URI", challenged.uri)
+                told = keepwell("rollback", "-c", home, "--json").json()
+            assert (len(told["taken_over"]), told["silent"], told["champion"]) == (2, [], "1")
+            assert {one for _ in range(6) for one in told_versions(service.url, key, ids)} == {(one, "1") for one in ids}
+
+
+def told_versions(url, key, ids):
+    """By member, over a connection of its own, so that any of the processes may answer."""
+    with client_of(url, key) as client:
+        asked = {"requests": [{"member_id": one, "mode": "score_only"} for one in ids]}
+        found = answered(lambda: client.post("/v1/score/batch", json=asked)).json()
+    return {(one["answer"]["member_id"], one["answer"]["model"]["version"]) for one in found["results"]}
