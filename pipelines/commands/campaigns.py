@@ -29,6 +29,7 @@ def decide(  # noqa: PLR0917 - typer calls it by name, an option each
     if engine is Where.SPARK:
         from pipelines.distributed import decide_on_spark
         from pipelines.printing_spark import print_decided_on_spark
+        from pipelines.rollout import running_rollout
         from pipelines.spark_session import settings_of
 
         if record:
@@ -38,6 +39,8 @@ def decide(  # noqa: PLR0917 - typer calls it by name, an option each
             workspace, output, master=master, settings=settings, as_of=as_of, language=language, budget=budget, now=at, progress=steps
         )
         print_decided_on_spark(told, OUT)
+        if (running := running_rollout(workspace)) is not None:
+            OUT.print(f"roll-out {running.rollout_id}: version {running.challenger} decided for nobody here, for Spark asks the champion")
         return
     from pipelines.decide import decide_all
     from pipelines.plan_printing import print_joint_plan
