@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from models.engine_files import ENGINE_FILE, GOLDEN_FILE
-from tests.patience import wait_until
+from serving.model_source import ModelSource
+from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.registry_world import engine_folder, own_registry, put_in_force
 from tests.serving_world import client_of, serving, world, write_home
 from tests.test_hostile_engines import resealed, rewritten
@@ -70,6 +71,23 @@ def test_a_new_champion_is_taken_over_without_dropping_a_request(running, regist
         versions = [version for _, version in answers]
         assert versions == sorted(versions)
         assert set(versions) == {"1", "2"}
+
+
+def test_a_process_that_starts_decides_by_its_copy_and_then_by_the_champion_of_meanwhile(tmp_path, registry, whole, monkeypatch):
+    home = write_home(tmp_path / "home")
+    with serving(home, world().log, mlflow_uri=registry.uri) as running:
+        wait_until(lambda: running.client.get("/readyz").status_code == 200)
+    put_in_force(registry, whole)
+    monkeypatch.setattr("serving.model_source.HEAD_START_SECONDS", PATIENCE_SECONDS)
+    models = ModelSource(registry.uri, running.settings.model_cache, PATIENCE_SECONDS)
+    models.start(wait_seconds=PATIENCE_SECONDS)
+    assert models.version == "1"
+    models.stop()
+    monkeypatch.setattr("serving.model_source.HEAD_START_SECONDS", 0.0)
+    models = ModelSource(registry.uri, running.settings.model_cache, PATIENCE_SECONDS)
+    models.start(wait_seconds=PATIENCE_SECONDS)
+    wait_until(lambda: models.version == "2")
+    models.stop()
 
 
 def with_golden_members_that_disagree(folder):
