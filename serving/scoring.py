@@ -32,6 +32,7 @@ from serving.pricing import Pricing, present_context, pricing
 from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal
 from serving.schemas import ScoreRequest
 from serving.service import Service
+from serving.settings import wall_clock
 from serving.telling import told_decision, told_score
 
 MAX_ATTEMPTS = 50
@@ -140,13 +141,16 @@ class _Desk:
 
     @contextmanager
     def claimed(self, requests: Mapping[int, ScoreRequest]) -> Iterator[Outcomes]:
-        """Outcomes of requests that were made before. The others are claimed; whatever stays without an answer is released in the end."""
+        """Outcomes of requests that were made before. The others are claimed; whatever stays without an answer is released in the end.
+
+        A claim ages by the real clock: one whose process was killed would else never pass on where that of the service stands still.
+        """
         named = {index: request for index, request in requests.items() if request.request_id and request.mode == "decide"}
         if not named:
             yield {}
             return
         fingerprints = [(request.request_id or "", sha256(request.content.encode()).hexdigest()) for request in named.values()]
-        claims = self.service.store.claim(self.key_id, fingerprints, microseconds(self.now))
+        claims = self.service.store.claim(self.key_id, fingerprints, microseconds(wall_clock()))
         mine = {
             index: request.request_id or "" for (index, request), claim in zip(named.items(), claims, strict=True) if claim.state == "new"
         }

@@ -246,7 +246,8 @@ def test_a_request_under_way_elsewhere_is_in_flight(running, treated):
     with running.store.engine.begin() as connection:
         connection.execute(text("UPDATE requests SET answer = NULL WHERE request_id = 'crm-4' AND key_id = :key"), {"key": holder.key_id})
     assert running.score(treated[13], request_id="crm-4").status_code == 409
-    running.clock.pass_(minutes=2)
+    with running.store.engine.begin() as connection:
+        connection.execute(text("UPDATE requests SET claimed_us = claimed_us - 120000000 WHERE request_id = 'crm-4'"))
     assert running.score(treated[13], request_id="crm-4").status_code == 200
 
 
