@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -20,7 +20,10 @@ _TIMES = ("as_of", "activated_at", "valid_until")
 
 @dataclass(frozen=True)
 class PlanInForce:
-    """`interventions` and `channels` name the prices of the capacities, by the catalogue whose fingerprint is `catalogue_fingerprint`."""
+    """`planned`: the members of `members` whom each intervention is expected to reach, by its id; empty where that was not kept.
+
+    `interventions` and `channels` name the prices of the capacities, by the catalogue whose fingerprint is `catalogue_fingerprint`.
+    """
 
     plan_id: str
     as_of: datetime
@@ -34,6 +37,8 @@ class PlanInForce:
     budget_price: float
     interventions: dict[str, float]
     channels: dict[str, float]
+    members: float = 0.0
+    planned: dict[str, float] = field(default_factory=dict)
 
     def standing(self, engine: Engine, now: datetime) -> Standing:
         """May its prices be used by this engine now? `valid_until` is the first moment at which they may not."""

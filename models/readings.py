@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+from models.monitor_wording import NO_LABELS, said_of, todo_of
 
+if TYPE_CHECKING:
+    from models.declared import Language
     from models.drift import Shift
     from models.foreseen import Foreseen
     from models.schedule import Watch
@@ -24,20 +26,39 @@ SHOWN_FEATURES = 20
 
 @dataclass(frozen=True)
 class Reading:
-    """`value` in the unit that `said` tells, `interval` its own or what chance would leave, `expected` what it should be.
+    """`code` names the sentence, `told` what stands in it; `value` is in the unit that it tells.
 
-    `unknown`: there is nothing yet to read it from. `todo` is empty where nothing is to be done.
+    `interval` is its own or what chance would leave, `expected` what it should be.
+    `unknown`: there is nothing yet to read it from. `since`: when it was first read to be an alarm, of one that still is.
     """
 
     name: str
     subject: Subject
     status: Status
-    said: str
+    code: str
+    told: Mapping[str, Any]
     value: float | None = None
     threshold: float | None = None
     expected: float | None = None
     interval: tuple[float, float] | None = None
-    todo: str = ""
+    since: datetime | None = None
+
+    @property
+    def said(self) -> str:
+        """In English, as logs say it."""
+        return said_of("en", self.code, self.told)
+
+    @property
+    def todo(self) -> str:
+        """Empty where nothing is to be done."""
+        return todo_of("en", self.code, self.told) if self.status == "alarm" else ""
+
+    def to_dict(self, language: Language = "en", labels: Mapping[str, str] = NO_LABELS) -> dict[str, Any]:
+        """`labels` are those of the interventions."""
+        words = {"said": said_of(language, self.code, self.told, labels), "todo": ""}
+        if self.status == "alarm":
+            words["todo"] = todo_of(language, self.code, self.told, labels)
+        return asdict(self) | words | {"since": None if self.since is None else self.since.isoformat()}
 
 
 @dataclass(frozen=True)
@@ -64,7 +85,7 @@ class Monitored:
             "as_of": self.as_of.isoformat(),
             "version": self.version,
             "alarms": [reading.name for reading in self.alarms],
-            "readings": [asdict(reading) for reading in self.readings],
+            "readings": [reading.to_dict() for reading in self.readings],
             "features": [asdict(shift) for shift in self.features[:SHOWN_FEATURES]],
             "matured": [one.to_dict() for one in self.matured],
             "foreseen": None if self.foreseen is None else self.foreseen.to_dict(),
@@ -73,10 +94,22 @@ class Monitored:
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False)
 
+    def after(self, before: str | None) -> Monitored:
+        """With the time since when each alarm stands; `before` is what `to_json` wrote of the readings before these."""
+        alarms = {} if before is None else {one["name"]: one for one in json.loads(before)["readings"] if one["status"] == "alarm"}
 
-def judged(name: str, subject: Subject, *, beyond: bool, said: str, todo: str, **figures: Any) -> Reading:  # noqa: ANN401 - fields of Reading
-    """An alarm where it is `beyond` its threshold, which is when `todo` is said."""
-    return Reading(name, subject, "alarm" if beyond else "ok", said, **figures, todo=todo if beyond else "")
+        def since(reading: Reading) -> datetime | None:
+            if reading.status != "alarm":
+                return None
+            told = alarms.get(reading.name, {}).get("since")
+            return self.as_of if told is None else datetime.fromisoformat(told)
+
+        return replace(self, readings=tuple(replace(reading, since=since(reading)) for reading in self.readings))
+
+
+def judged(name: str, subject: Subject, *, beyond: bool, told: Mapping[str, Any], code: str = "", **figures: Any) -> Reading:  # noqa: ANN401 - fields of Reading
+    """An alarm where it is `beyond` its threshold; `code` where the name is not that of its sentence."""
+    return Reading(name, subject, "alarm" if beyond else "ok", code or name, told, **figures)
 
 
 def freshness(last: datetime, as_of: datetime, watch: Watch) -> Reading:
@@ -85,22 +118,20 @@ def freshness(last: datetime, as_of: datetime, watch: Watch) -> Reading:
         "freshness",
         "data",
         beyond=hours > watch.stale_hours,
-        said=f"the last event was at {last.isoformat(timespec='minutes')}, {max(hours, 0):,.1f} hours before",
-        todo="see whether the export of events runs; until then nothing is decided, for everybody would seem silent",
+        told={"last": last.isoformat(timespec="minutes"), "hours": max(hours, 0.0)},
         value=round(hours, 3),
         threshold=float(watch.stale_hours),
     )
 
 
-def rejected_rows(name: str, where: str, rejected: int, rows: int, watch: Watch) -> Reading:
+def rejected_rows(name: str, rejected: int, rows: int, watch: Watch) -> Reading:
     """`rows`: all of them, those that were rejected among them."""
     share = rejected / rows if rows else 0.0
     return judged(
         name,
         "data",
         beyond=share > watch.rejected,
-        said=f"{rejected:,} of {rows:,} rows of {where} could not be used, {share:.1%}",
-        todo="look at the rejected rows, which lie beside their table with their reasons",
+        told={"rejected": rejected, "rows": rows, "share": share},
         value=share,
         threshold=watch.rejected,
     )
@@ -109,14 +140,10 @@ def rejected_rows(name: str, where: str, rejected: int, rows: int, watch: Watch)
 def feature_drift(told: Sequence[Shift], watch: Watch) -> Reading:
     """Of the columns that the model rests on, at least one; those that moved most first."""
     beyond = [shift for shift in told if shift.beyond(watch.feature_psi)]
-    names = ", ".join(f"{shift.name} {shift.psi:.2f}" for shift in beyond[:5])
-    weight = sum(shift.weight for shift in beyond)
-    said = f"{len(beyond)} of {len(told)} features that the model rests on have moved" + (
-        f", {weight:.0%} of its weight: {names}" if beyond else f"; the largest index is {told[0].psi:.2f}, of {told[0].name}"
-    )
-    todo = "see whether an event type, a channel or the export has changed; train again once enough has been seen of it"
     largest = max(beyond or told, key=lambda shift: shift.psi)
-    return judged("feature_drift", "model", beyond=bool(beyond), said=said, todo=todo, value=largest.psi, threshold=watch.feature_psi)
+    figures = {"moved": len(beyond), "features": len(told), "weight": sum(shift.weight for shift in beyond), "largest": largest.psi}
+    code = "feature_drift" if beyond else "no_feature_drift"
+    return judged("feature_drift", "model", beyond=bool(beyond), told=figures, code=code, value=largest.psi, threshold=watch.feature_psi)
 
 
 def score_drift(shift: Shift, watch: Watch) -> Reading:
@@ -124,8 +151,7 @@ def score_drift(shift: Shift, watch: Watch) -> Reading:
         "score_drift",
         "model",
         beyond=shift.beyond(watch.score_psi),
-        said=f"stability index of the risks {shift.psi:.3f}; chance alone stays below {shift.chance:.3f}",
-        todo="compare the stages and signals of now with those of when the model was tested; train again",
+        told={"psi": shift.psi, "chance": shift.chance},
         value=shift.psi,
         threshold=watch.score_psi,
         interval=(0.0, shift.chance),

@@ -32,7 +32,8 @@ class Watch(Declared):
     `stale_hours`: the log's last event is so old. `rejected`: share of the rows that could not be used. `feature_psi`, `score_psi`:
     population stability index, where chance does not explain it. `auc_drop`: AUC below the expected one by so much beyond chance,
     `log_loss_excess` nats above it, `calibration_gap` the share of members who went away from it, likewise. `mix_p`, `control_p`:
-    p-values of what was chosen against its chances, and of the control's size. `days`: decisions of so many days are looked at.
+    p-values of what was chosen against its chances, and of the control's size. `plan_excess`: share by which more was given than the plan
+    in force foresaw. `days`: decisions of so many days are looked at.
     """
 
     stale_hours: Annotated[int, Field(gt=0)] = 24
@@ -44,4 +45,5 @@ class Watch(Declared):
     calibration_gap: Share = 0.05
     mix_p: Share = 0.001
     control_p: Share = 0.001
+    plan_excess: Annotated[float, Field(ge=0)] = 0.1
     days: PositiveDays = 28

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 MINUS = "\N{MINUS SIGN}"
+PARTS = ("", "pages.", "findings.", "monitor.")
 _FOLDER = Path(__file__).parent / "messages"
 _TEN_THOUSANDS_FROM = 100_000
 
 
 @cache
 def messages(language: Language) -> Mapping[str, str]:
-    """Every text by its dotted key, `unit.days.other`; those of pages and of findings have files of their own."""
-    files = (_FOLDER / name for name in (f"{language}.yaml", f"pages.{language}.yaml", f"findings.{language}.yaml"))
+    """Every text by its dotted key, `unit.days.other`; those of PARTS have files of their own."""
+    files = (_FOLDER / name for name in (f"{part}{language}.yaml" for part in PARTS))
     return dict(pair for file in files for pair in _flat(yaml.safe_load(file.read_text(encoding="utf-8")), ""))
 
 

@@ -53,7 +53,7 @@ def decision_readings(drawn: Drawn, community: Community, *, limited: bool) -> t
     """`limited`: the decisions followed a plan under budgets or capacities, which may lower exploration."""
     names = ("decisions_mix", "propensity_floor", "control_size", "control_kept")
     if not len(drawn):
-        return tuple(Reading(name, "decisions", "unknown", "no decision was kept in these days") for name in names)
+        return tuple(Reading(name, "decisions", "unknown", "no_decisions", {}) for name in names)
     return (_mix(drawn, community), _floor(drawn, community, limited=limited), *_control(drawn, community))
 
 
@@ -65,10 +65,9 @@ def _mix(drawn: Drawn, community: Community) -> Reading:
         check = drawn_ratio(drawn.chosen == position, drawn.propensity[:, position])
         told.append((min(1.0, check.p * len(drawn.arms)), arm, check.observed[1], check.expected[1]))
     p, arm, count, expected = min(told)
-    parts = ", ".join(f"{name} {seen:,} ({planned:,.0f})" for _, name, seen, planned in told if seen or planned >= 1)
-    said = f"of {len(drawn):,} decisions, by what was chosen (expected by its chances): {parts}"
-    todo = f"{arm} was chosen {count:,} times where {expected:,.0f} were due: find out what filters or repeats decisions after the draw"
-    return judged("decisions_mix", "decisions", beyond=p < threshold, said=said, todo=todo, value=p, threshold=threshold)
+    arms = [{"arm": name, "seen": seen, "expected": float(planned)} for _, name, seen, planned in told if seen or planned >= 1]
+    figures = {"decisions": len(drawn), "arms": arms, "arm": arm, "count": count, "expected": float(expected)}
+    return judged("decisions_mix", "decisions", beyond=p < threshold, told=figures, value=p, threshold=threshold)
 
 
 def _floor(drawn: Drawn, community: Community, *, limited: bool) -> Reading:
@@ -79,13 +78,12 @@ def _floor(drawn: Drawn, community: Community, *, limited: bool) -> Reading:
     floor = np.minimum(exploration, 1 / np.maximum(open_.sum(axis=1), 1))
     below = int((least < floor - ROUNDING).sum())
     impossible = int((drawn.propensity[np.arange(len(drawn)), drawn.chosen] <= 0).sum())
-    said = f"the least chance of an action that could be chosen was {least.min():.4f}; declared are {exploration:g}"
-    said += f"; {below:,} of {len(drawn):,} decisions lie below" + (", as a plan under limits may have it" if limited and below else "")
-    if impossible:
-        said += f"; {impossible:,} chose what had no chance"
-    todo = "effects cannot be learned from these decisions: find out what changed their chances"
+    notes = [*(["under_limits"] if limited and below else []), *(["impossible"] if impossible else [])]
+    told = {"least": float(least.min()), "declared": exploration, "below": below, "decisions": len(drawn), "impossible": impossible}
     beyond = impossible > 0 or (below > 0 and not limited)
-    return judged("propensity_floor", "decisions", beyond=beyond, said=said, todo=todo, value=float(least.min()), threshold=exploration)
+    return judged(
+        "propensity_floor", "decisions", beyond=beyond, told=told | {"notes": notes}, value=float(least.min()), threshold=exploration
+    )
 
 
 def _control(drawn: Drawn, community: Community) -> tuple[Reading, Reading]:
@@ -100,14 +98,11 @@ def _control(drawn: Drawn, community: Community) -> tuple[Reading, Reading]:
         "control_size",
         "decisions",
         beyond=check.p < threshold,
-        said=f"{counts[0]:,} of {sum(counts):,} members who were decided on are in the control, {check.expected[0]:,.0f} expected",
-        todo="members of the control are asked for less often than others, or more: ask for decisions on all alike",
+        told={"control": counts[0], "members": sum(counts), "expected": float(check.expected[0])},
         value=check.p,
         threshold=threshold,
     )
-    said = f"{offered:,} decisions gave marketing to members of the control"
-    todo = "the control no longer tells what happens without: find out who decided on its members, and start it anew with another salt"
-    kept = judged("control_kept", "decisions", beyond=offered > 0, said=said, todo=todo, value=float(offered), threshold=0.0)
+    kept = judged("control_kept", "decisions", beyond=offered > 0, told={"count": offered}, value=float(offered), threshold=0.0)
     return size, kept
 
 

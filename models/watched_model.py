@@ -135,7 +135,8 @@ def weights_of(engine: Engine, features: Floats) -> Floats:
 def model_readings(watch: Watch, moved: Moved | str, matured: tuple[Matured, ...]) -> tuple[Reading, ...]:
     """`moved`: why there is nothing to compare, where there is not."""
     if isinstance(moved, str):
-        drift: tuple[Reading, ...] = (Reading("feature_drift", "model", "unknown", moved, threshold=watch.feature_psi),)
+        unknown = Reading("feature_drift", "model", "unknown", "nobody_to_compare", {"why": moved}, threshold=watch.feature_psi)
+        drift: tuple[Reading, ...] = (unknown,)
     else:
         drift = (feature_drift(moved.features, watch), score_drift(moved.score, watch), _foreseen_auc(moved, watch))
     return (*drift, *(reading for one in matured for reading in _came_true(one, watch)))
@@ -148,8 +149,7 @@ def _foreseen_auc(moved: Moved, watch: Watch) -> Reading:
         "foreseen_auc",
         "model",
         beyond=auc.value < moved.reference_auc - watch.auc_drop and _far(moved.reference_auc, auc),
-        said=f"if its risks are right, the AUC of now will be {_told(auc)}; by them it was {moved.reference_auc:.3f} when it was tested",
-        todo="its risks tell members less apart than they did; see what moved, and train again",
+        told={**_bounds("auc", auc), "before": moved.reference_auc},
         value=auc.value,
         threshold=watch.auc_drop,
         expected=moved.reference_auc,
@@ -158,9 +158,8 @@ def _foreseen_auc(moved: Moved, watch: Watch) -> Reading:
 
 
 def _came_true(one: Matured, watch: Watch) -> tuple[Reading, ...]:
-    when = f"over the {one.horizon_days} days from {one.as_of:%Y-%m-%d}, {one.seen.n:,} members"
-    if not one.out_of_time:
-        when += ", of whom the model has seen"
+    when = {"days": one.horizon_days, "from": f"{one.as_of:%Y-%m-%d}", "members": one.seen.n}
+    when |= {"notes": [] if one.out_of_time else ["seen_before"]}
     seen, expected = one.seen, one.expected
     auc, loss, rate = seen.auc.value, seen.log_loss.value, seen.base_rate
     return (
@@ -168,8 +167,8 @@ def _came_true(one: Matured, watch: Watch) -> tuple[Reading, ...]:
             f"auc_{one.horizon_days}d",
             "model",
             beyond=auc < expected.auc.value - watch.auc_drop and _far(auc, expected.auc),
-            said=f"{when}: AUC {_told(seen.auc)}, expected {_told(expected.auc)}",
-            todo="the model ranks worse than it says; train again, and see what moved",
+            code="auc",
+            told={**when, **_bounds("auc", seen.auc), **_bounds("expected", expected.auc)},
             value=auc,
             threshold=watch.auc_drop,
             expected=expected.auc.value,
@@ -179,8 +178,8 @@ def _came_true(one: Matured, watch: Watch) -> tuple[Reading, ...]:
             f"log_loss_{one.horizon_days}d",
             "model",
             beyond=loss > expected.log_loss.value + watch.log_loss_excess and _far(loss, expected.log_loss),
-            said=f"{when}: log loss {_told(seen.log_loss)}, expected {_told(expected.log_loss)}",
-            todo="the risks are surer than they may be; train again",
+            code="log_loss",
+            told={**when, **_bounds("loss", seen.log_loss), **_bounds("expected", expected.log_loss)},
             value=loss,
             threshold=watch.log_loss_excess,
             expected=expected.log_loss.value,
@@ -190,8 +189,8 @@ def _came_true(one: Matured, watch: Watch) -> tuple[Reading, ...]:
             f"calibration_{one.horizon_days}d",
             "model",
             beyond=abs(rate - expected.churn_rate.value) > watch.calibration_gap and _far(rate, expected.churn_rate),
-            said=f"{when}: {rate:.1%} went, expected {expected.churn_rate.value:.1%}; calibration error {_told(seen.ece)}",
-            todo="see whether the log has a hole, or whether a campaign or a season moved everybody; then train again",
+            code="calibration",
+            told={**when, "rate": rate, "expected": expected.churn_rate.value, **_bounds("error", seen.ece)},
             value=rate,
             threshold=watch.calibration_gap,
             expected=expected.churn_rate.value,
@@ -206,5 +205,5 @@ def _far(value: float, expected: Estimate) -> bool:
     return abs(value - expected.value) > BEYOND_CHANCE * side
 
 
-def _told(estimate: Estimate) -> str:
-    return f"{estimate.value:.3f} ({estimate.lower:.3f} to {estimate.upper:.3f})"
+def _bounds(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.value, f"{name}_low": estimate.lower, f"{name}_high": estimate.upper}

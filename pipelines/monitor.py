@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from models.actions import NO_ACTION
 from models.errors import NoChampion, NotEnoughData
 from models.moments import microseconds
+from models.plan_in_force import PlanInForce
 from models.readings import MONITOR, Monitored, Reading, freshness, judged, rejected_rows
 from models.store import Store
 from models.supply import Supply
 from models.watched_decisions import Drawn, decision_readings
 from models.watched_model import ModelWatch, model_readings
+from models.watched_plan import no_plan, plan_given
 from pipelines.deliveries import delivered_since
 from pipelines.loading import decision_time, engine_of, load, without_refusing
 from pipelines.rollout_watch import watch_rollout
@@ -43,21 +46,25 @@ def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int
     rows = loaded.log.events.height + loaded.rejected
     data = (
         freshness(loaded.log.last, at, watch),
-        rejected_rows("rejected", "the log", loaded.rejected, rows, watch),
+        rejected_rows("rejected", loaded.rejected, rows, watch),
         *_days(workspace, loaded, at),
     )
     progress("model")
     try:
         told = _with_model(engine_of(workspace, None), without_refusing(loaded), min(at, loaded.end), np.random.default_rng(seed))
     except NoChampion as none:
-        told = Monitored(at, None, (Reading("champion", "model", "unknown", str(none)),))
+        told = Monitored(at, None, (Reading("champion", "model", "unknown", "no_champion", {"why": str(none)}),))
     progress("decisions")
     drawn = _drawn(workspace, loaded, at)
     limited = not Supply.of(loaded.community, loaded.community.capacity, loaded.community.capacity.budget).endless
     decisions = decision_readings(drawn, loaded.community, limited=limited)
-    readings = (*data, *told.readings, *decisions, *_rolling_out(workspace, now))
-    monitored = Monitored(at, told.version, readings, told.features, told.matured, told.foreseen)
+    rollout = _rolling_out(workspace, now)
     with closing(Store.open(workspace.store_url)) as store:
+        planned = plan_reading(store, loaded, at)
+        readings = (*data, *told.readings, *decisions, planned, *rollout)
+        before = store.figures(MONITOR)
+        monitored = Monitored(at, told.version, readings, told.features, told.matured, told.foreseen)
+        monitored = monitored.after(None if before is None else before.body)
         store.keep_figures(MONITOR, microseconds(at), monitored.to_json())
     progress("done")
     return monitored
@@ -68,7 +75,7 @@ def _days(workspace: Workspace, loaded: Loaded, at: datetime) -> tuple[Reading, 
     files = delivered_since(workspace, at - timedelta(days=LATELY_DAYS))
     rejected = sum(one.rejected for one in files)
     rows = rejected + sum(one.events + one.known for one in files)
-    return (rejected_rows("rejected_lately", "the files of the last week", rejected, rows, loaded.community.monitor),) if files else ()
+    return (rejected_rows("rejected_lately", rejected, rows, loaded.community.monitor),) if files else ()
 
 
 def _rolling_out(workspace: Workspace, now: datetime) -> tuple[Reading, ...]:
@@ -76,8 +83,8 @@ def _rolling_out(workspace: Workspace, now: datetime) -> tuple[Reading, ...]:
     watched = watch_rollout(workspace, now=now)
     if watched is None:
         return ()
-    todo = "" if watched.ended else "see `keepwell rollout status`; `keepwell rollback` ends it"
-    return (judged("rollout", "decisions", beyond=watched.alarm, said=watched.said, todo=todo),)
+    code = "rollout_ended" if watched.ended else "rollout"
+    return (judged("rollout", "decisions", beyond=watched.alarm, code=code, told={"said": watched.said}),)
 
 
 def _with_model(engine: Engine, loaded: Loaded, at: datetime, rng: np.random.Generator) -> Monitored:
@@ -91,6 +98,21 @@ def _with_model(engine: Engine, loaded: Loaded, at: datetime, rng: np.random.Gen
         return Monitored(at, engine.version, model_readings(loaded.community.monitor, str(shortage), matured), matured=matured)
     readings = model_readings(loaded.community.monitor, moved, matured)
     return Monitored(at, engine.version, readings, moved.features, matured, moved.foreseen)
+
+
+def plan_reading(store: Store, loaded: Loaded, at: datetime) -> Reading:
+    """Of the decisions that the store keeps since the plan in force was put there."""
+    body = store.plan_in_force()
+    plan = None if body is None else PlanInForce.from_json(body)
+    touches = loaded.log.touches
+    if plan is None or not plan.planned:
+        return no_plan()
+    if touches is None or "decision_id" not in touches.columns:
+        return plan_given(plan, 0, {}, loaded.community)
+    since, until = plan.activated_at, min(at, plan.valid_until)
+    made = touches.filter(pl.col("decision_id").is_not_null(), pl.col("timestamp") >= since, pl.col("timestamp") < until)
+    counts = made.group_by(pl.col("intervention").cast(pl.String)).len().filter(pl.col("intervention") != NO_ACTION)
+    return plan_given(plan, made["member"].n_unique(), dict(counts.iter_rows()), loaded.community)
 
 
 def _drawn(workspace: Workspace, loaded: Loaded, at: datetime) -> Drawn:

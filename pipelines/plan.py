@@ -123,6 +123,8 @@ def _in_force(simulated: Simulated, engine: Engine, valid_until: datetime, now: 
         budget_price=prices.budget,
         interventions={arm.id: float(price) for arm, price in zip(terms.arms, prices.interventions, strict=True)},
         channels={name: float(price) for name, price in zip(terms.channels, prices.channels, strict=True)},
+        members=simulated.members - simulated.held_out,
+        planned={arm.intervention_id: arm.members for arm in simulated.outlook.arms},
     )
 
 

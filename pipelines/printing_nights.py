@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MARKS = {"alarm": "[bold red]alarm  [/]", "ok": "[green]ok     [/]", "unknown": "[dim]unknown[/]"}
 ORDER = tuple(MARKS)
+FEATURES_SHOWN = 5
 
 
 def print_deliveries(told: Deliveries, console: Console) -> None:
@@ -32,6 +33,9 @@ def print_monitor(told: Monitored, console: Console) -> None:
     )
     for reading in sorted(told.readings, key=lambda one: ORDER.index(one.status)):
         console.print(f"{MARKS[reading.status]} [bold]{reading.name}[/]: {escape(reading.said)}", highlight=False, soft_wrap=True)
+        if reading.name == "feature_drift" and told.features:
+            names = ", ".join(f"{shift.name} {shift.psi:.2f}" for shift in told.features[:FEATURES_SHOWN])
+            console.print(f"        moved most: {escape(names)}", highlight=False, soft_wrap=True)
         if reading.todo:
             console.print(f"        {escape(reading.todo)}", highlight=False, soft_wrap=True)
 

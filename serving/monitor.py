@@ -11,7 +11,10 @@ from typing import Any, Self
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from pydantic import BaseModel
 
+from models.community import Community
+from models.declared import Language
 from models.moments import EPOCH
+from models.monitor_wording import limit_of, said_of, title_of, todo_of
 from models.readings import MONITOR, Status, Subject
 from models.store import Store
 from serving.problems import NO_RUN, Refusal
@@ -20,12 +23,20 @@ Interval = tuple[float, float]
 
 
 class ReadingAnswer(BaseModel):
-    """`interval` is that of the value, or what chance alone would leave; `todo` is empty where no alarm is raised."""
+    """`interval` is that of the value, or what chance alone would leave; `todo` is empty where no alarm is raised.
+
+    `code` names the sentence `said`, `told` the figures in it; `since` is when the alarm was first raised. `limit` words the threshold.
+    """
 
     name: str
     subject: Subject
     status: Status
+    code: str | None = None
+    told: dict[str, Any] = {}
+    title: str
     said: str
+    limit: str
+    since: datetime | None = None
     value: float | None
     threshold: float | None
     expected: float | None
@@ -91,12 +102,27 @@ class MonitorAnswer(BaseModel):
     foreseen: ForeseenAnswer | None
 
 
-def latest_monitor(store: Store) -> MonitorAnswer:
+def latest_monitor(store: Store, community: Community, language: Language) -> MonitorAnswer:
     """Raises Refusal before the first run."""
     kept = store.figures(MONITOR)
     if kept is None:
         raise Refusal(NO_RUN, "`keepwell monitor` and `keepwell run` put what they read here")
-    return MonitorAnswer.model_validate_json(kept.body)
+    told: dict[str, Any] = json.loads(kept.body)
+    labels = {one.id: one.label.of(language) for one in community.interventions}
+    return MonitorAnswer.model_validate(told | {"readings": [_worded(one, language, labels) for one in told["readings"]]})
+
+
+def _worded(kept: dict[str, Any], language: Language, labels: Mapping[str, str]) -> dict[str, Any]:
+    """What was kept before sentences had codes is told as it was."""
+    if "code" not in kept:
+        return kept | {"title": kept["name"], "limit": ""}
+    code, told = kept["code"], kept["told"]
+    return kept | {
+        "title": title_of(language, code, told),
+        "said": said_of(language, code, told, labels),
+        "limit": limit_of(language, code, kept["threshold"]),
+        "todo": todo_of(language, code, told, labels) if kept["status"] == "alarm" else "",
+    }
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from models.declared import STAGES, TAGS, Label
 from models.eligibility import ELIGIBILITY_KEYS
 from models.features import feature_spec
 from models.policy import GLOBAL_CONTROL, LOWER_PRIORITY, MANDATORY_FIRST, OUTBID
+from models.readings import Status, Subject
 from models.reason_groups import reason_groups
 from models.refusal_wording import Standing, removal_sentence
 from models.report_choice import State
@@ -80,6 +81,10 @@ def declared_keys():
         *(f"blocked.{rule}" for rule in BLOCKING),
         *(f"blocked.status.{status}" for status in get_args(ChurnStatus)),
         *(f"{family}.{code}.{part}" for family, code in written_codes() for part in ("found", "todo")),
+        *(f"monitor.{code}.{part}" for code in watched_codes() for part in ("title", "said", "limit", "todo")),
+        *(f"monitor.note.{note}" for note in ("seen_before", "under_limits", "impossible")),
+        *(f"monitor.subject.{subject}" for subject in get_args(Subject)),
+        *(f"monitor.status.{status}" for status in get_args(Status)),
         *(f"touch_state.{state}" for state in (*TOUCH_STATES, *get_args(Response))),
     }
 
@@ -89,6 +94,12 @@ def written_codes():
     written = sources()
     told = {tuple(key.split(".")[:2]) for key in messages("en") if key.startswith(("fault.", "finding.")) and key.endswith(".found")}
     return {(family, code) for family, code in told if f'"{code}"' in written}
+
+
+def watched_codes():
+    """Of readings, likewise."""
+    written = sources()
+    return {key.split(".")[1] for key in messages("en") if re.fullmatch(r"monitor\.\w+\.said", key) and f'"{key.split(".")[1]}"' in written}
 
 
 def sources():

@@ -31,7 +31,7 @@ def monitored():
         freshness(world().log.last, AS_OF, watch),
         *model_readings(watch, moved, matured),
         *decision_readings(nobody, DECLARED, limited=False),
-        Reading("rejected", "data", "alarm", "many", 0.2, 0.05, todo="look at them"),
+        Reading("rejected", "data", "alarm", "rejected", {"rejected": 20, "rows": 100, "share": 0.2}, 0.2, 0.05),
     )
     return Monitored(AS_OF, engine.version, readings, moved.features, matured, moved.foreseen)
 

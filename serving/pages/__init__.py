@@ -1,7 +1,7 @@
 """What marketers see."""
 
-from serving.pages import assets, audience, campaign, entrance, experiments, interventions, member, model, planner, today
+from serving.pages import assets, audience, campaign, entrance, experiments, interventions, member, model, monitor, planner, today
 
-__all__ = ["PAGES", "assets", "audience", "campaign", "entrance", "experiments", "interventions", "member", "model", "planner", "today"]
+__all__ = ["PAGES"]
 
-PAGES = (assets, entrance, today, audience, planner, campaign, interventions, experiments, model, member)
+PAGES = (assets, entrance, today, audience, planner, campaign, interventions, experiments, model, monitor, member)

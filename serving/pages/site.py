@@ -45,6 +45,7 @@ PLACES = (
     Place("/interventions", "page.interventions", "interventions"),
     Place("/experiments", "page.experiments", "experiments"),
     Place("/model", "page.model", "model"),
+    Place("/monitor", "page.monitor", "monitor"),
 )
 
 

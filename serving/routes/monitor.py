@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
 
+from fastapi import APIRouter, Query
+
+from models.declared import Language
 from serving.auth import Reading
 from serving.monitor import MonitorAnswer, latest_monitor
 from serving.service import CurrentService
@@ -12,6 +15,10 @@ router = APIRouter(tags=["operation"])
 
 
 @router.get("/v1/monitor")
-def monitor(service: CurrentService, _holder: Reading) -> MonitorAnswer:
-    """Scope `read`. What `keepwell monitor` read last: drift, what came true, what is to be expected, floors, control."""
-    return latest_monitor(service.store)
+def monitor(
+    service: CurrentService,
+    _holder: Reading,
+    language: Annotated[Language | None, Query(description="of the sentences; by default that of the community")] = None,
+) -> MonitorAnswer:
+    """Scope `read`. What `keepwell monitor` read last: drift, what came true, what is to be expected, floors, control, the plan."""
+    return latest_monitor(service.store, service.community, language or service.community.language)
