@@ -14,6 +14,7 @@ from models.intervals import Estimate
 from models.pages import page_template
 from models.sankey import sankey
 from models.texts import calendar_day, decimal, messages, moment, money, number, share, text, window
+from models.whiskers import Scale, Whisker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from models.community_figures import CommunityFigures
     from models.declared import Language, Stage
     from models.plan_figures import Outlook
-    from models.read_out import ReadOut
+    from models.read_out import Lift, ReadOut
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,11 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class ExperimentCard:
+    """`whiskers` belong to the sentences; None where there is nothing to draw. `zero` is where no difference lies, in each."""
+
     name: str
     sentences: tuple[str, ...]
+    whiskers: tuple[tuple[Whisker, float] | None, ...]
     check: str
     mismatch: bool
 
@@ -149,9 +153,19 @@ def _card(read: ReadOut, community: Community, language: Language) -> Experiment
     """One sentence where there is nothing to compare yet."""
     name = label_of(read, community, language)
     if all(lift.verdict == "waiting" for lift in read.lifts):
-        return ExperimentCard(name, (text(language, "community_report.waits", members=number(language, read.members)),), "", mismatch=False)
+        waits = text(language, "community_report.waits", members=number(language, read.members))
+        return ExperimentCard(name, (waits,), (None,), "", mismatch=False)
     sentences = tuple(lift_sentence(lift, read, community, language) for lift in read.lifts)
-    return ExperimentCard(name, sentences, check_sentence(read.check, language), read.check.mismatch)
+    whiskers = tuple(_whisker(lift) for lift in read.lifts)
+    return ExperimentCard(name, sentences, whiskers, check_sentence(read.check, language), read.check.mismatch)
+
+
+def _whisker(lift: Lift) -> tuple[Whisker, float] | None:
+    """On a scale of its own, as the page draws it."""
+    if lift.lift is None:
+        return None
+    scale = Scale.over([lift.lift.interval])
+    return scale.whisker(lift.lift.value, *lift.lift.interval), scale.zero
 
 
 def _provenance(figures: CommunityFigures, community: Community, language: Language) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.texts import decimal, money, number, share, text, window
+from models.texts import decimal, number, share, text, total_money, window
 
 if TYPE_CHECKING:
     from models.community import Community
@@ -74,7 +74,7 @@ def _takes(plan: Outlook, community: Community, language: Language) -> str:
     return text(
         language,
         "community_report.target_takes",
-        spend=money(language, round(plan.spend, 2), community.currency),
+        spend=total_money(language, plan.spend, community.currency),
         contacted=number(language, round(plan.contacted)),
         saved=_range(plan.saved, language),
         who=text(language, "unit.list").join(used),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from models.blocking_wording import blocking_sentence
-from models.texts import decimal, money, number, text
+from models.texts import decimal, moneys, number, text
 
 if TYPE_CHECKING:
     from models.declared import Language
@@ -130,6 +130,6 @@ def cost_sentence(cost_per_saved: CostPerSaved, cost: float, currency: str, lang
     if cost == 0:
         return text(language, "interventions.cost_free")
     ends = {name: amount for name in ("value", "lower", "upper") if (amount := getattr(cost_per_saved, name)) is not None}
-    shown = {name: money(language, round(amount, 2), currency) for name, amount in ends.items()}
+    shown = dict(zip(ends, moneys(language, [round(amount, 2) for amount in ends.values()], currency), strict=True))
     key = "interventions.cost_known" if cost_per_saved.kind == "known" else "interventions.cost_not_below"
     return text(language, key, **shown)

@@ -11,7 +11,7 @@ import yaml
 from models.declared import Language
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date, datetime
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -92,8 +92,22 @@ def points(language: Language, value: float) -> str:
 
 def money(language: Language, value: float, currency: str) -> str:
     """Whole from 1,000 on and where there are no hundredths."""
-    whole = abs(value) >= 1000 or round(value, 2) == round(value) or currency == "JPY"
-    amount = decimal(abs(value), 0 if whole else 2)
+    return moneys(language, [value], currency)[0]
+
+
+def total_money(language: Language, value: float, currency: str) -> str:
+    """What many members cost or bring together: whole from 10 on."""
+    return money(language, round(value) if abs(value) >= 10 else value, currency)
+
+
+def moneys(language: Language, values: Sequence[float], currency: str) -> list[str]:
+    """Amounts that stand side by side: where one is written with hundredths all below 1,000 are."""
+    whole = currency == "JPY" or all(abs(value) >= 1000 or round(value, 2) == round(value) for value in values)
+    return [_money(language, value, currency, 0 if whole or abs(value) >= 1000 else 2) for value in values]
+
+
+def _money(language: Language, value: float, currency: str, places: int) -> str:
+    amount = decimal(abs(value), places)
     shown = messages(language).get(f"currency.{currency}", f"{currency} {{n}}").format(n=amount)
     return f"{MINUS}{shown}" if value < 0 and amount.strip("0.") else shown
 

@@ -16,6 +16,7 @@ from tests.databases import Postgres, postgres_server, sqlite_url
 from tests.trained_world import TrainedWorld, train_on_world
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
     from pyspark.sql import SparkSession
 
 os.environ["MPLBACKEND"] = "Agg"
@@ -30,6 +31,14 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20261122)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator["Browser"]:
+    from tests.browser import headless  # noqa: PLC0415 - few tests need a browser, and all would wait for its import
+
+    with headless() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

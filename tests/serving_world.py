@@ -39,9 +39,10 @@ from tests.planted import community, intervention, signal
 
 CONFIG = SimulationConfig(members=260, days=200, start=date(2025, 1, 1))
 NOW = datetime(2025, 7, 20, 12, tzinfo=UTC)
+COUPON, CALL = {"en": "Coupon", "zh": "优惠券"}, {"en": "Personal call", "zh": "电话回访"}
 DECLARED = community(
-    intervention("coupon", cost=0.01, channels=["wecom", "email"], starting_uplift=0.05, cooldown_days=0),
-    intervention("call", cost=500, channels=["phone"], starting_uplift=0.06, eligibility={"min_churn_probability": 0.2}),
+    intervention("coupon", cost=0.01, channels=["wecom", "email"], starting_uplift=0.05, cooldown_days=0, label=COUPON),
+    intervention("call", cost=500, channels=["phone"], starting_uplift=0.06, eligibility={"min_churn_probability": 0.2}, label=CALL),
     signals=[
         *(signal(name) for name in ("post", "comment", "reaction")),
         signal("purchase", value="money"),

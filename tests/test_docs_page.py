@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import expect
 
 from serving.app import create_app
-from tests.browser import chromium, needs_chromium, new_context
+from tests.browser import headless, needs_chromium, new_context
 from tests.serving_world import listening, settings_of, write_home
 
 pytestmark = needs_chromium
@@ -14,7 +14,7 @@ pytestmark = needs_chromium
 def test_the_page_lays_out_every_operation_from_the_process_itself(tmp_path):
     app = create_app(settings_of(write_home(tmp_path / "home"), first_model_seconds=0))
     operations = [(method.upper(), path) for path, item in app.openapi()["paths"].items() for method in item]
-    with listening(app) as url, chromium() as browser:
+    with listening(app) as url, headless() as browser:
         page, complaints, hosts = new_context(browser).new_page(), [], set()
         page.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

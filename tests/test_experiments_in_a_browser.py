@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import expect
 
-from tests import browser
 from tests.browser import needs_chromium
 from tests.serving_world import DECLARED, NOW, serving, world, write_home
 from tests.shown_run import show_runs
@@ -26,12 +25,6 @@ def running(tmp_path_factory):
         assert running.client.post("/v1/score/batch", json={"requests": [{"member_id": one} for one in ids]}).status_code == 200
         running.clock.now = NOW
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.chromium() as chromium:
-        yield chromium
 
 
 @pytest.mark.parametrize(("language", "theme", "width"), LOOKS)

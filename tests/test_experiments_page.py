@@ -8,12 +8,16 @@ import pytest
 import yaml
 
 from models.api_keys import create_key
+from models.community_figures import figures_of
+from models.community_report import render_community_report
 from models.experiment_declaration import Experiment
 from models.experiment_wording import SLOW_DAYS
+from models.kept_read_outs import kept_read_outs
+from models.overview import Overview
 from models.rules import Eligibility
 from models.texts import number
 from tests.serving_world import DECLARED, NOW, serving, world, write_home
-from tests.shown_run import reader, sign_in
+from tests.shown_run import reader, show_runs, sign_in, what_budgets_bring
 
 LETTER = Experiment.model_validate(
     {
@@ -118,3 +122,17 @@ def test_without_a_declared_experiment_the_page_shows_one_that_can_be_declared(t
     (experiment,) = [Experiment.model_validate(one) for one in example["experiments"]]
     asked = Eligibility.model_validate(example["interventions"][0]["eligibility"]).experiment
     assert {name: arms[0] for name, arms in asked.items()} == {experiment.id: experiment.arms[1].id}
+
+
+def test_the_static_report_draws_what_the_page_draws(running, visitor):
+    """Each interval as the same drawing, with the sentence as its name."""
+    declared = DECLARED.model_copy(update={"experiments": (LETTER,)})
+    page = visitor.get("/experiments").text
+    show_runs(running)
+    overview = Overview.from_json(running.store.overview(running.store.overview_key()).body)
+    read = tuple(kept_read_outs(running.store, declared).read_outs)
+    figures = figures_of(declared, overview, what_budgets_bring(), read)
+    report = render_community_report(figures, declared, generated_at=NOW, language=visitor.language)
+    drawn = re.compile(r'<svg class="interval .*?</svg>', re.DOTALL)
+    assert sum(lift.lift is not None for one in read for lift in one.lifts) == len(drawn.findall(report)) > 0
+    assert set(drawn.findall(report)) <= set(drawn.findall(page))

@@ -3,14 +3,16 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests import browser
+from models.moments import microseconds
+from models.readings import MONITOR
 from tests.browser import needs_chromium
-from tests.serving_world import serving, world, write_home
+from tests.serving_world import NOW, serving, world, write_home
 from tests.shown_figures import show_figures
 from tests.shown_run import show_runs
 from tests.test_pages_in_a_browser import LOOKS, look_at, visit
+from tests.test_service_monitor import monitored
 
-WORDS = {"en": ("Interventions", "Model"), "zh": ("手段", "模型")}
+WORDS = {"en": ("Interventions", "Model", "Monitor"), "zh": ("手段", "模型", "监测")}
 
 pytestmark = needs_chromium
 
@@ -20,19 +22,14 @@ def running(tmp_path_factory):
     with serving(write_home(tmp_path_factory.mktemp("figures") / "home"), world().log) as running:
         show_runs(running)
         show_figures(running)
+        running.store.keep_figures(MONITOR, microseconds(NOW), monitored().after(None).to_json())
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.chromium() as chromium:
-        yield chromium
 
 
 @pytest.mark.parametrize(("language", "theme", "width"), LOOKS)
 def test_a_look_at_what_interventions_bring_and_at_the_model_behind_them(chromium, running, language, theme, width):
     with visit(chromium, running, language, theme, width) as page:
-        interventions, model = WORDS[language]
+        interventions, model, monitor = WORDS[language]
         page.click(f"nav >> text={interventions}")
         expect(page.locator("nav a[aria-current=page]")).to_have_text(interventions)
         told = running.client.get(f"/v1/interventions/figures?lang={language}").json()["interventions"]
@@ -47,6 +44,9 @@ def test_a_look_at_what_interventions_bring_and_at_the_model_behind_them(chromiu
             summary.press("Enter")
         expect(page.locator("figure[data-chart=calibration] tbody tr")).to_have_count(5)
         look_at(page, "model", language, theme, width)
+        page.click(f"nav >> text={monitor}")
+        expect(page.locator(".alarms li")).to_have_count(1)
+        look_at(page, "monitor", language, theme, width)
 
 
 def test_what_is_printed_is_the_content_alone(chromium, running):

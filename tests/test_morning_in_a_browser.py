@@ -8,7 +8,6 @@ from playwright.sync_api import expect
 from models.texts import text
 from pipelines.decide import decide_all
 from pipelines.workspace import Workspace
-from tests import browser
 from tests.browser import needs_chromium
 from tests.serving_world import NOW, serving, world, write_home, write_logs
 from tests.shown_run import show_runs
@@ -28,12 +27,6 @@ def running(tmp_path_factory):
         patch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
         decide_all(Workspace.find(home), home / "all.parquet", as_of=NOW.isoformat(), language=None, now=NOW, progress=lambda _: None)
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.chromium() as chromium:
-        yield chromium
 
 
 @pytest.mark.parametrize(("language", "theme", "width"), LOOKS)

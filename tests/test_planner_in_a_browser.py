@@ -8,7 +8,6 @@ from playwright.sync_api import expect
 from models.api_keys import create_key
 from pipelines.decide import decide_all
 from pipelines.workspace import Workspace
-from tests import browser
 from tests.browser import needs_chromium
 from tests.serving_world import NOW, serving, world, write_home, write_logs
 from tests.test_pages_in_a_browser import LOOKS, look_at, visit
@@ -16,12 +15,6 @@ from tests.test_pages_in_a_browser import LOOKS, look_at, visit
 WORDS = {"en": ("Plan a campaign for them", "no limit"), "zh": ("为他们规划活动", "不限")}
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser.chromium() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

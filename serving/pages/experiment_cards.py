@@ -25,7 +25,7 @@ from models.kept_read_outs import KeptReadOuts
 from models.moments import EPOCH
 from models.read_out import Kind, Lift, ReadOut, Verdict
 from models.texts import calendar_day, decimal, number, plural, text
-from serving.pages.intervals import Scale, Whisker
+from models.whiskers import Scale, Whisker
 
 SIGNS: Mapping[Verdict, str] = {
     "raises": "▲",

@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request, Response
 from models.intervention_figures import CONTACT_DAYS, InterventionReport
 from models.intervention_wording import of_hundred, told
 from models.texts import calendar_day, listed, money, named, number, plural, share, text, window
+from models.whiskers import Scale, Whisker
 from models.wording import channel_name
 from serving.intervention_figures import intervention_figures
-from serving.pages.intervals import Scale, Whisker
 from serving.pages.site import PageRoute, page, sentences
 from serving.pages.visitors import Reader, Visitor
 from serving.service import CurrentService

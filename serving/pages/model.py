@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from models.model_wording import of_pairs, per_decisions
 from models.texts import calendar_day, decimal, number, share, text
+from models.whiskers import Scale, Whisker
 from serving.model_figures import (
     CalibrationAnswer,
     DriftAnswer,
@@ -20,7 +21,6 @@ from serving.model_figures import (
     model_report,
 )
 from serving.operation_answers import ShadowAnswer
-from serving.pages.intervals import Scale, Whisker
 from serving.pages.model_rollout import rollout_part
 from serving.pages.site import PageRoute, page, sentences
 from serving.pages.visitors import Reader, Visitor

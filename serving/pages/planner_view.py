@@ -17,7 +17,7 @@ from models.plan_figures import ArmOutlook, Outlook
 from models.quotas import BUDGET, limits_of
 from models.simulated_plan import Simulated
 from models.supply import Capacity
-from models.texts import decimal, money, named, number, share, text, window
+from models.texts import decimal, named, number, share, text, total_money, window
 from models.wording import channel_name, opening, tier_name
 from serving.pages.site import month
 from serving.pages.visitors import Visitor
@@ -124,8 +124,7 @@ class View:
         }
 
     def _money(self, value: float) -> str:
-        """Whole from 10 on."""
-        return money(self.whoever.language, round(value) if abs(value) >= 10 else value, self.service.community.currency)
+        return total_money(self.whoever.language, value, self.service.community.currency)
 
     def _bounds(self, estimate: Estimate, told: Any) -> str:  # noqa: ANN401 - from a number to its text
         return text(self.whoever.language, "planner.bounds", low=told(estimate.lower), high=told(estimate.upper))

@@ -18,10 +18,10 @@ BATCH, RULE_SETS = 20_000, 12
 TERMS = Terms(NOW, "1", 30, "CNY", 0.02, tuple(Arm(f"action-{at}", "prior") for at in range(8)), ("wecom", "email", "phone"))
 
 
-def strata_of(rows: pl.DataFrame, rng: np.random.Generator) -> Strata:
+def strata_of(rows: pl.DataFrame, rng: np.random.Generator, spread: float = 0.8) -> Strata:
     """Gamma effects with noise for each intervention, times the member's value; one of twelve sets of rules keeps some away."""
     n, value = rows.height, rows["value"].to_numpy()
-    uplift = rng.gamma(1.5, 0.02, (n, 1)) * rng.normal(1, 0.8, (n, 8))
+    uplift = rng.gamma(1.5, 0.02, (n, 1)) * rng.normal(1, spread, (n, 8))
     cost = np.tile(COST, (n, 1))
     sets = rng.integers(1, 3, (RULE_SETS, 8)) * (rng.random((RULE_SETS, 8)) < 0.3)
     refused = sets[rng.integers(0, RULE_SETS, n)].astype(np.int16)
