@@ -218,7 +218,10 @@ class Transactions(ABC):
 
 
 def open_database(url: str | URL, wait_seconds: float) -> Engine:
-    """`wait_seconds` bounds the wait for a lock or for a free connection. Raises InputError for a database of another make."""
+    """`wait_seconds` bounds the wait for a lock or for a free connection. Raises InputError for a database of another make.
+
+    The connection that was used last is used next: what it read and prepared is at hand.
+    """
     try:
         read = make_url(url)
     except ArgumentError:
@@ -230,7 +233,7 @@ def open_database(url: str | URL, wait_seconds: float) -> Engine:
     arguments = {"timeout": wait_seconds} if on_sqlite else _postgres_arguments(read, wait_seconds)
     more = 32 if on_sqlite else _POSTGRES_MORE
     try:
-        engine = create_engine(url, pool_size=8, max_overflow=more, pool_timeout=wait_seconds, connect_args=arguments)
+        engine = create_engine(url, pool_size=8, max_overflow=more, pool_timeout=wait_seconds, pool_use_lifo=True, connect_args=arguments)
     except ModuleNotFoundError as missing:
         raise InputError(f"the store in {backend} needs the Python package {missing.name}, which is not installed") from None
     if on_sqlite:
