@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from typing import Generic, TypeVar
 
 Declared = TypeVar("Declared")
@@ -19,12 +20,14 @@ class Once(Generic[Declared, Found]):
     def __init__(self, find: Callable[[Declared], Found]) -> None:
         self._find = find
         self._held: dict[int, tuple[Declared, Found]] = {}
+        self._mutex = Lock()
 
     def __call__(self, declared: Declared) -> Found:
         held = self._held.get(id(declared))
         if held is None:
             held = declared, self._find(declared)
-            while len(self._held) >= MOST:
-                self._held.pop(next(iter(self._held)), None)
-            self._held[id(declared)] = held
+            with self._mutex:
+                while len(self._held) >= MOST:
+                    del self._held[next(iter(self._held))]
+                self._held[id(declared)] = held
         return held[1]
