@@ -16,7 +16,7 @@ from models.leakage import Leak, leaks
 from models.log_findings import log_findings
 from models.member_columns import kept_columns
 from models.reading import Place, Read
-from models.scattering import sought
+from models.scattering import silent, sought
 from models.side_tables import read_members, read_touches
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from models.community import Community
     from models.declaration import Key
     from models.findings import Level, Told
-    from models.scattering import Ranges, Scattered
+    from models.scattering import Advance, Ranges, Scattered
     from models.shelves import Shelf
 
 _ABSENT = Read(pl.DataFrame(), pl.DataFrame(), ())
@@ -67,7 +67,7 @@ class Intake:
         return EventLog(pl.concat([self.parts.get(part_name(part)) for part in range(len(self.ends))]), self.members, self.touches)
 
 
-def taken_in(events: Parted, community: Community, place: Place, parts: Shelf) -> Intake:
+def taken_in(events: Parted, community: Community, place: Place, parts: Shelf, advance: Advance = silent) -> Intake:
     """The events with members and touches, put on the shelf `parts` as they belong into the log."""
     first = events.scattered.first_events()
     declared = _ABSENT if community.members is None else read_members(community.members, place, community, first)
@@ -78,6 +78,7 @@ def taken_in(events: Parted, community: Community, place: Place, parts: Shelf) -
     ends = _ends(events.scattered.ranges, ids)
     census = Census()
     for part, rows in enumerate(_placed(events.scattered, ids)):
+        advance("keeping the log", part, len(ends))
         parts.put(part_name(part), rows)
         census += Census.of(EventLog(rows, kept).of_range(ends[part - 1] if part else 0, ends[part]), community, span)
     leaking = leaks(members.drop("member_id", "joined"), census.pasts)

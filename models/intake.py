@@ -12,7 +12,7 @@ from models.canonical import Intake, Parted, taken_in
 from models.declaration import NO_LINES, Key
 from models.findings import Finding
 from models.reading import Place, Read, not_a_number
-from models.scattering import Ranges, Scattered, new_rows, resumed
+from models.scattering import Ranges, Scattered, new_rows, resumed, silent
 from models.screening import Fault, Screened, first_fault
 from models.shelves import Desk, Shelves
 from models.survey import Survey
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from models.community import Community
     from models.findings import Told
     from models.kept_log import KeptLog
+    from models.scattering import Advance
     from models.shelves import Shelf
     from models.sources import LogSource
     from models.times import Times
@@ -40,13 +41,14 @@ def read_log(
     lines: Mapping[Key, int] = NO_LINES,
     added: Sequence[pl.DataFrame] = (),
     shelves: Shelves | None = None,
+    advance: Advance = silent,
 ) -> Intake:
     """Relative paths start at `root`; `lines` are those of the declaration; `added`: rows of other files, as `read_events` gives them.
 
     Without `shelves` everything stays in memory. Raises InputError where nothing can be read.
     """
     place, kept = Place(root, lines, community.timezone, now), Shelves(Desk(), Desk()) if shelves is None else shelves
-    return taken_in(read_in_parts(community.log, place, kept.pieces, added), community, place, kept.parts)
+    return taken_in(read_in_parts(community.log, place, kept.pieces, added, advance), community, place, kept.parts, advance)
 
 
 def continue_log(
@@ -58,6 +60,7 @@ def continue_log(
     now: datetime,
     lines: Mapping[Key, int] = NO_LINES,
     shelves: Shelves,
+    advance: Advance = silent,
 ) -> Intake:
     """What `read_log` would give for the log that was kept and `added` ones, without reading the declared log again.
 
@@ -67,7 +70,7 @@ def continue_log(
     scattered = resumed(kept, added, shelves.pieces)
     for rows in added:
         scattered.add(new_rows(scattered, rows))
-    return taken_in(Parted(scattered, pl.DataFrame(), ()), community, place, shelves.parts)
+    return taken_in(Parted(scattered, pl.DataFrame(), ()), community, place, shelves.parts, advance)
 
 
 def take_in(events: Read, community: Community, place: Place) -> Intake:
@@ -90,7 +93,7 @@ def read_events(source: LogSource, place: Place) -> Read:
     return Read(told.rows.filter(screened.accepted), screened.rejected, (*screened.findings, *further))
 
 
-def read_in_parts(source: LogSource, place: Place, shelf: Shelf, added: Sequence[pl.DataFrame] = ()) -> Parted:
+def read_in_parts(source: LogSource, place: Place, shelf: Shelf, added: Sequence[pl.DataFrame] = (), advance: Advance = silent) -> Parted:
     """As `read_events`, with no more than a chunk of the table in memory; then `added` events, as far as they are new."""
     named = named_columns(source)
     table = place.open(source.path, "log", named)
@@ -101,7 +104,8 @@ def read_in_parts(source: LogSource, place: Place, shelf: Shelf, added: Sequence
     codes: list[Integers] = []
     faults: list[Fault] = []
     clocks, begin = Clocks(), 0
-    for raw in chunks:
+    for number, raw in enumerate(chunks):
+        advance("reading the log", number, len(chunks.begins))
         told = event_rows(raw, source, part_of_table, semicolons=table.semicolons)
         faults = [*told.faults, *_given_before(source, survey.repeated[begin : begin + raw.height])]
         codes.append(first_fault(faults))

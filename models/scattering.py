@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from models.arrays import Integers
     from models.kept_log import KeptLog
     from models.shelves import Shelf
+
+Advance = Callable[[str, int, int], None]
+"""Told of what is done, how many parts of it are over, and how many there are."""
 
 PART_EVENTS, PART_MEMBERS = 2_000_000, 20_000
 """A part is closed when it holds so many of either; one member's events always lie in one part."""
@@ -165,3 +169,7 @@ def not_among(held: pl.DataFrame, known: pl.Series, rows: pl.DataFrame) -> pl.Da
     nameless = rows.filter(pl.col("event_id").is_null()).with_columns(nth)
     fresh = nameless.join(held.select(CONTENT).with_columns(nth), on=[*CONTENT, "nth"], how="anti", nulls_equal=True, maintain_order="left")
     return pl.concat([named, fresh.drop("nth")])
+
+
+def silent(what: str, over: int, of: int) -> None:
+    """Nobody is told."""

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from models.training import Progress
     from pipelines.intake_record import Ingested
     from pipelines.workspace import Workspace
 
 LEVELS = {"error": "bold red", "warning": "yellow", "advice": "cyan"}
 
 
-def check(workspace: Workspace, console: Console, *, now: datetime, as_json: bool = False) -> int:
+def check(workspace: Workspace, console: Console, *, now: datetime, as_json: bool = False, progress: Progress = lambda _: None) -> int:
     """The exit code: 0, or 1 where a finding is an error. Rejected rows are written beside their tables. Raises InputError."""
-    found = ingest(workspace, load_community(workspace.declaration), now=now)
+    found = ingest(workspace, load_community(workspace.declaration), now=now, progress=progress)
     (_print_json if as_json else _print_table)(found, console)
     return int(bool(found.errors))
 

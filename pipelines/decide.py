@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from pipelines.experiments import refresh_experiments
 from pipelines.loading import decision_time, engine_of
 from pipelines.log_parts import open_log
 from pipelines.output import check_writable, writing
+from pipelines.pace import Pace
 from pipelines.part_figures import PartFigures
 from pipelines.parts import Batch, Part, decide_part, told_table, weigh_part
 from pipelines.publish import show_run, shown_of_parts
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from pipelines.workspace import Workspace
 
 WRITERS: dict[str, Callable[[Iterable[Path], Path], None]] = {".parquet": write_parquet, ".csv": write_csv}
-TOLD_EVERY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def decide_all(
     write = _writer(output)
     progress("log")
     recorder = Recorder.ready(workspace, load_community(workspace.declaration), now=now) if record else None
-    log = open_log(workspace, now=now)
+    log = open_log(workspace, now=now, progress=progress)
     check_groups(log.kept.members, log.community)
     engine = engine_of(workspace, None)
     at = decision_time(log, as_of, now=now)
@@ -97,7 +96,7 @@ def decide_all(
     mark = "" if share is None else share.mark
     asked = (engine.version, engine.catalogue_fingerprint, at.isoformat(), told_in, supply.limits.tolist(), log.fingerprint, mark)
     work = DecidedParts.open(workspace.state, hashlib.sha256(repr(asked).encode()).hexdigest(), anew=record)
-    run = _Run(engine, log, at, told_in, work, recorder, progress, PartFigures(at, len(log.kept.members)), share)
+    run = _Run(engine, log, at, told_in, work, recorder, Pace(progress), PartFigures(at, len(log.kept.members)), share)
     joint = run.decide(supply)
     with writing(output):
         write((work.table(number) for number in range(run.parts)), output)
@@ -122,7 +121,7 @@ class _Run:
     language: Language
     work: DecidedParts
     recorder: Recorder | None
-    progress: Progress
+    pace: Pace
     figures: PartFigures
     share: Share | None = None
     parts: int = 0
@@ -163,7 +162,7 @@ class _Run:
                 batch = weigh_part(self.engine, part, self.at)
                 self.work.keep_weighed(number, batch, joint=True)
                 alone = [batch] if number == 0 else []
-        self.progress("plan")
+        self.pace.say("plan")
         candidates = Candidates.together([self.work.candidates(number) for number in range(self.parts)])
         joint = plan_jointly(candidates, supply, self.engine.community.policy.exploration)
         draw = np.concatenate([self.work.draw(number) for number in range(self.parts)])
@@ -190,14 +189,8 @@ class _Run:
             raise InputError(message)
 
     def _in_time(self) -> Iterator[Part]:
-        """Says how far it is, and how long the rest will take by what the parts took so far."""
-        began = told = time.monotonic()
         for number, part in enumerate(self.log.parts()):
-            now, all_of_them = time.monotonic(), max(len(self.log), number + 1)
-            if number and now - told > TOLD_EVERY_SECONDS:
-                left = (now - began) / number * (all_of_them - number)
-                self.progress(f"decisions, part {number + 1} of {all_of_them}, about {left / 60:.0f} min {left % 60:.0f} s left")
-                told = now
+            self.pace("decisions", number, max(len(self.log), number + 1))
             yield part
 
     def _keep(self, number: int, batch: Batch, table: pl.DataFrame) -> None:

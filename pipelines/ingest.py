@@ -19,6 +19,7 @@ from models.reading import located
 from models.shelves import Binder, Box, Shelves
 from pipelines.archive import delivered_events, delivery_names
 from pipelines.intake_record import Ingested, IntakeRecord
+from pipelines.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from models.canonical import Intake
     from models.community import Community
     from models.declaration import Key
+    from models.scattering import Advance
+    from models.training import Progress
     from pipelines.workspace import Workspace
 
 INTAKE_VERSION = 5
@@ -37,7 +40,7 @@ def canonical_log(workspace: Workspace, community: Community, *, now: datetime) 
     return ingest(workspace, community, now=now).log
 
 
-def ingest(workspace: Workspace, community: Community, *, now: datetime) -> Ingested:
+def ingest(workspace: Workspace, community: Community, *, now: datetime, progress: Progress = lambda _: None) -> Ingested:
     """From the cache while neither the tables nor the declaration changed; else reads them and writes rejected rows beside them.
 
     Where nothing but deliveries came since, they are put to what was kept, and the declared log is not read again.
@@ -50,8 +53,8 @@ def ingest(workspace: Workspace, community: Community, *, now: datetime) -> Inge
         if record.delivered == delivered:
             return record.ingested(workspace.log)
         if record.goes_on(delivered):
-            return _continued(workspace, community, record, delivered, now)
-    return _read_anew(workspace, community, fingerprint, delivered, now)
+            return _continued(workspace, community, record, delivered, now, Pace(progress))
+    return _read_anew(workspace, community, fingerprint, delivered, now, Pace(progress))
 
 
 def log_fingerprint(folder: Path) -> str:
@@ -64,7 +67,9 @@ def log_fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _read_anew(workspace: Workspace, community: Community, fingerprint: str, delivered: tuple[str, ...], now: datetime) -> Ingested:
+def _read_anew(
+    workspace: Workspace, community: Community, fingerprint: str, delivered: tuple[str, ...], now: datetime, pace: Pace
+) -> Ingested:
     def told(intake: Intake) -> IntakeRecord:
         written = tuple(_write_rejected(workspace, _rejected_of_log(community, intake) | _rejected_beside(community, intake)))
         findings = (*intake.findings, *_displaced_files(workspace, written))
@@ -73,10 +78,14 @@ def _read_anew(workspace: Workspace, community: Community, fingerprint: str, del
     from models.intake import read_log
 
     added = delivered_events(workspace)
-    return _kept(workspace, lambda shelves: read_log(community, workspace.root, now=now, added=added, **_how(workspace, shelves)), told)
+    return _kept(
+        workspace, lambda shelves: read_log(community, workspace.root, now=now, added=added, **_how(workspace, shelves, pace)), told
+    )
 
 
-def _continued(workspace: Workspace, community: Community, before: IntakeRecord, delivered: tuple[str, ...], now: datetime) -> Ingested:
+def _continued(
+    workspace: Workspace, community: Community, before: IntakeRecord, delivered: tuple[str, ...], now: datetime, pace: Pace
+) -> Ingested:
     def told(intake: Intake) -> IntakeRecord:
         written = tuple(_write_rejected(workspace, _rejected_beside(community, intake)))
         of_log = rejected_path(located(workspace.root, community.log.path)).name
@@ -88,17 +97,20 @@ def _continued(workspace: Workspace, community: Community, before: IntakeRecord,
     from models.intake import continue_log
 
     kept, added = before.log(workspace.log), delivered_events(workspace, delivered[len(before.delivered) :])
-    return _kept(workspace, lambda shelves: continue_log(community, workspace.root, kept, added, now=now, **_how(workspace, shelves)), told)
+    return _kept(
+        workspace, lambda shelves: continue_log(community, workspace.root, kept, added, now=now, **_how(workspace, shelves, pace)), told
+    )
 
 
 class _How(TypedDict):
     lines: Mapping[Key, int]
     shelves: Shelves
+    advance: Advance
 
 
-def _how(workspace: Workspace, shelves: Shelves) -> _How:
+def _how(workspace: Workspace, shelves: Shelves, pace: Pace) -> _How:
     lines = load_declaration(workspace.declaration).lines if workspace.declaration.is_file() else NO_LINES
-    return {"lines": lines, "shelves": shelves}
+    return {"lines": lines, "shelves": shelves, "advance": pace}
 
 
 def _kept(workspace: Workspace, read: Callable[[Shelves], Intake], told: Callable[[Intake], IntakeRecord]) -> Ingested:

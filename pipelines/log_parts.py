@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from models.community import Community
     from models.kept_log import KeptLog
+    from models.training import Progress
     from pipelines.intake_record import Ingested
     from pipelines.loading import Known
     from pipelines.workspace import Workspace
@@ -98,8 +99,8 @@ class LogParts:
         return digest.hexdigest()
 
 
-def open_log(workspace: Workspace, *, now: datetime) -> LogParts:
+def open_log(workspace: Workspace, *, now: datetime, progress: Progress = lambda _: None) -> LogParts:
     """Raises InputError."""
     community = load_community(workspace.declaration)
-    taken = ingest(workspace, community, now=now)
+    taken = ingest(workspace, community, now=now, progress=progress)
     return LogParts(community, taken, known_besides(workspace, taken.log.members, now))

@@ -8,7 +8,7 @@ import pytest
 from models import scattering
 from models.moments import microseconds
 from models.store import LoggedEvent, Store
-from pipelines import decide
+from pipelines import decide, pace
 from pipelines.log_parts import open_log
 from pipelines.workspace import Workspace
 from tests.serving_world import NOW, simulated_world, world, write_home, write_logs
@@ -97,9 +97,11 @@ def test_a_second_run_writes_the_same_bytes_as_table_and_as_text(workspace, smal
 
 
 def test_how_far_it_is_and_how_long_it_takes_is_said(workspace, small, monkeypatch):
-    monkeypatch.setattr(decide, "TOLD_EVERY_SECONDS", -1.0)
+    monkeypatch.setattr(pace, "EVERY_SECONDS", -1.0)
     said = []
     asked = {"as_of": NOW.isoformat(), "language": "en", "now": NOW, "progress": said.append}
     decide.decide_all(workspace, workspace.root / "all.parquet", **asked)
-    assert [step.partition(", about")[0] for step in said][1:4] == ["decisions", "decisions, part 2 of 6", "decisions, part 3 of 6"]
-    assert said[2].endswith("s left")
+    told = [step.partition(", about") for step in said]
+    assert [step for step, _, _ in told if step.startswith("keeping")] == [f"keeping the log: {n} of 6 parts" for n in range(1, 6)]
+    assert [step for step, _, _ in told if step.startswith("decisions:")] == [f"decisions: {n} of 6 parts" for n in range(1, 6)]
+    assert all(left.endswith("s left") for _, about, left in told if about)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipelines.options import AsJson, Home, Seed, day_of, language_of, now
-from pipelines.terminal import OUT, show_key
+from pipelines.terminal import OUT, Steps, show_key
 from pipelines.workspace import Workspace
 
 
@@ -60,7 +60,7 @@ def check(config: Home = None, as_json: AsJson = False) -> None:
     """Report what is wrong with the declared tables, and what to do. Exit code 1 where a finding is an error."""
     from pipelines.check import check
 
-    raise typer.Exit(check(Workspace.find(config), OUT, now=now(), as_json=as_json))
+    raise typer.Exit(check(Workspace.find(config), OUT, now=now(), as_json=as_json, progress=Steps()))
 
 
 def ingest(

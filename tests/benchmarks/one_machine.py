@@ -38,6 +38,7 @@ from pipelines.deliveries import take_in_files
 from pipelines.ingest import ingest, log_fingerprint
 from pipelines.log_parts import open_log
 from pipelines.workspace import Workspace
+from tests.benchmarks.features import alone
 
 SHARD, DAYS, START = 10_000, 260, date(2025, 1, 1)
 LAST_DAY = datetime.combine(START + timedelta(days=DAYS - 1), datetime.min.time(), UTC)
@@ -198,7 +199,7 @@ def main() -> None:
     found: dict[int, list[Ran]] = {}
     for size in asked.events:
         members = int(size) // 100
-        events = write_home(folder / "home", model, members, asked.distinct)
+        events = alone(write_home, folder / "home", model, members, asked.distinct)
         found[events] = show(f"{events:,} events of {members:,} members", stages(folder / "home"), members)
         shutil.rmtree(folder / "home")
     slopes(found)
