@@ -1,4 +1,4 @@
-"""What a start takes: time, processor time and memory of the command line, and of the service until it is ready, after `kill -9`."""
+"""What a start takes: time and processor time of the command line, and with memory of the service until it is ready, after `kill -9`."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def tell_command(arguments: Sequence[str]) -> None:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run([sys.executable, "-m", "pipelines.cli", *arguments], check=True, capture_output=True)
     took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    told(
-        f"keepwell {' '.join(arguments)}", took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, after.ru_maxrss / 1024
-    )
+    told(f"keepwell {' '.join(arguments)}", took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, None)
 
 
 def tell_service(make: str, home: Path, url: str, workers: Sequence[int]) -> None:
@@ -61,7 +59,7 @@ def tell_service(make: str, home: Path, url: str, workers: Sequence[int]) -> Non
                 told(f"{make}, {count} worker{'s' * (count > 1)}, {'first' if first else f'start {number}'}", *ready(process))
                 if number == STARTS - 1:
                     time.sleep(SETTLED_S)
-                    told("  when all else has been imported", float("nan"), *used(process))
+                    told("  when all else has been imported", None, *used(process))
 
 
 def ready(process: Process) -> tuple[float, float, float]:
@@ -76,8 +74,9 @@ def used(process: Process) -> tuple[float, float]:
     return sum(one.user + one.system for one in times), sum(one.memory_info().rss for one in family) / 2**20
 
 
-def told(name: str, took_s: float, cpu_s: float, resident_mb: float) -> None:
-    print(f"  {name:42} {took_s:6.2f} {cpu_s:6.2f} {resident_mb:6.0f}", flush=True)
+def told(name: str, took_s: float | None, cpu_s: float, resident_mb: float | None) -> None:
+    took, resident = "" if took_s is None else f"{took_s:.2f}", "" if resident_mb is None else f"{resident_mb:.0f}"
+    print(f"  {name:42} {took:>6} {cpu_s:6.2f} {resident:>6}", flush=True)
 
 
 if __name__ == "__main__":
