@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -141,7 +141,7 @@ def room_of(candidates: Candidates, supply: Supply, exploration: float, members:
     candidates = candidates.weighed
     whole = candidates.offers(np.ones(len(candidates.allowed)), len(supply.channels))
     open_now = candidates.allowed & whole.fits(with_slack(limits)).T
-    least = _exploration(_use(candidates, open_now * count, supply), limits, supply.exploration_share, exploration)
+    least = exploration_of(_use(candidates, open_now * count, supply), limits, supply.exploration_share, exploration)
     number = 1 + open_now.sum(axis=1)
     floor = np.minimum(least, 1 / number)
     return Room(
@@ -159,7 +159,7 @@ def _limits(candidates: Candidates, supply: Supply, members: Floats | float = 1.
     return np.maximum(supply.limits - _use(candidates, candidates.sent * count, supply), 0.0)
 
 
-def _exploration(use: Floats, limits: Floats, share: float, declared: float) -> float:
+def exploration_of(use: Floats, limits: Floats, share: float, declared: float) -> float:
     """The declared probability, or less, so that what is explored stays within its share; use (r,): what one of each candidate takes."""
     asked = (use > 0) & np.isfinite(limits)
     return min(declared, float((share * limits[asked] / use[asked]).min(initial=np.inf)))
@@ -198,13 +198,9 @@ def settle(candidates: Candidates, joint: JointPlan, supply: Supply, draw: Float
     stood = np.empty(candidates.allowed.shape, dtype=bool)
 
     def take(turn: Turn) -> Integers:
-        meant = choice[turn.members]
-        granted = (meant != NOBODY) & turn.fits[meant, np.arange(len(meant))]
-        at = 1 + np.where(granted, meant, best_fitting(turn, prices, least=0.0))
-        at[meant == NOBODY] = 0
-        probability = propensities(at, turn.fits.T, joint.exploration)
-        propensity[turn.members], best[turn.members], stood[turn.members] = probability, at, turn.fits.T
-        return choose(probability, draw[turn.members]) - 1
+        stand = standing(turn, choice[turn.members], prices, joint.exploration)
+        propensity[turn.members], best[turn.members], stood[turn.members] = stand.propensity, stand.best, turn.fits.T
+        return choose(stand.propensity, draw[turn.members]) - 1
 
     order = np.lexsort((-offers.regret(prices, choice), choice == NOBODY))
     served = ration(offers, order, with_slack(limits), take)
@@ -213,6 +209,21 @@ def settle(candidates: Candidates, joint: JointPlan, supply: Supply, draw: Float
     by_money = np.where(offers.affords(served.left).T, 2, 1)
     best, chosen = (np.where(certain.urgent > 0, certain.urgent, action) for action in (best, chosen))
     return Settled(with_urgent(propensity, certain.urgent), best, chosen, np.where(candidates.allowed & ~stood, by_money, 0))
+
+
+class Standing(NamedTuple):
+    """Of members when their turn comes: propensity (m, 1 + k), and the best that fits, (m,), 0 for none."""
+
+    propensity: Floats
+    best: Integers
+
+
+def standing(turn: Turn, meant: Integers, prices: Floats, exploration: float) -> Standing:
+    """`meant` (m,): the plan's choice."""
+    granted = (meant != NOBODY) & turn.fits[meant, np.arange(len(meant))]
+    best = 1 + np.where(granted, meant, best_fitting(turn, prices, least=0.0))
+    best[meant == NOBODY] = 0
+    return Standing(propensities(best, turn.fits.T, exploration), best)
 
 
 def settled(weighed: Weighed, prices: ShadowPrices, outcome: Settled) -> Weighed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,18 +14,21 @@ import pyarrow as pa
 from models.declaration import load_community
 from models.errors import InputError
 from models.moments import microseconds
+from models.planning import settled
 from models.supply import Supply
-from pipelines.distributed_engine import SentEngine, champion_on
+from pipelines.distributed_engine import EngineHere, SentEngine, champion_on
 from pipelines.distributed_log import SparkLog, spark_log, spark_schema
 from pipelines.distributed_parts import Assembly
+from pipelines.distributed_plan import SparkPlan, parts_on_spark, plan_on_spark, plan_part_of
 from pipelines.distributed_rows import SHAPE, to_batches
 from pipelines.distributed_sums import FOUND, Add, Sums, check_groups_of
 from pipelines.loading import day_after, decision_time
 from pipelines.output import check_writable
-from pipelines.parts import Part, decide_part
+from pipelines.parts import Part, decide_part, told_table, weigh_part
 from pipelines.spark_session import NO_SETTINGS, spark_session
 
 if TYPE_CHECKING:
+    from pyspark import Broadcast
     from pyspark.sql import DataFrame
 
     from models.community import Community
@@ -39,7 +42,10 @@ ENDING, REJECTED_ENDING = ".parquet", ".rejected"
 
 @dataclass(frozen=True)
 class DecidedOnSpark:
-    """place: the folder, as an address. actions: members by what was chosen for them, the commonest first; spent: what that costs."""
+    """place: the folder, as an address. actions: members by what was chosen for them, the commonest first; spent: what that costs.
+
+    plan: what was followed, None where nothing was limited.
+    """
 
     place: str
     as_of: datetime
@@ -48,6 +54,7 @@ class DecidedOnSpark:
     sums: Sums
     actions: Mapping[str, int]
     spent: float
+    plan: SparkPlan | None
 
     @property
     def rejected(self) -> str:
@@ -65,18 +72,24 @@ class _Ending:
 
 @dataclass(frozen=True)
 class Decide:
-    """Turns the rows of a partition into decisions. language: of the reasons."""
+    """Turns the rows of a partition into decisions. language: of the reasons; plan: what all follow, None where nothing is limited."""
 
     assembly: Assembly
     engine: SentEngine
     at: datetime
     language: Language
     schema: pa.Schema
+    plan: Broadcast[SparkPlan] | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         engine = self.engine.load()
         for part in self.assembly.parts(batches):
-            yield from to_batches(decide_part(engine, part, self.at, self.language).table, self.schema)
+            batch = weigh_part(engine, part, self.at)
+            if self.plan is not None:
+                plan = self.plan.value
+                outcome = plan.following.outcome(plan_part_of(batch))
+                batch = replace(batch, weighed=settled(batch.weighed, plan.prices, outcome))
+            yield from to_batches(told_table(engine, batch, self.at, self.language), self.schema)
 
 
 def decide_on_spark(
@@ -99,8 +112,6 @@ def decide_on_spark(
     with spark_session(master, settings) as session:
         here = champion_on(session, workspace)
         supply = Supply.of(here.engine.community, community.capacity, community.capacity.budget if budget is None else budget)
-        if not supply.endless:
-            raise InputError("a budget and capacities are not kept on Spark; decide in this process, or without them")
         progress("log")
         with spark_log(session, workspace, community, now=now) as log:
             sums = _added_up(log, rejected_place(place))
@@ -111,9 +122,11 @@ def decide_on_spark(
             progress("decisions")
             told_in = language or here.engine.community.language
             schema = decision_schema(log.assembly, here.engine, at)
-            decide = Decide(log.assembly, here.sent, at, told_in, schema)
+            plan = None if supply.endless else _planned(log, here, supply, at, sums)
+            sent = None if plan is None else session.sparkContext.broadcast(plan)
+            decide = Decide(log.assembly, here.sent, at, told_in, schema, sent)
             log.rows.mapInArrow(decide, spark_schema(schema)).write.mode("overwrite").parquet(place)
-        return _told(session.read.parquet(place), place, at, here.engine, sums)
+        return _told(session.read.parquet(place), place, at, here.engine, sums, plan)
 
 
 def _place(output: str) -> str:
@@ -155,7 +168,12 @@ def _added_up(log: SparkLog, rejected: str) -> Sums:
     return sums
 
 
-def _told(written: DataFrame, place: str, at: datetime, engine: Engine, sums: Sums) -> DecidedOnSpark:
+def _planned(log: SparkLog, here: EngineHere, supply: Supply, at: datetime, sums: Sums) -> SparkPlan:
+    with parts_on_spark(log, here.sent, at) as parts:
+        return plan_on_spark(parts, here.engine.community, supply, sums.members)
+
+
+def _told(written: DataFrame, place: str, at: datetime, engine: Engine, sums: Sums, plan: SparkPlan | None) -> DecidedOnSpark:
     """From the two columns that were written."""
     from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 
@@ -163,4 +181,4 @@ def _told(written: DataFrame, place: str, at: datetime, engine: Engine, sums: Su
     counted = sorted(((str(name), int(members), float(cost)) for name, members, cost in rows), key=lambda one: (-one[1], one[0]))
     actions = {name: members for name, members, _ in counted}
     spent = sum(cost for _, _, cost in counted)
-    return DecidedOnSpark(place, at, engine.version, engine.community.currency, sums, actions, spent)
+    return DecidedOnSpark(place, at, engine.version, engine.community.currency, sums, actions, spent, plan)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from models.intervals import Estimate
     from models.plan_figures import ArmOutlook, Outlook
     from models.planning import JointPlan
+    from models.shadow_prices import ShadowPrices
     from pipelines.plan import Planned
 
 INTRODUCTION = (
@@ -40,9 +41,13 @@ def print_plan(planned: Planned, console: Console, *, now: datetime) -> None:
 
 def print_joint_plan(joint: JointPlan, spent: float, currency: str, console: Console) -> None:
     """What `decide` says of the plan that it followed."""
+    print_followed(joint.gap, joint.plan.shadow_prices, joint.exploration, spent, currency, console)
+
+
+def print_followed(gap: float, prices: ShadowPrices, exploration: float, spent: float, currency: str, console: Console) -> None:
     _say(
-        f"planned for all members together: {spent:,.2f} {currency} spent, gap to the best plan at most {joint.plan.gap:.3%}, "
-        f"one {currency} more would bring {joint.plan.shadow_prices.budget:.2f}, exploration {joint.exploration:.4g}",
+        f"planned for all members together: {spent:,.2f} {currency} spent, gap to the best plan at most {gap:.3%}, "
+        f"one {currency} more would bring {prices.budget:.2f}, exploration {exploration:.4g}",
         console,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipelines.plan_printing import print_followed
 from pipelines.printing import print_actions
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ def print_decided_on_spark(decided: DecidedOnSpark, console: Console) -> None:
     sums = decided.sums
     told = f"from {sums.events:,} events of {sums.members:,} members; the actions cost {decided.spent:,.2f} {decided.currency}"
     console.print(told, highlight=False, soft_wrap=True)
+    if (plan := decided.plan) is not None:
+        print_followed(plan.gap, plan.prices, plan.exploration, decided.spent, decided.currency, console)
     if sums.refused:
         tables = ", ".join(f"{rows:,} of {table}" for table, rows in sorted(sums.refused.items()))
         console.print(f"rows that cannot be used: {tables}; with their reasons in {decided.rejected}", highlight=False, soft_wrap=True)

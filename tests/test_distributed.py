@@ -64,3 +64,14 @@ def test_decisions_on_spark_are_those_of_one_machine(spark, home, one):
     assert table.equals(one)
     assert {RESTLESS, "idle"} < set(table["member_id"])
     assert said.out.startswith(f"{one.height} members decided on at {AS_OF}")
+
+
+def test_a_budget_for_all_members_is_planned_for_and_kept_as_on_one_machine(spark, home):
+    said = keepwell("decide", "-c", home, "-o", home / "planned.parquet", "--as-of", AS_OF, "--budget", "0.4")
+    assert said.code == 0, said
+    planned = pl.read_parquet(home / "planned.parquet").sort("member_id")
+    with partitions(spark, 3):
+        told, table = on_spark(home, "--as-of", AS_OF, "--budget", "0.4")
+    assert table.equals(planned)
+    assert 0 < table["cost"].sum() <= 0.4
+    assert said.out.splitlines()[-1] in told.out
