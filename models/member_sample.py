@@ -56,7 +56,7 @@ EVERYONE = MemberSample(1.0)
 class Drawn:
     """What is learned from, of all there is.
 
-    The `sample` was drawn from so many `members`; `first_us`, `last_us`: of the events of declared signals of them all. `majority_share`:
+    The `sample` was drawn from so many `members`; `first_us`, `last_us`: of what the event arrays of them all hold. `majority_share`:
     of the rows of the commoner outcome those that risks are fitted on, as of `undersample_share`.
     """
 

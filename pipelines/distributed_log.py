@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
     from models.community import Community
+    from models.preferences import Preferences
     from pipelines.workspace import Workspace
 
 
@@ -42,20 +43,35 @@ AGAIN = "event_id_again"
 
 @dataclass(frozen=True)
 class SparkLog:
-    """`rows` in SHAPE, each partition whole members in ORDER; what `assembly` makes of them is the log as one machine would load it."""
+    """`rows` in SHAPE; what `assembly` makes of all rows of a member, in ORDER, is that member's log as one machine would load it.
+
+    `wishes`: of members who said any.
+    """
 
     session: SparkSession
     rows: DataFrame
     community: Community
     assembly: Assembly
+    wishes: Mapping[str, Preferences] = field(default_factory=dict)
 
 
 @contextmanager
 def spark_log(session: SparkSession, workspace: Workspace, community: Community, *, now: datetime) -> Iterator[SparkLog]:
-    """Kept on the executors' disks until the end. Raises InputError."""
+    """Each partition whole members in ORDER, kept on the executors' disks until the end. Raises InputError."""
     from pyspark import StorageLevel
     from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
 
+    log = screened_log(session, workspace, community, now=now)
+    whole = F.coalesce(F.col("member"), F.col("row").cast("string"))
+    shuffled = log.rows.repartition(whole).sortWithinPartitions(*ORDER).persist(StorageLevel.DISK_ONLY)
+    try:
+        yield replace(log, rows=shuffled)
+    finally:
+        shuffled.unpersist()
+
+
+def screened_log(session: SparkSession, workspace: Workspace, community: Community, *, now: datetime) -> SparkLog:
+    """In any order, a member's rows in any partitions. Raises InputError."""
     session.conf.set("spark.sql.caseSensitive", "true")
     lines = load_declaration(workspace.declaration).lines if workspace.declaration.is_file() else NO_LINES
     reader = _Reader(session, community, Place(workspace.root, dict(lines), community.timezone, now))
@@ -66,15 +82,10 @@ def spark_log(session: SparkSession, workspace: Workspace, community: Community,
         table = reader.touches()
         rows, assembly = rows.unionByName(table.rows), replace(assembly, touches=table.further)
     known = _known(session, workspace, now)
-    if known is not None:
-        rows = rows.unionByName(known.rows)
-        assembly = replace(assembly, tombstones=known.tombstones, posted_touches=known.further)
-    whole = F.coalesce(F.col("member"), F.col("row").cast("string"))
-    shuffled = rows.repartition(whole).sortWithinPartitions(*ORDER).persist(StorageLevel.DISK_ONLY)
-    try:
-        yield SparkLog(session, shuffled, community, assembly)
-    finally:
-        shuffled.unpersist()
+    if known is None:
+        return SparkLog(session, rows, community, assembly)
+    assembly = replace(assembly, tombstones=known.tombstones, posted_touches=known.further)
+    return SparkLog(session, rows.unionByName(known.rows), community, assembly, known.wishes)
 
 
 @dataclass(frozen=True)
@@ -197,6 +208,7 @@ class _Known:
     rows: DataFrame
     tombstones: Tombstones
     further: Mapping[str, pl.DataType]
+    wishes: Mapping[str, Preferences]
 
 
 def _known(session: SparkSession, workspace: Workspace, now: datetime) -> _Known | None:
@@ -218,4 +230,4 @@ def _known(session: SparkSession, workspace: Workspace, now: datetime) -> _Known
         told.with_columns(kind=pl.lit(int(Kind.WISH), pl.Int8)),
     ]
     rows = pl.concat(shaped, how="diagonal").with_row_index("row")
-    return _Known(session.createDataFrame(pa.Table.from_batches(to_batches(rows, SHAPE), SHAPE)), tombstones, further_of(contacts))
+    return _Known(session.createDataFrame(pa.Table.from_batches(to_batches(rows, SHAPE), SHAPE)), tombstones, further_of(contacts), wishes)

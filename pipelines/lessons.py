@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from models.errors import InputError
 from models.events import event_arrays, without_members
@@ -37,6 +37,12 @@ class Lesson:
     loaded: Loaded
     drawn: Drawn
     events: int
+
+
+class LessonOf(Protocol):
+    """Raises InputError."""
+
+    def __call__(self, workspace: Workspace, asked: Asked, *, now: datetime) -> Lesson: ...
 
 
 def lesson_here(workspace: Workspace, asked: Asked, *, now: datetime) -> Lesson:

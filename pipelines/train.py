@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from models.registry import Registered
     from models.training import Progress, Trained
     from models.uplift_evidence import Evidence
-    from pipelines.lessons import Asked, Lesson
+    from pipelines.lessons import Asked, Lesson, LessonOf
     from pipelines.loading import Loaded
     from pipelines.workspace import Workspace
 
@@ -69,13 +69,15 @@ class TrainingSummary:
         }
 
 
-def train_challenger(workspace: Workspace, asked: Asked, *, now: datetime, progress: Progress) -> TrainingSummary:
-    """Raises InputError, NotEnoughData, and RegistryUnavailable before the work begins."""
+def train_challenger(
+    workspace: Workspace, asked: Asked, *, now: datetime, progress: Progress, lesson_of: LessonOf = lesson_here
+) -> TrainingSummary:
+    """`lesson_of` brings what is trained on. Raises InputError, NotEnoughData, and RegistryUnavailable before the work begins."""
     progress("registry")
     models = registry(workspace)
     models.aliases()
     progress("log")
-    lesson = lesson_here(workspace, asked, now=now)
+    lesson = lesson_of(workspace, asked, now=now)
     loaded, community = lesson.loaded, lesson.loaded.community
     trained = train(
         loaded.arrays,
@@ -196,5 +198,6 @@ def _data(loaded: Loaded, workspace: Workspace) -> DataDescription:
         pl.col("timestamp").min().dt.to_string().alias("first"),
         pl.col("timestamp").max().dt.to_string().alias("last"),
     )
-    source = str((workspace.root / loaded.community.log.path).resolve())
+    path = loaded.community.log.path
+    source = path if "://" in path else str((workspace.root / path).resolve())
     return DataDescription(loaded.community.name, source, pd.DataFrame(profile.sort("type").to_dicts()))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.options import AsJson, AsOf, Home, Seed, Version, now
+from pipelines.options import AsJson, AsOf, Home, Master, OnWhat, Seed, SparkConf, Version, Where, now
 from pipelines.terminal import OUT, Steps, print_json
 from pipelines.workspace import Workspace
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def train(
+    from pipelines.lessons import LessonOf
+
+
+def train(  # noqa: PLR0917 - typer calls it by name, an option each
     config: Home = None,
     test_as_of: Annotated[
         str | None, typer.Option("--test-as-of", help="Date of the test; by default the last whose outcome is known.")
@@ -25,18 +31,35 @@ def train(
     ] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
+    engine: OnWhat = Where.HERE,
+    master: Master = None,
+    conf: SparkConf = None,
 ) -> None:
     """Train on the log, test on later outcomes, and register the engine as challenger."""
     from pipelines.lessons import Asked
     from pipelines.printing import print_training
     from pipelines.train import train_challenger
 
-    asked = Asked(test_as_of, seed, sample_members, majority_share)
-    summary = train_challenger(Workspace.find(config), asked, now=now(), progress=Steps())
+    asked, lesson_of = Asked(test_as_of, seed, sample_members, majority_share), _lesson_of(engine, master, conf or ())
+    summary = train_challenger(Workspace.find(config), asked, now=now(), progress=Steps(), lesson_of=lesson_of)
     if as_json:
         print_json(summary.to_dict())
     else:
         print_training(summary, OUT)
+
+
+def _lesson_of(engine: Where, master: str | None, conf: Sequence[str]) -> LessonOf:
+    """Spark brings whom is learned from; training itself is here either way."""
+    from pipelines.lessons import lesson_here
+
+    if engine is Where.HERE:
+        if master is not None or conf:
+            raise typer.BadParameter("--master and --conf are for --engine spark")
+        return lesson_here
+    from pipelines.distributed_lessons import lesson_on_spark
+    from pipelines.spark_session import settings_of
+
+    return partial(lesson_on_spark, master=master, settings=settings_of(conf))
 
 
 def learning_curve(
