@@ -81,6 +81,8 @@ class RolloutWatch:
         self._cache = cache
         self._lock = Lock()
         self._stopped = Event()
+        self._thread = Thread(target=self._watch, name="roll-out", daemon=True)
+        self._answered = True
         self._told: ProcessSeen | None = None
         self._refused: str | None = None
         self._again_at = wall_clock()
@@ -90,11 +92,13 @@ class RolloutWatch:
     def start(self) -> None:
         """Returns when it is known for whom a challenger decides, as far as the store answers."""
         self._round()
-        Thread(target=self._watch, name="roll-out", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Raises StoreUnavailable."""
         self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(HEARD_SECONDS)
         if self._told is not None:
             self._store().forget_rollout_process(self.process)
 
@@ -105,8 +109,11 @@ class RolloutWatch:
     def _round(self) -> None:
         try:
             self.look(wall_clock())
+            self._answered = True
         except StoreUnavailable as error:
-            LOGGER.warning("the roll-out could not be looked up", why=str(error))
+            if self._answered:
+                LOGGER.warning("the roll-out could not be looked up", why=str(error))
+            self._answered = False
         except Exception:  # noqa: BLE001 - the thread has to outlive whatever a challenger does
             LOGGER.exception("the roll-out could not be looked up")
 
