@@ -75,3 +75,16 @@ def test_a_budget_for_all_members_is_planned_for_and_kept_as_on_one_machine(spar
     assert table.equals(planned)
     assert 0 < table["cost"].sum() <= 0.4
     assert said.out.splitlines()[-1] in told.out
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["-o", "decisions.csv", "--engine", "spark"], "Spark writes a folder of Parquet"),
+        (["-o", "decisions.parquet", "--engine", "spark", "--record"], "--record keeps decisions one by one in the store"),
+        (["-o", "decisions.parquet", "--engine", "spark", "--conf", "spark.executor.memory"], "write it as KEY=VALUE"),
+        (["-o", "decisions.parquet", "--master", "local[2]"], "--master and --conf are for --engine spark"),
+    ],
+)
+def test_what_spark_cannot_do_is_refused_before_it_starts(options, why, home):
+    assert why in keepwell("decide", "-c", home, *options).refusal
