@@ -23,8 +23,10 @@ def todo_of(language: Language, code: str, told: Mapping[str, Any], labels: Mapp
     return text(language, f"monitor.{code}.todo", **_words(language, told, labels))
 
 
-def title_of(language: Language, code: str, told: Mapping[str, Any]) -> str:
-    return text(language, f"monitor.{code}.title", **told)
+def title_of(language: Language, name: str, code: str, told: Mapping[str, Any]) -> str:
+    """Of a reading by its name, where it has one of its own, be it known what to say of it or not."""
+    key = f"monitor.{name}.title"
+    return text(language, key if key in messages(language) else f"monitor.{code}.title", **told)
 
 
 def limit_of(language: Language, code: str, threshold: float | None) -> str:

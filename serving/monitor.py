@@ -118,7 +118,7 @@ def _worded(kept: dict[str, Any], language: Language, labels: Mapping[str, str])
         return kept | {"title": kept["name"], "limit": ""}
     code, told = kept["code"], kept["told"]
     return kept | {
-        "title": title_of(language, code, told),
+        "title": title_of(language, kept["name"], code, told),
         "said": said_of(language, code, told, labels),
         "limit": limit_of(language, code, kept["threshold"]),
         "todo": todo_of(language, code, told, labels) if kept["status"] == "alarm" else "",

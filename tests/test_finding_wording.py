@@ -40,14 +40,14 @@ def test_every_finding_is_a_whole_sentence_in_both_languages(code):
 def test_figures_are_what_is_kept_and_words_are_made_for_the_reader():
     one = Finding("error", "signals.posts", 14, "unknown_type", {"signal": "posts", "kind": "pst", "has": ['"post"', '"comment"']})
     assert one.message == 'signals.posts: unknown event type "pst"; the log has "post", "comment" (line 14)'
-    assert one.message_in("zh") == 'signals.posts 中的事件类型“pst”不存在；日志中有 "post"、"comment"（第 14 行）'
+    assert one.message_in("zh") == 'signals.posts中的事件类型“pst”不存在；日志中有"post"、"comment"（第14行）'
     assert finding_of(json.loads(json.dumps(asdict(one)))).message == one.message
 
 
 def test_the_page_reads_in_its_own_language():
     told = told_input(found(), DECLARED, "zh")["findings"]
-    assert told[0]["message"] == "共 900 行，其中 3 行未被采用：时间“…”无法识别"
-    assert told[1]["message"] == "统计窗口最长 90 天，但日志只有 60 天"
+    assert told[0]["message"] == "共900行，其中3行未被采用：时间“…”无法识别"
+    assert told[1]["message"] == "统计窗口最长90天，但日志只有60天"
     assert [one["code"] for one in told] == ["rows.time_unread", "long_windows"]
 
 

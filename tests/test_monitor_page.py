@@ -52,7 +52,7 @@ def test_page_and_answer_say_the_same_with_what_is_wrong_first(running, language
     assert shown.index(alarm["title"]) < shown.index(told["readings"][0]["title"])
     coupon = next(one.label.of(language) for one in DECLARED.interventions if one.id == "coupon")
     assert f"{coupon} 200" in alarm["said"]
-    assert {"en": "since 20 Jul 2025", "zh": "自 2025年7月20日 起"}[language] in shown
+    assert {"en": "since 20 Jul 2025", "zh": "自2025年7月20日起"}[language] in shown
 
 
 def test_before_the_first_run_the_page_names_what_brings_it(tmp_path):
