@@ -16,7 +16,7 @@ from models.audience import BINS, GROUP_PREFIX, Audience
 from models.declared import STAGES
 from models.groups import group_columns
 from models.store_overviews import COLUMNS, StandingQuery
-from models.texts import money, named, number, share, text, window
+from models.texts import money, named, number, share, text, total_money, window
 from models.weighing import BANDS
 from models.wording import opening, tier_name
 from serving.audience import STEP, Selected, fields_of, query_of, tags_of
@@ -136,7 +136,7 @@ class _Teller:
             "members_share": share(total.members / max(everyone.members, 1)),
             "expected": number(language, round(total.expected.value)),
             "bounds": bounds,
-            "value_at_risk": money(language, total.value_at_risk, currency),
+            "value_at_risk": total_money(language, total.value_at_risk, currency),
             "value_share": share(total.value_at_risk / everyone.value_at_risk) if everyone.value_at_risk else share(0),
             "range": text(language, "audience.range_is", low=low, high=high),
             "low": low,
