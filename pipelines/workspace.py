@@ -9,6 +9,7 @@ from typing import Self
 
 from models.errors import InputError
 from models.sealing import Seal
+from models.store_address import with_password
 
 DECLARATION_NAME = "keepwell.yaml"
 
@@ -71,7 +72,8 @@ class Workspace:
 
     @property
     def store_url(self) -> str:
-        return os.environ.get("KEEPWELL_STORE_URL") or f"sqlite:///{self.state / 'keepwell.db'}"
+        url = os.environ.get("KEEPWELL_STORE_URL") or f"sqlite:///{self.state / 'keepwell.db'}"
+        return with_password(url, os.environ.get("KEEPWELL_STORE_PASSWORD_FILE"))
 
     @property
     def store_file(self) -> Path | None:

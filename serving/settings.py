@@ -11,6 +11,7 @@ from typing import Self
 
 from models.errors import InputError
 from models.sealing import Seal
+from models.store_address import with_password
 
 Clock = Callable[[], datetime]
 DECLARATION_NAME = "keepwell.yaml"
@@ -47,7 +48,8 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """KEEPWELL_HOME: the folder of keepwell.yaml, or such a file; the working folder by default. The state lies beside it.
 
-        KEEPWELL_STORE_URL and KEEPWELL_MLFLOW_URI move the state elsewhere; KEEPWELL_SECRET_KEY holds the keys that seal the secrets of
+        KEEPWELL_STORE_URL and KEEPWELL_MLFLOW_URI move the state elsewhere, and KEEPWELL_STORE_PASSWORD_FILE holds the password of the
+        former; KEEPWELL_SECRET_KEY holds the keys that seal the secrets of
         webhooks; KEEPWELL_AS_OF stops the clock; KEEPWELL_RATE_LIMIT is how often each key may ask all KEEPWELL_WORKERS processes that
         serve together; KEEPWELL_SHADOW=challenger asks the challenger in the shadow. PROMETHEUS_MULTIPROC_DIR is read by the client of
         Prometheus too, when that is imported, and OTEL_EXPORTER_OTLP_ENDPOINT names a collector of spans. Raises InputError.
@@ -59,7 +61,7 @@ class Settings:
         store_url = environment.get("KEEPWELL_STORE_URL") or f"sqlite:///{state / 'keepwell.db'}"
         return cls(
             declaration,
-            store_url,
+            with_password(store_url, environment.get("KEEPWELL_STORE_PASSWORD_FILE")),
             environment.get("KEEPWELL_MLFLOW_URI") or f"sqlite:///{state / 'mlflow.db'}",
             state / "model-cache",
             _moment(environment.get("KEEPWELL_AS_OF")),
