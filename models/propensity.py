@@ -97,7 +97,7 @@ def _estimated(trial: Trial, rng: np.random.Generator) -> tuple[Floats, Assignme
     seed = int(rng.integers(1 << 30))
     for held in range(int(fold.max()) + 1):
         rows, asked = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
-        modelled[asked] = (_linear(trial, rows, asked) + _boosted(trial, rows, asked, seed)) / 2
+        modelled[asked] = _modelled(trial, rows, asked, seed)
     present = trial.rows > 0
     modelled = np.where(present, np.maximum(modelled, SMALLEST), 0.0)
     modelled /= modelled.sum(axis=1, keepdims=True)
@@ -129,6 +129,14 @@ def _unbalanced(trial: Trial) -> bool:
         gap = np.abs(filled[ours].mean(axis=0) - filled[~ours].mean(axis=0))
         largest, pairs = max(largest, float(gap.max(initial=0.0)) * np.sqrt(size)), pairs + filled.shape[1]
     return pairs > 0 and largest > float(ndtri(1 - CHANCE / (2 * pairs)))
+
+
+def _modelled(trial: Trial, rows: Integers, asked: Integers, seed: int) -> Floats:
+    """The mean of two models of different shape; where `rows` hold one arm alone there is nothing to tell apart, and it is certain."""
+    found = np.unique(trial.arm[rows])
+    if len(found) == 1:
+        return _spread(np.ones((len(asked), 1)), found, 1 + len(trial.interventions))
+    return (_linear(trial, rows, asked) + _boosted(trial, rows, asked, seed)) / 2
 
 
 def _linear(trial: Trial, rows: Integers, asked: Integers) -> Floats:

@@ -8,7 +8,7 @@ import pytest
 
 from models.distilling import distil
 from models.doubly_robust import Scores, averages_of, scores_of
-from models.propensity import overlap
+from models.propensity import overlap, propensities_of
 from models.student import Student, merged
 from models.trial import trial_of
 from models.uplift_weights import missed_spread, weigh_candidates
@@ -84,6 +84,15 @@ def test_overlap_by_hand():
     assert told.smallest[0] == 0.25
     assert told.effective[0] == pytest.approx(0.9)
     assert told.before[0] == pytest.approx(0)
+
+
+def test_an_arm_that_one_member_alone_was_given_leaves_folds_with_nothing_to_tell_apart(rng):
+    arms = ["mail", "none"] + ["mail"] * 98
+    trial = trial_of(rng.normal(size=(100, 2)), arms, rng.integers(0, 2, 100))
+    shares = propensities_of(trial, rng).shares
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    assert shares.min() > 0
+    assert shares[:, 0].mean() == pytest.approx(0.01, abs=0.01)
 
 
 def test_many_models_in_one_say_what_each_says(rng):
