@@ -71,7 +71,7 @@ def trial_of(
     interventions: Sequence[str] | None = None,
     groups: Given = None,
 ) -> Trial:
-    """Raises InputError for arrays that do not fit together or hold what cannot be, NotEnoughData where nobody was left alone."""
+    """Raises InputError for arrays that do not fit together or hold what cannot be, NotEnoughData where all or none were left alone."""
     names = np.asarray(assignment, dtype=str)
     matrix = matrix_of(features)
     told = np.asarray(outcome, dtype=np.float64)
@@ -79,6 +79,8 @@ def trial_of(
     if not np.isfinite(told).all():
         raise InputError(f"outcome: {np.count_nonzero(~np.isfinite(told)):,} values are missing; leave out rows whose outcome is not known")
     order = _order(names, interventions, propensities)
+    if not order:
+        raise NotEnoughData(f'assignment: every row is "{NO_ACTION}"; effects are learned from members who were given something')
     arm = np.array(
         [{NO_ACTION: 0, **{name: at for at, name in enumerate(order, start=1)}}[name] for name in names.tolist()], dtype=np.int64
     )

@@ -8,6 +8,7 @@ import pytest
 
 from models.distilling import distil
 from models.doubly_robust import Scores, averages_of, scores_of
+from models.errors import NotEnoughData
 from models.propensity import overlap, propensities_of
 from models.student import Student, merged
 from models.trial import trial_of
@@ -93,6 +94,11 @@ def test_an_arm_that_one_member_alone_was_given_leaves_folds_with_nothing_to_tel
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     assert shares.min() > 0
     assert shares[:, 0].mean() == pytest.approx(0.01, abs=0.01)
+
+
+def test_a_trial_in_which_everybody_was_left_alone_is_refused():
+    with pytest.raises(NotEnoughData, match="given something"):
+        trial_of(np.zeros((2, 1)), ["none", "none"], [0, 1])
 
 
 def test_many_models_in_one_say_what_each_says(rng):
