@@ -17,12 +17,13 @@ from models.strata_arrays import CANDIDATES, strata_arrays, strata_of_arrays
 from pipelines.parts import strata_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from models.arrays import Floats
     from pipelines.parts import Batch
 
 FOLDER = "deciding"
+ROW_GROUP = 20_000
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,31 @@ class DecidedParts:
 
 
 def write_parquet(tables: Iterable[Path], output: Path) -> None:
-    """One file, of which no more than one table is in memory; the same tables give the same bytes."""
+    """One file: the same rows give the same bytes, wherever the tables are cut. These are read one after another."""
     aside, writer = output.with_name(f".{output.name}.part"), None
     try:
-        for table in tables:
-            rows = pl.read_parquet(table).to_arrow(compat_level=pl.CompatLevel.oldest())
+        for group in _row_groups(tables):
+            rows = group.to_arrow(compat_level=pl.CompatLevel.oldest())
             writer = pq.ParquetWriter(aside, rows.schema, compression="zstd") if writer is None else writer
             writer.write_table(rows)
     finally:
         if writer is not None:
             writer.close()
     aside.replace(output)
+
+
+def _row_groups(tables: Iterable[Path]) -> Iterator[pl.DataFrame]:
+    """The rows of all tables, ROW_GROUP by ROW_GROUP, and at last those that are left, or none where there are none at all."""
+    left, given = pl.DataFrame(), False
+    for table in tables:
+        rows = pl.read_parquet(table)
+        left = pl.concat([left, rows], rechunk=True) if left.width else rows
+        for begin in range(0, left.height - ROW_GROUP + 1, ROW_GROUP):
+            yield left.slice(begin, ROW_GROUP).rechunk()
+            given = True
+        left = left.tail(left.height % ROW_GROUP)
+    if not given or not left.is_empty():
+        yield left.rechunk()
 
 
 def write_csv(tables: Iterable[Path], output: Path) -> None:

@@ -1,6 +1,8 @@
 """A run over all members goes part after part, goes on where it was stopped, and finds the same in any parts."""
 
+import shutil
 from collections import Counter
+from datetime import timedelta
 
 import polars as pl
 import pytest
@@ -8,7 +10,8 @@ import pytest
 from models import scattering
 from models.moments import microseconds
 from models.store import LoggedEvent, Store
-from pipelines import decide, pace
+from pipelines import decide, decided_parts, pace
+from pipelines.archive import deliver_events
 from pipelines.log_parts import open_log
 from pipelines.workspace import Workspace
 from tests.serving_world import NOW, simulated_world, world, write_home, write_logs
@@ -76,6 +79,35 @@ def test_a_run_that_was_stopped_goes_on_where_it_was_and_writes_the_same_bytes(w
     assert calls["kept"] == 4 + (6 - 3)
     assert resumed.read_bytes() == whole
     assert not (workspace.state / "deciding").exists()
+
+
+def a_day():
+    """Every third member posts, and after each of them in the alphabet comes a newcomer."""
+    ids = simulated_world().members["member_id"].gather_every(3)
+    rows = pl.DataFrame({"member_id": pl.concat([ids, ids + "-new"])}).with_columns(
+        timestamp=pl.lit(NOW - timedelta(hours=20)).dt.cast_time_unit("us"),
+        type=pl.lit("post"),
+        value=pl.lit(None, dtype=pl.Float64),
+        channel=pl.lit(None, dtype=pl.String),
+    )
+    return rows.with_columns(event_id="day " + pl.col("member_id"))
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_a_day_put_to_the_parts_is_decided_on_as_in_a_log_that_is_read_anew_and_cut_elsewhere(workspace, small, monkeypatch, budget):
+    monkeypatch.setattr(decided_parts, "ROW_GROUP", 30)
+    before = open_log(workspace, now=NOW)
+    deliver_events(workspace, "day", a_day())
+    with monkeypatch.context() as patched:
+        patched.setattr("models.intake.read_log", None)
+        grown = open_log(workspace, now=NOW)
+        as_put = grown.fingerprint
+    table = decided(workspace, "grown.parquet", budget)
+    shutil.rmtree(workspace.log)
+    anew = open_log(workspace, now=NOW)
+    assert (len(before), len(grown), len(anew)) == (6, 6, 7)
+    assert anew.fingerprint != as_put
+    assert decided(workspace, "anew.parquet", budget).read_bytes() == table.read_bytes()
 
 
 def test_what_another_question_left_is_not_taken_for_an_answer(workspace, small, monkeypatch):

@@ -73,7 +73,16 @@ def told(workspace, found):
     log = found.log.read()
     files = {path.name: path.read_text(encoding="utf-8") for path in sorted(workspace.root.glob("*.rejected.csv"))}
     counted = (found.log.events, found.log.first, found.log.last)
-    return log.events.cast({"type": pl.String}), log.members, log.touches, found.findings, found.rejected, counted, files
+    return (
+        log.events.cast({"type": pl.String}),
+        log.members,
+        log.touches,
+        found.log.first_events,
+        found.findings,
+        found.rejected,
+        counted,
+        files,
+    )
 
 
 def assert_equal(one, other):
@@ -125,10 +134,13 @@ def test_days_that_are_put_to_a_kept_log_make_the_log_that_reads_all_of_them_ane
         deliver(workspace, number)
         with monkeypatch.context() as patched:
             patched.setattr("models.intake.read_log", None)
-            grown = told(workspace, taken(workspace))
+            found = taken(workspace)
+            grown = told(workspace, found)
     assert delivery_names(workspace) == ("events-z0.parquet", "events-y1.parquet", "events-x2.parquet")
     (workspace.log / "intake.json").unlink()
-    assert_equal(grown, told(workspace, taken(workspace)))
+    anew = taken(workspace)
+    assert_equal(grown, told(workspace, anew))
+    assert anew.log.ends != found.log.ends
     assert {"new0", "new1", "new2"} < set(grown[1]["member_id"])
 
 
