@@ -79,8 +79,9 @@ def _in_tiers(facts: MemberFacts, tiers: Sequence[str]) -> Flags:
 
 
 def _at_one_of(position: Integers, names: Sequence[str], meant: Sequence[str]) -> Flags:
-    """Whether each is the position of a name that is meant."""
-    return np.array([name in meant for name in names])[position]
+    """Whether each is the position of a name that is meant; NO_ARM, as all below 0, is that of none."""
+    is_meant: Flags = np.array([name in meant for name in names])[position] & (position >= 0)
+    return is_meant
 
 
 def _wears_one_of(facts: MemberFacts, tags: Sequence[Tag]) -> Flags:

@@ -36,9 +36,11 @@ def declared(eligibility=OFFERED, *, exploration=0.1, **experiment) -> Community
     return Community.model_validate(content)
 
 
-def decided(community_, as_of=NOW) -> pl.DataFrame:
+def decided(community_, as_of=NOW, **written) -> pl.DataFrame:
+    """`written`: columns that the members table has besides."""
     engine = replace(world().engine, community=community_)
-    events, ids = event_arrays(world().log, DECLARED), world().log.members["member_id"].to_list()
+    log = replace(world().log, members=world().log.members.with_columns(**written))
+    events, ids = event_arrays(log, community_), log.members["member_id"].to_list()
     decision_ids = [f"d-{one}" for one in ids]
     return decide_table(engine, events, Snapshots.at(events, microseconds(as_of)), ids, decision_ids, ContactHistory.empty(), as_of=as_of)
 
@@ -97,6 +99,14 @@ def test_the_arms_that_another_system_wrote_are_read_from_their_column():
     written = MemberColumns(pl.DataFrame({"mail_group": ["letter", "none", "other", None]}), 4)
     found = written_arms(written.text("mail_group"), declared().experiments[0])
     assert found.tolist() == [1, 0, NO_ARM, NO_ARM]
+
+
+def test_who_is_in_no_arm_of_another_system_is_offered_nothing_that_is_kept_for_the_last_one():
+    groups = pl.Series(np.resize(np.array(["card", "letter", "other", None]), len(world().log.members)), dtype=pl.String)
+    kept = declared({"coupon": {"experiment": {"letter_test": "card"}}}, column="mail_group")
+    coupon = decided(kept, mail_group=groups)["propensity_coupon"]
+    assert coupon.filter(groups.eq_missing("card")).max() > 0
+    assert coupon.filter(groups.ne_missing("card")).max() == 0
 
 
 def test_a_member_outside_of_the_arm_is_told_why():
