@@ -24,7 +24,7 @@ ENTRANCE = {"GET /sign-in", "POST /sign-in", "POST /sign-out", "POST /look", "GE
 PAGES = {
     *("GET /", "GET /audience", "GET /audience.csv", "GET /members", "GET /members/{member_id}"),
     *("GET /members/{member_id}/report.html", "POST /members/{member_id}/what-if"),
-    *("GET /interventions", "GET /experiments", "GET /experiments/{experiment_id}", "GET /model"),
+    *("GET /interventions", "GET /experiments", "GET /experiments/{experiment_id}", "GET /model", "GET /monitor"),
     *("GET /planner", "POST /planner/confirm", "GET /planner/jobs/{job_id}", "GET /planner/jobs/{job_id}/results.{kind}"),
 }
 """For people with a session, which a key with the scope `read` opens."""
