@@ -17,6 +17,7 @@ from serving.problems import (
     MEDIA_TYPE,
     MODEL_GONE,
     NO_MODEL,
+    NO_ROLLOUT,
     NO_RUN,
     NOT_ACCEPTABLE,
     NOT_FOUND,
@@ -68,6 +69,7 @@ _OF_ITS_OWN: Mapping[str, tuple[ProblemType, ...]] = {
     "GET /v1/interventions/figures": (NO_RUN,),
     "GET /v1/models": (NO_MODEL,),
     "POST /v1/models/reload": (NO_MODEL,),
+    "POST /v1/rollouts/current/rollback": (NO_ROLLOUT,),
 }
 _EXAMPLE_FAULT = Fault(pointer="/member_id", code="missing", detail="Field required")
 _EXAMPLE_REQUEST_ID = "9f86d081884c7d65"

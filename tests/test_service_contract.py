@@ -8,9 +8,10 @@ from jsonschema import Draft202012Validator
 
 from models.errors import InputError
 from models.store import KeyRow
+from serving import problems
 from serving.app import create_app
 from serving.negotiation import best_media_type
-from serving.problems import PROBLEM_TYPES
+from serving.problems import PROBLEM_TYPES, ProblemType
 from serving.settings import Settings
 from tests.patience import wait_until
 from tests.serving_world import NOW, client_of, listening, serving, settings_of, world, write_home
@@ -341,3 +342,7 @@ def test_the_catalogue_is_sent_again_only_where_it_has_changed(running):
         again = running.client.get("/v1/interventions", headers={"If-None-Match": known})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
     assert running.client.get("/v1/interventions", headers={"If-None-Match": '"other"'}).content == first.content
+
+
+def test_every_type_of_problem_is_listed():
+    assert {kind for kind in vars(problems).values() if isinstance(kind, ProblemType)} == set(PROBLEM_TYPES)
