@@ -94,9 +94,9 @@ class Composed:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def start(self, name: str) -> None:
-        """Returns when the service is healthy, by its own check."""
-        process = self.stack.enter_context(self._running(name))
+    def start(self, name: str, *besides: str) -> None:
+        """With arguments besides those of its own command. Returns when the service is healthy, by its own check."""
+        process = self.stack.enter_context(self._running(name, besides))
         wait_until(lambda: process.poll() is not None or self.healthy(name))
         assert process.poll() is None, self.output(name).read_text()
 
@@ -106,22 +106,23 @@ class Composed:
         return subprocess.run(check, env=self.environment(name), capture_output=True, check=False).returncode == 0
 
     @contextmanager
-    def _running(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    def _running(self, name: str, besides: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
         as_whom = {"user": UNPRIVILEGED} if name == "postgres" and os.geteuid() == 0 else {}
         with self.output(name).open("w") as written:
-            process = self._popen(name, written, as_whom)
+            process = self._popen(name, besides, written, as_whom)
         try:
             yield process
         finally:
             process.terminate()
             process.wait()
 
-    def _popen(self, name: str, written: IO[str], as_whom: dict[str, str]) -> subprocess.Popen[bytes]:
+    def _popen(self, name: str, besides: tuple[str, ...], written: IO[str], as_whom: dict[str, str]) -> subprocess.Popen[bytes]:
         own = (f"port={self.ports[name]}", f"unix_socket_directories={self.database}", "fsync=off")
         more = [part for one in own for part in ("-c", one)] if name == "postgres" else []
         where = self.database if name == "postgres" else self.folder / "community"
         environment = self.environment(name) | ({"PGDATA": str(self.database / "data")} if name == "postgres" else {})
-        return subprocess.Popen([*self.command(name), *more], env=environment, cwd=where, stdout=written, stderr=written, **as_whom)
+        command = [*self.command(name), *more, *besides]
+        return subprocess.Popen(command, env=environment, cwd=where, stdout=written, stderr=written, **as_whom)
 
     def output(self, name: str) -> Path:
         return self.folder / f"{name}.txt"
