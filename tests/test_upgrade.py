@@ -1,24 +1,33 @@
 """A store that an earlier release filled is brought up with all that is in it, and is served from as if nothing had happened."""
 
 import json
+import shutil
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData, create_engine, text
+from standardwebhooks import Webhook
 
 from models.engine_files import FORMAT
 from models.errors import ModelRefused, NoChampion
+from models.events import EVENTS_FILE, EventLog
 from models.registry import Registry
+from models.sealing import Seal, is_sealed, new_key
 from models.store import LoggedEvent, Store
 from models.store_migrations import VERSION_TABLE, known, newest
 from models.store_migrations.upgrading import scripts, upgrade
 from models.store_schema import metadata
+from models.webhooks import Message
+from pipelines.ingest import log_fingerprint
+from pipelines.intake_record import RECORD_FILE
 from serving.model_source import ModelSource
 from tests.command_line import keepwell
 from tests.databases import sqlite_url
+from tests.patience import wait_until
 from tests.registry_world import engine_folder, own_registry, put_in_force
 from tests.serving_world import client_of, serving, write_home
 
@@ -104,7 +113,27 @@ def test_a_service_goes_on_with_what_an_earlier_release_decided(url, tmp_path):
         assert running.store.add_events([LoggedEvent(told["erased"], LATEST_THAT_WAS_WRITTEN, "post")]) == [None]
         assert client.get("/v1/decision-jobs/j-1").json()["status"] == "failed"
         assert [letter.message_id for letter in running.store.dead_letters()] == ["msg_old"]
-        assert running.store.lease_deliveries("ep_old", 1, 1) is None
+        assert running.store.lease_deliveries("ep_old", 1, 1, running.settings.seal) is None
+
+
+def test_a_plain_secret_of_an_earlier_release_is_sealed_and_signs_as_before(url, tmp_path):
+    fill(url, EARLIER)
+    Store.migrate(url)
+    ((_, secret),), seal = secrets_of(url), Seal((new_key(),))
+    assert not is_sealed(secret)
+    with serving(write_home(tmp_path / "home"), store_url=url, seal=seal):
+        wait_until(lambda: all(is_sealed(kept) for _, kept in secrets_of(url)))
+    with closing(Store.open(url)) as store:
+        store.post_messages([Message("model.changed", "msg_new", LATEST_THAT_WAS_WRITTEN, {"version": "2"})])
+        leased = store.lease_deliveries("ep_old", LATEST_THAT_WAS_WRITTEN, 1, seal)
+    (message,) = leased.deliveries
+    headers = leased.endpoint.headers(message.message_id, message.body, datetime.now(UTC))
+    assert Webhook(secret).verify(message.body, headers) == json.loads(message.body)
+
+
+def secrets_of(url):
+    """By endpoint, as they lie in the store."""
+    return [(row["endpoint_id"], row["secret"]) for row in rows_of(url)["webhooks"]]
 
 
 def test_revisions_only_add_so_that_processes_of_the_release_before_may_go_on(tmp_path):
@@ -149,28 +178,59 @@ def test_a_service_whose_champion_is_of_an_earlier_format_says_so_once_in_its_lo
         source.engine()
 
 
-def test_a_log_that_an_earlier_release_kept_is_read_anew(tmp_path):
-    home = tmp_path / "home"
+def small_home(folder):
+    """With a log of two members."""
+    home = folder / "home"
     rows = [f"{member},2025-0{1 + number // 28}-{1 + number % 28:02d}T09:00:00,post" for member in "ab" for number in range(100)]
     home.mkdir()
     (home / "events.csv").write_text("\n".join(["member,time,type", *rows, ""]))
     init = ("init", home / "events.csv", "--member", "member", "--time", "time", "--type", "type", "-o", home / "keepwell.yaml")
     assert keepwell(*init).code == 0
+    return home
+
+
+def test_a_log_that_an_earlier_release_kept_is_read_anew(tmp_path):
+    home = small_home(tmp_path)
     first = keepwell("check", "--config", home, "--json").out
     kept = home / ".keepwell" / "log"
-    record = json.loads((kept / "intake.json").read_text())
-    (kept / "intake.json").write_text(json.dumps(record | {"version": 1, "fingerprint": "of an earlier release"}))
-    (kept / "events.parquet").write_bytes(b"another format")
+    anew = log_fingerprint(kept)
+    keep_as_the_earlier_release(kept)
     assert keepwell("check", "--config", home, "--json").out == first
+    assert log_fingerprint(kept) == anew
+    record = (kept / RECORD_FILE).read_bytes()
+    assert keepwell("check", "--config", home, "--json").out == first
+    assert (kept / RECORD_FILE).read_bytes() == record
+
+
+def keep_as_the_earlier_release(kept):
+    """All events in one file, and nothing of parts in the record."""
+    log, record = EventLog.read(kept), json.loads((kept / RECORD_FILE).read_text())
+    shutil.rmtree(kept)
+    log.write(kept)
+    names = ("read_at", "last", "rejected", "findings", "rejected_files")
+    (kept / RECORD_FILE).write_text(json.dumps({name: record[name] for name in names} | {"fingerprint": "of an earlier release"}))
+    assert (kept / EVENTS_FILE).is_file()
+
+
+def test_a_file_where_the_parts_of_a_kept_log_belong_is_no_whole_log(tmp_path):
+    """Though the record beside it is of this release."""
+    home = small_home(tmp_path)
+    first = keepwell("check", "--config", home, "--json").out
+    kept = home / ".keepwell" / "log"
+    log = EventLog.read(kept)
+    shutil.rmtree(kept / EVENTS_FILE)
+    log.write(kept)
+    assert keepwell("check", "--config", home, "--json").out == first
+    assert (kept / EVENTS_FILE).is_dir()
 
 
 def test_keys_of_the_first_revision_hold(url):
-    with closing(create_engine(url).connect()) as connection:
-        with connection.begin():
-            upgrade(connection, known()[0])
-            row = {"k": "k1", "n": "crm", "s": "score read", "salt": "00" * 16, "d": "11" * 32}
-            connection.execute(text("INSERT INTO api_keys VALUES (:k, :n, :s, :salt, :d, 5)"), row)
-        connection.engine.dispose()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        upgrade(connection, known()[0])
+        row = {"k": "k1", "n": "crm", "s": "score read", "salt": "00" * 16, "d": "11" * 32}
+        connection.execute(text("INSERT INTO api_keys VALUES (:k, :n, :s, :salt, :d, 5)"), row)
+    engine.dispose()
     Store.migrate(url)
     with closing(Store.open(url)) as store:
         assert [(key.name, key.expires_us) for key in store.all_keys()] == [("crm", None)]
