@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from models.errors import KeepwellError
 from models.moments import microseconds
 from serving.deliveries import POLL_SECONDS, Deliveries
 from serving.job_worker import JobWorker
+from serving.leaving import cancelled, in_thread
 from serving.logs import LOGGER
 from serving.service import Service
 from serving.settings import wall_clock
@@ -32,12 +33,8 @@ async def background(service: Service, shadow: Shadow | None) -> AsyncIterator[N
         yield
     finally:
         for thread in threads:
-            thread.stop()
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.to_thread(thread.stop)
+        await cancelled(*tasks)
 
 
 async def _plan_ahead(service: Service) -> None:
@@ -46,7 +43,7 @@ async def _plan_ahead(service: Service) -> None:
     while True:
         await asyncio.sleep(wait)
         try:
-            await asyncio.to_thread(service.plan_desk.make_ready)
+            await in_thread(service.plan_desk.make_ready)
         except KeepwellError as error:
             LOGGER.warning("plans are made ready later", why=str(error))
         wait = LOOK_SECONDS
@@ -59,7 +56,7 @@ async def _announce_models(service: Service) -> None:
         version = service.models.version
         if version not in (None, told):
             try:
-                await asyncio.to_thread(service.store.announce_model, version, microseconds(wall_clock()))
+                await in_thread(service.store.announce_model, version, microseconds(wall_clock()))
                 told = version
             except KeepwellError as error:
                 LOGGER.warning("the model is announced later", why=str(error))

@@ -15,6 +15,7 @@ from models.errors import InputError, KeepwellError, SecretLocked
 from models.moments import microseconds
 from models.outbox import Delivery, Leased
 from models.webhooks import Endpoint, retry_seconds
+from serving.leaving import cancelled, in_thread
 from serving.logs import LOGGER
 
 if TYPE_CHECKING:
@@ -58,22 +59,28 @@ class Deliveries:
         """Until it is cancelled. Secrets of the time before they were sealed are sealed first."""
         headers = {"user-agent": f"Keepwell/{version('keepwell')}"}
         async with httpx2.AsyncClient(headers=headers, follow_redirects=False, timeout=self.attempt_seconds) as client:
-            swept, sealed = self.wall(), False
-            while True:
-                try:
-                    sealed = sealed or await self._seal()
-                    await self.round(client)
-                    if (self.wall() - swept).total_seconds() > SWEEP_SECONDS:
-                        swept = self.wall()
-                        await asyncio.to_thread(self.store().sweep_outbox, microseconds(swept))
-                except KeepwellError as error:
-                    LOGGER.warning("webhooks wait for the store", why=str(error))
-                await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self._rounds(client)
+            finally:
+                await cancelled(*self._turns.values())
+
+    async def _rounds(self, client: httpx2.AsyncClient) -> None:
+        swept, sealed = self.wall(), False
+        while True:
+            try:
+                sealed = sealed or await self._seal()
+                await self.round(client)
+                if (self.wall() - swept).total_seconds() > SWEEP_SECONDS:
+                    swept = self.wall()
+                    await in_thread(self.store().sweep_outbox, microseconds(swept))
+            except KeepwellError as error:
+                LOGGER.warning("webhooks wait for the store", why=str(error))
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _seal(self) -> bool:
         """Tried, be it in vain for want of a key: then they sign as they are."""
         try:
-            sealed = await asyncio.to_thread(lambda: self.store().seal_secrets(self.seal))
+            sealed = await in_thread(lambda: self.store().seal_secrets(self.seal))
         except (InputError, SecretLocked) as error:
             LOGGER.warning("secrets of webhooks are not sealed", why=str(error))
         else:
@@ -83,7 +90,7 @@ class Deliveries:
 
     async def round(self, client: httpx2.AsyncClient) -> None:
         """Begins a turn of every endpoint that has something due and is not at it already."""
-        due = await asyncio.to_thread(lambda: self.store().endpoints_due(self._now_us()))
+        due = await in_thread(lambda: self.store().endpoints_due(self._now_us()))
         self._turns = {name: turn for name, turn in self._turns.items() if not turn.done()}
         for endpoint_id in due:
             if endpoint_id not in self._turns:
@@ -96,7 +103,7 @@ class Deliveries:
     async def _turn(self, client: httpx2.AsyncClient, endpoint_id: str) -> None:
         """Until nothing more is due."""
         try:
-            while leased := await asyncio.to_thread(self._lease, endpoint_id):
+            while leased := await in_thread(self._lease, endpoint_id):
                 self._told.discard(endpoint_id)
                 await self._deliver(client, leased)
         except SecretLocked as error:
@@ -118,7 +125,7 @@ class Deliveries:
             LOGGER.warning(
                 "webhooks failed", failed=len(failed), endpoint_id=leased.endpoint.endpoint_id, why=next(iter(failed.values()))[0]
             )
-        await asyncio.to_thread(self.store().settle_deliveries, leased.endpoint.endpoint_id, delivered, failed, self._now_us())
+        await in_thread(self.store().settle_deliveries, leased.endpoint.endpoint_id, delivered, failed, self._now_us())
 
     async def _attempt(self, client: httpx2.AsyncClient, endpoint: Endpoint, delivery: Delivery) -> Failure | None:
         """Only the status of the answer is looked at; its body is not read."""

@@ -28,6 +28,10 @@ from serving.service import Service
 from serving.settings import wall_clock
 
 
+class Interrupted(Exception):  # noqa: N818 - no error: the process ends, and another takes the job over
+    """Between two steps of a job."""
+
+
 class Weighing(NamedTuple):
     """Rows are those of the ids that were asked about."""
 
@@ -84,6 +88,9 @@ class Task:
         return Quotas.of(self.service.community.capacity, self.engine.community, self.as_of)
 
     def step(self, **done: Any) -> JobStep:  # noqa: ANN401 - fields of JobStep
+        """Raises Interrupted."""
+        if self.service.stopping.is_set():
+            raise Interrupted
         return JobStep(self.row.job_id, self.worker, microseconds(wall_clock()) + LEASE_US, **done)
 
     def parts(self, member_ids: Sequence[str]) -> list[TaskPart]:

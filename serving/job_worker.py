@@ -18,7 +18,8 @@ from models.moments import EPOCH, microseconds
 from serving.job_decisions import Deciding
 from serving.job_publication import Publication
 from serving.job_selection import Selection
-from serving.job_task import Task
+from serving.job_task import Interrupted, Task
+from serving.leaving import joined
 from serving.logs import LOGGER
 from serving.service import Service
 from serving.settings import wall_clock
@@ -47,15 +48,18 @@ class JobWorker:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._stopped = Event()
+        self._thread = Thread(target=self._watch, name="jobs", daemon=True)
         self._swept = wall_clock()
         self.worker = secrets.token_hex(8)
 
     def start(self) -> None:
-        Thread(target=self._watch, name="jobs", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
+        self._service.stopping.set()
         self._service.job_asked.set()
+        joined(self._thread)
 
     def _watch(self) -> None:
         while not self._stopped.is_set():
@@ -78,6 +82,8 @@ class JobWorker:
                 self._run(row)
         except PASSING as error:
             LOGGER.warning("decision job is tried again later", job_id=row.job_id, why=str(error))
+        except Interrupted:
+            LOGGER.info("decision job goes on when its lease has ended", job_id=row.job_id)
         except JobLost:
             LOGGER.info("decision job was cancelled or is in other hands", job_id=row.job_id)
         except KeepwellError as error:

@@ -12,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from models.errors import KeepwellError
 from models.kept_read_outs import KeptReadOuts, is_stale, kept_read_outs, read_and_keep
+from serving.leaving import joined
 from serving.logs import LOGGER
 from serving.problems import NOT_READ, Refusal
 from serving.settings import wall_clock
@@ -34,12 +35,13 @@ class ReadOutReader:
         self._asked = Event()
         self._stopped = Event()
         self._begun = Lock()
+        self._thread = Thread(target=self._watch, name="read-outs", daemon=True)
 
     def shown(self) -> KeptReadOuts | None:
         """As they were last read, None before the first time; whether they are stale is looked at afterwards. Raises StoreUnavailable."""
         kept = kept_read_outs(self._service.store, self._service.community)
         if self._begun.acquire(blocking=False):
-            Thread(target=self._watch, name="read-outs", daemon=True).start()
+            self._thread.start()
         self._asked.set()
         return kept
 
@@ -55,6 +57,7 @@ class ReadOutReader:
     def stop(self) -> None:
         self._stopped.set()
         self._asked.set()
+        joined(self._thread)
 
     def _watch(self) -> None:
         while self._asked.wait() and not self._stopped.is_set():

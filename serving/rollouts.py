@@ -18,6 +18,7 @@ from models.errors import KeepwellError, ModelRefused, StoreUnavailable
 from models.moments import microseconds
 from models.rollouts import ProcessSeen, Rollout
 from models.store import Store
+from serving.leaving import joined
 from serving.logs import LOGGER
 from serving.metrics import MODEL, tell_model
 from serving.model_source import ModelSource
@@ -97,8 +98,7 @@ class RolloutWatch:
     def stop(self) -> None:
         """Raises StoreUnavailable."""
         self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(HEARD_SECONDS)
+        joined(self._thread)
         if self._told is not None:
             self._store().forget_rollout_process(self.process)
 

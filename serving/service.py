@@ -37,7 +37,8 @@ class Service:
     """One for each process. The store is opened when it is first asked for, and again after a failure.
 
     `community` is what is declared now; a model decides by the declaration that it was trained with. `job_asked` is set where a decision
-    job waits to be taken up. `new_id` names decisions: nobody may foresee it, for the draw follows from it.
+    job waits to be taken up, `stopping` where one under way is to be left. `new_id` names decisions: nobody may foresee it, for the draw
+    follows from it.
     """
 
     def __init__(self, settings: Settings, community: Community, models: ModelSource, clock: Clock, new_id: NewId | None = None) -> None:
@@ -47,6 +48,7 @@ class Service:
         self.clock = clock
         self.new_id = new_id or _secret_id
         self.job_asked = Event()
+        self.stopping = Event()
         self.rollouts = RolloutWatch(lambda: self.store, models, settings.mlflow_uri, settings.model_cache)
 
     @cached_property

@@ -11,6 +11,7 @@ from models.engine import Engine
 from models.errors import KeepwellError, NoChampion
 from models.second_opinion import second_opinions
 from models.store import LoggedEvent
+from serving.leaving import joined
 from serving.logs import LOGGER
 from serving.operation_answers import ShadowAnswer
 from serving.service import Service
@@ -27,15 +28,17 @@ class Shadow:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._stopped = Event()
+        self._thread = Thread(target=self._watch, name="shadow", daemon=True)
         self._engine: Engine | None = None
         self._look_up_at = wall_clock()
         self.error: str | None = "the challenger has not been looked up yet"
 
     def start(self) -> None:
-        Thread(target=self._watch, name="shadow", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
+        joined(self._thread)
 
     def answer(self) -> ShadowAnswer:
         """Raises StoreUnavailable."""

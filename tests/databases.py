@@ -50,8 +50,10 @@ class Postgres:
         """The URL of a new one; it is gone afterwards."""
         name = f"store_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield self.url(name)
-        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        try:
+            yield self.url(name)
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def stop(self, mode: str = "immediate") -> None:
         self._control("stop", "-m", mode)

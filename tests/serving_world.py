@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -156,14 +156,13 @@ def settings_of(home: Path, **changes: object) -> Settings:
 def serving(home: Path, log: EventLog | None = None, new_id: NewId | None = None, **settings: object) -> Iterator[Running]:
     """A real server in a thread with the world's model, unless told otherwise; the store holds the log."""
     chosen, clock = settings_of(home, **{"mlflow_uri": world().mlflow_uri, "store_seconds": PATIENCE_SECONDS, **settings}), Clock()
-    store = Store.open(chosen.store_url, wait_seconds=PATIENCE_SECONDS)
-    if log is not None:
-        store.load_log(log)
-    key = create_key(store, "tests", SCOPES, now=NOW)
-    with listening(create_app(chosen, clock=clock, new_id=new_id)) as url, client_of(url, key) as client:
-        wait_until(lambda: client.get("/readyz").status_code == 200 or chosen.mlflow_uri != world().mlflow_uri)
-        yield Running(client, store, clock, chosen)
-    store.close()
+    with closing(Store.open(chosen.store_url, wait_seconds=PATIENCE_SECONDS)) as store:
+        if log is not None:
+            store.load_log(log)
+        key = create_key(store, "tests", SCOPES, now=NOW)
+        with listening(create_app(chosen, clock=clock, new_id=new_id)) as url, client_of(url, key) as client:
+            wait_until(lambda: client.get("/readyz").status_code == 200 or chosen.mlflow_uri != world().mlflow_uri)
+            yield Running(client, store, clock, chosen)
 
 
 def client_of(url: str, key: str) -> httpx2.Client:
@@ -184,12 +183,14 @@ def listening(app: object) -> Iterator[str]:
     thread = Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     wait_until(lambda: server.started or not thread.is_alive())
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-    listener.close()
-    for one in _looking_up() - others:
-        one.join(PATIENCE_SECONDS)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+        for one in _looking_up() - others:
+            one.join(PATIENCE_SECONDS)
 
 
 def _looking_up() -> set[Thread]:

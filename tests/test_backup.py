@@ -190,10 +190,11 @@ def test_under_load_all_that_was_answered_before_is_in_the_backup_and_every_part
     monkeypatch.delenv("KEEPWELL_STORE_URL")
     there = Workspace(write_home(tmp_path / "there"))
     restore(there, made.file, replace=False)
-    with create_engine(there.store_url).connect() as connection:
+    engine = create_engine(there.store_url)
+    with engine.connect() as connection:
         asked = "SELECT decision_id FROM {} WHERE decision_id LIKE 'd-%' ORDER BY 1"
         decided, contacted = (connection.exec_driver_sql(asked.format(name)).scalars().all() for name in ("decisions", "touches"))
-        connection.engine.dispose()
+    engine.dispose()
     assert decided == contacted == answered[: len(decided)]
     assert set(before) <= set(decided)
 
