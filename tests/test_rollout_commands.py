@@ -60,7 +60,7 @@ def test_the_way_of_a_challenger_from_a_share_to_the_champion_and_back(home, reg
     status = keepwell("rollout", "status", "-c", home, "--json").json()
     assert (status["rollout"]["share"], status["comparison"]["verdict"]) == (25.0, "not_yet")
     assert "version 2 decides for 25%" in keepwell("rollout", "status", "-c", home).out
-    assert "25%的会员由版本2决策" in keepwell("rollout", "status", "-c", home, "--lang", "zh").out
+    assert "25%的成员由版本2决策" in keepwell("rollout", "status", "-c", home, "--lang", "zh").out
     assert "`keepwell rollout finish` or `keepwell rollback`" in keepwell("promote", "-c", home).refusal
     assert "runs already" in keepwell("rollout", "start", "-c", home, "--share", 5).refusal
     forced = keepwell("rollout", "finish", "-c", home, "--force", "--because", "the board wants it", "--json")

@@ -117,5 +117,5 @@ def test_it_is_told_in_both_languages(store, language):
     told = status_dict(planted.rollout, (), kept, store.agreement("2", "1"), Asked(DECLARED, language))
     assert told["comparison"]["verdict"] == "better"
     assert "keepwell rollout finish" in told["todo"]
-    assert {"en": "More members stay", "zh": "留住了更多会员"}[language] in told["verdict_text"]
+    assert {"en": "More members stay", "zh": "留住了更多成员"}[language] in told["verdict_text"]
     assert told["shadow"] is None
