@@ -33,7 +33,7 @@ $(BIN)/python:
 
 .venv/.dev: requirements-dev.lock .venv/.runtime
 	@echo 'Installing what the tests need into .venv ...'
-	@$(PIP) $(LOCKED) --no-binary=pyspark --no-build-isolation -r requirements-dev.lock
+	@$(PIP) $(LOCKED) --no-binary=pyspark --no-build-isolation --use-pep517 -r requirements-dev.lock
 	@touch $@
 
 install: .venv/.dev ## make .venv with everything in it
