@@ -168,7 +168,7 @@ class Calls:
 
 def turn_key(regret: Floats, choice: Integers, lot: Floats) -> np.ndarray:
     """Rising in the order in which members draw, uint64: those who choose something first, then by falling regret, then by lot."""
-    bits = (-regret).astype(np.float32).view(np.uint32).astype(np.uint64)
+    bits = (0.0 - regret).astype(np.float32).view(np.uint32).astype(np.uint64)
     rising: np.ndarray = np.where(bits >> np.uint64(31), ~bits & np.uint64(0xFFFFFFFF), bits | np.uint64(0x80000000))
     fine = (lot * (1 << 31)).astype(np.uint64)
     key: np.ndarray = ((choice == NOBODY).astype(np.uint64) << np.uint64(63)) | (rising << np.uint64(31)) | fine

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Followed:
     """A plan as each part follows it: by prices, and where the call was close as it was decided for all. ids: sorted; decided: choices.
 
-    keys (t,): from which turn on there is no more than left (t, r); end (r,): what is left in the end, None while turns are sought.
+    keys (t,): from which turn on there is no more than left (t, r), and of members who have the same turn from which id on, `firsts`;
+    end (r,): what is left in the end, None while turns are sought.
     """
 
     calls: Calls
@@ -32,6 +33,7 @@ class Followed:
     decided: Integers
     keys: np.ndarray
     left: Floats
+    firsts: tuple[str, ...] = ("",)
     end: Floats | None = None
 
     def turns(self, part: PlanPart) -> Turns:
@@ -39,11 +41,18 @@ class Followed:
         offers = candidates.offers(np.ones(len(part.draw)), len(self.calls.terms.supply.channels))
         choice = self._choice(part)
         key = turn_key(offers.regret(self.calls.prices, choice), choice, part.lot)
-        at = np.maximum(np.searchsorted(self.keys, key, side="right") - 1, 0)
-        fits = offers.fits(self.left[at].T) & (offers.value > -np.inf)
+        fits = offers.fits(self.left[self._at(key, part)].T) & (offers.value > -np.inf)
         turn = Turn(np.arange(len(key)), offers, fits)
         stand = standing(turn, choice, self.calls.prices, self.calls.terms.least)
         return Turns(key, offers, fits, stand, choose(stand.propensity, part.draw))
+
+    def _at(self, key: np.ndarray, part: PlanPart) -> Integers:
+        """Which of `keys` each member has reached, shape (n,)."""
+        at = np.searchsorted(self.keys, key, side="right") - 1
+        for row in np.flatnonzero(self.keys[at] == key).tolist():
+            while self.keys[at[row]] == key[row] and part.ids[row] < self.firsts[at[row]]:
+                at[row] -= 1
+        return at
 
     def _choice(self, part: PlanPart) -> Integers:
         offers = self.calls.terms.of(part).offers(self.calls.rest)
@@ -59,9 +68,9 @@ class Followed:
         stood = told.fits.T | ~(told.offers.value > -np.inf).T
         return Settled(with_urgent(told.stand.propensity, urgent), best, chosen, np.where(stood, 0, by_money))
 
-    def then(self, key: int, left: Floats) -> Self:
-        """From this turn on no more is left than that."""
-        return replace(self, keys=np.append(self.keys, np.uint64(key)), left=np.vstack([self.left, left]))
+    def then(self, key: int, first: str, left: Floats) -> Self:
+        """From this turn on, and of those who have it from this id on, no more is left than that."""
+        return replace(self, keys=np.append(self.keys, np.uint64(key)), left=np.vstack([self.left, left]), firsts=(*self.firsts, first))
 
 
 class Turns(NamedTuple):
@@ -148,20 +157,21 @@ def sought_turns(everyone: Everyone, followed: Followed, costs: Floats, edges: n
         low, high = max(begin, int(edges[at])), int(edges[at + 1])
         told = everyone.over(AskMembers(followed, low, high))
         members = PlanPart.together([PlanPart.from_bytes(one["part"].tobytes()) for one in told])
-        followed, left = _through(followed, left if at == 0 else after[at - 1], members, costs, low)
+        followed, left = _through(followed, left if at == 0 else after[at - 1], members, costs)
         begin = high
 
 
-def _through(followed: Followed, left: Floats, members: PlanPart, costs: Floats, begin: int) -> tuple[Followed, Floats]:
-    """The turns among these members, one after the other, and what is left after them."""
-    while True:
-        told = followed.turns(members)
-        order = np.argsort(told.key, kind="stable")
-        order = order[told.key[order] >= np.uint64(begin)]
-        after = left - np.cumsum(told.used[order], axis=0)
+def _through(followed: Followed, left: Floats, members: PlanPart, costs: Floats) -> tuple[Followed, Floats]:
+    """The turns among these members, one after the other, those of one turn by their ids, and what is left after them."""
+    key = followed.turns(members).key
+    order = np.lexsort((np.array(members.ids, dtype=np.str_), key))
+    while len(order):
+        after = left - np.cumsum(followed.turns(members).used[order], axis=0)
         changed = (suffices(costs, after) != suffices(costs, left[None])).any(axis=1)
         if not changed.any():
-            return followed, after[-1] if len(after) else left
+            return followed, after[-1]
         at = int(np.argmax(changed))
-        begin, left = int(told.key[order[at]]) + 1, after[at]
-        followed = followed.then(begin, left)
+        left, last, order = after[at], order[at], order[at + 1 :]
+        turn, first = (int(key[order[0]]), members.ids[order[0]]) if len(order) else (int(key[last]) + 1, "")
+        followed = followed.then(turn, first, left)
+    return followed, left

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DECLARATION = "keepwell.yaml"
 DELIVERIES, ARCHIVE, RUNS, CACHE = "deliveries", "archive", "runs", "model-cache"
+ENDING = ".zip"
 MLFLOW, ARTIFACTS = "mlflow/mlflow.db", "mlflow/artifacts"
 
 
@@ -40,11 +41,11 @@ class BackedUp:
 
 
 def backup(workspace: Workspace, output: Path, *, now: datetime) -> BackedUp:
-    """While the service runs. Into a file of this name, or of the time's in the folder `output`.
+    """While the service runs. Into a file of this name where it ends in .zip, else of the time's in the folder `output`.
 
     Raises InputError where it cannot be written, StoreUnavailable.
     """
-    file = output / f"keepwell-{now:%Y%m%dT%H%M%SZ}.zip" if output.is_dir() else output
+    file = output / f"keepwell-{now:%Y%m%dT%H%M%SZ}.zip" if output.is_dir() or output.suffix != ENDING else output
     champion = _champion_copy(workspace)
     with closing(Store.open(workspace.store_url)) as store, writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)

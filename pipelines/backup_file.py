@@ -7,6 +7,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
@@ -50,8 +51,10 @@ class Manifest:
 
     @classmethod
     def read(cls, text: bytes) -> Self:
-        """Raises ValueError, TypeError or LookupError for what is none."""
+        """Raises ValueError, TypeError or LookupError for what is none, InputError for one of another format."""
         told = json.loads(text)
+        if told["format"] != FORMAT:
+            raise InputError(f"the backup is of format {told['format']}; this release reads format {FORMAT}")
         return cls(**told | {"files": {name: Content(**content) for name, content in told["files"].items()}})
 
 
@@ -89,6 +92,7 @@ def writing_backup(path: Path) -> Iterator[tuple[BackupWriter, list[Manifest]]]:
     """Made aside, readable by its owner alone, synced, and moved into place when the manifest that was put into the list is in it."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     manifests: list[Manifest] = []
+    aside.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWN_ALONE), "wb") as file:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -107,12 +111,12 @@ def unpack(path: Path, folder: Path) -> Manifest:
     try:
         with zipfile.ZipFile(path) as archive:
             manifest = Manifest.read(archive.read(MANIFEST))
-            _check(manifest, path, archive)
+            _check(manifest, archive)
             for name, content in manifest.files.items():
                 _extract(archive, name, content, folder)
     except OSError as fault:
         raise InputError(f"{path} cannot be read ({fault.strerror or fault})") from None
-    except (zipfile.BadZipFile, EOFError, ValueError, TypeError, LookupError) as fault:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, TypeError, LookupError) as fault:
         raise InputError(f"{path} is no whole backup ({fault}); take another, nothing was restored") from None
     return manifest
 
@@ -127,9 +131,7 @@ def table_file(name: str) -> str:
     return f"{TABLES}/{name}.parquet"
 
 
-def _check(manifest: Manifest, path: Path, archive: zipfile.ZipFile) -> None:
-    if manifest.format != FORMAT:
-        raise InputError(f"{path} is a backup of format {manifest.format}; this release reads format {FORMAT}")
+def _check(manifest: Manifest, archive: zipfile.ZipFile) -> None:
     named = {MANIFEST, *manifest.files}
     if named != set(archive.namelist()) or not {table_file(name) for name in manifest.tables} <= named:
         raise ValueError("its manifest and its files do not agree")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from models.store_backup import Filled
 
 SAMPLE, LOOKED_AT = 20, 2_000
+SCRATCH = "restore-"
 KEPT_DECLARATION = "keepwell.restored.yaml"
 FOLDERS = (DELIVERIES, ARCHIVE, RUNS, CACHE)
 LOCATIONS = (
@@ -76,7 +77,9 @@ def restore(workspace: Workspace, file: Path, *, replace: bool) -> Restored:
     Raises InputError for a file that is no whole backup, or one of a later release; for a place that is not empty, unless it is to be
     replaced; and where what was restored does not hold what was backed up.
     """
-    with tempfile.TemporaryDirectory(prefix="restore-", dir=workspace.state) as scratch:
+    for broken_off in workspace.state.glob(f"{SCRATCH}*"):
+        shutil.rmtree(broken_off)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=workspace.state) as scratch:
         staged = Path(scratch)
         manifest = unpack(file, staged)
         _check_free(workspace, staged, replace=replace)
@@ -88,7 +91,7 @@ def restore(workspace: Workspace, file: Path, *, replace: bool) -> Restored:
                 manifest.tables,
                 tables_in(staged, manifest),
                 replace=replace,
-                before_commit=partial(_move, workspace, staged),
+                before_commit=partial(_move, workspace, staged, replace=replace),
             )
         declared = _declare(workspace, staged / DECLARATION)
     champion = _champion(workspace)
@@ -117,9 +120,11 @@ def _relocate(database: Path, before: str, artifacts: Path) -> None:
                 held.execute(statement, (now, len(before) + 1, len(before), before))
 
 
-def _move(workspace: Workspace, staged: Path) -> None:
-    """Each folder takes the place of the one that is there, as a whole."""
+def _move(workspace: Workspace, staged: Path, *, replace: bool) -> None:
+    """Each folder takes the place of the one that is there, as a whole; with `replace` one that the backup does not have goes too."""
     for name in FOLDERS:
+        if replace and (workspace.state / name).is_dir():
+            shutil.rmtree(workspace.state / name)
         if (staged / name).exists():
             _put(staged / name, workspace.state / name)
     if (staged / MLFLOW).exists() and workspace.mlflow_file is not None:

@@ -120,10 +120,10 @@ async def _lifespan(app: FastAPI, *, own_process: bool) -> AsyncIterator[None]:
         _live_long()
     async with background(service, app.state.shadow):
         yield
-    app.state.scores.close()
+    await run_in_threadpool(app.state.scores.close)
     if app.state.spans is not None:
         app.state.spans.shutdown()
-    service.close()
+    await run_in_threadpool(service.close)
 
 
 def _bring_the_rest() -> None:

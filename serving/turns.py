@@ -85,7 +85,8 @@ class Turns(Generic[Item, Result]):
             self._stirred = loop.time()
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """When the turns under way have ended, also those for which nobody waits any more: they may use the store."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     @property
     def _waits_until(self) -> float:

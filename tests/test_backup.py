@@ -211,12 +211,14 @@ def test_a_backup_of_an_earlier_revision_is_brought_up(here, made, shared_store_
     assert {name: after[name] for name in columns if name in before} == {name: before[name] for name in columns if name in before}
 
 
-@pytest.mark.parametrize("harm", ["cut", "flipped", "nothing", "astray"])
+@pytest.mark.parametrize("harm", ["cut", "flipped", "nothing", "astray", "locked"])
 def test_a_file_that_is_not_whole_is_refused_and_nothing_changes(harm, here, made, shared_store_url, tmp_path):
     content = bytearray(made.file.read_bytes())
     if harm == "flipped":
         content[content.index(b"PAR1") + 300] ^= 1
-    torn = {"cut": content[: len(content) * 2 // 3], "flipped": content, "nothing": b""}
+    entry = content.index(b"PK\x01\x02") + 8
+    locked = content[:entry] + bytes([content[entry] | 1]) + content[entry + 1 :]
+    torn = {"cut": content[: len(content) * 2 // 3], "flipped": content, "nothing": b"", "locked": locked}
     if harm == "astray":
         shutil.copy(made.file, tmp_path / "torn.zip")
         with zipfile.ZipFile(tmp_path / "torn.zip", "a") as archive:
@@ -231,7 +233,9 @@ def test_a_file_that_is_not_whole_is_refused_and_nothing_changes(harm, here, mad
     assert list(here.state.glob("restore-*")) == []
 
 
-@pytest.mark.parametrize(("changes", "why"), [({"revision": "9999"}, "9999, which a later release made"), ({"format": 2}, "of format 2")])
+@pytest.mark.parametrize(
+    ("changes", "why"), [({"revision": "9999"}, "9999, which a later release made"), ({"format": 2, "new": 1}, "of format 2")]
+)
 def test_a_backup_of_a_later_release_is_refused(changes, why, here, made, shared_store_url, tmp_path):
     later = tmp_path / "later.zip"
     shutil.copy(made.file, later)
@@ -269,8 +273,10 @@ def test_a_store_that_holds_something_is_replaced_only_when_told_so(here, made, 
         path = here.state / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     assert "api_keys" in keepwell("restore", made.file, "--config", here.root).refusal
+    (here.state / "restore-broken-off").mkdir()
     assert keepwell("restore", made.file, "--config", here.root, "--replace").code == 0
     assert all_rows(shared_store_url) == before
+    assert list(here.state.glob("restore-*")) == []
     with store_at(shared_store_url) as store:
         assert holder_of(store, key, now=NOW) is None
 
@@ -289,7 +295,9 @@ def test_whoever_was_erased_since_stays_erased(first_erasure, tmp_path, store_ur
             with store._writing() as connection:  # noqa: SLF001 - another store, as it were
                 connection.execute(store_settings.update().values(value="00" * 32))
         receipt = store.erase("bob", 7)
+    (workspace.deliveries / "later").mkdir(parents=True)
     restored = restore(workspace, made.file, replace=True)
+    assert not workspace.deliveries.exists()
     assert restored.filled.erased_again == 1
     assert restored.filled.tombstones_lost == (1 if first_erasure == "elsewhere" else 0)
     with store_at(store_url) as store:
@@ -305,7 +313,6 @@ def test_the_command_names_the_file_by_the_time_and_only_its_owner_can_read_it(t
     workspace = Workspace(write_home(tmp_path / "home"))
     with store_at(workspace.store_url) as store, store._writing() as connection:  # noqa: SLF001 - any row will do
         connection.execute(insert(metadata.tables["loads"]).values(fingerprint="f"))
-    (tmp_path / "backups").mkdir()
     said = keepwell("backup", "--config", workspace.root, "-o", tmp_path / "backups")
     (file,) = (tmp_path / "backups").iterdir()
     assert file.name.startswith(f"keepwell-{datetime.now(UTC) - timedelta(minutes=30):%Y}")

@@ -38,9 +38,11 @@ def members(seed, n=N, alike=False):
     return Candidates(priority, np.broadcast_to(COSTS, (n, 3)).copy(), channel, allowed, urgent), rng.random(n)
 
 
-def cut(candidates, draw, number):
+def cut(candidates, draw, number, lots=None):
     ids = [f"m{at:06}" for at in range(len(draw))]
     whole = PlanPart.of(ids, [f"d-{one}" for one in ids], candidates, draw)
+    if lots is not None:
+        whole = whole._replace(lot=np.floor(whole.lot * lots) / lots)
     scattered = np.random.default_rng(1).permutation(len(draw))
     return Here([PlanPart.from_bytes(whole.of_members(rows).to_bytes()) for rows in np.array_split(scattered, number)]), whole
 
@@ -112,3 +114,16 @@ def test_an_empty_part_changes_nothing():
     everyone, whole = cut(candidates, draw, 2)
     more = replace(everyone, parts=[whole.of_members(np.arange(0)), *everyone.parts])
     assert plan_in_parts(more, SUPPLIES["money"], 0.02, COSTS).value == plan_in_parts(everyone, SUPPLIES["money"], 0.02, COSTS).value
+
+
+@pytest.mark.parametrize("name", list(SUPPLIES))
+def test_nothing_is_exceeded_where_many_members_have_one_turn(name, monkeypatch):
+    """As where more of them want the same than there are numbers to tell their turns apart; nearly all draw what is explored."""
+    monkeypatch.setattr(parted_plan, "CLOSE_CALLS", 300)
+    candidates, draw = members(7, n=1_500, alike=True)
+    everyone, _ = cut(candidates, 1 - draw / 20, 4, lots=3)
+    there = SUPPLIES[name]
+    there = replace(there, budget=there.budget / 8, interventions=np.floor(there.interventions / 8), channels=np.floor(there.channels / 8))
+    chosen = np.array([one[0] for one in outcomes(everyone, plan_in_parts(everyone, there, 0.02, COSTS))])
+    mandatory = used(candidates, np.where(candidates.urgent > 0, candidates.urgent, 0))
+    assert (used(candidates, chosen) <= np.maximum(there.limits, mandatory) * (1 + 1e-9)).all()

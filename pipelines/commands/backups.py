@@ -16,7 +16,7 @@ UNLIKE = 1
 
 
 def backup(
-    output: Annotated[Path, typer.Option("-o", "--output", help="File to write, or a folder in which the time names it.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write, ending in .zip, or a folder in which the time names it.")],
     config: Home = None,
     as_json: AsJson = False,
 ) -> None:
