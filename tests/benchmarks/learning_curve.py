@@ -42,7 +42,7 @@ def together(shards: list[EventArrays]) -> EventArrays:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--members", type=int, default=21_000)
     parser.add_argument("--most", type=int, default=3_000_000)
     asked = parser.parse_args()

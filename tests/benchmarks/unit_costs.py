@@ -138,7 +138,7 @@ def online(folder: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--members", type=int, nargs=2, default=(1_000, 4_000))
     few, many = parser.parse_args().members
     with tempfile.TemporaryDirectory() as folder, postgres_server() as postgres:
