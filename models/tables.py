@@ -9,6 +9,7 @@ import io
 import zlib
 from array import array
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +35,7 @@ class Table:
 
     rows: lazily, all text where it was CSV. lines: the physical line at which each row begins, None where row 0 begins at
     `first_line` and each row is one line (Parquet counts rows from 1). misfits: the rows with more fields than the header, whole,
-    what was over in one column more; misfit_lines: their lines.
+    what was over in one column more; misfit_lines: their lines. files: of Parquet, each by itself.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Table:
     misfits: pl.DataFrame = field(default_factory=pl.DataFrame)
     misfit_lines: tuple[int, ...] = ()
     semicolons: bool = False
+    files: tuple[pl.LazyFrame, ...] = ()
 
     def read(self, columns: Sequence[str]) -> pl.DataFrame:
         """Some columns of all rows, in the order of the file; raises InputError for a damaged file."""
@@ -52,11 +54,12 @@ class Table:
 
     def chunks(self, columns: Sequence[str]) -> Chunks:
         """The same in pieces; a table that lies in memory as text is one piece."""
-        if self.first_line == PARQUET_FIRST_LINE:
-            height = int(_collected(self.rows.select(pl.len()), self.path).item())
-            if height > CHUNK_ROWS:
-                return Chunks(self, tuple(columns), tuple(range(0, height, CHUNK_ROWS)))
-        return Chunks(self, tuple(columns), (0,), self.read(columns))
+        if self.files:
+            heights = _collected(pl.concat([file.select(pl.len()) for file in self.files]), self.path).to_series()
+            ends = tuple(accumulate(heights.to_list()))
+            if ends[-1] > CHUNK_ROWS:
+                return Chunks(self, tuple(columns), tuple(range(0, ends[-1], CHUNK_ROWS)), ends)
+        return Chunks(self, tuple(columns), (0,), alone=self.read(columns))
 
     def whole(self, rows: pl.Series) -> pl.DataFrame:
         """All columns of the rows at the given rising positions."""
@@ -75,19 +78,31 @@ class Table:
 
 @dataclass(frozen=True)
 class Chunks:
-    """Some columns of a table, from each of `begins` to the next: read anew whenever they are asked for, unless one holds them all."""
+    """Some columns of a table, from each of `begins` to the next: read anew whenever they are asked for, unless one holds them all.
+
+    ends: how many rows there are up to the end of each file; a chunk opens no file but those that hold rows of it.
+    """
 
     table: Table
     columns: tuple[str, ...]
     begins: tuple[int, ...]
+    ends: tuple[int, ...] = ()
     alone: pl.DataFrame | None = None
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         if self.alone is not None:
             yield self.alone
             return
+        none = pl.LazyFrame(schema=self.table.rows.collect_schema())
         for begin in self.begins:
-            yield _collected(self.table.rows.select(self.columns).slice(begin, CHUNK_ROWS), self.table.path)
+            rows = pl.concat([none, *self._pieces(begin, begin + CHUNK_ROWS)], how="diagonal_relaxed")
+            yield _collected(rows.select(self.columns), self.table.path)
+
+    def _pieces(self, begin: int, end: int) -> Iterator[pl.LazyFrame]:
+        """A slice of all files together would read those before it too."""
+        for file, first, last in zip(self.table.files, (0, *self.ends), self.ends, strict=False):
+            if first < end and last > begin:
+                yield file.slice(max(begin - first, 0), min(end, last) - max(begin, first))
 
 
 def open_table(path: Path) -> Table:
@@ -120,11 +135,12 @@ def _parquet_files(folder: Path) -> list[Path]:
 
 def _parquet(path: Path, files: list[Path]) -> Table:
     try:
-        rows = pl.concat([pl.scan_parquet(file, glob=False) for file in files], how="diagonal_relaxed")
+        scans = [pl.scan_parquet(file, glob=False) for file in files]
+        rows = pl.concat(scans, how="diagonal_relaxed")
         columns = tuple(rows.collect_schema().names())
     except pl.exceptions.PolarsError as fault:
         raise InputError(f"{path} cannot be read as Parquet: {str(fault).splitlines()[0]}") from None
-    return Table(path, columns, rows, PARQUET_FIRST_LINE)
+    return Table(path, columns, rows, PARQUET_FIRST_LINE, files=tuple(scans))
 
 
 def _csv(path: Path) -> Table:

@@ -99,6 +99,16 @@ def test_a_nasty_log_in_pieces_is_accepted_rejected_and_told_of_as_in_one_piece(
     assert_equal(told(workspace, found), whole)
 
 
+def test_files_that_differ_in_columns_and_types_are_in_pieces_what_they_are_together(tmp_path, small):
+    files = ({"id": ["a"] * 9, "value": [1] * 9}, {"value": [0.5] * 5, "id": ["b"] * 5, "more": [1] * 5}, {"id": ["c"] * 6})
+    for number, rows in enumerate(files):
+        pl.DataFrame(rows).write_parquet(tmp_path / f"{number}.parquet")
+    table = tables.open_table(tmp_path)
+    pieces = list(table.chunks(["value", "id"]))
+    assert [piece.height for piece in pieces] == [7, 7, 6]
+    assert pl.concat(pieces).equals(table.read(["value", "id"]))
+
+
 def test_parts_hold_whole_members_and_follow_one_another(workspace, small):
     log = taken(workspace).log
     parts = list(log.parts())

@@ -68,7 +68,7 @@ def ran(stage: str, *arguments: str, until: Callable[[], bool] | None = None) ->
         process.send_signal(signal.SIGKILL)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode > 0:
+    if process.returncode not in {0, -signal.SIGKILL if until is not None else 0}:
         raise SystemExit(f"{stage}: exit code {process.returncode}")
     return Ran(stage, time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024)
 
