@@ -90,7 +90,7 @@ class Place:
         raise InputError(f'{section}.{key}: no column "{column}" in {path}; it has {has}{where}')
 
     def time_faults(self, raw: pl.Series, read: Times) -> list[Fault]:
-        absent = cell_texts(raw).is_null()
+        absent = raw.is_null() if raw.dtype.is_temporal() else cell_texts(raw).is_null()
         return [
             Fault(absent, raw.name, "no_time"),
             Fault(read.timestamp.is_null() & ~absent, raw.name, "time_unread"),
@@ -138,7 +138,11 @@ def numbers(column: pl.Series, *, comma: bool = False) -> pl.Series:
 
 def not_a_number(column: pl.Series, number: pl.Series) -> pl.Series:
     """True where a cell holds something that could not be read as a number."""
-    return number.is_null() & cell_texts(column).is_not_null()
+    unread = number.is_null() & column.is_not_null()
+    if not unread.any():
+        return unread
+    rows = unread.arg_true()
+    return unread.scatter(rows, cell_texts(column.gather(rows)).is_not_null())
 
 
 def flags(column: pl.Series) -> pl.Series:
