@@ -12,7 +12,7 @@ from models.experiment_wording import check_sentence, label_of, lift_sentence
 from models.goal_wording import goal_row, target_sentences
 from models.intervals import Estimate
 from models.pages import page_template
-from models.sankey import sankey
+from models.sankey import NARROW, sankey
 from models.texts import calendar_day, decimal, messages, moment, money, number, share, text, window
 from models.whiskers import Scale, Whisker
 
@@ -61,6 +61,7 @@ def render_community_report(figures: CommunityFigures, community: Community, *, 
     """A whole HTML document; times by the clock of the community."""
     overview, t = figures.overview, partial(text, language)
     names = {stage: messages(language)[f"stage.{stage}"] for stage in STAGES}
+    ends = [*names.values(), t("community_report.not_yet")], list(names.values())
     since, at = (calendar_day(language, day.astimezone(community.zone)) for day in (overview.since or overview.as_of, overview.as_of))
     return page_template("community_report.html").render(
         t=t,
@@ -71,7 +72,9 @@ def render_community_report(figures: CommunityFigures, community: Community, *, 
         goals=[goal_row(one, language) for one in figures.goals],
         target=[] if figures.distance is None else target_sentences(figures.distance, community, language),
         stages=_stages(overview.stages, names, language),
-        paths=sankey(overview.paths.counts, [*(names[stage] for stage in STAGES), t("community_report.not_yet")], list(names.values())),
+        n=partial(number, language),
+        paths=sankey(overview.paths.counts, *ends),
+        paths_narrow=sankey(overview.paths.counts, *ends, NARROW),
         kinds=dict(zip(names.values(), STAGES, strict=True)),
         paths_title=text(language, "community_report.paths", since=since, at=at),
         moved=_moved(figures, language),

@@ -142,6 +142,10 @@ def _facts(decision: Decision, community: Community, language: Language) -> list
     return [*value, Fact(text(language, "report.member_for"), duration(language, member.tenure_days))]
 
 
+SILENCE_TEXTS = "report.stays_silent", "report.longer_is_rarer"
+CONTRACT_TEXTS = "report.leaves_within", "report.longer_is_likelier"
+
+
 @dataclass(frozen=True)
 class Horizon:
     label: str
@@ -152,12 +156,16 @@ class Horizon:
 
 @dataclass(frozen=True)
 class Risk:
-    """`dots` is None, and the lists are empty, where the member has no number. `flat`: reasons without any effect on the risk."""
+    """`dots` is None, and lists and texts but the sentence are empty, where the member has no number.
+
+    `horizons_mean` tells how several horizons compare. `flat`: reasons without any effect on the risk.
+    """
 
     sentence: str
     rank: str
     dots: Dots | None
     horizons: tuple[Horizon, ...]
+    horizons_mean: str
     steps: tuple[Step, ...]
     flat: bool
 
@@ -172,15 +180,17 @@ def _risk(decision: Decision, community: Community, language: Language) -> Risk:
     churn = decision.churn
     probability, typical = churn.probability, churn.typical_probability
     if probability is None or typical is None:
-        return Risk(status_sentence(language, churn, community), "", None, (), (), flat=False)
+        return Risk(status_sentence(language, churn, community), "", None, (), "", (), flat=False)
+    label, mean = SILENCE_TEXTS if community.churn.contract_event is None else CONTRACT_TEXTS
     return Risk(
         sentence=risk_sentence(language, probability, typical, churn.horizon_days, community),
         rank="" if churn.percentile is None else _rank(language, churn.percentile),
         dots=dots_of(language, probability, typical),
         horizons=tuple(
-            Horizon(text(language, "report.next", window=window(language, days)), share(at), 100 * at, days == churn.horizon_days)
+            Horizon(text(language, label, window=window(language, days)), share(at), 100 * at, days == churn.horizon_days)
             for days, at in churn.horizons
         ),
+        horizons_mean="" if len(churn.horizons) == 1 else text(language, mean),
         steps=waterfall(language, probability, typical, decision.reasons),
         flat=bool(decision.reasons) and all(reason.contribution_pp == 0 for reason in decision.reasons),
     )

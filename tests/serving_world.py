@@ -35,18 +35,30 @@ from serving.app import create_app
 from serving.service import NewId
 from serving.settings import Settings
 from tests.patience import PATIENCE_SECONDS, wait_until
-from tests.planted import community, intervention, signal
+from tests.planted import community, intervention, signal, tier
 
 CONFIG = SimulationConfig(members=260, days=200, start=date(2025, 1, 1))
 NOW = datetime(2025, 7, 20, 12, tzinfo=UTC)
 COUPON, CALL = {"en": "Coupon", "zh": "优惠券"}, {"en": "Personal call", "zh": "电话回访"}
+LABELS = {
+    "post": {"en": "posts", "zh": "发帖"},
+    "comment": {"en": "comments", "zh": "评论"},
+    "reaction": {"en": "likes", "zh": "点赞"},
+    "purchase": {"en": "purchases", "zh": "购买"},
+    "read": {"en": "reading", "zh": "阅读"},
+    "service": {"en": "support requests", "zh": "客服求助"},
+}
+TIERS = [
+    {**tier("base", 0, 10), "label": {"en": "regular", "zh": "普通成员"}},
+    {**tier("koc", 20, 100), "label": {"en": "key consumer", "zh": "关键消费者"}},
+]
 DECLARED = community(
     intervention("coupon", cost=0.01, channels=["wecom", "email"], starting_uplift=0.05, cooldown_days=0, label=COUPON),
     intervention("call", cost=500, channels=["phone"], starting_uplift=0.06, eligibility={"min_churn_probability": 0.2}, label=CALL),
     signals=[
-        *(signal(name) for name in ("post", "comment", "reaction")),
-        signal("purchase", value="money"),
-        *(signal(name, qualifying=False) for name in ("read", "service")),
+        *(signal(name, label=LABELS[name]) for name in ("post", "comment", "reaction")),
+        signal("purchase", value="money", label=LABELS["purchase"]),
+        *(signal(name, qualifying=False, label=LABELS[name]) for name in ("read", "service")),
     ],
     log={
         "path": "events.parquet",
@@ -61,7 +73,7 @@ DECLARED = community(
     touches={"path": "touches.parquet", "member": "member_id", "time": "timestamp", "channel": "channel", "delivered": "delivered"},
     churn={"horizons_days": [14, 30], "horizon_days": 30},
     contact_policy={"caps": [{"name": "weekly", "max_contacts": 2, "days": 7}], "quiet_hours": {"start": "22:00", "end": "08:00"}},
-    lifecycle={"service_signals": ["service"]},
+    lifecycle={"service_signals": ["service"], "tiers": TIERS},
     policy={"exploration": 0, "control_share": 0.1},
 )
 

@@ -85,9 +85,9 @@ def test_a_person_must_say_whom_the_report_is_about(home, tmp_path):
 
 
 def test_the_bars_of_a_sankey_are_as_high_as_the_ribbons_that_reach_them():
-    """Four members, 2 + 1 from a and 1 from b; with one gap of 8 the height of one is (320 - 8) / 4 = 78."""
+    """Four members, 2 + 1 from a and 1 from b; with one gap of 12 the height of one is (320 - 12) / 4 = 77."""
     drawn = sankey(np.array([[2, 1], [0, 1]]), ["a", "b"], ["c", "d"])
-    assert {(node.name, node.members, node.height) for node in drawn.nodes} == {("a", 3, 234), ("b", 1, 78), ("c", 2, 156), ("d", 2, 156)}
+    assert {(node.name, node.members, node.height) for node in drawn.nodes} == {("a", 3, 231), ("b", 1, 77), ("c", 2, 154), ("d", 2, 154)}
     assert max(node.y + node.height for node in drawn.nodes) == HEIGHT
     assert [(ribbon.before, ribbon.after, ribbon.members) for ribbon in drawn.ribbons] == [("a", "c", 2), ("a", "d", 1), ("b", "d", 1)]
-    assert drawn.ribbons[1].path.startswith("M132.0,156.0 ")
+    assert drawn.ribbons[1].path.startswith("M132.0,154.0 ")

@@ -65,7 +65,7 @@ def planner(
     template = "planner_result.html" if hx_request is not None else "planner.html"
     hidden = [*fields_of(selection), *settings.fields()]
     may_start = whoever.holder is not None and whoever.holder.may("plan")
-    content = view.content() | {"audience": view.audience(selection), "audience_fields": fields_of(selection), "hold_out": hold_out}
+    content = view.content() | {"audience": view.named_audience(selection), "audience_fields": fields_of(selection), "hold_out": hold_out}
     return page(request, whoever, template, fields=hidden, query=urlencode(fields_of(selection)), may_start=may_start, **content)
 
 

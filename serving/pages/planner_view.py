@@ -17,7 +17,7 @@ from models.plan_figures import ArmOutlook, Outlook
 from models.quotas import BUDGET, limits_of
 from models.simulated_plan import Simulated
 from models.supply import Capacity
-from models.texts import decimal, named, number, share, text, total_money, window
+from models.texts import decimal, named, number, plural, share, text, total_money, window
 from models.wording import channel_name, opening, tier_name
 from serving.pages.site import month
 from serving.pages.visitors import Visitor
@@ -111,6 +111,7 @@ class View:
             "points": self._points(),
             "arms": [self._arm(arm) for arm in outlook.arms if arm.members >= 0.5],
             "sources": self._sources(),
+            "currency": self.service.community.currency,
             "explored": simulated.plan.exploration > 0,
             "uncertain": outlook.saved.lower <= 0,
             "prices": self._prices(),
@@ -280,6 +281,10 @@ class View:
         if not worth and asked is None:
             return None
         return Slider(name, label, how, "" if asked is None else str(asked), str(max(worth, 1)), str(max(1, worth // STEPS)))
+
+    def named_audience(self, selection: Selection) -> str:
+        """With how many they are."""
+        return plural(self.whoever.language, "planner.members", self.simulated.members, audience=self.audience(selection))
 
     def audience(self, selection: Selection) -> str:
         """Who is meant, in words."""

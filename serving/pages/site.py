@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -28,6 +29,9 @@ from serving.pages.assets import POLICY, address
 from serving.pages.visitors import GUEST_COOKIE, SESSION, THEMES, SignInNeeded, Visitor, set_cookie, visitor
 from serving.problems import INVALID, NOT_FOUND, Refusal, answered, request_id_of
 
+QUOTED_COMMAND = re.compile(r"[“`](keepwell [^”`]+)[”`]")
+"""A sentence split by it has a command at every second place."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -49,12 +53,16 @@ PLACES = (
 )
 
 
+GAPS: dict[Language, str] = {"en": " ", "zh": ""}
+"""What stands between two sentences."""
+
+
 @cache
 def environment() -> Environment:
     """What a template is not given is an error."""
     loader = FileSystemLoader([Path(__file__).parents[1] / "templates", SHARED_TEMPLATES])
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters["percent"] = "{:.3f}%".format
+    made.filters |= {"percent": "{:.3f}%".format, "parted": QUOTED_COMMAND.split}
     made.globals.update(static=address, places=PLACES, themes=THEMES)
     return made
 
@@ -68,6 +76,7 @@ def page(request: Request, whoever: Visitor, template: str, status: int = 200, *
             t=partial(text, whoever.language),
             n=partial(number, whoever.language),
             day=partial(calendar_day, whoever.language),
+            gap=GAPS[whoever.language],
             lang="zh-CN" if whoever.language == "zh" else "en",
             visitor=whoever,
             here=request.url.path,
@@ -88,7 +97,7 @@ def month(whoever: Visitor, name: str) -> str:
 
 def sentences(language: Language, told: Sequence[str]) -> str:
     """One after the other, as the language sets them."""
-    return ("" if language == "zh" else " ").join(told)
+    return GAPS[language].join(told)
 
 
 def ago(whoever: Visitor, at: datetime, now: datetime) -> str:

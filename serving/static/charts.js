@@ -90,13 +90,14 @@ const KINDS = {
     const band = [...points.map((at) => [Number(at.spend), Number(at.high)]), ...points.map((at) => [Number(at.spend), Number(at.low)]).reverse()];
     const chosen = points.find((at) => at.on === "1");
     const told = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1, notation: "compact" });
+    const amount = (value) => told.format(value).replace("-", "\u2212");
     const named = (at) => ({ name: at.label, value: [Number(at.spend), Number(at.value)] });
     return {
       ...frame(),
-      grid: { left: 8, right: 18, top: 14, bottom: 26, containLabel: true },
+      grid: { left: 8, right: 18, top: 32, bottom: 26, containLabel: true },
       tooltip: { ...tooltip((at) => at.name), trigger: "item" },
-      xAxis: quietAxis({ type: "value", min: 0, name: figure.dataset.x, nameLocation: "middle", nameGap: 28, nameTextStyle: { color: colour("soft") }, splitLine: { show: false }, axisLabel: { color: colour("soft"), formatter: (value) => told.format(value), hideOverlap: true } }),
-      yAxis: quietAxis({ type: "value", axisLine: { show: false }, splitNumber: 4, axisLabel: { color: colour("soft"), formatter: (value) => told.format(value) } }),
+      xAxis: quietAxis({ type: "value", min: 0, name: figure.dataset.x, nameLocation: "middle", nameGap: 28, nameTextStyle: { color: colour("soft") }, splitLine: { show: false }, axisLabel: { color: colour("soft"), formatter: amount, hideOverlap: true } }),
+      yAxis: quietAxis({ type: "value", name: figure.dataset.y, nameGap: 14, nameTextStyle: { color: colour("soft"), align: "left" }, axisLine: { show: false }, splitNumber: 4, axisLabel: { color: colour("soft"), formatter: amount } }),
       series: [
         { type: "custom", silent: true, z: 1, data: [0], renderItem: (_, api) => ({ type: "polygon", shape: { points: band.map((at) => api.coord(at)) }, style: { fill: colour("accent"), opacity: 0.12 } }), encode: { x: -1, y: -1 } },
         { type: "line", z: 2, data: points.filter((at) => at.on !== "1").map(named), symbolSize: 7, lineStyle: { width: 2, color: colour("accent") }, itemStyle: { color: colour("accent") } },
@@ -122,11 +123,12 @@ const KINDS = {
     const cohorts = rows(figure).filter((cohort) => cohort.values.length > 1);
     const longest = Math.max(0, ...cohorts.map((cohort) => cohort.values.length));
     const soft = colour("soft");
+    const apart = Math.ceil(cohorts.length / 6);
     return {
       ...frame(),
-      grid: { left: 4, right: 12, top: 12, bottom: 4, containLabel: true },
+      grid: { left: 4, right: 76, top: 12, bottom: 22, containLabel: true },
       tooltip: { ...tooltip((all) => all.map((at) => `${at.seriesName}: ${Math.round(at.value)}%`).join("\n")), axisPointer: { type: "line", lineStyle: { color: soft } } },
-      xAxis: quietAxis({ type: "category", boundaryGap: false, data: Array.from({ length: longest }, (_, at) => String(at + 1)) }),
+      xAxis: quietAxis({ type: "category", boundaryGap: false, data: Array.from({ length: longest }, (_, at) => String(at + 1)), name: figure.dataset.x, nameLocation: "middle", nameGap: 26, nameTextStyle: { color: soft } }),
       yAxis: quietAxis({ type: "value", min: 0, max: 100, interval: 25, axisLine: { show: false }, axisLabel: { color: soft, formatter: "{value}%" } }),
       series: cohorts.map((cohort, at) => ({
         name: cohort.label,
@@ -134,6 +136,8 @@ const KINDS = {
         showSymbol: false,
         lineStyle: { width: at === cohorts.length - 1 ? 2.5 : 1.5, color: colour("accent"), opacity: 0.25 + 0.75 * (at + 1) / cohorts.length },
         itemStyle: { color: colour("accent") },
+        endLabel: { show: (cohorts.length - 1 - at) % apart === 0, formatter: "{a}", color: colour("ink"), fontSize: 12, textBorderColor: colour("card"), textBorderWidth: 3 },
+        labelLayout: { moveOverlap: "shiftY" },
         data: cohort.values,
       })),
     };

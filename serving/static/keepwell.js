@@ -29,5 +29,26 @@ document.addEventListener("input", (event) => {
   slider.setAttribute("aria-valuetext", slider.value === slider.max ? slider.dataset.unlimited : slider.value);
 }, true);
 
+// A region that is wider than its place says so, and fades at the edge behind which there is more.
+function tellWidth(region) {
+  const hidden = region.scrollWidth - region.clientWidth;
+  region.toggleAttribute("data-more", hidden - region.scrollLeft > 1);
+  if (hidden > 1) region.dataset.wide = document.body.dataset.sideways;
+  else delete region.dataset.wide;
+}
+
+const widths = new ResizeObserver((changed) => requestAnimationFrame(() => new Set(changed.map((one) => one.target.closest(".scroll"))).forEach((region) => region && tellWidth(region))));
+
+function watchWidths() {
+  for (const region of document.querySelectorAll(".scroll")) {
+    for (const part of [region, ...region.children]) widths.observe(part);
+    region.onscroll = () => tellWidth(region);
+  }
+}
+
+watchWidths();
+document.addEventListener("htmx:afterSettle", watchWidths);
+document.addEventListener("htmx:oobAfterSwap", watchWidths);
+
 // An answer that is no success is shown too: a failure page takes the place of the whole page.
 document.addEventListener("htmx:responseError", () => window.location.reload());
