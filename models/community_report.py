@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from models.goal_wording import goal_row, target_sentences
 from models.intervals import Estimate
 from models.pages import page_template
 from models.sankey import NARROW, sankey
-from models.texts import calendar_day, decimal, messages, moment, money, number, share, text, window
+from models.texts import calendar_day, day_of_year, decimal, messages, moment, money, month_of_year, number, share, text, window
 from models.whiskers import Scale, Whisker
 
 if TYPE_CHECKING:
@@ -126,14 +127,17 @@ def _active_chart(figures: CommunityFigures, language: Language) -> Chart:
     last = len(daily) - 1
     line = Series("effect", [Estimate(count, count, count) for count in daily])
 
-    def ago(day: float) -> str:
-        return number(language, day - last) if day < last else text(language, "community_report.today")
+    first = date.fromisoformat(figures.overview.liveliness.first_day)
 
-    return line_chart(range(len(daily)), [line], mark=last, x_label=ago, y_label=partial(number, language), x_ticks=(0, last // 2, last))
+    def on(day: float) -> str:
+        return day_of_year(language, first + timedelta(days=day))
+
+    return line_chart(range(len(daily)), [line], mark=last, x_label=on, y_label=partial(number, language), x_ticks=(0, last // 2, last))
 
 
 def _cohort(cohort: Cohort, language: Language) -> CohortRow:
-    return CohortRow(cohort.month, number(language, cohort.members), tuple((share(kept), round(100 * kept)) for kept in cohort.kept))
+    month = month_of_year(language, date.fromisoformat(f"{cohort.month}-01"))
+    return CohortRow(month, number(language, cohort.members), tuple((share(kept), round(100 * kept)) for kept in cohort.kept))
 
 
 def _plan(point: Outlook, community: Community, language: Language) -> PlanRow:

@@ -129,6 +129,15 @@ def calendar_day(language: Language, day: date) -> str:
     return f"{day.year}年{day.month}月{day.day}日" if language == "zh" else f"{day.day} {day:%b} {day.year}"
 
 
+def day_of_year(language: Language, day: date) -> str:
+    """Without its year."""
+    return f"{day.month}月{day.day}日" if language == "zh" else f"{day.day} {day:%b}"
+
+
+def month_of_year(language: Language, month: date) -> str:
+    return f"{month.year}年{month.month}月" if language == "zh" else f"{month:%b} {month.year}"
+
+
 def moment(language: Language, at: datetime) -> str:
     return f"{calendar_day(language, at)} {at:%H:%M}"
 

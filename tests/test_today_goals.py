@@ -87,6 +87,8 @@ def test_every_member_is_on_one_path_and_the_drawing_has_each(running, visitor):
     flows = twin["paths"]["flows"]
     for stage in STAGES:
         assert sum(flow["members"] for flow in flows if flow["after"] == stage) == twin["stages"][stage]
-    assert page.count('<path class="ribbon') == len(flows)
+    for width in ("wide", "narrow"):
+        drawing = re.search(rf'<svg class="chart paths {width}".*?</svg>', page, flags=re.DOTALL)[0]
+        assert drawing.count('<path class="ribbon') == len(flows)
     for count in (twin["paths"]["gone"], twin["paths"]["back"]):
         assert number(visitor.language, count) in re.search(r'id="paths">.*?</h2>\s*<p>(.*?)</p>', page, flags=re.DOTALL)[1]

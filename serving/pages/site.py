@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from babel.dates import format_skeleton, format_timedelta
+from babel.dates import format_timedelta
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
@@ -23,7 +23,7 @@ from starlette.responses import RedirectResponse
 from models.declared import Language
 from models.errors import KeepwellError
 from models.pages import FOLDER as SHARED_TEMPLATES
-from models.texts import calendar_day, number, text
+from models.texts import calendar_day, month_of_year, number, text
 from serving.gate import API_PATHS
 from serving.pages.assets import POLICY, address
 from serving.pages.visitors import GUEST_COOKIE, SESSION, THEMES, SignInNeeded, Visitor, set_cookie, visitor
@@ -92,7 +92,7 @@ def page(request: Request, whoever: Visitor, template: str, status: int = 200, *
 
 def month(whoever: Visitor, name: str) -> str:
     """A year and month, `2026-11`, as it is said."""
-    return format_skeleton("yMMM", date.fromisoformat(f"{name}-01"), locale=whoever.locale)
+    return month_of_year(whoever.language, date.fromisoformat(f"{name}-01"))
 
 
 def sentences(language: Language, told: Sequence[str]) -> str:

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from babel.dates import format_skeleton
 from fastapi import APIRouter, Request, Response
 
 from models.activity import MONTH_DAYS
 from models.declared import STAGES
 from models.overview import Overview
-from models.texts import calendar_day, moment, money, named, number, share, text, window
+from models.texts import calendar_day, day_of_year, moment, money, named, number, share, text, window
 from models.wording import opening
 from serving.decided_since import since_sentence
 from serving.goals import Target
@@ -189,7 +188,7 @@ class _Teller:
         first = date.fromisoformat(lively.first_day)
         return [
             Day(
-                format_skeleton("MMMd", first + timedelta(days=at), locale=self.whoever.locale),
+                day_of_year(self.whoever.language, first + timedelta(days=at)),
                 value,
                 number(self.whoever.language, value),
             )
