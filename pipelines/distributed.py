@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import polars as pl
-import pyarrow as pa
-
 from models.declaration import load_community
+from models.engine_files import seal_of
 from models.errors import InputError
 from models.moments import microseconds
-from models.planning import settled
 from models.supply import Supply
-from pipelines.distributed_engine import EngineHere, SentEngine, champion_on
-from pipelines.distributed_log import SparkLog, spark_log, spark_schema
-from pipelines.distributed_parts import Assembly
-from pipelines.distributed_plan import SparkPlan, parts_on_spark, plan_on_spark, plan_part_of
-from pipelines.distributed_rows import SHAPE, to_batches
+from pipelines.distributed_decide import Decide, decision_schema
+from pipelines.distributed_engine import SentEngine
+from pipelines.distributed_log import SparkLog, spark_log
+from pipelines.distributed_plan import SparkPlan, parts_on_spark, plan_on_spark
+from pipelines.distributed_rows import spark_schema
 from pipelines.distributed_sums import FOUND, Add, Sums, check_groups_of
-from pipelines.loading import day_after, decision_time
+from pipelines.loading import day_after, decision_time, engine_of, registry
 from pipelines.output import check_writable
-from pipelines.parts import Part, decide_part, told_table, weigh_part
 from pipelines.spark_session import NO_SETTINGS, spark_session
 
 if TYPE_CHECKING:
-    from pyspark import Broadcast
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from models.community import Community
     from models.declared import Language
@@ -71,25 +66,11 @@ class _Ending:
 
 
 @dataclass(frozen=True)
-class Decide:
-    """Turns the rows of a partition into decisions. language: of the reasons; plan: what all follow, None where nothing is limited."""
+class EngineHere:
+    """The champion in this process, and as it is sent."""
 
-    assembly: Assembly
-    engine: SentEngine
-    at: datetime
-    language: Language
-    schema: pa.Schema
-    plan: Broadcast[SparkPlan] | None = None
-
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        engine = self.engine.load()
-        for part in self.assembly.parts(batches):
-            batch = weigh_part(engine, part, self.at)
-            if self.plan is not None:
-                plan = self.plan.value
-                outcome = plan.following.outcome(plan_part_of(batch))
-                batch = replace(batch, weighed=settled(batch.weighed, plan.prices, outcome))
-            yield from to_batches(told_table(engine, batch, self.at, self.language), self.schema)
+    engine: Engine
+    sent: SentEngine
 
 
 def decide_on_spark(
@@ -145,12 +126,12 @@ def rejected_place(place: str) -> str:
     return place.removesuffix(ENDING) + REJECTED_ENDING
 
 
-def decision_schema(assembly: Assembly, engine: Engine, at: datetime) -> pa.Schema:
-    """Of the table that `decide_part` tells, found out from a part of nobody."""
-    nobody = assembly.taken(pl.DataFrame(pa.Table.from_batches([], SHAPE)))
-    told = decide_part(engine, Part.of(assembly.declared, nobody.log), at, engine.community.language).table.to_arrow().schema
-    plain = {pa.large_string(): pa.string()}
-    return pa.schema([(field.name, plain.get(field.type, field.type)) for field in told])
+def champion_on(session: SparkSession, workspace: Workspace) -> EngineHere:
+    """Raises NoChampion, ModelRefused."""
+    engine = engine_of(workspace, None)
+    folder = workspace.model_cache / registry(workspace).copy_of(engine.version).folder
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return EngineHere(engine, SentEngine(engine.version, seal_of(folder), session.sparkContext.broadcast(files)))
 
 
 def _added_up(log: SparkLog, rejected: str) -> Sums:

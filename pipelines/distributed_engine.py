@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.engine_files import load_engine, seal_of
-from pipelines.loading import engine_of, registry
+from models.engine_files import load_engine
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
-    from pyspark.sql import SparkSession
 
     from models.engine import Engine
-    from pipelines.workspace import Workspace
 
 _LOADED: dict[str, Engine] = {}
 """By seal and version: the engine that this process has loaded."""
@@ -39,19 +36,3 @@ class SentEngine:
                 _LOADED.clear()
                 _LOADED[key] = load_engine(Path(folder), self.version)
         return _LOADED[key]
-
-
-@dataclass(frozen=True)
-class EngineHere:
-    """The champion in this process, and as it is sent."""
-
-    engine: Engine
-    sent: SentEngine
-
-
-def champion_on(session: SparkSession, workspace: Workspace) -> EngineHere:
-    """Raises NoChampion, ModelRefused."""
-    engine = engine_of(workspace, None)
-    folder = workspace.model_cache / registry(workspace).copy_of(engine.version).folder
-    files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    return EngineHere(engine, SentEngine(engine.version, seal_of(folder), session.sparkContext.broadcast(files)))

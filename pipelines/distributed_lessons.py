@@ -15,8 +15,8 @@ from models.errors import InputError
 from models.events import event_arrays
 from models.member_sample import EVERYONE, Drawn, MemberSample
 from models.tombstones import Tombstones
-from pipelines.distributed_log import SparkLog, screened_log, spark_schema
-from pipelines.distributed_rows import ORDER, SHAPE, Kind, frame_of, to_batches
+from pipelines.distributed_log import SparkLog, screened_log
+from pipelines.distributed_rows import ORDER, SHAPE, Kind, frame_of, spark_schema, to_batches
 from pipelines.lessons import Lesson
 from pipelines.loading import Loaded
 from pipelines.spark_session import spark_session

@@ -22,7 +22,7 @@ from models.texts import text
 from models.tombstones import Tombstones
 from pipelines.archive import archived_events, delivered_files, together
 from pipelines.distributed_parts import Assembly
-from pipelines.distributed_rows import ORDER, SHAPE, Kind, further_of, shaped_events, shaped_touches, to_batches
+from pipelines.distributed_rows import ORDER, SHAPE, Kind, further_of, shaped_events, shaped_touches, spark_schema, to_batches
 from pipelines.distributed_screen import CLUES, Deliveries, Look, Screen
 from pipelines.distributed_tables import SparkTable, open_on_spark
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import StructType
 
     from models.community import Community
     from models.preferences import Preferences
@@ -163,12 +162,6 @@ class _Reader:
         width = len(table.table.columns)
         screen = Screen(name, self.community.model_dump_json(), place, table.files, table.separator, width, arms)
         return table.cells([column for column in columns if column is not None]).mapInArrow(screen, spark_schema(SHAPE))
-
-
-def spark_schema(schema: pa.Schema) -> StructType:
-    from pyspark.sql.pandas.types import from_arrow_schema
-
-    return from_arrow_schema(schema)
 
 
 def _each_id_once(rows: DataFrame) -> DataFrame:

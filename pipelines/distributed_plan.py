@@ -16,7 +16,7 @@ from models.parted_plan import CLOSE_CALLS, plan_in_parts
 from models.plan_parts import Answer, PlanPart
 from models.planning import Settled, plan_jointly, settle
 from models.policy import costs
-from pipelines.distributed_log import SparkLog, spark_schema
+from pipelines.distributed_rows import spark_schema
 from pipelines.parts import Batch, weigh_part
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from models.shadow_prices import ShadowPrices
     from models.supply import Supply
     from pipelines.distributed_engine import SentEngine
+    from pipelines.distributed_log import SparkLog
     from pipelines.distributed_parts import Assembly
 
 HELD = pa.schema([("held", pa.binary())])

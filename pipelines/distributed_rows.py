@@ -13,6 +13,8 @@ from models.times import UTC_TIME
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pyspark.sql.types import StructType
+
 
 class Kind(IntEnum):
     """In the order in which the rows of a member are told."""
@@ -68,6 +70,12 @@ def to_batches(frame: pl.DataFrame, schema: pa.Schema) -> list[pa.RecordBatch]:
     ]
     batches: list[pa.RecordBatch] = pa.Table.from_arrays(arrays, schema=schema).to_batches()
     return batches
+
+
+def spark_schema(schema: pa.Schema) -> StructType:
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    return from_arrow_schema(schema)
 
 
 def _kind(kind: Kind) -> pl.Expr:

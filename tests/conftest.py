@@ -18,6 +18,8 @@ from tests.trained_world import TrainedWorld, train_on_world
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
     from pyspark.sql import SparkSession
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
 
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -26,6 +28,21 @@ settings.register_profile("keepwell", deadline=None, suppress_health_check=[Heal
 settings.load_profile("keepwell")
 
 ROOT = Path(__file__).parents[1]
+
+
+SPARK_FILES = ("tests/test_distributed", "tests/test_spark")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadFileScheduling | None":
+    """File by file, but all that asks for Spark is run by one worker, so that one Java is started."""
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - it is there when this is asked
+
+    class SparkTogether(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "spark" if nodeid.startswith(SPARK_FILES) else super()._split_scope(nodeid)
+
+    return SparkTogether(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture
@@ -65,8 +82,10 @@ def trained_world() -> TrainedWorld:
 
 @pytest.fixture(scope="session")
 def spark() -> "Iterator[SparkSession]":
-    """One for the whole run, on two threads of this machine."""
-    with spark_session("local[2]") as session:
+    """One for the whole run, on two threads of this machine; a task that is lost is tried once more."""
+    from tests.spark_logs import QUICK  # noqa: PLC0415 - few tests need Spark
+
+    with spark_session("local[2,2]", QUICK) as session:
         yield session
 
 

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 NOW = datetime(2025, 7, 20, 12, tzinfo=UTC)
+QUICK = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.python.daemon.module": "tests.spark_daemon",
+}
+"""For few rows: nothing is compiled that is run once, and no worker of Python imports what another has imported."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,54 @@
+"""What the executors do when Spark decides: nothing here, or below it, knows the registry or the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
+
+from models.declared import Language
+from models.planning import settled
+from pipelines.distributed_engine import SentEngine
+from pipelines.distributed_parts import Assembly
+from pipelines.distributed_plan import SparkPlan, plan_part_of
+from pipelines.distributed_rows import SHAPE, to_batches
+from pipelines.parts import Part, decide_part, told_table, weigh_part
+
+if TYPE_CHECKING:
+    from pyspark import Broadcast
+
+    from models.engine import Engine
+
+
+@dataclass(frozen=True)
+class Decide:
+    """Turns the rows of a partition into decisions. language: of the reasons; plan: what all follow, None where nothing is limited."""
+
+    assembly: Assembly
+    engine: SentEngine
+    at: datetime
+    language: Language
+    schema: pa.Schema
+    plan: Broadcast[SparkPlan] | None = None
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        engine = self.engine.load()
+        for part in self.assembly.parts(batches):
+            batch = weigh_part(engine, part, self.at)
+            if self.plan is not None:
+                plan = self.plan.value
+                outcome = plan.following.outcome(plan_part_of(batch))
+                batch = replace(batch, weighed=settled(batch.weighed, plan.prices, outcome))
+            yield from to_batches(told_table(engine, batch, self.at, self.language), self.schema)
+
+
+def decision_schema(assembly: Assembly, engine: Engine, at: datetime) -> pa.Schema:
+    """Of the table that `decide_part` tells, found out from a part of nobody."""
+    nobody = assembly.taken(pl.DataFrame(pa.Table.from_batches([], SHAPE)))
+    told = decide_part(engine, Part.of(assembly.declared, nobody.log), at, engine.community.language).table.to_arrow().schema
+    plain = {pa.large_string(): pa.string()}
+    return pa.schema([(field.name, plain.get(field.type, field.type)) for field in told])
