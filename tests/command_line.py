@@ -20,7 +20,7 @@ import pytest
 from pipelines.cli import main
 
 START = datetime(2025, 1, 1)  # noqa: DTZ001 - logs are written by a clock that names no zone
-MEMBERS, DAYS, SEED = 800, 200, 5
+MEMBERS, DAYS, SEED = 500, 200, 5
 RESTLESS, RESTLESS_EVENTS = "停不下来的人", 100_000
 
 

@@ -96,9 +96,21 @@ class Composed:
 
     def start(self, name: str, *besides: str) -> None:
         """With arguments besides those of its own command. Returns when the service is healthy, by its own check."""
+        with self.starting(name, *besides):
+            pass
+
+    @contextmanager
+    def starting(self, name: str, *besides: str) -> Iterator[None]:
+        """The same, at the end of the block: meanwhile something may be done that does not need the service."""
         process = self.stack.enter_context(self._running(name, besides))
-        wait_until(lambda: process.poll() is not None or self.healthy(name))
+        yield
+        wait_until(lambda: process.poll() is not None or (self._listens(name) and self.healthy(name)))
         assert process.poll() is None, self.output(name).read_text()
+
+    def _listens(self, name: str) -> bool:
+        """Asked before its own check, which is a process each time."""
+        with socket.socket() as caller:
+            return caller.connect_ex(("127.0.0.1", self.ports[name])) == 0
 
     def healthy(self, name: str) -> bool:
         kind, *check = (self.placed(part, name) for part in self.service(name)["healthcheck"]["test"])

@@ -30,19 +30,11 @@ settings.load_profile("keepwell")
 ROOT = Path(__file__).parents[1]
 
 
-SPARK_FILES = ("tests/test_distributed", "tests/test_spark")
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadFileScheduling | None":
-    """File by file, but all that asks for Spark is run by one worker, so that one Java is started."""
-    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - it is there when this is asked
+    from tests.sharing_out import SharedOut  # noqa: PLC0415 - it is there when this is asked
 
-    class SparkTogether(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return "spark" if nodeid.startswith(SPARK_FILES) else super()._split_scope(nodeid)
-
-    return SparkTogether(config, log) if config.getvalue("dist") == "loadfile" else None
+    return SharedOut(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture

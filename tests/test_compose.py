@@ -52,10 +52,10 @@ def running(tmp_path_factory):
     composed = Composed(tmp_path_factory.mktemp("compose") / "here")
     with composed.stack:
         composed.start_postgres()
-        composed.start("mlflow")
-        shutil.copytree(write_home(composed.folder / "declared", SMALL), composed.folder / "community", dirs_exist_ok=True)
-        write_recent_logs(composed.folder / "community")
-        composed.run("migrate")
+        with composed.starting("mlflow"):
+            shutil.copytree(write_home(composed.folder / "declared", SMALL), composed.folder / "community", dirs_exist_ok=True)
+            write_recent_logs(composed.folder / "community")
+            composed.run("migrate")
         yield composed
 
 
@@ -69,9 +69,9 @@ def serving_(running):
     assert {step["name"]: step["state"] for step in told["steps"]}["train"] == "done"
     running.run("night", "keepwell", "promote", "--force", "--because", "the first one")
     after = datetime.now(UTC).isoformat()
-    for name in ("keepwell-1", "keepwell-2"):
-        running.start(name, "--as-of", after)
-    made = running.run("night", "keepwell", "keys", "create", "crm", "--scopes", "score,read")
+    with running.starting("keepwell-1", "--as-of", after):
+        made = running.run("night", "keepwell", "keys", "create", "crm", "--scopes", "score,read")
+    running.start("keepwell-2", "--as-of", after)
     key = re.search(r"kw_\S+", made)[0]
     with client_of(running.url("keepwell-1"), key) as first, client_of(running.url("keepwell-2"), key) as second:
         for client in (first, second):

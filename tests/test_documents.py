@@ -80,7 +80,7 @@ def environment() -> dict[str, str]:
 
 def write_log(folder: Path) -> list[str]:
     """events.csv with the columns that the README names; the ids of its members, in their order."""
-    world = simulate(SimulationConfig(members=700, days=DAYS, start=START, truth_as_of=()), np.random.default_rng(4))
+    world = simulate(SimulationConfig(members=350, days=DAYS, start=START, truth_as_of=()), np.random.default_rng(4))
     log = world.events.select("member_id", "timestamp", "type", amount="value")
     log.write_csv(folder / "events.csv", datetime_format="%Y-%m-%d %H:%M:%S")
     return log["member_id"].unique(maintain_order=True).to_list()

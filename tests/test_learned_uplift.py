@@ -38,7 +38,9 @@ class Taught:
 def declared() -> Community:
     catalogue = [intervention(name, starting_uplift=0.02, starting_evidence=50, cost=1) for name in ARMS]
     touches = {"path": "touches.parquet", "member": "member_id", "time": "timestamp", "propensity_prefix": "propensity_"}
-    return Community.model_validate({**DECLARED.model_dump(mode="json"), "interventions": catalogue, "touches": touches})
+    told = DECLARED.model_dump(mode="json")
+    churn = told["churn"] | {"horizons_days": [30]}
+    return Community.model_validate({**told, "churn": churn, "interventions": catalogue, "touches": touches})
 
 
 def teach(world: TrainedWorld, touches: pl.DataFrame) -> Taught:

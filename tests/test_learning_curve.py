@@ -53,7 +53,7 @@ def test_the_sentence_says_when_more_would_help_and_when_the_test_is_too_small_t
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("community")
-    keepwell("simulate", "-o", folder, "--members", 400, "--days", 200, "--seed", 3, "--force")
+    keepwell("simulate", "-o", folder, "--members", 250, "--days", 200, "--seed", 3, "--force")
     columns = ("--member", "member_id", "--time", "timestamp", "--type", "type", "--value", "value")
     keepwell("init", folder / "events.parquet", *columns, "-o", folder / "keepwell.yaml")
     return Workspace.find(folder).root

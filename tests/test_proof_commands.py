@@ -19,7 +19,7 @@ from pipelines.options import now
 from pipelines.workspace import Workspace
 from tests.command_line import keepwell
 
-MEMBERS, DAYS = 600, 150
+MEMBERS, DAYS = 400, 150
 POLICIES = ["champion", "best_constant", "random", "nobody"]
 
 

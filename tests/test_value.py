@@ -186,8 +186,10 @@ def test_values_of_a_trained_engine_are_the_margin_of_what_members_then_spend(tr
 
 
 def test_a_log_with_hardly_any_purchase_falls_back_to_the_tiers_and_says_so(trained_world):
-    unpaid = replace(trained_world.events, value=np.full(len(trained_world.events.value), np.nan))
-    trained = learn(unpaid, trained_world.declared, trained_world.test_as_of)
+    few = trained_world.events.of_members(range(500))
+    unpaid = replace(few, value=np.full(len(few.value), np.nan))
+    main_alone = trained_world.declared.churn.model_copy(update={"horizons_days": (30,)})
+    trained = learn(unpaid, trained_world.declared.model_copy(update={"churn": main_alone}), trained_world.test_as_of)
     assert trained.value.source == "tiers"
     assert trained.value.actual is None
     assert any("values of tiers are used: only 0 snapshots" in warning for warning in trained.warnings)
