@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -10,6 +11,9 @@ import httpx2
 
 PATIENCE_SECONDS = 600
 """No test may take that long, and none may fail because something takes longer than usual."""
+
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients of our own servers, which speak HTTP: without it each client reads the certificates of the world, for 20 ms."""
 
 
 def answered(ask: Callable[[], httpx2.Response]) -> httpx2.Response:

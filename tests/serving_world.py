@@ -34,7 +34,7 @@ from models.training_rows import default_test_as_of
 from serving.app import create_app
 from serving.service import NewId
 from serving.settings import Settings
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import PATIENCE_SECONDS, PLAIN, wait_until
 from tests.planted import community, intervention, signal, tier
 
 CONFIG = SimulationConfig(members=260, days=200, start=date(2025, 1, 1))
@@ -143,7 +143,7 @@ class Running:
         return self.client.headers["Authorization"].removeprefix("Bearer ")
 
     def without_key(self) -> httpx2.Client:
-        return httpx2.Client(base_url=self.client.base_url, timeout=PATIENCE_SECONDS)
+        return httpx2.Client(base_url=self.client.base_url, timeout=PATIENCE_SECONDS, verify=PLAIN)
 
 
 def write_home(folder: Path, declared: Community = DECLARED) -> Path:
@@ -178,7 +178,7 @@ def serving(home: Path, log: EventLog | None = None, new_id: NewId | None = None
 
 
 def client_of(url: str, key: str) -> httpx2.Client:
-    return httpx2.Client(base_url=url, timeout=PATIENCE_SECONDS, headers={"Authorization": f"Bearer {key}"})
+    return httpx2.Client(base_url=url, timeout=PATIENCE_SECONDS, verify=PLAIN, headers={"Authorization": f"Bearer {key}"})
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import yaml
 from models.errors import InputError
 from models.store_address import with_password
 from tests.composed import PORTS, ROOT, Composed, composition
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import PATIENCE_SECONDS, PLAIN, wait_until
 from tests.serving_world import CONFIG, DECLARED, client_of, simulated_world, write_home
 
 MEMBERS = [f"m{number:07d}" for number in range(24)]
@@ -155,14 +155,14 @@ def test_prometheus_takes_the_configuration_and_every_rule_and_reads_both(runnin
     running.start("prometheus")
 
     def asked(query):
-        told = httpx2.get(f"{running.url('prometheus')}/api/v1/query", params={"query": query}, timeout=PATIENCE_SECONDS)
+        told = httpx2.get(f"{running.url('prometheus')}/api/v1/query", params={"query": query}, timeout=PATIENCE_SECONDS, verify=PLAIN)
         return {one["metric"]["instance"]: float(one["value"][1]) for one in told.json()["data"]["result"]}
 
     targets = {f"127.0.0.1:{running.ports[name]}" for name in ("keepwell-1", "keepwell-2")}
     wait_until(lambda: asked('up{job="keepwell"} == 1').keys() == targets)
     assert set(asked("keepwell_store_up").values()) == {1.0}
     assert set(asked("keepwell_model_in_force").values()) == {1.0}
-    rules = httpx2.get(f"{running.url('prometheus')}/api/v1/rules", timeout=PATIENCE_SECONDS).json()["data"]["groups"]
+    rules = httpx2.get(f"{running.url('prometheus')}/api/v1/rules", timeout=PATIENCE_SECONDS, verify=PLAIN).json()["data"]["groups"]
     assert {rule["name"] for group in rules for rule in group["rules"]} >= {"KeepwellDown", "KeepwellStoreDown", "KeepwellMonitor"}
 
 

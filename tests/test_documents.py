@@ -25,7 +25,7 @@ from pydantic.fields import FieldInfo
 from models.community import Community
 from models.simulation import SimulationConfig, simulate
 from pipelines.cli import app
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import PATIENCE_SECONDS, PLAIN, wait_until
 from tests.planted import community, intervention, signal, tier
 
 ROOT = Path(__file__).parents[1]
@@ -69,7 +69,9 @@ class Served:
     key: str
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = httpx2.post(self.url + path, json=body, headers={"Authorization": f"Bearer {self.key}"}, timeout=PATIENCE_SECONDS)
+        answer = httpx2.post(
+            self.url + path, json=body, headers={"Authorization": f"Bearer {self.key}"}, timeout=PATIENCE_SECONDS, verify=PLAIN
+        )
         return answer.raise_for_status().json()
 
 
@@ -104,7 +106,7 @@ def served(command: list[str], folder: Path, port: int) -> Iterator[Served]:
 
 def await_ready(process: subprocess.Popen[bytes], port: int, told: Path) -> None:
     ready = f"http://127.0.0.1:{port}/readyz"
-    wait_until(lambda: process.poll() is not None or httpx2.get(ready, timeout=PATIENCE_SECONDS).is_success)
+    wait_until(lambda: process.poll() is not None or httpx2.get(ready, timeout=PATIENCE_SECONDS, verify=PLAIN).is_success)
     assert process.poll() is None, written(told)
 
 

@@ -21,7 +21,7 @@ from mlflow.pyfunc import load_model
 from models.errors import InputError
 from models.registry import MODEL_NAME, DataDescription, Registry, RunRecord
 from models.snapshots import Snapshots
-from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.patience import PATIENCE_SECONDS, PLAIN, wait_until
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,7 +55,7 @@ def model_server(uri, port, log):
             [*serve, "--port", str(port), "--workers", "1"], cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True
         )
         try:
-            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS) as client:
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS, verify=PLAIN) as client:
                 wait_until(lambda: process.poll() is not None or client.get("/ping").status_code == 200)
                 assert process.poll() is None, log.read_text()
                 yield client
