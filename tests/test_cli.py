@@ -411,13 +411,13 @@ def test_passwords_of_a_registry_are_not_shown(small, monkeypatch):
 
 
 def test_the_demo_walks_the_whole_path_and_says_how_to_go_on(tmp_path):
-    said = subprocess.run([COMMAND, "demo", "--members", "300"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    said = subprocess.run([COMMAND, "demo", "--members", "500"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "with the fixed seed 20" in said.stdout
     assert said.stdout.count("POST /score m") == 3
     reports = list((tmp_path / "demo").glob("report-*.html"))
     assert sorted("No option is worth it" in report.read_text("utf-8") for report in reports) == [False, True]
     assert all(f"member report      demo/{report.name}" in said.stdout for report in reports)
     assert "serve --config demo" in said.stdout
-    assert pl.read_parquet(tmp_path / "demo" / "decisions.parquet").height == 300
+    assert pl.read_parquet(tmp_path / "demo" / "decisions.parquet").height == 500
     again = subprocess.run([COMMAND, "check", "-c", "demo"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stdout
