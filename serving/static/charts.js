@@ -78,7 +78,7 @@ const KINDS = {
         barCategoryGap: "12%",
         data: bars.map((bar) => ({
           value: bar.value,
-          itemStyle: { color: colour(bar.on ? "accent" : "line"), borderRadius: [3, 3, 0, 0] },
+          itemStyle: { color: colour(bar.on ? "accent" : "total"), opacity: bar.on ? 1 : 0.35, borderRadius: [3, 3, 0, 0] },
         })),
       }],
     };
