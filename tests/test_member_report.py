@@ -194,6 +194,19 @@ def test_a_rank_is_told_in_words(percentile, english, chinese):
     assert f"风险高于{chinese}的成员。" in page(zh, "zh").text
 
 
+def test_several_horizons_say_which_way_their_numbers_go():
+    """Silence over a longer time is rarer, the end of a contract within a longer time likelier."""
+    silence = page(at_risk()).text
+    assert silence.index("Silent all 7 days 71%") < silence.index("Silent all 30 days 43%") < silence.index("Silent all 90 days 24%")
+    assert "the fewer stay silent throughout" in silence
+    contract = page(at_risk(), community=told_community(churn=Churn(contract_event="cancel"))).text
+    assert "Leaves in the next 30 days 43%" in contract
+    assert "the more have left by its end" in contract
+    (only,) = [at for at in at_risk().churn.horizons if at[0] == 30]
+    alone = page(replace(at_risk(), churn=replace(at_risk().churn, horizons=(only,)))).text
+    assert "the fewer stay silent" not in alone
+
+
 def test_a_member_best_left_alone_is_told_why():
     found = page(best_left_alone()).text
     assert "Do nothing No option is worth it: the expected benefit of each is below its cost." in found

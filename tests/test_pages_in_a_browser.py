@@ -20,6 +20,8 @@ AXE = ROOT / "tests" / "vendor" / "axe.min.js"
 AXE_RELEASE, AXE_LICENCE, AXE_SHA256 = "4.14.1", "MPL-2.0", "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 PAPER = "getComputedStyle(document.body).backgroundColor"
 PAPERS = {"light": "rgb(245, 243, 238)", "dark": "rgb(20, 23, 28)"}
+UNTOLD = "[...document.querySelectorAll('.scroll')].filter(at => at.scrollWidth > at.clientWidth + 1 && !at.dataset.wide).map(String)"
+"""Regions that are wider than their place, and do not say so."""
 OTHER_WIDTH = {390: 1440, 1440: 390}
 LOOKS = [("en", "light", 1440), ("en", "dark", 390), ("zh", "light", 390), ("zh", "dark", 1440)]
 
@@ -53,13 +55,14 @@ def visit(chromium, running, language, theme, width):
 
 
 def look_at(page, name, language, theme, width):
-    """Keeps a picture of both widths; nothing lies outside of the window, and axe finds nothing that is more than minor."""
+    """Keeps a picture of both widths; nothing lies outside of the window, what scrolls says so, and axe finds nothing that is more than minor."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     for at in (OTHER_WIDTH[width], width):
         page.set_viewport_size({"width": at, "height": 900})
         page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
         page.screenshot(path=SHOTS / f"{name}-{language}-{theme}-{at}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (name, at)
+        assert page.evaluate(UNTOLD) == [], (name, at)
     page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     faults = [
