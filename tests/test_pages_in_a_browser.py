@@ -55,7 +55,7 @@ def visit(chromium, running, language, theme, width):
 
 
 def look_at(page, name, language, theme, width):
-    """Keeps a picture of both widths; nothing lies outside of the window, what scrolls says so, and axe finds nothing that is more than minor."""
+    """Keeps a picture of both widths; nothing lies outside, what scrolls says so, and axe finds nothing that is more than minor."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     for at in (OTHER_WIDTH[width], width):
         page.set_viewport_size({"width": at, "height": 900})
