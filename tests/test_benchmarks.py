@@ -23,8 +23,8 @@ def test_a_benchmark_without_options_says_what_it_measures_and_does_not_run(caps
 
 
 def test_a_benchmark_with_options_tells_them(capfd):
-    assert PROGRAMS.run(["condensing", "--help"]) == 0
-    assert "--spreads" in capfd.readouterr().out
+    assert PROGRAMS.run(["caution", "--help"]) == 0
+    assert "--worlds" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(("asked", "said"), [(["allocation", "--members", "3"], "no options"), (["alocation"], "unknown alocation")])
