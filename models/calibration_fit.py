@@ -198,6 +198,6 @@ def _require_both_classes(churned: FloatArray, codes: IntArray) -> None:
     n_churned, n_groups = int(churned.sum()), int(codes.max(initial=-1)) + 1
     if n_groups < 2 or n_churned in {0, len(churned)}:
         raise NotEnoughData(
-            f"calibration: {len(churned)} rows of {n_groups} members with {n_churned} churned; "
-            "it needs two members, one churned and one retained; give a longer validation period"
+            f"too little to set the risk right: {len(churned)} rows of {n_groups} members with {n_churned} churned; "
+            "it needs some who churned and some who stayed; bring a longer log, or another churn horizon"
         )

@@ -12,6 +12,7 @@ from models.attributes import declared_attributes
 from models.errors import UnknownMember
 from models.features import lower_bound
 from models.member_columns import rule_columns
+from models.moments import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -126,6 +127,11 @@ def retained(log: EventLog, from_us: int, always: Collection[str] = ()) -> Event
     told = events.join(last, on=["member", "name", "timestamp"], how="left", maintain_order="left")
     kept = (pl.col("timestamp").to_physical() >= from_us) | pl.col("name").is_in(list(always)) | pl.col("last").fill_null(value=False)
     return replace(log, events=told.filter(kept).drop("name", "last"))
+
+
+def between(since: datetime, until: datetime) -> pl.Expr:
+    """Rows of that time, `until` excluded; by whatever clock the two are told, which polars compares with none but its own."""
+    return pl.col("timestamp").to_physical().is_between(microseconds(since), microseconds(until), closed="left")
 
 
 def touched(touches: pl.DataFrame) -> pl.Series:

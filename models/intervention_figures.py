@@ -16,7 +16,7 @@ from models.actions import NO_ACTION
 from models.blocking_wording import DRAWN
 from models.community import DAY_US, Community
 from models.decision import UpliftSource
-from models.events import touched
+from models.events import between, touched
 from models.intervals import Estimate
 from models.moments import microseconds
 from models.snapshots import Activity
@@ -228,8 +228,7 @@ class Contacts:
         """`touches` of an EventLog whose members are those of `events`."""
         if touches is None:
             return cls(pl.DataFrame(schema={"intervention": pl.String, **_FLAGS}))
-        recent = pl.col("timestamp").is_between(contacts_since(as_of), as_of, closed="left")
-        made = touches.filter(recent, pl.col("intervention").cast(pl.String) != NO_ACTION)
+        made = touches.filter(between(contacts_since(as_of), as_of), pl.col("intervention").cast(pl.String) != NO_ACTION)
         member, at_us = made["member"].to_numpy(), touched(made).to_physical().to_numpy()
         until_us = at_us + ANSWER_DAYS * DAY_US
         active = Activity.of(events, engine.qualifying).count_between(member, at_us + 1, until_us) > 0

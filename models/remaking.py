@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -116,8 +116,12 @@ class _Again:
             found.insert(0, Changed("/events", self.basis.events, len(events.timestamp_us)))
         return found
 
+    def _as_of(self) -> datetime:
+        """By the clock that the decision was dated by: that of the community, where the service's is stopped."""
+        return (EPOCH + timedelta(microseconds=self.kept.created_us)).astimezone(datetime.fromisoformat(self.stored["as_of"]).tzinfo)
+
     def _decision(self, events: EventArrays) -> Decision:
-        kept, basis, as_of = self.kept, self.basis, EPOCH + timedelta(microseconds=self.kept.created_us)
+        kept, basis, as_of = self.kept, self.basis, self._as_of()
         snapshots, ids = Snapshots.at(events, kept.created_us), ([kept.member_id], [kept.decision_id])
         terms = FREE if basis.followed is not None else _terms(self.store, self.plan_id)
         weighed = weigh(self.engine, events, snapshots, *ids, basis.history, as_of=as_of, context=basis.context, terms=terms)

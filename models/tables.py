@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-GZIP_MAGIC, PARQUET_MAGIC = b"\x1f\x8b", b"PAR1"
+GZIP_MAGIC, PARQUET_MAGIC, ZIP_MAGIC = b"\x1f\x8b", b"PAR1", b"PK\x03\x04"
+JSON_BEGINS = (b'{"', b"[{", b"[\n")
 SEPARATORS = ",;\t|"
 ROW = "__row"
 PARQUET_FIRST_LINE = 1
@@ -169,11 +170,22 @@ def _unpacked(path: Path) -> bytes:
             content = gzip.decompress(content)
         except (EOFError, gzip.BadGzipFile, zlib.error) as fault:
             raise InputError(f"{path} is damaged gzip ({fault}); pack or fetch it again") from None
+    if content.startswith(ZIP_MAGIC):
+        raise InputError(f"{path} is a zip or a workbook; unpack it, or save the sheet with the rows as CSV")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        content = content.decode("utf-16").encode()
+        content = _from_utf16(content, path)
     content = content.removeprefix(codecs.BOM_UTF8)
     _check_utf8(content, path)
+    if content.lstrip().startswith(JSON_BEGINS):
+        raise InputError(f"{path} holds JSON; convert it to CSV or Parquet, with a row for each record and a column for each field")
     return content if b"\n" in content else content.replace(b"\r", b"\n")
+
+
+def _from_utf16(content: bytes, path: Path) -> bytes:
+    try:
+        return content.decode("utf-16").encode()
+    except UnicodeError:
+        raise InputError(f"{path} begins as UTF-16 and breaks off or is damaged; save it as UTF-8, or fetch it again") from None
 
 
 def _check_utf8(content: bytes, path: Path) -> None:

@@ -149,8 +149,9 @@ def fit_purchase_value(rows: SpendingRows, columns: SpendingColumns, margin: flo
     """A mean of the parts whose weights, in thirds, are those nearest to even that validation cannot tell from the best.
 
     Validation is later in time, with a gap of `label_days`, wherever that leaves 50 buyers on either side, else on members left out; it
-    compares mean Tweedie deviances, on at most 50,000 rows. The parts err on different sides when a community ages, and their mean was the
-    best or near it on every cut of real logs. Raises NotEnoughData below 50 rows with a purchase.
+    compares mean Tweedie deviances, on at most 50,000 rows, and leaves out a part that one of its fits was too small for. The parts err
+    on different sides when a community ages, and their mean was the best or near it on every cut of real logs. Raises NotEnoughData
+    below 50 rows with a purchase.
     """
     if rows.buyers < FEWEST_BUYERS:
         message = f"only {rows.buyers} snapshots are followed by a purchase; {FEWEST_BUYERS} are needed to learn what a member is worth"
@@ -162,12 +163,13 @@ def fit_purchase_value(rows: SpendingRows, columns: SpendingColumns, margin: flo
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
         expected = list(pool.map(lambda pair: _held_out(tried, pair, columns, seed), pairs))
         truth = tried[np.concatenate([check for _, check in pairs])]
-        held = {name: np.concatenate([part[name] for part in expected]) for name in expected[0]}
+        names = [name for name in expected[0] if all(name in part for part in expected)]
+        held = {name: np.concatenate([part[name] for part in expected]) for name in names}
         weights = _weights(held, truth)
         parts = fit_parts(rows, columns, seed)
     blended = np.sum([weights[name] * held[name] for name in held], axis=0)
     deviance = {name: float(tweedie_deviance(truth.spent, told).mean()) for name, told in {**held, "blend": blended}.items()}
-    used = [name for name in parts if weights[name] > 0]
+    used = [name for name in held if weights[name] > 0]
     model = PurchaseValue(margin, 1.0, tuple(weights[name] for name in used), tuple(parts[name] for name in used))
     scheme: Literal["out_of_time", "members"] = "out_of_time" if by_time else "members"
     return FittedValue(model, ValueValidation(scheme, len(truth.spent), rows.label_days, weights, deviance))

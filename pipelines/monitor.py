@@ -11,6 +11,7 @@ import polars as pl
 
 from models.actions import NO_ACTION
 from models.errors import NoChampion, NotEnoughData
+from models.events import between
 from models.moments import microseconds
 from models.plan_in_force import PlanInForce
 from models.readings import MONITOR, Monitored, Reading, freshness, judged, rejected_rows
@@ -110,7 +111,7 @@ def plan_reading(store: Store, loaded: Loaded, at: datetime) -> Reading:
     if touches is None or "decision_id" not in touches.columns:
         return plan_given(plan, 0, {}, loaded.community)
     since, until = plan.activated_at, min(at, plan.valid_until)
-    made = touches.filter(pl.col("decision_id").is_not_null(), pl.col("timestamp") >= since, pl.col("timestamp") < until)
+    made = touches.filter(pl.col("decision_id").is_not_null(), between(since, until))
     counts = made.group_by(pl.col("intervention").cast(pl.String)).len().filter(pl.col("intervention") != NO_ACTION)
     return plan_given(plan, made["member"].n_unique(), dict(counts.iter_rows()), loaded.community)
 
@@ -119,7 +120,7 @@ def _drawn(workspace: Workspace, loaded: Loaded, at: datetime) -> Drawn:
     """The decisions that the store keeps of the last days; where it has none, those that the last run wrote."""
     touches, since = loaded.log.touches, at - timedelta(days=loaded.community.monitor.days)
     if touches is not None and "decision_id" in touches.columns:
-        lately = touches.filter(pl.col("decision_id").is_not_null() & (pl.col("timestamp") >= since) & (pl.col("timestamp") < at))
+        lately = touches.filter(pl.col("decision_id").is_not_null(), between(since, at))
         if not lately.is_empty():
             ids = loaded.log.members["member_id"].gather(lately["member"]).alias("member_id")
             return Drawn.of(lately.with_columns(ids), "intervention", loaded.community)

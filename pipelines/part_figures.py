@@ -59,5 +59,5 @@ class PartFigures:
         self.sampled.append(arrays.of_members(np.arange((-self._seen) % step, arrays.n_members, step)))
         if log.touches is not None:
             moved = pl.col("member") + pl.lit(self._seen, dtype=pl.UInt32)
-            self.touches.append(log.touches.filter(pl.col("timestamp") >= since).with_columns(moved))
+            self.touches.append(log.touches.filter(pl.col("timestamp").to_physical() >= microseconds(since)).with_columns(moved))
         self._seen += arrays.n_members

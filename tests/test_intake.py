@@ -206,6 +206,9 @@ def test_a_member_with_a_hundred_thousand_events_is_one_member(tmp_path):
         ("member,time\n张三,2025-03-01\n".encode("gb18030"), "is not UTF-8; save it as UTF-8"),
         (gzip.compress(PLAIN.encode(), mtime=0)[:-10], "is damaged gzip"),
         (gzip.compress(PLAIN.encode(), mtime=0) + b"cid,2025-03-03\n", "is damaged gzip"),
+        (PLAIN.encode("utf-16")[:-1], "begins as UTF-16 and breaks off"),
+        (b"PK\x03\x04\x14\x00workbook", "is a zip or a workbook; unpack it, or save the sheet"),
+        (b'{"member": "ann", "time": "2025-03-01"}\n', "holds JSON; convert it to CSV or Parquet"),
         (b"PAR1 and then nothing", "cannot be read as Parquet"),
         (b'member,time\nann,2025-03-01\n"bob,2025-03-02\ncid,2025-03-03\n', "line 3: a quotation mark opens here and is never closed"),
         (

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -49,7 +50,8 @@ def touches(*rows):
 
 
 def report(made=None, engine=None, table=TABLE):
-    return intervention_report(engine or world().engine, table, made, event_arrays(world().log, DECLARED), NOW)
+    at = NOW.astimezone(ZoneInfo("Asia/Shanghai"))
+    return intervention_report(engine or world().engine, table, made, event_arrays(world().log, DECLARED), at)
 
 
 def figures(name, *arguments, **more):

@@ -57,7 +57,7 @@ class Killed(BaseException):
 def after_first(tmp_path_factory):
     """The community on the morning after the first night, and what that night did: nothing was delivered yet, and no model was there."""
     growing = Growing.simulated(CONFIG, 5, BASE, tmp_path_factory.mktemp("nights") / "home")
-    growing.begin(churn=CHURN, schedule={"report": False})
+    growing.begin(churn=CHURN, schedule={"report": False}, timezone="Africa/Abidjan")
     return growing, growing.night(BASE)
 
 

@@ -126,11 +126,14 @@ def test_the_deviance_is_zero_at_the_outcome_and_as_computed_by_hand_elsewhere()
     np.testing.assert_allclose(tweedie_deviance(np.array([4.0, 0.0, 7.0]), np.array([1.0, 9.0, 7.0])), [4, 12, 0], atol=1e-12)
 
 
-def test_who_was_always_seen_to_buy_can_be_valued():
+@pytest.mark.parametrize("never", [0, 21])
+def test_those_of_whom_all_or_nearly_all_were_seen_to_buy_can_be_valued(never):
+    """As in a club that is paid every month: all together there are enough who paid nothing, and in each fit too few."""
     features, paid = matrix(shoppers(1000, seed=5))
-    fitted = fit(features, paid + 1)
+    paid = np.where(np.arange(1000) < never, 0.0, paid + 1)
+    fitted = fit(features, paid)
     assert "two_stage" not in fitted.validation.weights
-    assert fitted.model(features).sum() == pytest.approx(0.5 * (paid + 1).sum(), rel=0.1)
+    assert fitted.model(features).sum() == pytest.approx(0.5 * paid.sum(), rel=0.1)
 
 
 def test_the_blend_is_checked_on_members_left_out_where_there_is_one_date_alone():

@@ -23,7 +23,7 @@ PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; bas
 
 
 @router.get(
-    "/v1/members/{member_id}/explanation",
+    "/v1/members/{member_id:path}/explanation",
     response_model=ScoreAnswer,
     responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
 )

@@ -15,7 +15,7 @@ from serving.what_if import what_if as study
 router = APIRouter(tags=["members"])
 
 
-@router.post("/v1/members/{member_id}/what-if")
+@router.post("/v1/members/{member_id:path}/what-if")
 def what_if(service: CurrentService, _holder: Reading, member_id: Annotated[Text, Path()], request: WhatIfRequest) -> WhatIfAnswer:
     """Scope `read`. What would be decided now, with events added to the member's log and left out of it; nothing is kept."""
     return study(service, member_id, request)
