@@ -258,10 +258,12 @@ def test_an_erased_member_answers_like_an_unknown_one_whatever_is_sent(running):
     assert places_of(running.store, member_id) == []
 
 
-def test_an_id_with_a_slash_can_be_erased_too(running):
+def test_an_id_with_a_slash_can_be_asked_about_and_erased_too(running):
     event = {"member_id": "org/7?", "type": "post", "timestamp": NOW.isoformat()}
     assert running.client.post("/v1/events", json={"events": [event]}).json()["accepted"] == 1
     assert running.client.get("/v1/members/org%2F7%3F/data").json()["member_id"] == "org/7?"
+    assert running.client.get("/v1/members/org%2F7%3F/explanation").json()["member_id"] == "org/7?"
+    assert running.client.post("/v1/members/org%2F7%3F/what-if", json={}).json()["member_id"] == "org/7?"
     assert running.client.delete("/v1/members/org%2F7%3F").status_code == 200
     assert running.store.known(["org/7?"]) == set()
 
