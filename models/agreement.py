@@ -48,6 +48,10 @@ def _check_reach(community: Community) -> None:
     if community.lookback_days < max(longest, active):
         message = f"lookback_days {community.lookback_days} must reach the longest window ({longest}) and active_days ({active})"
         raise ValueError(message)
+    kept = community.store.events_days
+    if kept is not None and kept < community.lookback_days:
+        message = f"store.events_days {kept} must reach lookback_days ({community.lookback_days}), within which the features look"
+        raise ValueError(message)
 
 
 def _check_lifecycle_signals(community: Community) -> None:

@@ -12,6 +12,7 @@ from models.agreement import check_agreement
 from models.declared import Declared, Label, Language, Name, PositiveDays, RisingDays, TimeZone
 from models.experiment_declaration import Experiment
 from models.goals import Goals
+from models.keeping import Keeping
 from models.rollout_declaration import Guardrails
 from models.rules import Scene
 from models.schedule import Schedule, Watch
@@ -138,6 +139,7 @@ class Community(Declared):
     experiments: tuple[Experiment, ...] = ()
     goals: Goals = Goals()
     schedule: Schedule = Schedule()
+    store: Keeping = Keeping()
     monitor: Watch = Watch()
     rollout: Guardrails = Guardrails()
 

@@ -112,8 +112,11 @@ class OutboxStore(schema.Transactions):
             return statements.redeliver(connection, now_us, endpoint_id, message_id)
 
     def sweep_outbox(self, now_us: int) -> None:
-        with self._writing() as connection:
-            statements.sweep(connection, now_us)
+        """So few rows at once that nobody who writes waits long."""
+        more = True
+        while more:
+            with self._writing() as connection:
+                more = statements.sweep(connection, now_us)
 
 
 def _known(found: bool, endpoint_id: str) -> None:  # noqa: FBT001 - the number of rows that were meant, as yes or no

@@ -38,6 +38,7 @@ from models.store_migrations import Migration
 from models.store_overviews import OverviewStore
 from models.store_prepared import Prepared
 from models.store_privacy import PrivacyStore, Receipt
+from models.store_retention import RetentionStore
 from models.store_rollouts import RolloutStore
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow, Then
 from models.store_sessions import SessionStore
@@ -65,6 +66,7 @@ class Store(
     SessionStore,
     WholeLogStore,
     RolloutStore,
+    RetentionStore,
     BackupStore,
 ):
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
@@ -267,7 +269,8 @@ class Store(
     def claim(self, key_id: str, fingerprints: Sequence[tuple[str, str]], now_us: int) -> list[Claim]:
         """For each (request id, fingerprint of its body) whether this is its first attempt; that one must be answered or released.
 
-        An attempt that did neither within a minute died, and its claim passes on.
+        An attempt that did neither within a minute died, and its claim passes on. What was answered longer ago than answers are kept is
+        its first attempt again.
         """
         with self._writing() as connection:
             return [statements.claim(connection, key_id, request_id, fingerprint, now_us) for request_id, fingerprint in fingerprints]

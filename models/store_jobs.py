@@ -32,6 +32,7 @@ from models.webhooks import Message
 COUNTED = ("considered", "selected", "decided", "contacted", "cost")
 TOLD = ("stage", "as_of_us", "model_version", "members", "plan")
 KEPT_US = 30 * 86_400_000_000
+SWEPT_AT_ONCE = 500
 
 jobs = Table(
     "jobs",
@@ -226,9 +227,16 @@ def end(connection: Connection, ended: JobEnd) -> JobRow | None:
     return find(connection, ended.job_id)
 
 
-def sweep(connection: Connection, now_us: int) -> None:
-    """Jobs that ended a month ago, with their results; decisions stay."""
-    table = jobs.c
-    old = list(connection.scalars(select(table.job_id).where(table.ended_us < now_us - KEPT_US).limit(10)))
-    connection.execute(delete(job_members).where(job_members.c.job_id.in_(old)))
-    connection.execute(delete(jobs).where(table.job_id.in_(old)))
+def sweep(connection: Connection, now_us: int) -> bool:
+    """Of a job that ended a month ago some results, and the job itself where it has none left; decisions stay.
+
+    Whether there may be more of such.
+    """
+    table, lines = jobs.c, job_members.c
+    old = connection.scalar(select(table.job_id).where(table.ended_us < now_us - KEPT_US).order_by(table.created_us).limit(1))
+    if old is None:
+        return False
+    some = select(lines.position).where(lines.job_id == old).limit(SWEPT_AT_ONCE)
+    if not connection.execute(delete(job_members).where(lines.job_id == old, lines.position.in_(some))).rowcount:
+        connection.execute(delete(jobs).where(table.job_id == old))
+    return True

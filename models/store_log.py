@@ -56,7 +56,7 @@ OUTCOME_COLUMNS = {
     "timestamp": pl.Int64,
     "value": pl.Float64,
 }
-PRUNED_AT_ONCE = 10_000
+PRUNED_AT_ONCE, DELETED_AT_ONCE = 10_000, 1_000
 FOR_GOOD = (1 << 62) - 1
 
 
@@ -72,8 +72,19 @@ class LogStore(schema.Transactions):
             found = connection.execute(_KEPT.where(_MADE.decision_id == decision_id)).mappings().one_or_none()
         return None if found is None else Kept(**found)
 
+    def has_decisions(self) -> bool:
+        with self._reading() as connection:
+            return connection.scalar(select(_MADE.decision_id).limit(1)) is not None
+
+    def choices(self, member_id: str, since_us: int, limit: int) -> list[tuple[int, str]]:
+        """When a member was decided on, in microseconds, and what was chosen; the newest first, with a trace or without."""
+        made = select(_MADE.created_us, _MADE.chosen).where(_MADE.member_id == member_id, _MADE.created_us >= since_us)
+        with self._reading() as connection:
+            rows = connection.execute(made.order_by(_MADE.created_us.desc(), _MADE.decision_id.desc()).limit(limit))
+            return [(row.created_us, row.chosen) for row in rows]
+
     def decisions(self, query: DecisionQuery) -> list[Kept]:
-        """The newest first; at most `query.limit`."""
+        """Those with a trace, the newest first; at most `query.limit`."""
         with self._reading() as connection:
             return [Kept(**row) for row in connection.execute(_asked(query)).mappings()]
 
@@ -172,16 +183,21 @@ class LogStore(schema.Transactions):
         `archive` gets those that came through the service, chunk by chunk, before they are removed; the others stand in the declared log.
         """
         with self._writing() as connection:
-            keys = _prunable(connection, retention)
             _note(connection, RETENTION, json.dumps(asdict(retention)))
+        with self._reading() as connection:
+            keys = _prunable(connection, retention)
         for begin in range(0, len(keys), PRUNED_AT_ONCE):
             chunk = keys[begin : begin + PRUNED_AT_ONCE]
             with self._reading() as connection:
                 archive(api_events(connection, chunk))
-            with self._writing() as connection:
-                connection.execute(delete(schema.events).where(schema.events.c.event_key.in_(chunk)))
-                _note(connection, PRUNED, secrets.token_hex(8))
+            for first in range(0, len(chunk), DELETED_AT_ONCE):
+                self._remove(chunk[first : first + DELETED_AT_ONCE])
         return len(keys)
+
+    def _remove(self, keys: Sequence[int]) -> None:
+        with self._writing() as connection:
+            connection.execute(delete(schema.events).where(schema.events.c.event_key.in_(keys)))
+            _note(connection, PRUNED, secrets.token_hex(8))
 
 
 def _prunable(connection: Connection, retention: Retention) -> list[int]:
@@ -202,7 +218,7 @@ _KEPT = select(_MADE.decision_id, _MADE.member_id, _MADE.created_us, _MADE.model
 
 
 def _asked(query: DecisionQuery) -> Select[tuple[object, ...]]:
-    chosen = [] if query.member_id is None else [_MADE.member_id == query.member_id]
+    chosen = [schema.WITH_TRACE, *([] if query.member_id is None else [_MADE.member_id == query.member_id])]
     chosen += [] if query.since_us is None else [_MADE.created_us >= query.since_us]
     chosen += [] if query.until_us is None else [_MADE.created_us < query.until_us]
     if query.after is not None:

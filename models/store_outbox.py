@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, Table, Text, UniqueConstraint, and_, bindparam, delete, func, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy import update as sql_update
 
 from models import store_schema as schema
@@ -13,7 +28,8 @@ from models.store_prepared import Many
 from models.store_rows import DecisionRow
 from models.webhooks import Endpoint, Message
 
-KEPT_DEAD_US = 30 * 86_400_000_000
+KEPT_US = 30 * 86_400_000_000
+SWEPT_AT_ONCE = 500
 
 webhooks = Table(
     "webhooks",
@@ -228,6 +244,12 @@ def redeliver(connection: Connection, now_us: int, endpoint_id: str | None, mess
     return connection.execute(again.values(state="pending", attempts=0, due_us=now_us)).rowcount
 
 
-def sweep(connection: Connection, now_us: int) -> None:
-    """Dead letters of thirty days ago are of no use to anybody."""
-    connection.execute(delete(deliveries).where(deliveries.c.state == "dead", deliveries.c.due_us < now_us - KEPT_DEAD_US))
+def sweep(connection: Connection, now_us: int) -> bool:
+    """Some dead letters of thirty days ago are of no use to anybody, nor is what was posted then and never left, for want of a key, say.
+
+    Whether there may be more of them.
+    """
+    table, before_us = deliveries.c, now_us - KEPT_US
+    waited = and_(table.created_us < before_us, table.due_us < before_us)
+    old = select(table.delivery_key).where(or_(and_(table.state == "dead", table.due_us < before_us), waited)).limit(SWEPT_AT_ONCE)
+    return connection.execute(delete(deliveries).where(table.delivery_key.in_(old))).rowcount > 0

@@ -20,6 +20,8 @@ from models.reports import OutcomeReport, Touch
 ClaimState = Literal["new", "in_flight", "answered", "other_body"]
 
 _SEPARATOR = "\x1f"
+NO_TRACE = "{}"
+"""The body of a decision whose trace has left the store."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,10 @@ class Retention:
 
 @dataclass(frozen=True)
 class Kept:
-    """A decision as it was kept; `basis` is None where it was not decided by the service."""
+    """A decision as it was kept; `basis` is None where it was not decided by the service.
+
+    Without a trace nothing of it is told but who was assigned what, which training reads.
+    """
 
     decision_id: str
     member_id: str
@@ -119,10 +124,17 @@ class Kept:
     body: str
     basis: str | None
 
+    @property
+    def has_trace(self) -> bool:
+        return self.body != NO_TRACE
+
 
 @dataclass(frozen=True)
 class DecisionQuery:
-    """From `since_us` (inclusive) to `until_us` (exclusive); `after` is where the page before ended: its last time and id."""
+    """Those that have their trace, from `since_us` (inclusive) to `until_us` (exclusive).
+
+    `after` is where the page before ended: its last time and id.
+    """
 
     limit: int
     member_id: str | None = None

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    literal_column,
     make_url,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -124,13 +125,16 @@ decisions = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("model_version", Text, nullable=False),
     Column("chosen", Text, nullable=False),
-    Column("body", Text, nullable=False, comment="the whole trace, JSON"),
+    Column("body", Text, nullable=False, comment="the whole trace, JSON; {} where it has left the store"),
     Column("channel", Text),
     Column("propensities", Text, comment="of every candidate by its id, none included, JSON"),
     Column("basis", Text, comment="what was seen when it was decided, JSON; null where it cannot be replayed"),
     Index("decisions_of_member", "member_id", "created_us"),
     Index("decisions_by_time", "created_us", "decision_id"),
 )
+WITH_TRACE = decisions.c.body != literal_column("'{}'")
+"""As the index says it, so that both databases find it there."""
+Index("decisions_with_trace", decisions.c.created_us, sqlite_where=WITH_TRACE, postgresql_where=WITH_TRACE)
 
 requests = Table(
     "requests",
@@ -142,6 +146,7 @@ requests = Table(
     Column("answer", Text, comment="null while the first attempt is under way"),
     Column("member_id", Text, comment="of the answer"),
     Index("requests_of_member", "member_id"),
+    Index("requests_by_time", "claimed_us"),
 )
 
 plans = Table(

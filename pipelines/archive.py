@@ -1,6 +1,7 @@
-"""Events that are kept as Parquet files beside the state and read by every verb that reads the log.
+"""What is kept as Parquet files beside the state: events, which every verb reads that reads the log, and traces of old decisions.
 
-Some came through the service and are no longer in its store (`archive`), others with a day's file (`deliveries`).
+Some events came through the service and are no longer in its store (`archive`, where traces lie too), others with a day's file
+(`deliveries`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import polars as pl
 from models.store_rows import content_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from pipelines.workspace import Workspace
@@ -35,6 +36,23 @@ def archive_events(workspace: Workspace, events: pl.DataFrame) -> None:
     if events.is_empty():
         return
     _keep(workspace.archive, content_id(*events["event_id"]), events)
+
+
+def archive_traces(workspace: Workspace, traces: pl.DataFrame) -> None:
+    """Safe on the disk when this returns."""
+    workspace.archive.mkdir(exist_ok=True)
+    _write(traces, workspace.archive / f"traces-{content_id(*traces['decision_id'])}.parquet")
+
+
+def archived_traces(workspace: Workspace) -> Iterator[pl.DataFrame]:
+    """The columns of `Store.move_traces`, file by file; a decision may be in two of them, where a run was stopped."""
+    return (pl.read_parquet(file) for file in _traces(workspace))
+
+
+def archived_members(workspace: Workspace) -> set[str]:
+    """Ids of all of whom something lies in the archive."""
+    files = [*_files(workspace.archive), *_traces(workspace)]
+    return {member_id for file in files for member_id in pl.read_parquet(file, columns=["member_id"])["member_id"].unique()}
 
 
 def delivery_names(workspace: Workspace) -> tuple[str, ...]:
@@ -63,12 +81,15 @@ def deliver_events(workspace: Workspace, name: str, events: pl.DataFrame) -> Non
 
 def forget_archived(workspace: Workspace, member_ids: Collection[str]) -> None:
     """Writes the files anew without these members. One of a delivery stays, if empty, so that the same file adds nothing later."""
-    for file in [*_files(workspace.archive), *_files(workspace.deliveries)] if member_ids else []:
-        held = pl.read_parquet(file)
-        rest = held.filter(~pl.col("member_id").is_in(list(member_ids)))
+    files = [*_files(workspace.archive), *_traces(workspace), *_files(workspace.deliveries)]
+    gone = pl.col("member_id").is_in(list(member_ids))
+    for file in files if member_ids else []:
+        if not pl.scan_parquet(file).select(gone.any()).collect().item():
+            continue
+        rest = pl.read_parquet(file).filter(~gone)
         if rest.is_empty() and file.parent == workspace.archive:
             file.unlink()
-        elif rest.height < held.height:
+        else:
             came = file.stat()
             _write(rest, file)
             os.utime(file, ns=(came.st_atime_ns, came.st_mtime_ns))
@@ -76,6 +97,10 @@ def forget_archived(workspace: Workspace, member_ids: Collection[str]) -> None:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("events-*.parquet"))
+
+
+def _traces(workspace: Workspace) -> list[Path]:
+    return sorted(workspace.archive.glob("traces-*.parquet"))
 
 
 def _place(folder: Path, name: str) -> Path:

@@ -57,10 +57,13 @@ def backup(workspace: Workspace, output: Path, *, now: datetime) -> BackedUp:
 
 
 def _add_files(workspace: Workspace, writer: BackupWriter, champion: ChampionCopy | None) -> str | None:
-    """After the store, from which events move into the archive. Returns where MLflow's files lie, None where it is not among them."""
+    """After the store, from which events and traces move into the archive.
+
+    Returns where MLflow's files lie, None where it is not among them.
+    """
     writer.add(DECLARATION, workspace.declaration)
     for folder in (workspace.deliveries, workspace.archive):
-        _add_below(writer, folder.name, sorted(folder.glob("events-*.parquet")), folder)
+        _add_below(writer, folder.name, sorted(folder.glob("*.parquet")), folder)
     _add_below(writer, RUNS, sorted(workspace.runs.glob("*/summary.json")), workspace.runs)
     if champion is not None:
         cache = workspace.model_cache

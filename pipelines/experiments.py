@@ -11,7 +11,6 @@ from models.experiment_wording import told
 from models.experiments import Record, read_experiments
 from models.kept_read_outs import read_and_keep
 from models.store import Store
-from models.store_rows import DecisionQuery
 from pipelines.ingest import canonical_log, log_fingerprint
 
 if TYPE_CHECKING:
@@ -56,6 +55,6 @@ def tell_experiments(workspace: Workspace, only: str | None, *, language: Langua
 def refresh_experiments(workspace: Workspace, community: Community, *, now: datetime) -> None:
     """What the pages show of them; without decisions and declared experiments there is nothing to read, and nothing is done."""
     with closing(Store.open(workspace.store_url)) as store:
-        decided = bool(store.decisions(DecisionQuery(1)))
+        decided = store.has_decisions()
     if decided or community.experiments:
         tell_experiments(workspace, None, language=None, now=now)

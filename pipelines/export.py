@@ -1,30 +1,30 @@
-"""The service's own log as Parquet, for analysis elsewhere; and what is old goes from the store into the archive that training reads."""
+"""The service's own log as Parquet, for analysis elsewhere."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
-from functools import partial
-from itertools import count
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from models.declaration import load_community
-from models.errors import InputError
 from models.moments import microseconds
 from models.posted import posted_touches
 from models.store import Store
-from models.store_rows import DecisionQuery, Retention
-from pipelines.archive import archive_events, archived_events, forget_archived, together
+from models.store_retention import TRACE_COLUMNS
+from models.store_rows import DecisionQuery
+from pipelines.archive import archived_events, archived_members, archived_traces, forget_archived, together
 from pipelines.output import writing
+from pipelines.pruning import check_reach, prune, prune_events
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
-    from models.community import Community
+    from pipelines.pruning import Pruned
     from pipelines.workspace import Workspace
 
 DECISIONS_IN_FILE = 20_000
@@ -32,25 +32,29 @@ DECISIONS_IN_FILE = 20_000
 
 @dataclass(frozen=True)
 class Exported:
-    """Rows by table; `pruned` events are in the archive now, None where none were to be."""
+    """Rows by table; `pruned` events are in the archive now, None where none were to be; likewise what else left the store."""
 
     rows: dict[str, int]
     pruned: int | None
+    left: Pruned | None = None
 
 
-def export(workspace: Workspace, folder: Path, *, older_than_days: int | None, now: datetime) -> Exported:
+def export(workspace: Workspace, folder: Path, *, older_than_days: int | None, now: datetime, declared: bool = False) -> Exported:
     """Writes events, touches and outcomes.parquet and the folder decisions. With `older_than_days` older events leave the store then.
 
-    Raises InputError for a folder that cannot be written to, or days within which the features still look.
+    Whatever is older than is `declared` leaves it too. Raises InputError for a folder that cannot be written to, or days within which the
+    features still look.
     """
     community = load_community(workspace.declaration)
-    _check_reach(community, older_than_days)
+    if older_than_days is not None:
+        check_reach(community, older_than_days)
     with closing(Store.open(workspace.store_url)) as store:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             rows = _write_tables(workspace, store, folder, now)
-        pruned = None if older_than_days is None else _prune(workspace, store, community, now - timedelta(days=older_than_days))
-    return Exported(rows, pruned)
+        pruned = None if older_than_days is None else prune_events(workspace, store, community, older_than_days, now)
+        left = prune(workspace, store, community, at=now, now=now) if declared else None
+    return Exported(rows, pruned, left)
 
 
 def _write_tables(workspace: Workspace, store: Store, folder: Path, now: datetime) -> dict[str, int]:
@@ -61,41 +65,31 @@ def _write_tables(workspace: Workspace, store: Store, folder: Path, now: datetim
     }
     for name, table in tables.items():
         table.write_parquet(folder / f"{name}.parquet")
-    return {name: table.height for name, table in tables.items()} | {"decisions": _write_decisions(store, folder / "decisions")}
+    return {name: table.height for name, table in tables.items()} | {"decisions": _write_decisions(workspace, store, folder / "decisions")}
 
 
 def _archived(workspace: Workspace, store: Store) -> pl.DataFrame | None:
     """Without members who were erased since."""
-    held = archived_events(workspace)
-    if held is not None:
-        forget_archived(workspace, store.erased(set(held["member_id"])))
+    forget_archived(workspace, store.erased(archived_members(workspace)))
     return archived_events(workspace)
 
 
-def _write_decisions(store: Store, folder: Path) -> int:
-    """The newest first, so many to a file; what an earlier export left there is replaced."""
+def _write_decisions(workspace: Workspace, store: Store, folder: Path) -> int:
+    """Those of the store, the newest first, so many to a file, then those of the archive; what an earlier export left is replaced."""
     folder.mkdir(exist_ok=True)
     for file in folder.glob("part-*.parquet"):
         file.unlink()
-    rows, query = 0, DecisionQuery(limit=DECISIONS_IN_FILE)
-    for number in count():
-        kept = store.decisions(query)
-        if not kept:
-            return rows
-        pl.DataFrame([asdict(one) for one in kept], infer_schema_length=None).write_parquet(folder / f"part-{number:05d}.parquet")
-        rows, query = rows + len(kept), replace(query, after=(kept[-1].created_us, kept[-1].decision_id))
-    return rows
+    met: set[str] = set()
+    parts = chain(_stored(store), archived_traces(workspace))
+    for number, part in enumerate(parts):
+        fresh = part.filter(~pl.col("decision_id").is_in(list(met)))
+        fresh.write_parquet(folder / f"part-{number:05d}.parquet")
+        met.update(fresh["decision_id"])
+    return len(met)
 
 
-def _prune(workspace: Workspace, store: Store, community: Community, before: datetime) -> int:
-    ending = community.churn.contract_event
-    retention = Retention(microseconds(before), () if ending is None else (ending,))
-    return store.prune(retention, partial(archive_events, workspace))
-
-
-def _check_reach(community: Community, older_than_days: int | None) -> None:
-    if older_than_days is not None and older_than_days < community.lookback_days:
-        message = (
-            f"--older-than {older_than_days}: the features look back {community.lookback_days} days (lookback_days); keep at least these"
-        )
-        raise InputError(message)
+def _stored(store: Store) -> Iterator[pl.DataFrame]:
+    query = DecisionQuery(limit=DECISIONS_IN_FILE)
+    while kept := store.decisions(query):
+        yield pl.DataFrame([asdict(one) for one in kept], schema=TRACE_COLUMNS)
+        query = replace(query, after=(kept[-1].created_us, kept[-1].decision_id))

@@ -16,7 +16,7 @@ from models.moments import microseconds
 from models.posted import posted_touches
 from models.registry import CHALLENGER, Registry
 from models.store import Store
-from pipelines.archive import archived_events, forget_archived, together
+from pipelines.archive import archived_events, archived_members, forget_archived, together
 from pipelines.dates import midnight, moment
 from pipelines.ingest import ingest
 
@@ -139,7 +139,7 @@ def known_besides(workspace: Workspace, members: pl.DataFrame, now: datetime) ->
         return Known()
     with closing(Store.open(workspace.store_url)) as store:
         archived = archived_events(workspace)
-        met = set(members["member_id"]) | (set() if archived is None else set(archived["member_id"]))
+        met = set(members["member_id"]) | archived_members(workspace)
         erased = store.erased(met)
         forget_archived(workspace, erased)
         return Known(

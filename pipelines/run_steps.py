@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from pipelines.lessons import Asked
 from pipelines.loading import load_to_learn, registry
 from pipelines.monitor import monitor
 from pipelines.promote import try_promotion
+from pipelines.pruning import prune
 from pipelines.rollout import running_rollout, was_rolled_back
 from pipelines.rollout_watch import watch_rollout
 from pipelines.train import train_challenger
@@ -243,6 +244,12 @@ def _report(night: Night, record: RunRecord) -> Outcome:
     return Outcome("done", f"in {folder.relative_to(night.workspace.root)}")
 
 
+def _prune(night: Night, _: RunRecord) -> Outcome:
+    with closing(Store.open(night.workspace.store_url)) as store:
+        pruned = prune(night.workspace, store, night.community, at=night.as_of, now=night.now)
+    return Outcome("done", pruned.said, asdict(pruned))
+
+
 def _stale(night: Night, record: RunRecord) -> str | None:
     """Why nothing should be learned or decided: of a day that is missing everybody would seem to have been silent."""
     taken = record.of("ingest")
@@ -267,4 +274,5 @@ STEPS = (
     Step("promote", _promote, needs=("ingest", "evaluate")),
     Step("decide", _decide, needs=("ingest",)),
     Step("report", _report, needs=("ingest",)),
+    Step("prune", _prune, needs=("ingest",)),
 )

@@ -115,3 +115,5 @@ class JobWorker:
         if (wall_clock() - self._swept).total_seconds() > SWEEP_SECONDS:
             self._swept = wall_clock()
             self._service.store.sweep_jobs(microseconds(self._swept))
+            kept_from = self._swept - timedelta(days=self._service.community.store.answers_days)
+            self._service.store.drop_answers(microseconds(kept_from))

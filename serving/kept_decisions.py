@@ -13,7 +13,7 @@ from models.moments import EPOCH, microseconds
 from models.reports import OutcomeReport, Touch
 from models.store_rows import DecisionQuery, Kept
 from serving.decision_answers import OutcomeAnswer, TouchAnswer
-from serving.problems import INVALID, UNKNOWN_DECISION, Fault, Refusal
+from serving.problems import INVALID, TRACE_GONE, UNKNOWN_DECISION, Fault, Refusal
 from serving.service import Service
 
 
@@ -48,10 +48,13 @@ class Page:
 
 
 def kept_decision(service: Service, decision_id: str) -> Kept:
-    """Raises Refusal for an unknown one."""
+    """Raises Refusal for an unknown one, and one whose trace has left the store."""
     kept = service.store.kept(decision_id)
     if kept is None:
         raise Refusal(UNKNOWN_DECISION, f'decision "{decision_id}" is not known; `score_only` and `simulate` keep none')
+    if not kept.has_trace:
+        made, days = f"{_moment(kept.created_us):%Y-%m-%d}", service.community.store.traces_days
+        raise Refusal(TRACE_GONE, f'decision "{decision_id}" was made on {made}; traces are kept here for {days} days')
     return kept
 
 

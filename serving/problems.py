@@ -73,6 +73,7 @@ IN_FLIGHT = ProblemType("request-in-flight", 409, "The first attempt of this req
 JOB_NOT_ENDED = ProblemType("job-not-ended", 409, "The decision job is under way", retry=True)
 NOT_REPLAYABLE = ProblemType("not-replayable", 409, "What the decision was made on is not kept here")
 MODEL_GONE = ProblemType("model-gone", 409, "The model that decided cannot be loaded")
+TRACE_GONE = ProblemType("trace-gone", 410, "The trace of the decision has left the store")
 TOO_LARGE = ProblemType("body-too-large", 413, "The body is too large")
 UNSUPPORTED = ProblemType("unsupported-media-type", 415, "The media type of the body is not read here")
 INVALID = ProblemType("invalid-request", 422, "The request breaks the contract")
@@ -89,7 +90,7 @@ BUSY = ProblemType("busy", 503, "Too many decide on this member at once", retry=
 
 PROBLEM_TYPES = (
     *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, UNKNOWN_JOB, NO_RUN, NOT_ALLOWED, NOT_ACCEPTABLE),
-    *(UNKNOWN_EXPERIMENT, NO_ROLLOUT, IN_FLIGHT, JOB_NOT_ENDED, NOT_REPLAYABLE, MODEL_GONE),
+    *(UNKNOWN_EXPERIMENT, NO_ROLLOUT, IN_FLIGHT, JOB_NOT_ENDED, NOT_REPLAYABLE, MODEL_GONE, TRACE_GONE),
     *(TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
     *(INTERNAL, NO_MODEL, STORE_DOWN, STORE_OUTDATED, NOT_READ, BUSY),
 )

@@ -94,7 +94,7 @@ class ScoreRequest(Received):
     """Only `member_id` is required."""
 
     member_id: Text
-    request_id: Annotated[Text | None, Field(description="a retry with the same id and body gets the stored answer")] = None
+    request_id: Annotated[Text | None, Field(description="while its answer is kept, a retry with the same id and body gets it")] = None
     events: Annotated[list[Behaviour], Field(max_length=MAX_ROWS, description="added to the stored history for this answer")] = []
     persist_events: Annotated[bool, Field(description="keep these events as well")] = False
     context: RequestContext = RequestContext()
@@ -213,9 +213,9 @@ class CapacityRequest(Received):
 class DecisionJobRequest(Received):
     """Everything may be left out: then all members are decided on, within what is declared."""
 
-    request_id: Annotated[Text | None, Field(description="a retry with the same id and body gets the stored answer, and no second job")] = (
-        None
-    )
+    request_id: Annotated[
+        Text | None, Field(description="while its answer is kept, a retry with the same id and body gets it, and no second job")
+    ] = None
     audience: AudienceRequest = AudienceRequest()
     budget: Annotated[float | None, Field(ge=0, le=1e15, allow_inf_nan=False, description="money that all decisions together may cost")] = (
         None

@@ -33,7 +33,7 @@ BASE = 90
 NOW = datetime(2025, 4, 1, 2, tzinfo=UTC)
 CONFIG = SimulationConfig(members=200, days=BASE + 3, start=date(2025, 1, 1), truth_as_of=())
 CHURN = {"horizons_days": [7], "horizon_days": 7, "active_days": 21}
-ALL = ("ingest", "check", "rollout", "monitor", "train", "evaluate", "promote", "decide", "report")
+ALL = ("ingest", "check", "rollout", "monitor", "train", "evaluate", "promote", "decide", "report", "prune")
 HOLDING = """
 import sys, time
 from datetime import UTC, datetime

@@ -292,7 +292,7 @@ def test_of_many_who_saw_the_same_free_slot_one_gets_it(store):
     assert sorted(map(len, stale)) == [0] + [1] * 7
 
 
-def test_a_request_is_claimed_once_answered_for_ever_and_free_again_when_released(store):
+def test_a_request_is_claimed_once_answered_while_its_answer_is_kept_and_free_again_when_released(store):
     assert [claim.state for claim in store.claim("key", [("r1", "f"), ("r1", "f"), ("r1", "g")], 0)] == ["new", "in_flight", "other_body"]
     store.release("key", ["r1"])
     assert store.claim("key", [("r1", "g")], 0)[0].state == "new"

@@ -31,16 +31,19 @@ def export(
     older_than: Annotated[
         int | None, typer.Option("--older-than", min=1, help="Then move events older than so many days out of the store, into the archive.")
     ] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Then take out of the store what is older than `store` declares.")] = False,
 ) -> None:
     """Write what the service logged as Parquet: events, touches with their propensities, outcomes, decisions."""
     from pipelines.export import export
 
-    exported = export(Workspace.find(config), output, older_than_days=older_than, now=now())
+    exported = export(Workspace.find(config), output, older_than_days=older_than, now=now(), declared=prune)
     OUT.print(", ".join(f"{rows:,} {name}" for name, rows in exported.rows.items()) + f" in {output}", highlight=False, soft_wrap=True)
     if exported.pruned is not None:
         OUT.print(
             f"{exported.pruned:,} older events are out of the store; training reads those of the service from the archive", highlight=False
         )
+    if exported.left is not None:
+        OUT.print(f"out of the store: {exported.left.said}", highlight=False)
 
 
 def migrate(config: Home = None) -> None:

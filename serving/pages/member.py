@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,6 @@ from starlette.responses import RedirectResponse
 
 from models.community import DAY_US, Community, Signal
 from models.moments import microseconds
-from models.store_rows import DecisionQuery
 from models.texts import decimal, plural, points, text
 from models.timeline import TIMELINE_DAYS, Contacted, Happened, Settled, TimelineDay, timeline
 from models.wording import channel_name, opening
@@ -104,11 +102,11 @@ def _timeline(service: Service, community: Community, member_id: str, whoever: V
     since_us = microseconds(service.clock()) - TIMELINE_DAYS * DAY_US
     happened = service.store.happened(member_id, since_us, types=list(community.signal_of_type))
     touches = service.store.touches_of(member_id, since_us)
-    kept = service.store.decisions(DecisionQuery(50, member_id, since_us))
+    made = service.store.choices(member_id, since_us, 50)
     return timeline(
         [Happened(at_us, kind, value) for _, at_us, kind, value in happened],
         [Contacted(touch.at_us, touch.intervention_id, touch.response or touch.state) for touch in touches],
-        [Settled(one.created_us, json.loads(one.body)["chosen"]) for one in kept],
+        [Settled(at_us, chosen) for at_us, chosen in made],
         community,
         whoever.language,
     )

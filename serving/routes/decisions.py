@@ -31,7 +31,10 @@ def decisions(
     cursor: Annotated[str | None, Query(max_length=512, description="`next_cursor` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
-    """Scope `read`. The newest first; decisions made meanwhile move no page. The next page is also in the header `Link` (RFC 8288)."""
+    """Scope `read`. The newest first; decisions made meanwhile move no page. The next page is also in the header `Link` (RFC 8288).
+
+    Those whose traces are still kept: `store.traces_days` of the declaration tells how long.
+    """
     after = None if cursor is None else Cursor.read(cursor)
     since_us, until_us = (None if moment is None else microseconds(moment) for moment in (since, until))
     place = None if after is None else (after.created_us, after.decision_id)
@@ -43,7 +46,7 @@ def decisions(
 
 @router.get("/v1/decisions/{decision_id}", response_model=DecisionAnswer)
 def decision(service: CurrentService, _holder: Reading, decision_id: DecisionId) -> Response:
-    """Scope `read`. The whole trace, as it was when it was decided, with its touches and what followed."""
+    """Scope `read`. The whole trace, as it was when it was decided, with its touches and what followed. 410 when its days are over."""
     return Response(told_decision(service, decision_id), media_type="application/json")
 
 
@@ -51,6 +54,6 @@ def decision(service: CurrentService, _holder: Reading, decision_id: DecisionId)
 def replay(service: CurrentService, _holder: Reading, decision_id: DecisionId) -> ReplayAnswer:
     """Scope `read`. The decision made again from what was known then: equal, or what differs. Nothing is kept.
 
-    409 where it was not made by the service, or the model that made it can no longer be loaded.
+    409 where it was not made by the service, or the model that made it can no longer be loaded; 410 when the days of its trace are over.
     """
     return replayed(service, decision_id)
