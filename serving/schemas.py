@@ -214,7 +214,7 @@ class DecisionJobRequest(Received):
     """Everything may be left out: then all members are decided on, within what is declared."""
 
     request_id: Annotated[
-        Text | None, Field(description="while its answer is kept, a retry with the same id and body gets it, and no second job")
+        Text | None, Field(description="while its answer is kept, a retry of the same body gets it, and no second job")
     ] = None
     audience: AudienceRequest = AudienceRequest()
     budget: Annotated[float | None, Field(ge=0, le=1e15, allow_inf_nan=False, description="money that all decisions together may cost")] = (

@@ -151,7 +151,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(growing):
     steps = []
     resumed = growing.night(BASE + 1, progress=steps.append)
     assert (resumed.record.complete, resumed.record.runs) == (True, 2)
-    assert {what.partition(":")[0] for what in steps} == {"ingest", "decide", "report"}
+    assert {what.partition(":")[0] for what in steps} == {"ingest", "decide", "report", "prune"}
     assert resumed.record.of("monitor") == left.of("monitor")
     assert in_force(growing) == "2025-04-02"
 
