@@ -11,6 +11,7 @@ import polars as pl
 from models.actions import NO_ACTION
 from models.community import DAY_US
 from models.snapshots import Activity, Snapshots, label_churn
+from models.statements import Statement
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers, Names
@@ -36,7 +37,7 @@ class Assignments:
     arm: Integers
     propensities: Floats | None
     retained: Floats
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Statement, ...] = ()
 
     def __len__(self) -> int:
         return len(self.arm)
@@ -68,20 +69,20 @@ def assignments_of(touches: pl.DataFrame, events: EventArrays, community: Commun
     due = _in_population(activity, snapshots, community) & (snapshots.as_of_us + community.churn.horizon_days * DAY_US <= until_us)
     told = _told(known)
     silent, enough = int((due & ~told).sum()), int((due & told).sum())
-    notes: tuple[str, ...] = ()
+    notes: tuple[Statement, ...] = ()
     if silent and 0 < enough < FEWEST_LOGGED:
         known = known.drop(logged_columns(known))
-        notes = (f"propensities are estimated: only {enough:,} assignments have logged ones, and {silent:,} have none",)
+        notes = (Statement("proof.few_logged", {"enough": enough, "silent": silent}),)
     elif silent and enough:
         known, snapshots, arm, due = known.filter(told), snapshots[told], arm[told], due[told]
-        notes = (f"{silent:,} assignments without logged propensities were left out beside {enough:,} that have them",)
+        notes = (Statement("proof.unlogged_left_out", {"enough": enough, "silent": silent}),)
     shares, sound, warnings = _propensities(known, arm, interventions)
     kept = np.flatnonzero(due & sound)
     rows = snapshots[kept]
     retained = 1.0 - label_churn(activity, rows, community.churn.horizon_days, community.churn)
     lost = int(np.count_nonzero(due & ~sound))
     if lost:
-        warnings += (f"{lost:,} assignments were left out: their logged propensities do not add up to 1, or give what was done no chance",)
+        warnings += (Statement("proof.unsound_left_out", {"lost": lost}),)
     return Assignments(rows, interventions, arm[kept], None if shares is None else shares[kept], retained, (*notes, *warnings))
 
 
@@ -109,7 +110,9 @@ def _in_population(activity: Activity, snapshots: Snapshots, community: Communit
     return present
 
 
-def _propensities(touches: pl.DataFrame, arm: Integers, interventions: tuple[str, ...]) -> tuple[Floats | None, Flags, tuple[str, ...]]:
+def _propensities(
+    touches: pl.DataFrame, arm: Integers, interventions: tuple[str, ...]
+) -> tuple[Floats | None, Flags, tuple[Statement, ...]]:
     """Conditional propensities, which rows can be believed, and what to say; None where no arm's were logged."""
     logged = logged_columns(touches)
     if not logged:
@@ -117,8 +120,7 @@ def _propensities(touches: pl.DataFrame, arm: Integers, interventions: tuple[str
     columns = [f"propensity_{name}" for name in (NO_ACTION, *interventions)]
     absent = [name.removeprefix("propensity_") for position, name in enumerate(columns) if name not in logged and (arm == position).any()]
     if absent:
-        message = f"propensities are estimated: none were logged for {', '.join(absent)}, which was assigned"
-        return None, np.ones(len(arm), dtype=np.bool_), (message,)
+        return None, np.ones(len(arm), dtype=np.bool_), (Statement("proof.none_logged_for", {"arms": ", ".join(absent)}),)
     zero = np.zeros(len(arm))
     shares = np.column_stack([touches[name].fill_null(0.0).to_numpy() if name in logged else zero for name in columns])
     total = touches.select(pl.sum_horizontal(logged)).to_series().to_numpy()

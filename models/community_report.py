@@ -14,7 +14,7 @@ from models.goal_wording import goal_row, target_sentences
 from models.intervals import Estimate
 from models.pages import page_template
 from models.sankey import NARROW, sankey
-from models.texts import calendar_day, day_of_year, decimal, messages, moment, money, month_of_year, number, share, text, window
+from models.texts import calendar_day, day_of_year, decimal, messages, moment, money, month_of_year, number, share, span, text, window
 from models.whiskers import Scale, Whisker
 
 if TYPE_CHECKING:
@@ -93,9 +93,16 @@ def _lead(figures: CommunityFigures, language: Language) -> str:
     scored = figures.overview.scored
     if not scored.members:
         return text(language, "community_report.nobody")
-    ends = {name: number(language, round(getattr(scored.expected, name))) for name in ("value", "lower", "upper")}
+    value, low, high = (number(language, round(one)) for one in (scored.expected.value, *scored.expected.interval))
     days = window(language, figures.overview.horizon_days)
-    return text(language, "community_report.lead", members=number(language, scored.members), window=days, **ends)
+    return text(
+        language,
+        "community_report.lead",
+        members=number(language, scored.members),
+        window=days,
+        value=value,
+        bounds=span(language, low, high),
+    )
 
 
 def _facts(figures: CommunityFigures, community: Community, language: Language) -> list[tuple[str, str]]:
@@ -103,7 +110,7 @@ def _facts(figures: CommunityFigures, community: Community, language: Language) 
     lively = overview.liveliness
     sticky = text(language, "unit.unknown") if lively.stickiness is None else share(lively.stickiness)
     return [
-        (text(language, "community_report.at_risk"), money(language, round(overview.scored.value_at_risk), community.currency)),
+        (text(language, "community_report.at_risk"), money(language, overview.scored.value_at_risk, community.currency)),
         (text(language, "community_report.monthly"), number(language, lively.monthly)),
         (text(language, "community_report.stickiness"), sticky),
         (text(language, "community_report.weekly_events"), decimal(lively.weekly_events, 1)),
@@ -144,11 +151,11 @@ def _plan(point: Outlook, community: Community, language: Language) -> PlanRow:
     paid = partial(money, language, currency=community.currency)
     cost = point.cost_per_saved
     return PlanRow(
-        spend=paid(round(point.spend, 2)),
+        spend=paid(point.spend),
         contacted=number(language, round(point.contacted)),
         saved=decimal(point.saved.value, 1),
-        bounds=text(language, "targeting.bounds", low=decimal(point.saved.lower, 1), high=decimal(point.saved.upper, 1)),
-        cost_per_saved=text(language, "unit.none") if cost is None else paid(round(cost, 2)),
+        bounds=span(language, decimal(point.saved.lower, 1), decimal(point.saved.upper, 1)),
+        cost_per_saved=text(language, "unit.none") if cost is None else paid(cost),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from models.actions import NO_ACTION
 from models.experiments import HELD_BACK, TREATED
 from models.moments import EPOCH
-from models.texts import decimal, money, number, plural, points, share, text
+from models.texts import decimal, money, moneys, number, plural, points, share, span, text
 from models.wording import opening
 
 if TYPE_CHECKING:
@@ -116,12 +116,8 @@ def lift_sentence(lift: Lift, read: ReadOut, community: Community, language: Lan
         "members": number(language, lift.members + lift.control_members),
     }
     if lift.lift is not None:
-        given |= {
-            "lift": shown(lift.lift.value),
-            "low": shown(lift.lift.lower),
-            "high": shown(lift.lift.upper),
-            "p": written_p(lift.adjusted_p),
-        }
+        value, low, high = written_estimate(lift.kind, lift.lift, language=language, currency=community.currency)
+        given |= {"lift": value, "bounds": span(language, low, high), "p": written_p(lift.adjusted_p)}
     amounts = {"target": lift.target, "largest": lift.largest_compatible, "detectable": lift.smallest_detectable}
     given |= {name: _unsigned(shown, amount) for name, amount in amounts.items()}
     return text(language, "experiment.slow" if too_slow(lift) else VERDICTS[lift.verdict], **given)
@@ -146,7 +142,15 @@ def written(kind: str, value: float, *, language: Language, currency: str) -> st
     """A difference: in percentage points, money, or events."""
     if kind == "retention":
         return points(language, 100 * value)
-    return money(language, round(value, 2), currency) if kind == "value" else decimal(value, 2, signed=True)
+    return money(language, value, currency, signed=True) if kind == "value" else decimal(value, 2, signed=True)
+
+
+def written_estimate(kind: str, told: Estimate, *, language: Language, currency: str) -> list[str]:
+    """A difference and the ends of its interval, all of one precision."""
+    ends = [told.value, *told.interval]
+    if kind == "value":
+        return moneys(language, ends, currency, signed=True)
+    return [written(kind, end, language=language, currency=currency) for end in ends]
 
 
 def written_mean(kind: str, value: float | None, *, language: Language, currency: str) -> str:
@@ -155,7 +159,7 @@ def written_mean(kind: str, value: float | None, *, language: Language, currency
         return ""
     if kind == "retention":
         return share(value)
-    return money(language, round(value, 2), currency) if kind == "value" else decimal(value, 2)
+    return money(language, value, currency) if kind == "value" else decimal(value, 2)
 
 
 def written_p(p: float | None) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from models.evaluation import evaluate_churn, log_loss_difference
+from models.statements import Difference, Statement
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +21,7 @@ MOST_CALIBRATION_ERROR = 0.05
 PER = 1000
 KEPT_GAIN = 0.5
 """Of what the champion is sure to gain over doing nothing a renewal keeps at least this (FDA 2016, Non-Inferiority Clinical Trials)."""
-NO_TOUCHES = "the log holds no assignments, so decisions cannot be proved: the risk alone was"
+NO_TOUCHES = Statement("proof.no_touches")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class PolicyProof:
     challenger: Judged
     champion: Judged
     gain: PolicyDifference
-    source: str
+    source: Statement
+    currency: str
     renewed_gain: float | None = None
 
     @property
@@ -59,14 +61,18 @@ class PolicyProof:
 class Missing:
     """A proof that could not be made, and why."""
 
-    why: str
+    why: Statement
 
 
 @dataclass(frozen=True)
 class Requirement:
     name: str
     met: bool
-    said: str
+    said: Statement
+
+    def to_dict(self) -> dict[str, Any]:
+        """With the sentence in English."""
+        return {"name": self.name, "met": self.met, "said": str(self.said), "statement": self.said.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,10 @@ class Verdict:
     """`notes` qualify what was proved."""
 
     requirements: tuple[Requirement, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Statement, ...] = ()
 
     @property
-    def missing(self) -> tuple[str, ...]:
+    def missing(self) -> tuple[Statement, ...]:
         return tuple(requirement.said for requirement in self.requirements if not requirement.met)
 
     @property
@@ -85,14 +91,14 @@ class Verdict:
         return not self.missing
 
     def to_dict(self) -> dict[str, Any]:
-        told = [{"name": found.name, "met": found.met, "said": found.said} for found in self.requirements]
-        return {"passed": self.passed, "requirements": told, "notes": list(self.notes)}
+        told = [found.to_dict() for found in self.requirements]
+        return {"passed": self.passed, "requirements": told, "notes": [str(note) for note in self.notes]}
 
-    def noting(self, *notes: str) -> Self:
+    def noting(self, *notes: Statement) -> Self:
         return replace(self, notes=(*self.notes, *notes))
 
 
-GOLDEN = Requirement("golden_members", met=True, said="the golden members agree")
+GOLDEN = Requirement("golden_members", met=True, said=Statement("proof.golden_members"))
 
 
 def measure_risk(churned: Flags, challenger: Floats, champion: Floats, member: Integers, *, rng: np.random.Generator) -> RiskProof:
@@ -102,7 +108,7 @@ def measure_risk(churned: Flags, challenger: Floats, champion: Floats, member: I
     return RiskProof(metrics.n, metrics.ece, log_loss_difference(churned, challenger, champion, member, rng=differing))
 
 
-def judge_first(why: str) -> Verdict:
+def judge_first(why: Statement) -> Verdict:
     """Where there is nothing to compare with, the golden members suffice."""
     return Verdict((GOLDEN,), (why,))
 
@@ -130,43 +136,51 @@ def _missing(name: str, proof: Missing) -> tuple[Requirement, ...]:
 
 def _calibration(risk: RiskProof) -> Requirement:
     error = risk.calibration_error
-    said = f"calibration error {error.value:.3f} ({error.lower:.3f} to {error.upper:.3f}) on {risk.members:,} members"
     met = error.lower <= MOST_CALIBRATION_ERROR
-    return Requirement("calibration", met, said if met else f"{said}: above {MOST_CALIBRATION_ERROR} beyond chance; train on later data")
+    told = {**_bounds("error", error), "members": risk.members, "most": MOST_CALIBRATION_ERROR}
+    return Requirement("calibration", met, Statement("proof.calibration" if met else "proof.calibration_off", told))
 
 
 def _risk_not_worse(risk: RiskProof) -> Requirement:
-    excess = risk.excess_log_loss
-    said = f"log loss {excess.value:+.4f} ({excess.lower:+.4f} to {excess.upper:+.4f}) against the champion's"
-    met = excess.lower <= 0
-    return Requirement("risk_not_worse", met, said if met else f"{said}: worse beyond chance; keep the champion, or train on later data")
+    met = risk.excess_log_loss.lower <= 0
+    said = Statement("proof.risk_not_worse" if met else "proof.risk_worse", _bounds("excess", risk.excess_log_loss))
+    return Requirement("risk_not_worse", met, said)
 
 
 def _believable(name: str, judged: Judged) -> Requirement:
+    unbelievable, sound = EVIDENCE[name]
     if judged.warnings:
-        return Requirement(f"{name}_evidence", met=False, said=f"the {name}'s value cannot be believed: {'; '.join(judged.warnings)}")
+        return Requirement(f"{name}_evidence", met=False, said=Statement(unbelievable, {"why": judged.warnings}))
     value = judged.dr
-    return Requirement(f"{name}_evidence", met=True, said=f"{name}: {value.effective_sample_size:,.0f} effective rows of {value.n:,}")
+    return Requirement(f"{name}_evidence", met=True, said=Statement(sound, {"effective": value.effective_sample_size, "rows": value.n}))
+
+
+EVIDENCE = {
+    "challenger": ("proof.challenger_unbelievable", "proof.challenger_evidence"),
+    "champion": ("proof.champion_unbelievable", "proof.champion_evidence"),
+}
 
 
 def _better(policy: PolicyProof, margin: float) -> Requirement:
     """The lower bound of the paired difference lies above the margin below 0."""
-    gain, per = policy.gain, PER
-    said = (
-        f"its decisions are worth {per * gain.value:+,.1f} ({per * gain.low:+,.1f} to {per * gain.high:+,.1f}) "
-        f"for each {per:,} against the champion's"
-    )
-    if per * gain.low > -margin:
-        return Requirement("policy_value", met=True, said=said)
-    bound = "0" if margin == 0 else f"-{margin:,.1f}"
-    return Requirement("policy_value", met=False, said=f"{said}: the lower bound must lie above {bound}; {_advice(policy, margin)}")
+    gain, currency = policy.gain, policy.currency
+    bounds = {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
+    told: dict[str, Any] = {name: Difference(PER * amount, currency) for name, amount in bounds.items()} | {"per": PER}
+    if PER * gain.low > -margin:
+        return Requirement("policy_value", met=True, said=Statement("proof.policy_value", told))
+    told |= {"bound": Difference(-margin, currency), "advice": _advice(policy, margin)}
+    return Requirement("policy_value", met=False, said=Statement("proof.policy_value_missing", told))
 
 
-def _advice(policy: PolicyProof, margin: float) -> str:
+def _advice(policy: PolicyProof, margin: float) -> Statement:
     """How many decisions would show a gain as large as the one seen."""
     gain, there = policy.gain, policy.challenger.dr.n
     lead = gain.value + margin / PER
     if lead <= 0:
-        return "nothing in the log speaks for it"
+        return Statement("proof.nothing_speaks_for_it")
     needed = there * ((gain.value - gain.low) / lead) ** 2
-    return f"about {needed:,.0f} logged decisions would show a gain of this size, {there:,} are there"
+    return Statement("proof.more_decisions", {"needed": round(needed), "there": there})
+
+
+def _bounds(name: str, estimate: Estimate) -> dict[str, float]:
+    return {name: estimate.value, f"{name}_low": estimate.lower, f"{name}_high": estimate.upper}

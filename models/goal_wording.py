@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.texts import decimal, number, share, text, total_money, window
+from models.texts import decimal, estimate, money, number, share, span, text, window
 
 if TYPE_CHECKING:
     from models.community import Community
@@ -49,7 +49,7 @@ def goal_row(one: Reached, language: Language) -> GoalRow:
 def target_sentences(distance: Distance, community: Community, language: Language) -> list[str]:
     """How far it is, and whether the interventions that are declared could reach it."""
     expected = distance.expected
-    bounds = {"expected": share(expected.value), "low": share(expected.lower), "high": share(expected.upper)}
+    bounds = {"expected": share(expected.value), "bounds": span(language, share(expected.lower), share(expected.upper))}
     given = {"target": share(distance.target), "members": number(language, distance.members), "window": window(language, distance.days)}
     if distance.within_reach == "reached":
         return [text(language, "community_report.target_met", **given, **bounds)]
@@ -63,7 +63,7 @@ def _reach(distance: Distance, community: Community, language: Language) -> str:
     at_most = distance.at_most
     if distance.most is None or at_most is None:
         return text(language, "community_report.target_unknown")
-    bounds = {"at_most": share(at_most.value), "low": share(at_most.lower), "high": share(at_most.upper)}
+    bounds = {"at_most": share(at_most.value), "bounds": span(language, share(at_most.lower), share(at_most.upper))}
     key = "community_report.target_perhaps" if distance.within_reach == "perhaps" else "community_report.target_beyond"
     return text(language, key, saved=_range(distance.most.saved, language), **bounds)
 
@@ -74,13 +74,12 @@ def _takes(plan: Outlook, community: Community, language: Language) -> str:
     return text(
         language,
         "community_report.target_takes",
-        spend=total_money(language, plan.spend, community.currency),
+        spend=money(language, plan.spend, community.currency),
         contacted=number(language, round(plan.contacted)),
         saved=_range(plan.saved, language),
         who=text(language, "unit.list").join(used),
     )
 
 
-def _range(estimate: Estimate, language: Language) -> str:
-    value, low, high = (decimal(end, 0 if abs(end) >= 10 else 1) for end in (estimate.value, estimate.lower, estimate.upper))
-    return text(language, "community_report.range", value=value, low=low, high=high)
+def _range(told: Estimate, language: Language) -> str:
+    return estimate(language, *(decimal(end, 0 if abs(end) >= 10 else 1) for end in (told.value, *told.interval)))

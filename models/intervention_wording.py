@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from models.blocking_wording import blocking_sentence
-from models.texts import decimal, moneys, number, text
+from models.texts import decimal, moneys, number, span, text
 
 if TYPE_CHECKING:
     from models.declared import Language
@@ -93,9 +93,9 @@ def _blocked(rule: str, name: str, report: InterventionReport, language: Languag
 def effect_sentence(one: InterventionFigures, language: Language) -> str:
     """Members of a hundred; a loss is told as one."""
     effect = one.effect
-    shown = {"low": of_hundred(effect.lower), "high": of_hundred(effect.upper)}
+    bounds = span(language, of_hundred(effect.lower), of_hundred(effect.upper))
     key = "interventions.effect_gain" if effect.value >= 0 else "interventions.effect_loss"
-    return text(language, key, n=decimal(abs(100 * effect.value), 1), **shown)
+    return text(language, key, n=decimal(abs(100 * effect.value), 1), bounds=bounds)
 
 
 def of_hundred(share: float) -> str:
@@ -130,6 +130,7 @@ def cost_sentence(cost_per_saved: CostPerSaved, cost: float, currency: str, lang
     if cost == 0:
         return text(language, "interventions.cost_free")
     ends = {name: amount for name in ("value", "lower", "upper") if (amount := getattr(cost_per_saved, name)) is not None}
-    shown = dict(zip(ends, moneys(language, [round(amount, 2) for amount in ends.values()], currency), strict=True))
-    key = "interventions.cost_known" if cost_per_saved.kind == "known" else "interventions.cost_not_below"
-    return text(language, key, **shown)
+    shown = dict(zip(ends, moneys(language, list(ends.values()), currency), strict=True))
+    if cost_per_saved.kind == "known":
+        return text(language, "interventions.cost_known", value=shown["value"], bounds=span(language, shown["lower"], shown["upper"]))
+    return text(language, "interventions.cost_not_below", lower=shown["lower"])

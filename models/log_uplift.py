@@ -47,8 +47,9 @@ def learn_uplift(
     """From assignments whose outcome lies before `until_us`; `kept` are the columns of the engine's features to learn from."""
     sampling, fitting = rng.spawn(2)
     made = _capped(assignments_of(touches, events, engine.community, until_us=until_us), sampling)
+    said = tuple(map(str, made.warnings))
     if len(made) == 0:
-        return UpliftFromLog(None, 0, (*made.warnings, "the catalogue's effects are used: the outcome of no assignment is known yet"))
+        return UpliftFromLog(None, 0, (*said, "the catalogue's effects are used: the outcome of no assignment is known yet"))
     features = engine.features(events, made.snapshots, threads=2)[:, kept]
     catalogue, typical = engine.community.interventions, engine.reference.typical_probability
     priors = {one.id: (one.starting_uplift, one.starting_evidence) for one in catalogue}
@@ -64,10 +65,10 @@ def learn_uplift(
             rng=fitting,
         )
     except NotEnoughData as shortage:
-        return UpliftFromLog(None, len(made), (*made.warnings, f"the catalogue's effects are used: {shortage}"))
+        return UpliftFromLog(None, len(made), (*said, f"the catalogue's effects are used: {shortage}"))
     beliefs = PriorUplift.of(_updated(catalogue, fitted.evidence, typical), typical)
     observational = any(evidence.source == "observational" for evidence in fitted.evidence.values())
-    warnings = (*made.warnings, *((UNSEEN_CONFOUNDING,) if observational else ()))
+    warnings = (*said, *((UNSEEN_CONFOUNDING,) if observational else ()))
     return UpliftFromLog(LearnedUplift(fitted, beliefs, kept, until_us), len(made), warnings)
 
 

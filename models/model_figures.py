@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from models.calibration_curve import CalibrationPoint
 from models.intervals import Estimate
+from models.statements import KeptStatement, Statement, statement_of
 
 MODEL = "model"
 """Their name in the store."""
@@ -65,13 +66,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class TriedPolicy:
-    """Money for one decision, with its interval; `gain` over the first of them. `warnings` tell why it may not be believed, in English."""
+    """Money for one decision, with its interval; `gain` over the first of them. `warnings` tell why it may not be believed."""
 
     name: str
     version: str | None
     value: Estimate
     gain: Estimate | None
-    warnings: tuple[str, ...]
+    warnings: tuple[KeptStatement, ...]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class TriedPolicies:
     members: int
     level: float
     outcome: str | None
-    missing: tuple[str, ...]
+    missing: tuple[KeptStatement, ...]
     policies: tuple[TriedPolicy, ...]
 
     @classmethod
@@ -91,7 +92,7 @@ class TriedPolicies:
         """From what `keepwell promote` keeps; None where no decisions could be compared."""
         if told["policies"] is None:
             return None
-        missing = tuple(one["said"] for one in told["requirements"] if not one["met"])
+        missing = tuple(statement_of(one.get("statement", one["said"])) for one in told["requirements"] if not one["met"])
         return _tried(told, told["policies"], {"champion": told["against"], "challenger": told["version"]}, told["outcome"], missing)
 
     @classmethod
@@ -146,7 +147,11 @@ def _estimate(told: Mapping[str, Any], name: str) -> Estimate:
 
 
 def _tried(
-    told: Mapping[str, Any], trial: Mapping[str, Any], versions: Mapping[str, str | None], outcome: str | None, missing: tuple[str, ...]
+    told: Mapping[str, Any],
+    trial: Mapping[str, Any],
+    versions: Mapping[str, str | None],
+    outcome: str | None,
+    missing: tuple[Statement, ...],
 ) -> TriedPolicies:
     return TriedPolicies(
         at=datetime.fromisoformat(told["at"]),
@@ -166,7 +171,7 @@ def _policy(name: str, judged: Mapping[str, Any], version: str | None) -> TriedP
         version=version,
         value=_bounded(judged["dr"]),
         gain=None if gain is None else _bounded(gain),
-        warnings=tuple(judged["warnings"]),
+        warnings=tuple(statement_of(told) for told in judged.get("statements", judged["warnings"])),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scipy.special import bdtrc
 
 from models.features import ANY, TOUCH
-from models.texts import calendar_day, decimal, money, number, plural, share, share_in_words, text, window
+from models.texts import calendar_day, decimal, number, plural, share, share_in_words, span, text, window
 from models.wording import opening
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def of_pairs(auc: float) -> str:
 
 
 def _pairs(test: Measured, language: Language) -> str:
-    ends = {"low": of_pairs(test.auc.lower), "high": of_pairs(test.auc.upper)}
-    return text(language, "model_page.pairs", n=of_pairs(test.auc.value), rule=of_pairs(test.recency_auc.value), **ends)
+    bounds = span(language, of_pairs(test.auc.lower), of_pairs(test.auc.upper))
+    return text(language, "model_page.pairs", n=of_pairs(test.auc.value), rule=of_pairs(test.recency_auc.value), bounds=bounds)
 
 
 def _tested(test: Measured, community: Community, language: Language) -> str:
@@ -147,7 +147,7 @@ def told_policies(tried: TriedPolicies | None, community: Community, language: L
         "level": tried.level,
         "outcome": tried.outcome,
         "outcome_text": text(language, OUTCOMES[tried.outcome], at=day),
-        "missing": list(tried.missing),
+        "missing": [one.text_in(language) for one in tried.missing],
         "text": _policies_lead(tried, language),
         "reliable": not any(one.warnings for one in tried.policies if one.version is not None),
         "note": text(language, "model_page.policies_note", **judged),
@@ -172,7 +172,7 @@ def _policy(one: TriedPolicy, language: Language) -> dict[str, Any]:
         "label": text(language, POLICY_NAMES[one.name], version=one.version),
         **_bounded("value", _times(one.value)),
         **_bounded("gain", None if one.gain is None else _times(one.gain)),
-        "warnings": list(one.warnings),
+        "warnings": [warning.text_in(language) for warning in one.warnings],
     }
 
 
@@ -255,10 +255,6 @@ def told_input(found: InputFigures | None, community: Community, language: Langu
             for one in found.findings
         ],
     }
-
-
-def per_decisions(value: float, currency: str, language: Language) -> str:
-    return money(language, round(value, 0 if abs(value) >= 100 else 2), currency)
 
 
 def _day(at: datetime, community: Community, language: Language) -> str:

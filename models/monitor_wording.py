@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from models.actions import NO_ACTION
-from models.texts import messages, text
+from models.texts import calendar_day, messages, moment, money, number, span, text
 
 if TYPE_CHECKING:
     from models.declared import Language
 
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
+TIMES = ("last", "from", "until")
+BOUNDED = ("auc", "loss", "expected", "error")
+SHARES = ("error",)
+"""Of those that have bounds."""
 
 
 def said_of(language: Language, code: str, told: Mapping[str, Any], labels: Mapping[str, str] = NO_LABELS) -> str:
@@ -29,15 +34,29 @@ def title_of(language: Language, name: str, code: str, told: Mapping[str, Any]) 
     return text(language, key if key in messages(language) else f"monitor.{code}.title", **told)
 
 
+def means_of(language: Language, code: str) -> str:
+    """What is measured, in a plain sentence; empty where the reading says it itself."""
+    return messages(language).get(f"monitor.{code}.means", "")
+
+
 def limit_of(language: Language, code: str, threshold: float | None) -> str:
-    """Empty where there is none."""
-    return "" if threshold is None else text(language, f"monitor.{code}.limit", threshold=threshold)
+    """From where on it is an alarm, and why; empty where there is no threshold."""
+    if threshold is None:
+        return ""
+    once = number(language, round(1 / threshold)) if threshold else ""
+    return text(language, f"monitor.{code}.limit", threshold=threshold, pairs=f"{100 * threshold:g}", once=once)
 
 
 def _words(language: Language, told: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
     """`arms` are told one after the other: each `arm` with how often it was `seen` and `expected`; `arm` is the one that is meant."""
     join = text(language, "unit.list").join
     words = {name: value for name, value in told.items() if not isinstance(value, list | tuple)}
+    words |= {name: _at(language, told[name]) for name in TIMES if name in told}
+    words |= {f"{name}_bounds": _bounds(language, name, told) for name in BOUNDED if f"{name}_low" in told}
+    if "currency" in told:
+        words |= {name: money(language, told[name], told["currency"]) for name in ("spent", "planned")}
+    if isinstance(told.get("said"), Mapping):
+        words["said"] = told["said"][language]
     if "arm" in words:
         words["arm"] = _name(language, words["arm"], labels)
     if "arms" in told:
@@ -46,6 +65,17 @@ def _words(language: Language, told: Mapping[str, Any], labels: Mapping[str, str
         notes = (text(language, f"monitor.note.{note}", **words) for note in told["notes"])
         words["notes"] = "".join(notes)
     return words
+
+
+def _at(language: Language, told: str) -> str:
+    """A day, or a moment where its time is told too."""
+    at = datetime.fromisoformat(told)
+    return calendar_day(language, at) if len(told) == len("2026-01-01") else moment(language, at)
+
+
+def _bounds(language: Language, name: str, told: Mapping[str, Any]) -> str:
+    form = "{:.1%}" if name in SHARES else "{:.3f}"
+    return span(language, *(form.format(told[f"{name}_{end}"]) for end in ("low", "high")))
 
 
 def _name(language: Language, arm: str, labels: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.policy_value import LEVEL, estimate_dr, estimate_snips, policy_difference, robust_rewards
+from models.statements import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,23 +74,19 @@ class Judged:
     note: str = ""
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[Statement, ...]:
         """Why its figures may not be believed; empty where nothing speaks against them."""
         told = self.dr
         found = []
         if told.effective_sample_size < FEWEST_EFFECTIVE:
-            found.append(f"only {told.effective_sample_size:.0f} effective rows of {told.n:,}; {FEWEST_EFFECTIVE:.0f} are needed")
+            rows = {"effective": told.effective_sample_size, "rows": told.n, "needed": FEWEST_EFFECTIVE}
+            found.append(Statement("proof.few_effective_rows", rows))
         if told.outside_support > MOST_OUTSIDE:
-            found.append(f"{told.outside_support:.1%} of its probability lies on actions that the log never tried there")
+            found.append(Statement("proof.outside_support", {"share": told.outside_support}))
         if abs(told.mean_weight - (1 - told.outside_support)) > NOISE * told.mean_weight_error:
-            found.append(
-                f"its weights average {told.mean_weight:.2f} where {1 - told.outside_support:.2f} is due: "
-                "the logged probabilities are not those that were in force"
-            )
+            found.append(Statement("proof.weights_are_off", {"mean": told.mean_weight, "due": 1 - told.outside_support}))
         if told.clipped_share > 0:
-            found.append(
-                f"{told.clipped_share:.1%} of its weights were held at {told.clip:g}, which moves its value towards what was logged"
-            )
+            found.append(Statement("proof.weights_were_held", {"share": told.clipped_share, "clip": told.clip}))
         return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,7 +95,8 @@ class Judged:
             "snips": None if self.snips is None else _figures(self.snips),
             "gain": None if self.gain is None else asdict(self.gain),
             "note": self.note,
-            "warnings": list(self.warnings),
+            "warnings": [str(warning) for warning in self.warnings],
+            "statements": [warning.to_dict() for warning in self.warnings],
         }
 
 

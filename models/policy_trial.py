@@ -15,6 +15,7 @@ from models.policy import costs
 from models.policy_comparison import DecisionRows, Target, best_constant, compare_policies, nobody, random_choice
 from models.policy_value import LEVEL
 from models.replaying import replay_held_out
+from models.statements import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,13 +37,13 @@ class PolicyTrial:
     """`source` tells which assignments were used and what the engines had seen of them."""
 
     comparison: PolicyComparison
-    source: str
+    source: Statement
     assignment: AssignmentKind
-    warnings: tuple[str, ...]
+    warnings: tuple[Statement, ...]
 
     def to_dict(self) -> dict[str, Any]:
         told = self.comparison.to_dict()
-        return {**told, "source": self.source, "assignment": self.assignment, "warnings": list(self.warnings)}
+        return {**told, "source": str(self.source), "assignment": self.assignment, "warnings": [str(warning) for warning in self.warnings]}
 
 
 def try_policies(
@@ -120,8 +121,7 @@ def _rows(engine: Engine, held: HeldOut, replayed: Replayed, actions: tuple[str,
     )
 
 
-def _source(used: int, there: int, replayed: Mapping[str, Replayed]) -> str:
+def _source(used: int, there: int, replayed: Mapping[str, Replayed]) -> Statement:
     seen = {role: float(told.relearned.mean()) for role, told in replayed.items()}
-    told = [f"the effects of the {role} were learned anew without the member for {share:.0%}" for role, share in seen.items() if share > 0]
-    rest = "; ".join(told) or "no engine had learned effects from them"
-    return f"{used:,} of {there:,} assignments whose outcome is known; {rest}"
+    anew = [Statement("proof.learned_anew", {"role": role, "share": share}) for role, share in seen.items() if share > 0]
+    return Statement("proof.source", {"used": used, "there": there, "learned": tuple(anew) or Statement("proof.not_learned_from")})

@@ -118,7 +118,7 @@ def freshness(last: datetime, as_of: datetime, watch: Watch) -> Reading:
         "freshness",
         "data",
         beyond=hours > watch.stale_hours,
-        told={"last": f"{last.astimezone(as_of.tzinfo):%Y-%m-%d %H:%M}", "hours": max(hours, 0.0)},
+        told={"last": last.astimezone(as_of.tzinfo).isoformat(timespec="minutes"), "hours": max(hours, 0.0)},
         value=round(hours, 3),
         threshold=float(watch.stale_hours),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from models.actions import NO_ACTION
 from models.refusal_wording import Standing, removal_sentence
-from models.texts import decimal, money, named, points, share, text
+from models.texts import decimal, estimate, money, moneys, named, points, share, text
 from models.wording import channel_name, uplift_sentence
 
 if TYPE_CHECKING:
@@ -117,15 +117,12 @@ def title_of(candidate: Candidate, community: Community, language: Language) -> 
 
 def _figures(candidate: Candidate, community: Community, language: Language) -> tuple[Figure, ...]:
     benefit = candidate.uplift * candidate.value
-    told = {
-        "report.benefit": (benefit, "report.benefit_how"),
-        "report.cost": (candidate.cost, None),
-        "report.priority": (candidate.priority, "report.priority_how"),
-    }
-    money_figures = [
-        Figure(text(language, name), money(language, amount, community.currency), "" if how is None else text(language, how))
-        for name, (amount, how) in told.items()
-    ]
+    benefit_text, cost, priority = moneys(language, (benefit, candidate.cost, candidate.priority), community.currency)
+    money_figures = (
+        Figure(text(language, "report.benefit"), benefit_text, text(language, "report.benefit_how")),
+        Figure(text(language, "report.cost"), cost),
+        Figure(text(language, "report.priority"), priority, text(language, "report.priority_how")),
+    )
     chance = Figure(text(language, "report.chance"), share(candidate.probability), text(language, "report.chance_how"))
     return (*money_figures, chance)
 
@@ -166,11 +163,8 @@ def _option(candidate: Candidate, chosen: Candidate | None, decision: Decision, 
 
 def _option_figures(candidate: Candidate, community: Community, language: Language) -> tuple[Figure, ...]:
     low, high = (decimal(100 * bound, 1, signed=True) for bound in candidate.uplift_interval)
-    interval = text(language, "report.interval", low=low, high=high)
-    effect = Figure(text(language, "report.effect"), points(language, 100 * candidate.uplift), interval)
-    worth = [
-        Figure(text(language, name), money(language, amount, community.currency))
-        for name, amount in (("report.cost", candidate.cost), ("report.priority", candidate.priority))
-    ]
+    effect = Figure(text(language, "report.effect"), estimate(language, points(language, 100 * candidate.uplift), low, high))
+    amounts = moneys(language, (candidate.cost, candidate.priority), community.currency)
+    worth = [Figure(text(language, name), amount) for name, amount in zip(("report.cost", "report.priority"), amounts, strict=True)]
     chance = Figure(text(language, "report.chance"), share(candidate.probability))
     return (chance,) if candidate.intervention_id == NO_ACTION else (effect, *worth, chance)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from models.experiment_wording import check_sentence, written
+from models.experiment_wording import check_sentence, written_estimate
 from models.rollout_comparison import FEWEST
 from models.rollouts import WHOLE, shown
-from models.texts import decimal, listed, number, plural, share, text
+from models.texts import decimal, estimate, listed, number, plural, sentences, share, text
 
 if TYPE_CHECKING:
     from models.community import Community
@@ -97,9 +97,8 @@ def row_sentence(row: Row, community: Community, language: Language) -> str:
 
 
 def difference_text(row: Row, told: Estimate, community: Community, language: Language) -> str:
-    kind, currency = kind_of(row.name), community.currency
-    value, low, high = (written(kind, one, language=language, currency=currency) for one in (told.value, *told.interval))
-    return text(language, "rollout.difference", value=value, low=low, high=high)
+    value, low, high = written_estimate(kind_of(row.name), told, language=language, currency=community.currency)
+    return estimate(language, value, low, high)
 
 
 def headline(rollout: Rollout, kept: KeptComparison | None, community: Community, language: Language) -> str:
@@ -117,6 +116,16 @@ def headline(rollout: Rollout, kept: KeptComparison | None, community: Community
         return not_yet(told, language)
     key = "rollout.better" if told.verdict == "better" else "rollout.no_worse"
     return text(language, key, version=version, difference=_difference(told.rows[0], community, language))
+
+
+def watched_sentences(rollout: Rollout, kept: KeptComparison | None, asked: Asked, *, ended: bool, refused: int) -> str:
+    """As the monitor tells it: whether it was `ended` for harm, and how many processes `refused` the challenger."""
+    told = [headline(rollout, kept, asked.community, asked.language)]
+    if ended:
+        told.append(text(asked.language, "rollout.was_rolled_back"))
+    if refused:
+        told.append(plural(asked.language, "rollout.processes_refused", refused, version=rollout.challenger))
+    return sentences(asked.language, told)
 
 
 def not_yet(told: Comparison, language: Language) -> str:

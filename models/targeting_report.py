@@ -10,7 +10,7 @@ from models.charts import Chart, Series, line_chart
 from models.intervals import Estimate
 from models.pages import page_template
 from models.targeting import RANKINGS
-from models.texts import MINUS, calendar_day, decimal, listed, moment, money, number, share, text, window
+from models.texts import MINUS, calendar_day, decimal, listed, moment, money, moneys, number, share, span, text, window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from models.community import Community
     from models.declared import Language
     from models.effect_ranking import ArmRanking
+    from models.statements import Statement
     from models.targeting import Ranking, Targeting
 
 NAMES: dict[Ranking, str] = {
@@ -54,7 +55,7 @@ class Occasion:
     assignment: AssignmentKind
     best_action: bool
     arms: tuple[ArmRanking, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Statement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,9 @@ def answer_of(told: Targeting, language: Language, currency: str) -> Answer:
         finding=_finding(told, language),
         money=(
             text(language, "targeting.money", **{name: paid(found.money.value) for name, found in told.at.items()}),
-            text(language, "targeting.money_beyond" if beyond else "targeting.money_within", **_bounds(ahead.money, paid)),
+            text(
+                language, "targeting.money_beyond" if beyond else "targeting.money_within", **_gap_in_money(ahead.money, currency, language)
+            ),
         ),
     )
 
@@ -83,7 +86,7 @@ def answer_of(told: Targeting, language: Language, currency: str) -> Answer:
 def _finding(told: Targeting, language: Language) -> tuple[str, ...]:
     finding, ahead = told.finding, told.gap("effect", "risk").kept
     shown = {"risk_hurts": told.gap("random", "risk").kept, "risk_is_better": Estimate(-ahead.value, -ahead.upper, -ahead.lower)}
-    sentences = [text(language, FINDINGS[finding], **_bounds(shown.get(finding, ahead), _count))]
+    sentences = [text(language, FINDINGS[finding], **_bounds(shown.get(finding, ahead), _count, language))]
     if finding == "no_difference" and told.needed is not None:
         sentences.append(text(language, "targeting.needed", needed=number(language, told.needed), rows=number(language, told.n)))
     if min(told.at[name].kept.value for name in IN_THE_LEAD) < 0:
@@ -91,8 +94,13 @@ def _finding(told: Targeting, language: Language) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _bounds(estimate: Estimate, written: Callable[[float], str]) -> dict[str, str]:
-    return {"gap": written(estimate.value), "low": written(estimate.lower), "high": written(estimate.upper)}
+def _bounds(estimate: Estimate, written: Callable[[float], str], language: Language) -> dict[str, str]:
+    return {"gap": written(estimate.value), "bounds": span(language, written(estimate.lower), written(estimate.upper))}
+
+
+def _gap_in_money(estimate: Estimate, currency: str, language: Language) -> dict[str, str]:
+    gap, low, high = moneys(language, (estimate.value, estimate.lower, estimate.upper), currency, signed=True)
+    return {"gap": gap, "bounds": span(language, low, high)}
 
 
 def _count(value: float) -> str:
@@ -101,8 +109,7 @@ def _count(value: float) -> str:
 
 
 def _amount(language: Language, currency: str, value: float) -> str:
-    """Hundredths where they are more than a thousandth."""
-    return money(language, round(value) if abs(value) >= 10 else value, currency)
+    return money(language, value, currency)
 
 
 @dataclass(frozen=True)
@@ -145,7 +152,7 @@ def render_targeting_report(told: Targeting, occasion: Occasion, *, generated_at
 def caveats_of(occasion: Occasion, language: Language) -> tuple[str, ...]:
     """What weakens the answer itself."""
     unseen = (text(language, "targeting.observational"),) if occasion.assignment == "observational" else ()
-    return (*unseen, *occasion.warnings)
+    return (*unseen, *(warning.text_in(language) for warning in occasion.warnings))
 
 
 def notes_of(told: Targeting, occasion: Occasion, language: Language) -> list[str]:
@@ -194,8 +201,7 @@ def _arm_row(arm: ArmRanking, community: Community, language: Language) -> ArmRo
 
 
 def _cell(estimate: Estimate, written: Callable[[float], str], language: Language) -> Cell:
-    bounds = text(language, "targeting.bounds", low=written(estimate.lower), high=written(estimate.upper))
-    return Cell(written(estimate.value), bounds)
+    return Cell(written(estimate.value), span(language, written(estimate.lower), written(estimate.upper)))
 
 
 def _chart(told: Targeting, y_label: Callable[[float], str], *, money_curve: bool) -> Chart | None:

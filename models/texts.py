@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 MINUS = "\N{MINUS SIGN}"
-PARTS = ("", "pages.", "findings.", "monitor.")
+PARTS = ("", "pages.", "findings.", "monitor.", "proof.")
 _FOLDER = Path(__file__).parent / "messages"
 _TEN_THOUSANDS_FROM = 100_000
+WHOLE_FROM = 10
+GAPS: Mapping[Language, str] = {"en": " ", "zh": ""}
+"""What stands between two sentences."""
+WITHOUT_HUNDREDTHS = ("JPY",)
 
 
 @cache
@@ -90,26 +94,46 @@ def points(language: Language, value: float) -> str:
     return text(language, "unit.points", n=decimal(value, 1, signed=True))
 
 
-def money(language: Language, value: float, currency: str) -> str:
-    """Whole from 1,000 on and where there are no hundredths."""
-    return moneys(language, [value], currency)[0]
+def money(language: Language, value: float, currency: str, *, signed: bool = False) -> str:
+    """Whole from 10 on, below with hundredths where it has some; `signed` is for a difference."""
+    return moneys(language, [value], currency, signed=signed)[0]
 
 
-def total_money(language: Language, value: float, currency: str) -> str:
-    """What many members cost or bring together: whole from 10 on."""
-    return money(language, round(value) if abs(value) >= 10 else value, currency)
+def moneys(language: Language, values: Sequence[float], currency: str, *, signed: bool = False) -> list[str]:
+    """Amounts that belong together, such as one with its interval: whole where the largest is 10 or more, but for what would become 0."""
+    largest = max(abs(value) for value in values)
+    return [_money(language, value, currency, _places(value, largest, currency), signed=signed) for value in values]
 
 
-def moneys(language: Language, values: Sequence[float], currency: str) -> list[str]:
-    """Amounts that stand side by side: where one is written with hundredths all below 1,000 are."""
-    whole = currency == "JPY" or all(abs(value) >= 1000 or round(value, 2) == round(value) for value in values)
-    return [_money(language, value, currency, 0 if whole or abs(value) >= 1000 else 2) for value in values]
+def price(language: Language, value: float, currency: str) -> str:
+    """An amount that was declared or paid, to the hundredth."""
+    whole = currency in WITHOUT_HUNDREDTHS or round(value, 2) == round(value)
+    return _money(language, value, currency, 0 if whole else 2, signed=False)
 
 
-def _money(language: Language, value: float, currency: str, places: int) -> str:
+def _places(value: float, largest: float, currency: str) -> int:
+    if currency in WITHOUT_HUNDREDTHS or round(value, 2) == round(value):
+        return 0
+    return 0 if largest >= WHOLE_FROM and abs(value) >= 0.5 else 2
+
+
+def _money(language: Language, value: float, currency: str, places: int, *, signed: bool) -> str:
+    """A sign stays on the line of its amount."""
     amount = decimal(abs(value), places)
     shown = messages(language).get(f"currency.{currency}", f"{currency} {{n}}").format(n=amount)
-    return f"{MINUS}{shown}" if value < 0 and amount.strip("0.") else shown
+    if not amount.strip("0."):
+        return shown
+    return f"{MINUS}{shown}" if value < 0 else f"+{shown}" if signed else shown
+
+
+def span(language: Language, low: str, high: str) -> str:
+    """The two ends of an interval or a range, as every sentence, table and chart writes them."""
+    return text(language, "unit.span", low=low, high=high)
+
+
+def estimate(language: Language, value: str, low: str, high: str) -> str:
+    """With its interval."""
+    return text(language, "unit.estimate", value=value, bounds=span(language, low, high))
 
 
 def duration(language: Language, days: float) -> str:
@@ -140,6 +164,11 @@ def month_of_year(language: Language, month: date) -> str:
 
 def moment(language: Language, at: datetime) -> str:
     return f"{calendar_day(language, at)} {at:%H:%M}"
+
+
+def sentences(language: Language, told: Sequence[str]) -> str:
+    """One after the other, as the language sets them."""
+    return GAPS[language].join(told)
 
 
 def listed(language: Language, items: list[str]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from models.actions import NO_ACTION
 from models.moments import EPOCH
-from models.texts import calendar_day, money, named, number, text
+from models.texts import calendar_day, named, number, price, text
 from models.wording import opening
 
 if TYPE_CHECKING:
@@ -125,5 +125,5 @@ class _Teller:
         if signal.value != "money" or not total:
             return text(self.language, "member_page.timeline_count", signal=label, n=times)
         return text(
-            self.language, "member_page.timeline_amount", signal=label, n=times, money=money(self.language, total, self.community.currency)
+            self.language, "member_page.timeline_amount", signal=label, n=times, money=price(self.language, total, self.community.currency)
         )

@@ -132,10 +132,10 @@ def weights_of(engine: Engine, features: Floats) -> Floats:
     return np.where(weight < LEAST_WEIGHT, 0.0, weight)
 
 
-def model_readings(watch: Watch, moved: Moved | str, matured: tuple[Matured, ...]) -> tuple[Reading, ...]:
-    """`moved`: why there is nothing to compare, where there is not."""
-    if isinstance(moved, str):
-        unknown = Reading("feature_drift", "model", "unknown", "nobody_to_compare", {"why": moved}, threshold=watch.feature_psi)
+def model_readings(watch: Watch, moved: Moved | None, matured: tuple[Matured, ...]) -> tuple[Reading, ...]:
+    """`moved` is None where there is nobody to compare."""
+    if moved is None:
+        unknown = Reading("feature_drift", "model", "unknown", "nobody_to_compare", {}, threshold=watch.feature_psi)
         drift: tuple[Reading, ...] = (unknown,)
     else:
         drift = (feature_drift(moved.features, watch), score_drift(moved.score, watch), _foreseen_auc(moved, watch))

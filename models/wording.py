@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from models.attributes import OTHER
-from models.texts import duration, money, named, number, plural, share, text, window
+from models.texts import duration, money, named, number, plural, share, span, text, window
 
 if TYPE_CHECKING:
     from models.community import Community
@@ -180,4 +180,4 @@ def uplift_sentence(language: Language, uplift: float, interval: tuple[float, fl
     """The effect on 100 members like this one; the sign is told in words."""
     key = "uplift.gain" if uplift >= 0 else "uplift.loss"
     n, low, high = (number(language, 100 * share) for share in (abs(uplift), *interval))
-    return text(language, key, n=n, low=low, high=high)
+    return text(language, key, n=n, bounds=span(language, low, high))

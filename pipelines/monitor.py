@@ -53,8 +53,8 @@ def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int
     progress("model")
     try:
         told = _with_model(engine_of(workspace, None), without_refusing(loaded), min(at, loaded.end), np.random.default_rng(seed))
-    except NoChampion as none:
-        told = Monitored(at, None, (Reading("champion", "model", "unknown", "no_champion", {"why": str(none)}),))
+    except NoChampion:
+        told = Monitored(at, None, (Reading("champion", "model", "unknown", "no_champion", {}),))
     progress("decisions")
     drawn = _drawn(workspace, loaded, at)
     limited = not Supply.of(loaded.community, loaded.community.capacity, loaded.community.capacity.budget).endless
@@ -85,7 +85,7 @@ def _rolling_out(workspace: Workspace, now: datetime) -> tuple[Reading, ...]:
     if watched is None:
         return ()
     code = "rollout_ended" if watched.ended else "rollout"
-    return (judged("rollout", "decisions", beyond=watched.alarm, code=code, told={"said": watched.said}),)
+    return (judged("rollout", "decisions", beyond=watched.alarm, code=code, told={"said": watched.told}),)
 
 
 def _with_model(engine: Engine, loaded: Loaded, at: datetime, rng: np.random.Generator) -> Monitored:
@@ -95,8 +95,8 @@ def _with_model(engine: Engine, loaded: Loaded, at: datetime, rng: np.random.Gen
     matured = watching.matured(rng=maturing)
     try:
         moved = watching.moved(at, rng=moving)
-    except NotEnoughData as shortage:
-        return Monitored(at, engine.version, model_readings(loaded.community.monitor, str(shortage), matured), matured=matured)
+    except NotEnoughData:
+        return Monitored(at, engine.version, model_readings(loaded.community.monitor, None, matured), matured=matured)
     readings = model_readings(loaded.community.monitor, moved, matured)
     return Monitored(at, engine.version, readings, moved.features, matured, moved.foreseen)
 

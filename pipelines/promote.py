@@ -12,6 +12,7 @@ from models.errors import InputError, ModelRefused, NotEnoughData
 from models.gate import GOLDEN, Missing, PolicyProof, Verdict, judge, judge_first, measure_risk
 from models.policy_trial import try_policies
 from models.registry import CHALLENGER, CHAMPION
+from models.statements import Statement
 from pipelines.evaluate import known_outcomes
 from pipelines.loading import load_to_learn, registry
 from pipelines.publish_figures import publish_models
@@ -95,7 +96,7 @@ def promote(
     promotion = try_promotion(workspace, version, now=now, margin=margin, force=force, seed=seed, progress=progress)
     if not promotion.shown.verdict.passed:
         message = (
-            f"version {promotion.version} is not put in force: {'; '.join(promotion.shown.verdict.missing)}. "
+            f"version {promotion.version} is not put in force: {'; '.join(map(str, promotion.shown.verdict.missing))}. "
             f"Version {promotion.against} stays; `keepwell promote --force --because TEXT` promotes without proof"
         )
         raise ModelRefused(message)
@@ -121,7 +122,7 @@ def try_promotion(
     chosen = models.version_of(CHALLENGER) if version is None else version
     engine, against = models.load(chosen, cache), models.aliases().get(CHAMPION)
     if force is not None:
-        shown = Shown(Verdict((GOLDEN,), ("forced: nothing else was asked",)))
+        shown = Shown(Verdict((GOLDEN,), (Statement("proof.forced"),)))
     else:
         shown = _shown(workspace, engine, against, margin=margin, seed=seed, now=now, progress=progress)
     return settle(workspace, Promotion(chosen, against, now, shown, None if force is None else force.because))
@@ -141,13 +142,13 @@ def _shown(
     workspace: Workspace, engine: Engine, against: str | None, *, margin: float | None, seed: int, now: datetime, progress: Progress
 ) -> Shown:
     if against is None:
-        return Shown(judge_first("there is no champion to compare with: the golden members were asked and nothing else"))
+        return Shown(judge_first(Statement("proof.no_champion")))
     if against == engine.version:
-        return Shown(judge_first("it is the champion already"))
+        return Shown(judge_first(Statement("proof.champion_already")))
     try:
         champion = registry(workspace).load(against, workspace.model_cache)
     except ModelRefused as refusal:
-        return Shown(judge_first(f"the champion cannot be loaded, so nothing was compared: {refusal}"))
+        return Shown(judge_first(Statement("proof.champion_not_loaded", detail=str(refusal))))
     progress("log")
     loaded = load_to_learn(workspace, now=now)
     risking, trying = np.random.default_rng(seed).spawn(2)
@@ -157,7 +158,7 @@ def _shown(
     trial = _trial(engine, champion, loaded, trying)
     progress("done")
     renewal = decides_alike(engine.community, champion.community)
-    proved = trial if trial is None or isinstance(trial, Missing) else _policy(trial, renewal=renewal)
+    proved = trial if trial is None or isinstance(trial, Missing) else _policy(trial, loaded.community.currency, renewal=renewal)
     return Shown(
         verdict=judge(risk, proved, margin=margin),
         risk=None if isinstance(risk, Missing) else risk,
@@ -169,7 +170,7 @@ def _risk(engine: Engine, champion: Engine, loaded: Loaded, rng: np.random.Gener
     """At the last date whose outcome the log holds, which the challenger has not seen."""
     horizons = [one.community.churn.horizon_days for one in (engine, champion)]
     if horizons[0] != horizons[1]:
-        return Missing(f"risk: the challenger looks {horizons[0]} days ahead and the champion {horizons[1]}, which cannot be compared")
+        return Missing(Statement("proof.other_horizon", {"challenger": horizons[0], "champion": horizons[1]}))
     try:
         known = known_outcomes(engine, loaded.arrays, None)
         mine, theirs = (
@@ -177,7 +178,7 @@ def _risk(engine: Engine, champion: Engine, loaded: Loaded, rng: np.random.Gener
         )
         return measure_risk(known.churned, mine, theirs, known.members.member, rng=rng)
     except (InputError, NotEnoughData) as shortage:
-        return Missing(f"risk: {shortage}")
+        return Missing(Statement("proof.risk_not_measured", detail=str(shortage)))
 
 
 def _trial(engine: Engine, champion: Engine, loaded: Loaded, rng: np.random.Generator) -> PolicyTrial | Missing | None:
@@ -188,15 +189,16 @@ def _trial(engine: Engine, champion: Engine, loaded: Loaded, rng: np.random.Gene
     try:
         return try_policies({CHAMPION: champion, CHALLENGER: engine}, loaded.log, loaded.arrays, rng=rng)
     except (InputError, NotEnoughData) as shortage:
-        return Missing(f"policy value: {shortage}")
+        return Missing(Statement("proof.policies_not_measured", detail=str(shortage)))
 
 
-def _policy(trial: PolicyTrial, *, renewal: bool) -> PolicyProof | Missing:
+def _policy(trial: PolicyTrial, currency: str, *, renewal: bool) -> PolicyProof | Missing:
     policies = trial.comparison.policies
     gain = policies[CHALLENGER].gain
     if gain is None:
-        return Missing("policy value: the challenger was not compared")
-    unlogged = "" if trial.assignment == "logged" else f"; the chances of the actions were not logged but estimated ({trial.assignment})"
+        return Missing(Statement("proof.policies_not_measured", detail="the challenger was not compared"))
+    unlogged = () if trial.assignment == "logged" else (Statement("proof.chances_estimated", {"how": trial.assignment}),)
+    source = Statement("proof.clauses", {"clauses": (trial.source, *unlogged)}) if unlogged else trial.source
     nothing = policies["nobody"].gain
     renewed_gain = -nothing.high if renewal and nothing is not None else None
-    return PolicyProof(policies[CHALLENGER], policies[CHAMPION], gain, f"{trial.source}{unlogged}", renewed_gain)
+    return PolicyProof(policies[CHALLENGER], policies[CHAMPION], gain, source, currency, renewed_gain)

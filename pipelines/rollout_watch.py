@@ -12,8 +12,10 @@ from models.gate import GOLDEN, Requirement, Verdict
 from models.moments import microseconds
 from models.registry import CHAMPION
 from models.rollout_reading import KeptComparison, read_and_keep
-from models.rollout_wording import Asked, headline, status_dict
+from models.rollout_wording import Asked, headline, status_dict, watched_sentences
+from models.statements import AS_TOLD, Statement
 from models.store import Store
+from models.texts import LANGUAGES
 from pipelines.ingest import canonical_log, log_fingerprint
 from pipelines.loading import registry
 from pipelines.promote import Force, Promotion, Shown, settle, try_promotion
@@ -76,9 +78,13 @@ def _status(workspace: Workspace, rollout: Rollout, now: datetime) -> RolloutSta
 
 @dataclass(frozen=True)
 class RolloutWatched:
-    """`alarm`: harm is shown, or a process refused the challenger; `ended`: it was rolled back for the harm, as is declared."""
+    """`alarm`: harm is shown, or a process refused the challenger; `ended`: it was rolled back for the harm, as is declared.
+
+    `told`: how it stands, by language; `said` in English, with what a process said that refused.
+    """
 
     status: RolloutStatus
+    told: dict[Language, str]
     said: str
     alarm: bool
     ended: bool
@@ -90,14 +96,16 @@ def watch_rollout(workspace: Workspace, *, now: datetime) -> RolloutWatched | No
     if status is None or status.rollout.state != "running":
         return None
     ended = status.harms and status.community.rollout.roll_back
-    said = headline(status.rollout, status.kept, status.community, "en")
     if ended:
         with closing(Store.open(workspace.store_url)) as store:
-            store.end_rollout("rolled_back", microseconds(now), "keepwell", said)
-        said = f"{said}; it was rolled back"
-    if status.refusals:
-        said = f"{said}; {len(status.refusals)} processes refused version {status.rollout.challenger}: {status.refusals[0].error}"
-    return RolloutWatched(status, said, status.harms or bool(status.refusals), ended)
+            because = headline(status.rollout, status.kept, status.community, "en")
+            store.end_rollout("rolled_back", microseconds(now), "keepwell", because)
+    rollout, refused = status.rollout, len(status.refusals)
+    told = {
+        each: watched_sentences(rollout, status.kept, Asked(status.community, each), ended=ended, refused=refused) for each in LANGUAGES
+    }
+    said = f"{told['en']} ({status.refusals[0].error})" if refused else told["en"]
+    return RolloutWatched(status, told, said, status.harms or bool(refused), ended)
 
 
 def finish(
@@ -131,11 +139,11 @@ def _proved(workspace: Workspace, status: RolloutStatus, *, now: datetime, seed:
     if verdict in {"harm", "not_readable"}:
         raise ModelRefused(f"{refused}; `keepwell rollback` ends the roll-out")
     if verdict in {"better", "no_worse"}:
-        shown = Shown(Verdict((GOLDEN, Requirement("rollout", met=True, said=told))))
+        shown = Shown(Verdict((GOLDEN, Requirement("rollout", met=True, said=Statement(AS_TOLD, {"said": told})))))
         return settle(workspace, Promotion(rollout.challenger, registry(workspace).version_of(CHAMPION), now, shown))
     tried = try_promotion(workspace, rollout.challenger, now=now, seed=seed, progress=progress)
     if not tried.shown.verdict.passed:
-        missing = "; ".join(tried.shown.verdict.missing)
+        missing = "; ".join(map(str, tried.shown.verdict.missing))
         raise ModelRefused(
             f"{refused}; nor is the gate passed: {missing}. `keepwell rollout finish --force --because TEXT` asks for no proof"
         )

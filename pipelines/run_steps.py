@@ -177,7 +177,7 @@ def _promote(night: Night, _: RunRecord) -> Outcome:
     tried = try_promotion(night.workspace, version, now=night.now, seed=night.seed, progress=night.within("promote"))
     if tried.shown.verdict.passed:
         return Outcome("done", f"version {version} is the champion, in the place of {tried.against or 'none'}", tried.to_dict())
-    return Outcome("refused", f"version {tried.against} stays: {'; '.join(tried.shown.verdict.missing)}", tried.to_dict())
+    return Outcome("refused", f"version {tried.against} stays: {'; '.join(map(str, tried.shown.verdict.missing))}", tried.to_dict())
 
 
 def _unproved(night: Night) -> str | None:

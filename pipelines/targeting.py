@@ -51,7 +51,7 @@ class TargetingTold:
             **asdict(told),
             "mix": {one.id: part for one, part in zip(occasion.community.interventions, told.mix, strict=True)},
             "interventions": [asdict(arm) for arm in occasion.arms],
-            "warnings": list(occasion.warnings),
+            "warnings": [str(warning) for warning in occasion.warnings],
         }
 
 

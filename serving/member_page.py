@@ -16,10 +16,9 @@ from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.store import Past
 from serving.answers import ScoreAnswer
-from serving.pricing import Pricing, present_context, pricing
+from serving.pricing import Pricing, present_context, pricing, standing_warnings
 from serving.problems import Fault
 from serving.schemas import ScoreRequest
-from serving.scoring import age_of_model
 from serving.service import Service
 from serving.telling import score_answer
 
@@ -35,7 +34,7 @@ class Explained:
 
     @property
     def warnings(self) -> list[Fault]:
-        return [*age_of_model(self.engine, self.now), *self.pricing.warnings]
+        return standing_warnings(self.engine, self.pricing, self.now, self.language)
 
     def answer(self) -> ScoreAnswer:
         request = ScoreRequest(

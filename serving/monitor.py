@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from models.community import Community
 from models.declared import Language
 from models.moments import EPOCH
-from models.monitor_wording import limit_of, said_of, title_of, todo_of
+from models.monitor_wording import limit_of, means_of, said_of, title_of, todo_of
 from models.readings import MONITOR, Status, Subject
 from models.store import Store
 from serving.problems import NO_RUN, Refusal
@@ -25,7 +25,8 @@ Interval = tuple[float, float]
 class ReadingAnswer(BaseModel):
     """`interval` is that of the value, or what chance alone would leave; `todo` is empty where no alarm is raised.
 
-    `code` names the sentence `said`, `told` the figures in it; `since` is when the alarm was first raised. `limit` words the threshold.
+    `code` names the sentence `said`, `told` the figures in it; `since` is when the alarm was first raised. `means` tells what is measured,
+    `limit` what the threshold stands for.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ReadingAnswer(BaseModel):
     told: dict[str, Any] = {}
     title: str
     said: str
+    means: str
     limit: str
     since: datetime | None = None
     value: float | None
@@ -115,11 +117,12 @@ def latest_monitor(store: Store, community: Community, language: Language) -> Mo
 def _worded(kept: dict[str, Any], language: Language, labels: Mapping[str, str]) -> dict[str, Any]:
     """What was kept before sentences had codes is told as it was."""
     if "code" not in kept:
-        return kept | {"title": kept["name"], "limit": ""}
+        return kept | {"title": kept["name"], "means": "", "limit": ""}
     code, told = kept["code"], kept["told"]
     return kept | {
         "title": title_of(language, kept["name"], code, told),
         "said": said_of(language, code, told, labels),
+        "means": means_of(language, code),
         "limit": limit_of(language, code, kept["threshold"]),
         "todo": todo_of(language, code, told, labels) if kept["status"] == "alarm" else "",
     }

@@ -11,7 +11,7 @@ import numpy as np
 from models.actions import NO_ACTION
 from models.blocking_wording import blocking_sentence
 from models.decision import RemovalStage, UpliftSource
-from models.texts import text
+from models.texts import listed, text
 from serving.answers import Answered, Probability
 from serving.audience import Interval
 
@@ -133,7 +133,7 @@ def plan_answer(simulated: Simulated, community: Community, language: Language) 
     """With the numbers of `Simulated.to_dict`, and a sentence for each rule."""
     told = simulated.to_dict()
     blocked = [one | {"text": blocked_text(language, one, community)} for one in told.pop("blocked")]
-    return PlanAnswer.model_validate(told | {"blocked": blocked, "warnings": list(_warnings(simulated))})
+    return PlanAnswer.model_validate(told | {"blocked": blocked, "warnings": list(_warnings(simulated, community, language))})
 
 
 def blocked_text(language: Language, blocked: dict[str, Any], community: Community) -> str:
@@ -144,10 +144,13 @@ def blocked_text(language: Language, blocked: dict[str, Any], community: Communi
     return blocking_sentence(language, blocked["intervention_id"], f"{blocked['stage']}:{blocked['rule']}", community)
 
 
-def _warnings(simulated: Simulated) -> Iterator[str]:
-    believed = [arm.intervention_id for arm in simulated.outlook.arms if arm.source == "prior" and arm.members > 0]
+def _warnings(simulated: Simulated, community: Community, language: Language) -> Iterator[str]:
+    labels = {one.id: one.label.of(language) for one in community.interventions}
+    believed = [
+        labels.get(arm.intervention_id, arm.intervention_id) for arm in simulated.outlook.arms if arm.source == "prior" and arm.members > 0
+    ]
     if believed:
-        yield f"the effect of {', '.join(believed)} is a belief of the catalogue and was not measured here"
+        yield text(language, "warning.effect_not_measured", arms=listed(language, believed))
 
 
 class Rows:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 
@@ -26,9 +26,10 @@ from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.standings import score
 from models.store import Answer, DecisionRow, LoggedEvent, Past
+from models.texts import LANGUAGES
 from models.weighing import Context
 from serving.metrics import count_decisions, count_scores
-from serving.pricing import Pricing, present_context, pricing
+from serving.pricing import Pricing, present_context, pricing, standing_warnings
 from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal
 from serving.schemas import ScoreRequest
 from serving.service import Service
@@ -36,7 +37,6 @@ from serving.settings import wall_clock
 from serving.telling import told_decision, told_score
 
 MAX_ATTEMPTS = 50
-STALE_AFTER = timedelta(days=90)
 
 Outcome = str | Refusal
 Outcomes = dict[int, Outcome]
@@ -84,15 +84,6 @@ def answer_requests(service: Service, key_id: str, requests: Mapping[int, ScoreR
     return outcomes
 
 
-def age_of_model(engine: Engine, now: datetime) -> list[Fault]:
-    """A warning where the model's training data ended long ago."""
-    through = engine.provenance.trained_through
-    if now - through <= STALE_AFTER:
-        return []
-    detail = f"the model learned from events up to {through:%Y-%m-%d}, which is {(now - through).days} days ago"
-    return [Fault(code="old_model", detail=detail)]
-
-
 def _unknown(member_id: str) -> Refusal:
     return Refusal(UNKNOWN_MEMBER, f'member "{member_id}" is not known; ids are case-sensitive, and a member joins with its first event')
 
@@ -121,9 +112,8 @@ class _Desk:
         return Quotas.of(self.service.community.capacity, self.engine.community, self.now)
 
     @cached_property
-    def warnings(self) -> list[Fault]:
-        """About the model and the plan, whatever is asked."""
-        return [*age_of_model(self.engine, self.now), *self.pricing.warnings]
+    def warnings(self) -> dict[Language, list[Fault]]:
+        return {language: standing_warnings(self.engine, self.pricing, self.now, language) for language in LANGUAGES}
 
     def repeated(self, requests: Mapping[int, ScoreRequest]) -> Outcomes:
         refused: Outcomes = {}
@@ -179,13 +169,13 @@ class _Desk:
 
     def _asked(self, index: int, request: ScoreRequest) -> Asked:
         events = [event.of(request.member_id) for event in request.events]
-        faults = [self.service.fault_of(event, self.now) for event in events]
+        language = request.language or self.engine.community.language
+        faults = [self.service.fault_of(event, self.now, language) for event in events]
         warnings = [
             fault.model_copy(update={"pointer": f"/events/{position}"}) for position, fault in enumerate(faults) if fault is not None
         ]
         accepted = tuple(event for event, fault in zip(events, faults, strict=True) if fault is None)
-        language = request.language or self.engine.community.language
-        warnings += self.warnings
+        warnings += self.warnings[language]
         return Asked(index, request, self.service.new_id(), language, accepted, tuple(warnings))
 
     def told(self, group: Sequence[Asked]) -> Outcomes:

@@ -14,10 +14,12 @@ from fastapi import Depends, Request
 
 from models.api_keys import Principal, holders_of
 from models.community import Community
+from models.declared import Language
 from models.engine import Engine
 from models.errors import KeepwellError
 from models.moments import microseconds
 from models.store import LoggedEvent, Store
+from models.texts import listed, text
 from serving.latest_run import LatestRun
 from serving.measurers import Measurers
 from serving.model_source import ModelSource
@@ -115,17 +117,17 @@ class Service:
         if "store" in self.__dict__:
             self.store.close()
 
-    def fault_of(self, event: LoggedEvent, now: datetime) -> Fault | None:
+    def fault_of(self, event: LoggedEvent, now: datetime, language: Language = "en") -> Fault | None:
         """Why an event that is well formed is refused all the same: its type, or its time."""
         if event.type not in self.event_types:
-            known = ", ".join(sorted(self.event_types))
-            return Fault(code="unknown_event_type", detail=f'no signal names the type "{event.type}"; known are {known}')
-        return self.future_fault(event.timestamp_us, now)
+            known = listed(language, sorted(self.event_types))
+            return Fault(code="unknown_event_type", detail=text(language, "warning.unknown_event_type", type=event.type, known=known))
+        return self.future_fault(event.timestamp_us, now, language)
 
-    def future_fault(self, at_us: int, now: datetime) -> Fault | None:
+    def future_fault(self, at_us: int, now: datetime, language: Language = "en") -> Fault | None:
         latest = now + timedelta(seconds=self.settings.future_seconds)
         if at_us > microseconds(latest):
-            return Fault(code="future_timestamp", detail=f"the time lies after {latest.isoformat()}, the latest that is accepted now")
+            return Fault(code="future_timestamp", detail=text(language, "warning.future_timestamp", latest=latest.isoformat()))
         return None
 
 

@@ -16,13 +16,13 @@ from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.store import LoggedEvent, Past
 from models.store_rows import signal_rows
+from models.texts import text
 from models.weighing import Context
 from models.what_if import without
 from serving.answers import ScoreAnswer, WhatIfAnswer
-from serving.pricing import Pricing, present_context, pricing
+from serving.pricing import Pricing, present_context, pricing, standing_warnings
 from serving.problems import Fault
 from serving.schemas import Removal, ScoreRequest, WhatIfRequest
-from serving.scoring import age_of_model
 from serving.service import Service
 from serving.telling import score_answer
 
@@ -34,20 +34,18 @@ def what_if(service: Service, member_id: str, request: WhatIfRequest) -> WhatIfA
     language = request.language or engine.community.language
     context = present_context(service.store, Quotas.of(service.community.capacity, engine.community, now))
     study = _Study(engine, member_id, service.new_id(), now, language, pricing(service.store, by.priced_as, now), context)
-    added, faults = _accepted(service, [event.of(member_id) for event in request.add], now)
+    added, faults = _accepted(service, [event.of(member_id) for event in request.add], now, language)
     before = service.store.past([member_id], engine.community, microseconds(now))
     after = service.store.past([member_id], engine.community, microseconds(now), added)
     removed = _removed(service, engine, member_id, request.remove, now)
-    faults += [] if removed or not request.remove else [NOTHING_REMOVED]
+    if request.remove and not removed:
+        faults.append(Fault(code="nothing_removed", pointer="/remove", detail=text(language, "warning.nothing_removed")))
     changed = without(after.events, signal_rows(removed, {member_id: 0}, engine.community.signal_of_type))
     decided = study.decided(before), study.decided(Past(changed, after.contacts, after.contacts_seen))
     answers = [study.answer(decision, request.max_actions) for decision in decided]
     return WhatIfAnswer(
         member_id=member_id, before=answers[0], after=answers[1], removed=len(removed), change_pp=_change(*decided), warnings=faults
     )
-
-
-NOTHING_REMOVED = Fault(code="nothing_removed", pointer="/remove", detail="the member has no such event within the lookback")
 
 
 @dataclass(frozen=True)
@@ -76,13 +74,13 @@ class _Study:
 
     def answer(self, decision: Decision, max_actions: int) -> ScoreAnswer:
         request = ScoreRequest(member_id=self.member_id, mode="simulate", max_actions=max_actions)
-        warnings = [*age_of_model(self.engine, self.now), *self.pricing.warnings]
+        warnings = standing_warnings(self.engine, self.pricing, self.now, self.language)
         return score_answer(decision, request, self.engine.community, self.language, warnings)
 
 
-def _accepted(service: Service, events: Sequence[LoggedEvent], now: datetime) -> tuple[list[LoggedEvent], list[Fault]]:
+def _accepted(service: Service, events: Sequence[LoggedEvent], now: datetime, language: Language) -> tuple[list[LoggedEvent], list[Fault]]:
     """Those that a log may hold, and what is wrong with the others."""
-    faults = [service.fault_of(event, now) for event in events]
+    faults = [service.fault_of(event, now, language) for event in events]
     told = [fault.model_copy(update={"pointer": f"/add/{at}"}) for at, fault in enumerate(faults) if fault is not None]
     return [event for event, fault in zip(events, faults, strict=True) if fault is None], told
 

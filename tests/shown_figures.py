@@ -18,6 +18,7 @@ from models.interventions import ContactHistory
 from models.model_figures import MODEL, Measured, ModelFigures, TriedPolicies, TriedPolicy
 from models.moments import microseconds
 from models.snapshots import Snapshots
+from models.statements import Difference, Statement
 from tests.learned import evidence, with_evidence
 from tests.serving_world import DECLARED, NOW, Running, world
 
@@ -25,6 +26,11 @@ FINDINGS = (
     Finding("advice", "windows_days", 12, "long_windows", {"days": 90, "have": 60}),
     Finding("error", "time", 7, "rows.time_unread", {"count": 3, "total": 900, "value": "m0000007"}, "events"),
 )
+
+
+GAIN = {name: Difference(amount, "CNY") for name, amount in (("gain", 200.0), ("gain_low", -100.0), ("gain_high", 500.0), ("bound", 0.0))}
+ADVICE = Statement("proof.more_decisions", {"needed": 2025, "there": 900})
+MISSING = (Statement("proof.policy_value_missing", GAIN | {"per": 1000, "advice": ADVICE}),)
 
 
 def interventions(touched: pl.DataFrame | None = None) -> InterventionReport:
@@ -76,9 +82,15 @@ def measured(version: str, days: int, auc: float, *, trained: bool = True) -> Me
 
 def models() -> ModelFigures:
     champion = TriedPolicy("champion", "1", Estimate(12.0, 11.0, 13.0), None, ())
-    challenger = TriedPolicy("challenger", "2", Estimate(12.2, 11.1, 13.3), Estimate(0.2, -0.1, 0.5), ("only 40 effective rows of 900",))
+    challenger = TriedPolicy(
+        "challenger",
+        "2",
+        Estimate(12.2, 11.1, 13.3),
+        Estimate(0.2, -0.1, 0.5),
+        (Statement("proof.few_effective_rows", {"effective": 40.0, "rows": 900, "needed": 100.0}),),
+    )
     nobody = TriedPolicy("nobody", None, Estimate(9.0, 8.0, 10.0), Estimate(-3.0, -4.0, -2.0), ())
-    tried = TriedPolicies(NOW, 900, 250, 0.9, "refused", ("the lower bound must lie above 0",), (champion, challenger, nobody))
+    tried = TriedPolicies(NOW, 900, 250, 0.9, "refused", MISSING, (champion, challenger, nobody))
     tests = (measured("1", 60, 0.79), measured("1", 40, 0.81, trained=False), measured("2", 31, 0.82))
     return ModelFigures(NOW, "1", "2", tests, tried)
 

@@ -8,6 +8,7 @@ import pytest
 from models.gate import Missing, PolicyProof, RiskProof, Verdict, judge, judge_first, measure_risk
 from models.intervals import Estimate
 from models.policy_comparison import DecisionRows, Target, compare_policies
+from models.statements import AS_TOLD, Statement
 from tests.policy_worlds import log_of, predicted, targets_of
 
 SOUND = RiskProof(2000, Estimate(0.02, 0.01, 0.03), Estimate(-0.004, -0.009, 0.001))
@@ -22,7 +23,9 @@ def proof(challenger: str, champion: str, members: int = 4000) -> PolicyProof:
     rows = DecisionRows(NAMES, log.chosen, log.reward, log.propensities, predicted(log, rng), log.member, fold)
     targets = targets_of(log)
     told = compare_policies(rows, {name: Target(targets[name]) for name in (champion, challenger)}, champion).policies
-    return PolicyProof(told[challenger], told[champion], told[challenger].gain, "on all decisions of the log")
+    return PolicyProof(
+        told[challenger], told[champion], told[challenger].gain, Statement(AS_TOLD, {"said": "on all decisions of the log"}), "CNY"
+    )
 
 
 def met(verdict: Verdict) -> dict[str, bool]:
@@ -30,10 +33,10 @@ def met(verdict: Verdict) -> dict[str, bool]:
 
 
 def test_the_first_champion_needs_its_golden_members_alone() -> None:
-    verdict = judge_first("there is no champion to compare with")
+    verdict = judge_first(Statement("proof.no_champion"))
     assert verdict.passed
     assert met(verdict) == {"golden_members": True}
-    assert verdict.notes == ("there is no champion to compare with",)
+    assert "there is no champion to compare with" in str(verdict.notes[0])
 
 
 def test_a_challenger_whose_decisions_are_clearly_better_passes() -> None:
@@ -45,7 +48,9 @@ def test_a_challenger_whose_decisions_are_clearly_better_passes() -> None:
 def test_a_challenger_that_is_not_clearly_better_is_refused_with_the_interval() -> None:
     verdict = judge(SOUND, proof("near", "greedy"))
     assert not verdict.passed
-    assert "for each 1,000 against the champion's: the lower bound must lie above 0; nothing in the log speaks for it" in verdict.missing[0]
+    assert "for each 1,000 against the champion's: the lower bound must lie above CN¥0; nothing in the log speaks for it" in str(
+        verdict.missing[0]
+    )
 
 
 def test_a_promising_challenger_is_told_how_many_decisions_it_needs() -> None:
@@ -54,7 +59,7 @@ def test_a_promising_challenger_is_told_how_many_decisions_it_needs() -> None:
     half = replace(found.gain, value=1.0, low=-1.0)
     verdict = judge(SOUND, replace(found, gain=half))
     n = found.challenger.dr.n
-    assert f"about {4 * n:,} logged decisions would show a gain of this size, {n:,} are there" in verdict.missing[0]
+    assert f"about {4 * n:,} logged decisions would show a gain of this size, {n:,} are there" in str(verdict.missing[0])
 
 
 def test_a_margin_admits_what_is_hardly_worse() -> None:
@@ -77,7 +82,7 @@ def test_a_champion_that_may_gain_nothing_leaves_no_margin() -> None:
     found = proof("greedy", "near")
     even = replace(found, gain=replace(found.gain, value=0.0, low=-0.05, high=0.05), renewed_gain=-0.2)
     verdict = judge(SOUND, even)
-    assert "the lower bound must lie above 0" in verdict.missing[0]
+    assert "the lower bound must lie above CN¥0" in str(verdict.missing[0])
 
 
 def test_a_value_that_cannot_be_believed_is_no_proof() -> None:
@@ -85,16 +90,16 @@ def test_a_value_that_cannot_be_believed_is_no_proof() -> None:
     few = replace(found.challenger, dr=replace(found.challenger.dr, effective_sample_size=40.0))
     verdict = judge(SOUND, replace(found, challenger=few))
     assert met(verdict)["policy_value"]
-    assert verdict.missing == (
-        f"the challenger's value cannot be believed: only 40 effective rows of {found.challenger.dr.n:,}; 100 are needed",
-    )
+    assert [str(one) for one in verdict.missing] == [
+        f"the challenger's value cannot be believed: only 40 effective rows of {found.challenger.dr.n:,}; 100 are needed"
+    ]
 
 
 def test_without_assignments_the_risk_alone_is_proved_and_that_is_said() -> None:
     verdict = judge(SOUND, None)
     assert verdict.passed
     assert met(verdict) == {"golden_members": True, "calibration": True, "risk_not_worse": True}
-    assert verdict.notes == ("the log holds no assignments, so decisions cannot be proved: the risk alone was",)
+    assert [str(note) for note in verdict.notes] == ["the log holds no assignments, so decisions cannot be proved: the risk alone was"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +112,7 @@ def test_without_assignments_the_risk_alone_is_proved_and_that_is_said() -> None
 def test_a_risk_that_is_off_or_worse_beyond_chance_is_refused(changed: dict, said: str) -> None:
     verdict = judge(replace(SOUND, **changed), None)
     assert len(verdict.missing) == 1
-    assert said in verdict.missing[0]
+    assert said in str(verdict.missing[0])
 
 
 def test_a_risk_that_may_be_off_by_chance_passes() -> None:
@@ -115,8 +120,14 @@ def test_a_risk_that_may_be_off_by_chance_passes() -> None:
 
 
 def test_what_could_not_be_measured_is_missing() -> None:
-    verdict = judge(Missing("nobody was active"), Missing("only 12 assignments"))
-    assert verdict.missing == ("nobody was active", "only 12 assignments")
+    verdict = judge(
+        Missing(Statement("proof.risk_not_measured", detail="nobody was active")), Missing(Statement("proof.policies_not_measured"))
+    )
+    assert [str(one) for one in verdict.missing] == [
+        "the risk could not be compared: nobody was active",
+        "the value of the decisions could not be compared",
+    ]
+    assert verdict.missing[0].text_in("zh") == "结果已知的成员不够，无法与现用模型比较风险"
 
 
 def test_a_risk_is_measured_beside_the_champions() -> None:
@@ -132,7 +143,7 @@ def test_a_risk_is_measured_beside_the_champions() -> None:
 
 
 def test_a_verdict_can_be_written_down() -> None:
-    told = judge(SOUND, None).noting("one more thing").to_dict()
+    told = judge(SOUND, None).noting(Statement(AS_TOLD, {"said": "one more thing"})).to_dict()
     assert told["passed"] is True
     assert told["notes"][-1] == "one more thing"
     assert {requirement["name"] for requirement in told["requirements"]} == {"golden_members", "calibration", "risk_not_worse"}

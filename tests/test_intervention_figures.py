@@ -162,7 +162,7 @@ def test_a_measured_effect_is_told_with_its_own_interval():
     one = figures("coupon", engine=engine)
     assert one.effect == Estimate(0.062, 0.01, 0.11)
     assert effect_sentence(one, "en") == "Of 100 members contacted about 6.2 more stay (90% interval: +1.0 to +11.0)"
-    assert effect_sentence(one, "zh") == "每联系100位成员，大约多留住6.2位（90%区间：+1.0到+11.0）"
+    assert effect_sentence(one, "zh") == "每联系100位成员，大约多留住6.2位（90%区间：+1.0至+11.0）"
     assert verdict_sentence(one, "en") == "It helps. That is shown by 512 contacts."
 
 

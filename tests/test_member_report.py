@@ -139,7 +139,7 @@ def test_a_member_at_risk_is_told_in_sentences():
     assert "No comments for 21 days (usual: 4 days)" in found
     assert "Linked with the risk, not proven to cause it." in found
     assert "Come-back offer (WeCom) Of 100 members like this one, about 6 more would stay (90% interval: 1 to 11)" in found
-    assert "Expected benefit CN¥10.92" in found
+    assert "Expected benefit CN¥11" in found
     assert "Chosen over Digest of the best posts (Email), whose priority is CN¥5.10." in found
     assert "At most 1 contact in 30 days (Phone), which is used up" in found
     assert "version 7, grade A: clearly better than the best simple rule" in found

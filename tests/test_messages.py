@@ -82,6 +82,7 @@ def declared_keys():
         *(f"blocked.status.{status}" for status in get_args(ChurnStatus)),
         *(f"{family}.{code}.{part}" for family, code in written_codes() for part in ("found", "todo")),
         *(f"monitor.{code}.{part}" for code in watched_codes() for part in ("title", "said", "limit", "todo")),
+        *(f"monitor.{code}.means" for code in watched_codes() if f"monitor.{code}.means" in messages("en")),
         *(f"monitor.note.{note}" for note in ("seen_before", "under_limits", "impossible")),
         *(f"monitor.subject.{subject}" for subject in get_args(Subject)),
         *(f"monitor.status.{status}" for status in get_args(Status)),
@@ -382,7 +383,7 @@ RULES = {
         ("eligibility", "attributes.region", "Only where region is north, south", "只用于地区为north、south的成员"),
         ("eligibility", "days_since.purchase", "Only without purchases in the last 30 days", "最近30天内没有购买才可用"),
         ("eligibility", "days_since.any", "Only with any activity in the last 3 days", "最近3天内有任何活动才可用"),
-        ("eligibility", "days_since.post", "Only with the last of posts 1 day to 9 days ago", "最近一次发帖在1天到9天之前才可用"),
+        ("eligibility", "days_since.post", "Only with the last of posts 1 day to 9 days ago", "最近一次发帖在1天至9天之前才可用"),
         (
             "eligibility",
             "days_since_assigned.badge",

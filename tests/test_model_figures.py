@@ -12,6 +12,7 @@ from models.input_figures import InputFigures, told_findings
 from models.intervals import Estimate
 from models.model_figures import ModelFigures, TriedPolicies, latest_policies
 from models.model_wording import told_champion, told_drift, told_input, told_policies
+from models.statements import AS_TOLD, Statement
 from tests.serving_world import DECLARED, NOW
 from tests.shown_figures import FINDINGS, drift, found, measured, models
 
@@ -84,7 +85,7 @@ def test_the_comparison_made_last_is_told_whether_by_evaluation_or_by_promotion(
     assert [one.version for one in later.policies] == ["1", "3"]
     assert later.outcome is None
     promoted = latest_policies({"3": {}}, {"2": GATE})
-    assert (promoted.outcome, promoted.missing) == ("refused", ("b",))
+    assert (promoted.outcome, promoted.missing) == ("refused", (Statement(AS_TOLD, {"said": "b"}),))
     assert promoted.policies[1].gain == Estimate(0.2, 0.1, 0.3)
     assert latest_policies({"1": {}}, {"1": {**GATE, "policies": None}}) is None
 

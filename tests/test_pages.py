@@ -12,7 +12,7 @@ import pytest
 from models.api_keys import create_key, revoke_key
 from models.audience import STANDING_COLUMNS
 from models.store import Store
-from models.texts import number, total_money
+from models.texts import money, number
 from serving.pages.assets import FOLDER, OWN, VENDORED
 from serving.pages.audience import cell
 from serving.pages.visitors import own_address
@@ -134,7 +134,7 @@ def test_page_csv_and_json_tell_the_same_of_an_audience(running, visitor, rows, 
     assert sum(float(row["probability"]) for row in listed) == pytest.approx(total["expected"]["value"])
     assert f"<dd>{number('en', total['members'])}</dd>" in page
     assert f"<dd>{number('en', round(total['expected']['value']))}</dd>" in page
-    assert total_money("en", total["value_at_risk"], DECLARED.currency).replace("&", "&amp;") in page
+    assert money("en", total["value_at_risk"], DECLARED.currency).replace("&", "&amp;") in page
     assert [row["member_id"] for row in told["members"]] == re.findall(r'<th scope="row"><a href="/members/(\w+)"', page)[:5]
     known = dict(zip(rows["member_id"], rows["probability"], strict=True))
     assert all(known[row["member_id"]] == pytest.approx(row["probability"]) for row in told["members"])

@@ -72,7 +72,7 @@ def test_the_page_of_the_model_says_what_its_twin_says(running, key):
     assert f"Right order in 100 pairs {decimal(100 * test['auc'], 0)}" in page
     assert all(sentence in page for sentence in [told["of_champion"]["text"], *told["of_champion"]["details"]])
     for policy in told["policies"]["policies"]:
-        value = money("en", round(policy["value"], 0), told["policies"]["currency"])
+        value = money("en", policy["value"], told["policies"]["currency"])
         assert f"{policy['label']} {value}" in page
     for group in told["drift"]["groups"][:5]:
         assert f"{group['text']} {group['columns']} {decimal(group['psi'], 2)}" in page

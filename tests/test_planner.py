@@ -141,7 +141,7 @@ def test_a_plan_keeps_its_limits_and_says_what_one_more_would_bring(running):
     going = free["before"]["going"]["value"]
     assert going - free["after"]["going"]["value"] == pytest.approx(free["plan"]["members_saved"]["value"], rel=0.2)
     assert free["after"]["value_at_risk"] < free["before"]["value_at_risk"]
-    assert free["warnings"] == ["the effect of coupon is a belief of the catalogue and was not measured here"]
+    assert free["warnings"] == ["the effect of Coupon is a belief of the catalogue and was not measured here"]
     assert free["plan"]["share_by_prior"] == pytest.approx(1)
 
 

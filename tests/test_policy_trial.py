@@ -102,7 +102,7 @@ def test_an_action_that_was_never_logged_lies_outside(engine, log, trained_world
     told = tried({"champion": engine, "challenger": challenger}, log, trained_world)
     judged = told.comparison.policies["challenger"]
     assert judged.dr.outside_support > 0.8
-    assert "actions that the log never tried" in judged.warnings[0]
+    assert "actions that the log never tried" in str(judged.warnings[0])
 
 
 def test_later_assignments_are_preferred(engine, log, trained_world):

@@ -17,6 +17,7 @@ from models.gate import Missing, RiskProof, judge, judge_first
 from models.intervals import Estimate
 from models.registry import CHALLENGER, CHAMPION, MODEL_NAME
 from models.simulation import SimulationConfig
+from models.statements import Statement
 from models.store import Store
 from pipelines.loading import registry
 from pipelines.promote import Promotion, Shown
@@ -277,9 +278,9 @@ def test_a_record_is_read_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("verdict", "again"),
     [
-        (judge_first("it is the first"), False),
-        (judge(Missing("risk: no outcome yet"), None), True),
-        (judge(GOOD, Missing("policy value: no outcome yet")), True),
+        (judge_first(Statement("proof.no_champion")), False),
+        (judge(Missing(Statement("proof.risk_not_measured")), None), True),
+        (judge(GOOD, Missing(Statement("proof.policies_not_measured"))), True),
         (judge(WORSE, None), False),
     ],
     ids=["passed", "no outcomes", "no assignments with outcomes", "worse"],

@@ -89,7 +89,7 @@ def test_where_nobody_is_there_to_ask_about_that_is_said(events):
     late = ModelWatch.of(world().engine, events, AS_OF)
     with pytest.raises(NotEnoughData, match="nobody was active in the 30 days before 2026-07-20"):
         late.moved(AS_OF + timedelta(days=365), rng=np.random.default_rng(1))
-    (drift, *_) = model_readings(WATCH, "nobody was active", ())
+    (drift, *_) = model_readings(WATCH, None, ())
     assert (drift.name, drift.status) == ("feature_drift", "unknown")
 
 
@@ -104,7 +104,7 @@ def nothing_moved():
 
 
 def alarms(one):
-    return {name for name, reading in by_name(model_readings(WATCH, "nobody", one)).items() if reading.status == "alarm"}
+    return {name for name, reading in by_name(model_readings(WATCH, None, one)).items() if reading.status == "alarm"}
 
 
 def test_an_auc_far_below_the_expected_one_raises_an_alarm(matured):

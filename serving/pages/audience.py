@@ -16,7 +16,7 @@ from models.audience import BINS, GROUP_PREFIX, Audience
 from models.declared import STAGES
 from models.groups import group_columns
 from models.store_overviews import COLUMNS, StandingQuery
-from models.texts import money, named, number, share, text, total_money, window
+from models.texts import money, named, number, share, span, text, window
 from models.weighing import BANDS
 from models.wording import opening, tier_name
 from serving.audience import STEP, Selected, fields_of, query_of, tags_of
@@ -126,7 +126,7 @@ class _Teller:
         language, total, everyone = self.whoever.language, found.total, found.everyone
         currency = self.service.community.currency
         low, high = (share(bound) for bound in found.selection.shares)
-        bounds = {"low": number(language, round(total.expected.lower)), "high": number(language, round(total.expected.upper))}
+        bounds = span(language, number(language, round(total.expected.lower)), number(language, round(total.expected.upper)))
         return {
             "lead": self._lead(found),
             "nobody": total.members == 0,
@@ -136,9 +136,9 @@ class _Teller:
             "members_share": share(total.members / max(everyone.members, 1)),
             "expected": number(language, round(total.expected.value)),
             "bounds": bounds,
-            "value_at_risk": total_money(language, total.value_at_risk, currency),
+            "value_at_risk": money(language, total.value_at_risk, currency),
             "value_share": share(total.value_at_risk / everyone.value_at_risk) if everyone.value_at_risk else share(0),
-            "range": text(language, "audience.range_is", low=low, high=high),
+            "range": span(language, low, high),
             "low": low,
             "high": high,
             "bars": self._bars(found),
@@ -162,7 +162,7 @@ class _Teller:
         language, selection = self.whoever.language, found.selection
         return [
             Bar(
-                text(language, "audience.range_of_bin", low=share(at / BINS), high=share((at + 1) / BINS)),
+                span(language, share(at / BINS), share((at + 1) / BINS)),
                 members,
                 number(language, members),
                 selection.low <= at < selection.high,

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 
 from models.actions import NO_ACTION
 from models.jobs import JobRow
-from models.texts import money, number, share, text, total_money
+from models.texts import money, number, share, text
 from models.wording import channel_name
 from serving.job_answers import JobAnswer, JobResult
 from serving.pages.audience import cell
@@ -85,7 +85,7 @@ def _content(service: Service, whoever: Visitor, row: JobRow) -> dict[str, Any]:
         "progress_text": share(job.progress),
         "decided": number(language, job.counts.decided),
         "contacted": number(language, job.counts.contacted),
-        "spend": total_money(language, paid, service.community.currency),
+        "spend": money(language, paid, service.community.currency),
         "expected": _expected(service, whoever, job),
         "listed": listed,
         "all_listed": len(listed) == job.counts.contacted,
@@ -112,7 +112,7 @@ def _expected(service: Service, whoever: Visitor, job: JobAnswer) -> str | None:
     if job.plan is None:
         return None
     told, language, currency = job.plan, whoever.language, service.community.currency
-    spend, net = (total_money(language, told[name], currency) for name in ("spend", "net_value"))
+    spend, net = (money(language, told[name], currency) for name in ("spend", "net_value"))
     return text(language, "campaign.expected", money=spend, net=net)
 
 

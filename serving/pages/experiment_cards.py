@@ -17,6 +17,7 @@ from models.experiment_wording import (
     metric_label,
     too_slow,
     written,
+    written_estimate,
     written_mean,
     written_p,
 )
@@ -24,7 +25,7 @@ from models.intervals import Estimate
 from models.kept_read_outs import KeptReadOuts
 from models.moments import EPOCH
 from models.read_out import Kind, Lift, ReadOut, Verdict
-from models.texts import calendar_day, decimal, number, plural, text
+from models.texts import calendar_day, decimal, estimate, number, plural, span, text
 from models.whiskers import Scale, Whisker
 
 SIGNS: Mapping[Verdict, str] = {
@@ -160,13 +161,14 @@ class Cards:
     def _measured(self, lift: Lift, read: ReadOut) -> Measured:
         arm = arm_label(lift.arm, read, self.community, self.language) if len(read.arms) > 2 else None
         scale = Scale.over([] if lift.lift is None else [lift.lift.interval])
+        difference, between = ("", "") if lift.lift is None else self._difference(lift.kind, lift.lift)
         return Measured(
             name=metric_label(lift, self.language),
             arm=arm,
             chip=self._chip(lift),
             sentence=lift_sentence(lift, read, self.community, self.language),
-            difference="" if lift.lift is None else self._written(lift, lift.lift.value),
-            between="" if lift.lift is None else self._between(lift, lift.lift),
+            difference=difference,
+            between=between,
             whisker=None if lift.lift is None else scale.whisker(lift.lift.value, *lift.lift.interval),
             zero=scale.zero,
             figures=self._figures(lift, read),
@@ -175,9 +177,10 @@ class Cards:
     def _written(self, lift: Lift, value: float) -> str:
         return written(lift.kind, value, language=self.language, currency=self.community.currency)
 
-    def _between(self, lift: Lift, estimate: Estimate) -> str:
-        low, high = (self._written(lift, end) for end in estimate.interval)
-        return text(self.language, "experiments.between", low=low, high=high)
+    def _difference(self, kind: str, told: Estimate) -> tuple[str, str]:
+        """With its interval."""
+        value, low, high = written_estimate(kind, told, language=self.language, currency=self.community.currency)
+        return value, span(self.language, low, high)
 
     def _figures(self, lift: Lift, read: ReadOut) -> tuple[tuple[str, str], ...]:
         told = {**self._compared(lift, read), **self._tested(lift)}
@@ -241,6 +244,5 @@ class Cards:
         return (EPOCH + timedelta(microseconds=at_us)).astimezone(self.community.zone)
 
 
-def _relative(language: Language, estimate: Estimate) -> str:
-    value, low, high = (f"{decimal(100 * end, 1, signed=True)}%" for end in (estimate.value, *estimate.interval))
-    return text(language, "community_report.range", value=value, low=low, high=high)
+def _relative(language: Language, told: Estimate) -> str:
+    return estimate(language, *(f"{decimal(100 * end, 1, signed=True)}%" for end in (told.value, *told.interval)))

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Request, Response
 
 from models.intervention_figures import CONTACT_DAYS, InterventionReport
 from models.intervention_wording import of_hundred, told
-from models.texts import calendar_day, listed, money, named, number, plural, share, text, window
+from models.texts import calendar_day, estimate, listed, named, number, plural, price, sentences, share, span, text, window
 from models.whiskers import Scale, Whisker
 from models.wording import channel_name
 from serving.intervention_figures import intervention_figures
-from serving.pages.site import PageRoute, page, sentences
+from serving.pages.site import PageRoute, page
 from serving.pages.visitors import Reader, Visitor
 from serving.service import CurrentService
 
@@ -117,7 +117,7 @@ class _Teller:
     def _card(self, one: dict[str, Any], scale: Scale) -> Card:
         language, (low, high) = self.whoever.language, one["effect_interval"]
         run, contacts = one["run"], one["contacts"]
-        effect = of_hundred(one["effect"])
+        effect, between = of_hundred(one["effect"]), span(language, of_hundred(low), of_hundred(high))
         return Card(
             id=one["id"],
             name=one["label"],
@@ -132,9 +132,9 @@ class _Teller:
                 text(language, "interventions.rests_on", source=one["source_text"]),
             ),
             effect=effect,
-            effect_between=text(language, "page.between", low=of_hundred(low), high=of_hundred(high)),
+            effect_between=between,
             whisker=scale.whisker(one["effect"], low, high),
-            whisker_label=text(language, "interventions.compare_label", n=effect, low=of_hundred(low), high=of_hundred(high)),
+            whisker_label=text(language, "interventions.compare_label", n=effect, bounds=between),
             cost_text=one["cost_per_saved"]["text"],
             chosen=number(language, run[-1]["members"]),
             sent=number(language, contacts[1]["members"]),
@@ -147,7 +147,7 @@ class _Teller:
 
     def _about(self, one: dict[str, Any]) -> str:
         language, declared = self.whoever.language, self.report.community.intervention(one["id"])
-        cost = money(language, round(one["cost"], 2), self.report.community.currency)
+        cost = price(language, one["cost"], self.report.community.currency)
         return text(
             language,
             "interventions.about",
@@ -205,5 +205,4 @@ class _Teller:
         return number(self.whoever.language, members) if members else text(self.whoever.language, "interventions.no_more")
 
     def _bounded(self, value: float, interval: tuple[float, float]) -> str:
-        ends = {"low": of_hundred(interval[0]), "high": of_hundred(interval[1])}
-        return text(self.whoever.language, "page.estimate", value=of_hundred(value), **ends)
+        return estimate(self.whoever.language, of_hundred(value), *(of_hundred(end) for end in interval))

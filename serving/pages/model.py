@@ -8,8 +8,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from models.model_wording import of_pairs, per_decisions
-from models.texts import calendar_day, decimal, number, share, text
+from models.model_wording import of_pairs
+from models.texts import calendar_day, decimal, moneys, number, sentences, share, span, text
 from models.whiskers import Scale, Whisker
 from serving.model_figures import (
     CalibrationAnswer,
@@ -22,7 +22,7 @@ from serving.model_figures import (
 )
 from serving.operation_answers import ShadowAnswer
 from serving.pages.model_rollout import rollout_part
-from serving.pages.site import PageRoute, page, sentences
+from serving.pages.site import PageRoute, page
 from serving.pages.visitors import Reader, Visitor
 from serving.service import CurrentService, Service
 
@@ -130,7 +130,7 @@ class _Teller:
 
         def between(key: str, ends: tuple[float, float], places: int = 0, *, signed: bool = False) -> str:
             low, high = (decimal(100 * end, places, signed=signed) for end in ends)
-            return text(language, key, low=low, high=high)
+            return text(language, key, bounds=span(language, low, high))
 
         return [
             Fact(text(language, "model_page.ranking"), of_pairs(test.auc), between("model_page.interval95", ranking)),
@@ -152,7 +152,7 @@ class _Teller:
         return Point(
             said=_per_cent(one.said),
             seen=_per_cent(one.seen),
-            between=self._between(_per_cent(one.lower), _per_cent(one.upper)),
+            between=span(self.whoever.language, _per_cent(one.lower), _per_cent(one.upper)),
             members=number(self.whoever.language, one.members),
             fits=one.fits,
             values=",".join(f"{100 * value:.2f}" for value in numbers),
@@ -165,7 +165,7 @@ class _Teller:
             day=self._day(one.as_of),
             version=text(language, "model_page.version", version=one.version),
             auc=of_pairs(one.auc),
-            between=self._between(of_pairs(low), of_pairs(high)),
+            between=span(language, of_pairs(low), of_pairs(high)),
             rule=of_pairs(one.recency_auc),
             members=number(language, one.members),
             how=text(language, how),
@@ -176,9 +176,6 @@ class _Teller:
         language = self.whoever.language
         alone = [text(language, "model_page.over_time_one")] if len(self.report.tests) == 1 else []
         return sentences(language, [text(language, "model_page.over_time_note"), *alone])
-
-    def _between(self, low: str, high: str) -> str:
-        return text(self.whoever.language, "page.between", low=low, high=high)
 
     def _policies(self, told: PoliciesAnswer) -> dict[str, Any]:
         scale = Scale.over([one.gain_interval for one in told.policies if one.gain_interval is not None])
@@ -193,22 +190,20 @@ class _Teller:
         }
 
     def _policy(self, one: PolicyAnswer, told: PoliciesAnswer, scale: Scale) -> PolicyRow:
-        value, *ends = (self._money(amount, told) for amount in (one.value, *one.value_interval))
-        plain = PolicyRow(one.label, value, self._between(*ends), "", "", None, "", tuple(one.warnings))
+        language = self.whoever.language
+        value, low, high = moneys(language, (one.value, *one.value_interval), told.currency)
+        plain = PolicyRow(one.label, value, span(language, low, high), "", "", None, "", tuple(one.warnings))
         if one.gain is None or one.gain_interval is None:
             return plain
-        gain, low, high = (self._money(amount, told, signed=True) for amount in (one.gain, *one.gain_interval))
+        gain, low, high = moneys(language, (one.gain, *one.gain_interval), told.currency, signed=True)
+        between = span(language, low, high)
         return replace(
             plain,
             gain=gain,
-            gain_between=self._between(low, high),
+            gain_between=between,
             whisker=scale.whisker(one.gain, *one.gain_interval),
-            label=text(self.whoever.language, "interventions.compare_label", n=gain, low=low, high=high),
+            label=text(language, "interventions.compare_label", n=gain, bounds=between),
         )
-
-    def _money(self, amount: float, told: PoliciesAnswer, *, signed: bool = False) -> str:
-        shown = per_decisions(amount, told.currency, self.whoever.language)
-        return f"+{shown}" if signed and amount > 0 else shown
 
     def _shadow(self, told: ShadowAnswer | None) -> dict[str, Any]:
         """`text` where there is nothing to compare, else `facts`."""
@@ -234,7 +229,7 @@ class _Teller:
         facts = []
         for key, value, ends in shares:
             if value is not None and ends is not None:
-                how = text(language, "model_page.interval95", low=share(ends[0]), high=share(ends[1]))
+                how = text(language, "model_page.interval95", bounds=span(language, share(ends[0]), share(ends[1])))
                 facts.append(Fact(text(language, key), share(value), how))
         if told.probability_difference is not None:
             points = text(language, "model_page.shadow_points", n=decimal(100 * told.probability_difference, 1))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from models.experiment_wording import written, written_mean
+from models.declared import Language
+from models.experiment_wording import written_estimate, written_mean
+from models.intervals import Estimate
 from models.rollout_wording import kind_of, percent_text
-from models.texts import listed, moment, number, plural, share, text
+from models.texts import listed, moment, number, plural, share, span, text
 from serving.pages.visitors import Visitor
-from serving.rollout_answers import ComparisonAnswer, CurrentRolloutAnswer, RowAnswer, current_rollout
+from serving.rollout_answers import ComparisonAnswer, CurrentRolloutAnswer, ProcessAnswer, RowAnswer, current_rollout
 from serving.service import Service
 
 SIGNS = {"better": "▲", "no_worse": "✓", "worse": "▼"}
@@ -31,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True)
 class RolloutPart:
-    """`lines` are empty where nothing was compared; `refusals` are what processes said, in English."""
+    """`lines` are empty where nothing was compared; `refusals` are processes, in English with what each said."""
 
     lead: str
     verdict: str = ""
@@ -50,7 +52,7 @@ def rollout_part(service: Service, whoever: Visitor) -> RolloutPart:
     if told.rollout is None:
         return RolloutPart(told.text)
     stages = [f"{percent_text(one.share)} ({_at(service, whoever, one.since)})" for one in told.rollout.stages]
-    refusals = tuple(f"{one.process}: {one.refused}" for one in told.processes if one.refused is not None)
+    refusals = tuple(_refusal(one, language) for one in told.processes if one.refused is not None)
     return RolloutPart(
         lead=told.text,
         verdict=told.verdict_text,
@@ -62,6 +64,10 @@ def rollout_part(service: Service, whoever: Visitor) -> RolloutPart:
         refused=plural(language, "rollout.refused", len(refusals)) if refusals else "",
         refusals=refusals,
     )
+
+
+def _refusal(one: ProcessAnswer, language: Language) -> str:
+    return f"{one.process}: {one.refused}" if language == "en" else one.process
 
 
 def _notes(service: Service, whoever: Visitor, told: CurrentRolloutAnswer) -> tuple[str, ...]:
@@ -78,8 +84,9 @@ def _line(service: Service, whoever: Visitor, row: RowAnswer) -> Line:
     champion, challenger = (written_mean(kind, mean, language=language, currency=currency) for mean in (row.champion_mean, row.mean))
     difference, between = "", ""
     if row.difference is not None and row.interval is not None:
-        difference, low, high = (written(kind, one, language=language, currency=currency) for one in (row.difference, *row.interval))
-        between = text(language, "page.between", low=low, high=high)
+        told = Estimate(row.difference, *row.interval)
+        difference, low, high = written_estimate(kind, told, language=language, currency=currency)
+        between = span(language, low, high)
     members = f"{number(language, row.champion_members)} : {number(language, row.members)}"
     return Line(row.label, champion, challenger, difference, between, members, row.verdict, SIGNS.get(row.verdict, ""))
 

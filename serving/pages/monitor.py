@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from models.declared import Language
 from models.readings import MONITOR
 from models.texts import calendar_day, number, text
 from serving.monitor import MonitorAnswer, ReadingAnswer, latest_monitor
@@ -28,6 +29,7 @@ class Shown:
 
     title: str
     said: str
+    means: str
     limit: str
     since: str
     todo: str
@@ -71,19 +73,21 @@ def _shown(service: Service, whoever: Visitor, one: ReadingAnswer) -> Shown:
     language = whoever.language
     return Shown(
         title=one.title,
-        said=opening_of(one.said),
+        said=_whole(one.said, language),
+        means=one.means,
         limit=one.limit,
         since="" if one.since is None else text(language, "monitor_page.since", at=_day(service, whoever, one.since)),
-        todo=opening_of(one.todo),
+        todo=_whole(one.todo, language),
         status=one.status,
         status_text=text(language, f"monitor.status.{one.status}"),
         sign=SIGNS[one.status],
     )
 
 
-def opening_of(sentence: str) -> str:
-    """As a sentence of its own begins."""
-    return sentence[:1].upper() + sentence[1:]
+def _whole(sentence: str, language: Language) -> str:
+    """As a sentence of its own begins and ends."""
+    stop = "。" if language == "zh" else "."
+    return f"{sentence[:1].upper()}{sentence[1:]}{'' if not sentence or sentence.endswith(stop) else stop}"
 
 
 def _day(service: Service, whoever: Visitor, at: datetime) -> str:

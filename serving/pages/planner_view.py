@@ -17,7 +17,7 @@ from models.plan_figures import ArmOutlook, Outlook
 from models.quotas import BUDGET, limits_of
 from models.simulated_plan import Simulated
 from models.supply import Capacity
-from models.texts import decimal, named, number, plural, share, text, total_money, window
+from models.texts import decimal, estimate, money, named, number, plural, share, span, text, window
 from models.wording import channel_name, opening, tier_name
 from serving.pages.site import month
 from serving.pages.visitors import Visitor
@@ -125,10 +125,13 @@ class View:
         }
 
     def _money(self, value: float) -> str:
-        return total_money(self.whoever.language, value, self.service.community.currency)
+        return money(self.whoever.language, value, self.service.community.currency)
 
-    def _bounds(self, estimate: Estimate, told: Any) -> str:  # noqa: ANN401 - from a number to its text
-        return text(self.whoever.language, "planner.bounds", low=told(estimate.lower), high=told(estimate.upper))
+    def _bounds(self, told: Estimate, written: Any) -> str:  # noqa: ANN401 - from a number to its text
+        return span(self.whoever.language, written(told.lower), written(told.upper))
+
+    def _estimate(self, told: Estimate, written: Any) -> str:  # noqa: ANN401 - as above
+        return estimate(self.whoever.language, written(told.value), written(told.lower), written(told.upper))
 
     def _state(self) -> str:
         """What there is to show: `plan`, or why there is none."""
@@ -155,7 +158,7 @@ class View:
         if outlook.cost_per_saved is None or bounds is None:
             return None
         high = text(language, "planner.no_end") if bounds[1] is None else self._money(bounds[1])
-        told = text(language, "planner.bounds", low=self._money(bounds[0]), high=high)
+        told = span(language, self._money(bounds[0]), high)
         return text(language, "planner.cost_of_one", money=self._money(outlook.cost_per_saved), bounds=told)
 
     def _pair(self, without: float, with_plan: float, told: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
@@ -170,9 +173,9 @@ class View:
 
     def _point(self, point: Outlook, on: bool) -> Point:  # noqa: FBT001 - a column of a row
         net, spend = point.net_value, self._money(point.spend)
-        label = text(self.whoever.language, "planner.point", spend=spend, net=self._money(net.value), bounds=self._bounds(net, self._money))
-        saved = f"{_told(point.saved.value)} {self._bounds(point.saved, _told)}"
-        told = f"{self._money(net.value)} {self._bounds(net, self._money)}"
+        saved = self._estimate(point.saved, _told)
+        told = self._estimate(net, self._money)
+        label = text(self.whoever.language, "planner.point", spend=spend, net=told)
         return Point(label, point.spend, net.value, net.lower, net.upper, on, spend, told, saved)
 
     def _arm(self, arm: ArmOutlook) -> ArmRow:
@@ -291,7 +294,7 @@ class View:
         language, community, told = self.whoever.language, self.service.community, []
         low, high = selection.shares
         if (low, high) != (0, 1):
-            told.append(text(language, "planner.risk", range=text(language, "audience.range_is", low=share(low), high=share(high))))
+            told.append(text(language, "planner.risk", range=span(language, share(low), share(high))))
         if selection.risk_band is not None:
             told.append(text(language, "planner.risk", range=named(language, "band", selection.risk_band)))
         if selection.stage is not None:

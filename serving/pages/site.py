@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache, partial
@@ -20,10 +20,9 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import RedirectResponse
 
-from models.declared import Language
 from models.errors import KeepwellError
 from models.pages import FOLDER as SHARED_TEMPLATES
-from models.texts import calendar_day, month_of_year, number, text
+from models.texts import GAPS, calendar_day, month_of_year, number, text
 from serving.gate import API_PATHS
 from serving.pages.assets import POLICY, address
 from serving.pages.visitors import GUEST_COOKIE, SESSION, THEMES, SignInNeeded, Visitor, set_cookie, visitor
@@ -51,10 +50,6 @@ PLACES = (
     Place("/model", "page.model", "model"),
     Place("/monitor", "page.monitor", "monitor"),
 )
-
-
-GAPS: dict[Language, str] = {"en": " ", "zh": ""}
-"""What stands between two sentences."""
 
 
 @cache
@@ -93,11 +88,6 @@ def page(request: Request, whoever: Visitor, template: str, status: int = 200, *
 def month(whoever: Visitor, name: str) -> str:
     """A year and month, `2026-11`, as it is said."""
     return month_of_year(whoever.language, date.fromisoformat(f"{name}-01"))
-
-
-def sentences(language: Language, told: Sequence[str]) -> str:
-    """One after the other, as the language sets them."""
-    return GAPS[language].join(told)
 
 
 def ago(whoever: Visitor, at: datetime, now: datetime) -> str:

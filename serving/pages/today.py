@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from models.activity import MONTH_DAYS
 from models.declared import STAGES
 from models.overview import Overview
-from models.texts import calendar_day, day_of_year, moment, money, named, number, share, text, window
+from models.texts import calendar_day, day_of_year, moment, money, named, number, share, span, text, window
 from models.wording import opening
 from serving.decided_since import since_sentence
 from serving.goals import Target
@@ -102,9 +102,8 @@ class _Teller:
                 window=window(language, overview.horizon_days),
             ),
             "interval": {
-                "low": number(language, round(scored.expected.lower)),
-                "high": number(language, round(scored.expected.upper)),
-                "money": money(language, round(scored.value_at_risk), community.currency),
+                "bounds": span(language, *(number(language, round(end)) for end in scored.expected.interval)),
+                "money": money(language, scored.value_at_risk, community.currency),
             },
             "high": number(language, high.members) if high.members else None,
             "high_link": "/audience?risk_band=high",
