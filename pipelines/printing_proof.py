@@ -43,7 +43,7 @@ def print_policies(tried: PoliciesTried, console: Console) -> None:
     for name, judged in comparison.policies.items():
         if judged.note:
             console.print(f"{name.replace('_', ' ')}: {judged.note}", highlight=False)
-    console.print(tried.trial.source, highlight=False)
+    console.print(str(tried.trial.source), highlight=False)
     if tried.trial.assignment != "logged":
         console.print("warning: the chances of the actions were not logged but estimated", style="yellow", highlight=False)
     for name, judged in comparison.policies.items():

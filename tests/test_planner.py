@@ -20,7 +20,7 @@ from models.simulated_plan import EVERYONE, Question, frontier_of, simulate_plan
 from models.store import Store
 from models.strata import Strata
 from models.supply import Capacity
-from models.texts import decimal, money, number
+from models.texts import decimal, money, number, span
 from pipelines.asked import audience_of, question_of
 from pipelines.decide import decide_all
 from pipelines.plan import plan_campaign
@@ -118,7 +118,7 @@ def test_the_page_says_what_its_twin_says(running, visitor, limits):
     told = planned(running, **request)
     saved, currency = told["plan"]["members_saved"], DECLARED.currency
     assert f"<dd>{decimal(saved['value'], 1)}</dd>" in page
-    assert f"[{decimal(saved['lower'], 1)}, {decimal(saved['upper'], 1)}]" in page
+    assert span("en", decimal(saved["lower"], 1), decimal(saved["upper"], 1)) in page
     assert f"<dd>{money('en', round(told['plan']['net_value']), currency)}</dd>" in page
     assert f"<dd>{money('en', told['plan']['spend'], currency)}</dd>" in page
     assert f"<dd>{number('en', round(told['plan']['members_contacted']))}</dd>" in page

@@ -111,7 +111,7 @@ def test_later_assignments_are_preferred(engine, log, trained_world):
     early = replace(engine, provenance=replace(engine.provenance, trained_through=middle))
     told = tried({"champion": early}, log, trained_world)
     assert 500 <= told.comparison.n < log.touches.height
-    assert told.source.startswith(f"{told.comparison.n:,} of {log.touches.height:,} assignments whose outcome is known")
+    assert str(told.source).startswith(f"{told.comparison.n:,} of {log.touches.height:,} assignments whose outcome is known")
 
 
 def test_a_log_without_touches_or_outcomes_cannot_tell(engine, log, trained_world):
