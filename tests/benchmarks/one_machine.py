@@ -37,7 +37,7 @@ from models.kept_log import FIRST_FILE
 from models.simulation import SimulationConfig, World, simulate
 from models.snapshots import Snapshots
 from pipelines.deliveries import take_in_files
-from pipelines.ingest import ingest
+from pipelines.ingest import ingest, log_fingerprint
 from pipelines.log_parts import open_log
 from pipelines.workspace import Workspace
 from tests.benchmarks.features import alone
@@ -174,7 +174,9 @@ def stages(home: Path) -> Iterator[Ran]:
     workspace, table = Workspace.find(home), home / "all.parquet"
     asked = ("decide", "-c", str(home), "--as-of", LAST_DAY.date().isoformat(), "-o", str(table))
     yield keepwell("check: read, validate, keep", "check", "-c", str(home))
+    first = log_fingerprint(workspace.log)
     yield keepwell("check again", "check", "-c", str(home))
+    assert log_fingerprint(workspace.log) == first, "a second reading changed what is kept"
     yield here("features", features, home)
     yield keepwell("decide with reasons", *asked)
     whole = digest(table)
