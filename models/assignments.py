@@ -10,13 +10,15 @@ import polars as pl
 
 from models.actions import NO_ACTION
 from models.community import DAY_US
-from models.snapshots import Activity, Snapshots, label_churn
+from models.histories import EventHistories
+from models.snapshots import Snapshots
 from models.statements import Statement
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers, Names
     from models.community import Community
     from models.events import EventArrays
+    from models.histories import Histories
 
 AssignmentKind = Literal["logged", "as_if_random", "observational"]
 ROUNDING = 0.01
@@ -53,6 +55,11 @@ class Assignments:
 
 
 def assignments_of(touches: pl.DataFrame, events: EventArrays, community: Community, *, until_us: int) -> Assignments:
+    """As `assignments_among`, of events that are held here."""
+    return assignments_among(touches, EventHistories.of(events, community), community, until_us=until_us)
+
+
+def assignments_among(touches: pl.DataFrame, histories: Histories, community: Community, *, until_us: int) -> Assignments:
     """The assignments of an EventLog's touches whose whole outcome lies before `until_us`.
 
     Kept are those of members who were in the population when they were assigned, with an action that the catalogue has. Propensities are
@@ -63,10 +70,9 @@ def assignments_of(touches: pl.DataFrame, events: EventArrays, community: Commun
     interventions = tuple(intervention.id for intervention in community.interventions)
     codes = {NO_ACTION: 0} | {name: position for position, name in enumerate(interventions, start=1)}
     known = touches.filter(pl.col("intervention").is_in(list(codes)))
-    snapshots = _snapshots(known, events)
+    snapshots = _snapshots(known, histories.joined_us)
     arm = known["intervention"].cast(pl.String).replace_strict(codes, return_dtype=pl.Int64).to_numpy()
-    activity = Activity.of(events, np.array([*(signal.qualifying for signal in community.signals), False]))
-    due = _in_population(activity, snapshots, community) & (snapshots.as_of_us + community.churn.horizon_days * DAY_US <= until_us)
+    due = histories.present(snapshots) & (snapshots.as_of_us + community.churn.horizon_days * DAY_US <= until_us)
     told = _told(known)
     silent, enough = int((due & ~told).sum()), int((due & told).sum())
     notes: tuple[Statement, ...] = ()
@@ -79,7 +85,7 @@ def assignments_of(touches: pl.DataFrame, events: EventArrays, community: Commun
     shares, sound, warnings = _propensities(known, arm, interventions)
     kept = np.flatnonzero(due & sound)
     rows = snapshots[kept]
-    retained = 1.0 - label_churn(activity, rows, community.churn.horizon_days, community.churn)
+    retained = 1.0 - histories.churned(rows, (community.churn.horizon_days,))[:, 0]
     lost = int(np.count_nonzero(due & ~sound))
     if lost:
         warnings += (Statement("proof.unsound_left_out", {"lost": lost}),)
@@ -99,15 +105,9 @@ def _told(touches: pl.DataFrame) -> Flags:
     return told
 
 
-def _snapshots(touches: pl.DataFrame, events: EventArrays) -> Snapshots:
+def _snapshots(touches: pl.DataFrame, joined_us: Integers) -> Snapshots:
     member = touches["member"].to_numpy().astype(np.int64)
-    return Snapshots(member, touches["timestamp"].to_physical().to_numpy(), events.joined_us[member])
-
-
-def _in_population(activity: Activity, snapshots: Snapshots, community: Community) -> Flags:
-    bound = activity.contract_end_us[snapshots.member] >= snapshots.as_of_us
-    present: Flags = activity.active(snapshots, community.churn) & activity.known(snapshots, community.churn) & bound
-    return present
+    return Snapshots(member, touches["timestamp"].to_physical().to_numpy(), joined_us[member])
 
 
 def _propensities(

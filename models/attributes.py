@@ -120,9 +120,12 @@ def feature_matrix(
 ) -> Floats:
     """What the models read, float32: the behavioural features, then the columns of the attributes."""
     behaviour = compute_features(events, snapshots, spec, threads=threads)
-    if not encoding.attributes:
-        return behaviour
-    return np.concatenate([behaviour, encoding.columns(events.attributes, snapshots.member)], axis=1)
+    return with_attributes(behaviour, encoding, events.attributes, snapshots.member)
+
+
+def with_attributes(behaviour: Floats, encoding: AttributeEncoding, texts: pl.DataFrame | None, member: Integers) -> Floats:
+    """`behaviour` (n, n_behaviour) beside the columns of the attributes of the members in these rows (n,) of `texts`."""
+    return np.concatenate([behaviour, encoding.columns(texts, member)], axis=1) if encoding.attributes else behaviour
 
 
 def declared_attributes(community: Community) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from models.histories import Histories
+
 FORMAT = 5
 ENGINE_FILE, REFERENCE_FILE, GOLDEN_FILE = "engine.json", "reference.npz", "golden.npz"
 GOLDEN_MEMBERS = 5
@@ -36,6 +38,21 @@ EVENT_FIELDS = ("offsets", "timestamp_us", "signal", "value", "joined_us", "cont
 MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, MemoryError, RecursionError)
 """What reading may end in where files fit each other only in their digests."""
 SNAPSHOT_FIELDS = ("member", "as_of_us", "joined_us")
+
+
+@dataclass(frozen=True)
+class GoldenMembers:
+    """All events of a few members, and their snapshots."""
+
+    events: EventArrays
+    snapshots: Snapshots
+
+    @classmethod
+    def of(cls, histories: Histories, snapshots: Snapshots, rng: np.random.Generator) -> Self:
+        """Drawn at random from the snapshots, each member of which has one."""
+        rows = np.sort(rng.choice(len(snapshots), min(GOLDEN_MEMBERS, len(snapshots)), replace=False))
+        chosen = snapshots[rows]
+        return cls(histories.events_of(chosen.member), Snapshots(np.arange(len(rows)), chosen.as_of_us, chosen.joined_us))
 
 
 @dataclass(frozen=True)
@@ -50,15 +67,10 @@ class Golden:
     uplift: np.ndarray
 
     @classmethod
-    def of(cls, engine: Engine, events: EventArrays, snapshots: Snapshots, rng: np.random.Generator) -> Golden:
-        """Members drawn at random from the snapshots."""
-        rows = np.sort(rng.choice(len(snapshots), min(GOLDEN_MEMBERS, len(snapshots)), replace=False))
-        chosen = snapshots[rows]
-        alone = events.of_members(chosen.member)
-        moved = Snapshots(np.arange(len(rows)), chosen.as_of_us, chosen.joined_us)
-        scores = engine.score(alone, moved)
+    def of(cls, engine: Engine, members: GoldenMembers) -> Self:
+        scores = engine.score(members.events, members.snapshots)
         uplift = engine.uplift.effect(scores.features, engine.main_probability(scores))
-        return cls(alone, moved, scores.features, scores.probability, scores.value, uplift)
+        return cls(members.events, members.snapshots, scores.features, scores.probability, scores.value, uplift)
 
     def verify(self, engine: Engine) -> None:
         """Raises ModelRefused where the engine no longer gives the stored features or scores, or where these prove nothing."""

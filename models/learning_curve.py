@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits
 from models.churn_fit import fit_horizon
 from models.errors import NotEnoughData
 from models.evaluation import evaluate_churn, log_loss_difference
+from models.histories import EventHistories
 from models.member_sample import Drawn
 from models.preparation import fit_preparation
-from models.snapshots import label_churn
 from models.training_rows import gather
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def learning_curve(
     alone = community.model_copy(update={"churn": community.churn.model_copy(update={"horizons_days": (days,)})})
     progress("features of the snapshots")
     test_us = int(test_as_of.timestamp()) * 1_000_000
-    data = gather(events, alone, test_us, gathering, drawn=Drawn.of(events), most_rows=most_snapshots)
+    data = gather(EventHistories.of(events, alone), alone, test_us, gathering, drawn=Drawn.of(events), most_rows=most_snapshots)
     tested = _tested(data, testing)
     rows = data.labelled(days)
     points: list[CurvePoint] = []
@@ -153,7 +153,7 @@ class _Tested:
 def _tested(data: TrainingData, rng: np.random.Generator) -> _Tested:
     """At most MOST_TESTED of the test's members, drawn at random. Raises NotEnoughData where all of them churned, or none did."""
     few = np.sort(rng.permutation(len(data.test))[:MOST_TESTED])
-    churned = label_churn(data.activity, data.test[few], data.community.churn.horizon_days, data.community.churn)
+    churned = data.tested[few]
     if churned.all() or not churned.any():
         message = f"of {len(churned)} members of the test date {int(churned.sum())} churned: there is nothing to tell apart"
         raise NotEnoughData(message)

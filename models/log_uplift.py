@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from models.assignments import assignments_of
+from models.assignments import assignments_among
+from models.attributes import with_attributes
 from models.errors import NotEnoughData
+from models.histories import EventHistories
 from models.learned_uplift import LearnedUplift
 from models.uplift_beliefs import PriorUplift
 from models.uplift_fit import fit_uplift
@@ -19,10 +21,13 @@ if TYPE_CHECKING:
     import polars as pl
 
     from models.actions import Intervention
-    from models.arrays import Integers
+    from models.arrays import Floats, Integers
     from models.assignments import Assignments
+    from models.attributes import AttributeEncoding
+    from models.community import Community
     from models.engine import Engine
     from models.events import EventArrays
+    from models.histories import Histories
     from models.uplift_evidence import Evidence
 
 MOST_ROWS = 300_000
@@ -41,16 +46,48 @@ class UpliftFromLog:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Tried:
+    """Assignments whose outcome lies before `until_us`, and features (n, n_features) of their snapshots."""
+
+    made: Assignments
+    features: Floats
+    until_us: int
+
+    @classmethod
+    def of(
+        cls,
+        histories: Histories,
+        touches: pl.DataFrame,
+        community: Community,
+        encoding: AttributeEncoding,
+        *,
+        until_us: int,
+        rng: np.random.Generator,
+    ) -> Self:
+        """Of all `touches`, or of so many members drawn at random that about MOST_ROWS remain."""
+        made = _capped(assignments_among(touches, histories, community, until_us=until_us), rng)
+        behaviour = histories.behaviour(made.snapshots)
+        return cls(made, with_attributes(behaviour, encoding, histories.attributes, made.snapshots.member), until_us)
+
+
 def learn_uplift(
     engine: Engine, events: EventArrays, touches: pl.DataFrame, kept: Integers, *, until_us: int, rng: np.random.Generator
 ) -> UpliftFromLog:
-    """From assignments whose outcome lies before `until_us`; `kept` are the columns of the engine's features to learn from."""
+    """As `learn_from_tried`, of touches and events that are held here."""
     sampling, fitting = rng.spawn(2)
-    made = _capped(assignments_of(touches, events, engine.community, until_us=until_us), sampling)
+    histories = EventHistories(events, engine.community, engine.spec)
+    tried = Tried.of(histories, touches, engine.community, engine.attributes, until_us=until_us, rng=sampling)
+    return learn_from_tried(engine, tried, kept, rng=fitting)
+
+
+def learn_from_tried(engine: Engine, tried: Tried, kept: Integers, *, rng: np.random.Generator) -> UpliftFromLog:
+    """`kept` are the columns of the engine's features to learn from."""
+    made = tried.made
     said = tuple(map(str, made.warnings))
     if len(made) == 0:
         return UpliftFromLog(None, 0, (*said, "the catalogue's effects are used: the outcome of no assignment is known yet"))
-    features = engine.features(events, made.snapshots, threads=2)[:, kept]
+    features = tried.features[:, kept]
     catalogue, typical = engine.community.interventions, engine.reference.typical_probability
     priors = {one.id: (one.starting_uplift, one.starting_evidence) for one in catalogue}
     try:
@@ -62,14 +99,14 @@ def learn_uplift(
             priors,
             interventions=made.interventions,
             groups=made.snapshots.member,
-            rng=fitting,
+            rng=rng,
         )
     except NotEnoughData as shortage:
         return UpliftFromLog(None, len(made), (*said, f"the catalogue's effects are used: {shortage}"))
     beliefs = PriorUplift.of(_updated(catalogue, fitted.evidence, typical), typical)
     observational = any(evidence.source == "observational" for evidence in fitted.evidence.values())
     warnings = (*said, *((UNSEEN_CONFOUNDING,) if observational else ()))
-    return UpliftFromLog(LearnedUplift(fitted, beliefs, kept, until_us), len(made), warnings)
+    return UpliftFromLog(LearnedUplift(fitted, beliefs, kept, tried.until_us), len(made), warnings)
 
 
 def _updated(catalogue: Sequence[Intervention], evidence: Mapping[str, Evidence], typical: float) -> list[Intervention]:
@@ -87,7 +124,7 @@ def _updated(catalogue: Sequence[Intervention], evidence: Mapping[str, Evidence]
 
 
 def _capped(made: Assignments, rng: np.random.Generator) -> Assignments:
-    """All assignments of so many members drawn at random that about 300,000 remain."""
+    """All assignments of so many members drawn at random that about MOST_ROWS remain."""
     if len(made) <= MOST_ROWS:
         return made
     drawn = rng.random(int(made.snapshots.member.max()) + 1) < MOST_ROWS / len(made)

@@ -74,12 +74,18 @@ class Activity:
         return known
 
 
+def present(activity: Activity, snapshots: Snapshots, churn: Churn) -> np.ndarray:
+    """Who may be asked about: known and active then, with a contract, where there is one, that has not ended. Shape (n,) bool."""
+    bound = activity.contract_end_us[snapshots.member] >= snapshots.as_of_us
+    there: np.ndarray = activity.active(snapshots, churn) & activity.known(snapshots, churn) & bound
+    return there
+
+
 def population(activity: Activity, as_of_us: int, churn: Churn) -> Snapshots:
-    """Members who may be asked about at `as_of`: known and active then, with a contract, where there is one, that has not ended."""
+    """Members who may be asked about at `as_of`."""
     n = len(activity.joined_us)
     everyone = Snapshots(np.arange(n), np.full(n, as_of_us, dtype=np.int64), activity.joined_us)
-    present = activity.active(everyone, churn) & activity.known(everyone, churn) & (activity.contract_end_us >= as_of_us)
-    return everyone[np.flatnonzero(present)]
+    return everyone[np.flatnonzero(present(activity, everyone, churn))]
 
 
 def label_churn(activity: Activity, snapshots: Snapshots, horizon_days: int, churn: Churn) -> np.ndarray:

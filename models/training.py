@@ -13,19 +13,19 @@ from threadpoolctl import threadpool_limits
 
 from models.churn import ChurnModel, HorizonModel
 from models.churn_fit import FittedHorizon, fit_horizon
-from models.community import DAY_US
 from models.comparison import compare
 from models.costs import RedemptionRate, redemption_rates, with_redemption
 from models.engine import Engine, Provenance, Reference
 from models.engine_files import Golden
 from models.errors import NotEnoughData
-from models.log_uplift import learn_uplift
+from models.histories import EventHistories
+from models.log_uplift import learn_from_tried
 from models.member_sample import Drawn
 from models.preparation import fit_preparation
-from models.snapshots import label_churn
-from models.training_rows import THREADS, TrainingData, gather
-from models.value import TierValue, spent_after
-from models.value_fit import SpendingColumns, fit_value, money_signals
+from models.training_rows import THREADS
+from models.training_tables import Draws, tables_of
+from models.value import TierValue, money_signals
+from models.value_fit import SpendingColumns, fit_value
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,10 +38,13 @@ if TYPE_CHECKING:
     from models.events import EventArrays
     from models.log_uplift import UpliftFromLog
     from models.preparation import Preparation
+    from models.training_rows import TrainingData
+    from models.training_tables import TrainingTables
     from models.value import ValueModel
     from models.value_fit import ValueValidation
 
 CENTRED_ROWS = 10_000
+GATHERING = "features of the snapshots"
 BLEND = "blend"
 Progress = Callable[[str], None]
 
@@ -109,39 +112,42 @@ def train(
     trained_at: datetime,
     rng: np.random.Generator,
     touches: pl.DataFrame | None = None,
-    drawn: Drawn | None = None,
     progress: Progress = lambda _: None,
 ) -> Trained:
-    """Learns from cuts whose labels end by `test_as_of`, and is tested on the members of `test_as_of`.
+    """As `train_on`, of the events and `touches` of an EventLog, tested on the members of `test_as_of`. Raises what `tables_of` raises."""
+    draws = Draws.of(rng)
+    progress(GATHERING)
+    histories = EventHistories.of(events, community)
+    tables = tables_of(histories, community, test_as_of=test_as_of, drawn=Drawn.of(events), touches=touches, draws=draws)
+    return train_on(tables, trained_at=trained_at, draws=draws, progress=progress)
 
-    Effects are learned from `touches`, those of the EventLog, up to the end of the log, and so is how often incentives are redeemed: what
-    was tried last teaches most, and effects are judged on members whom they were not learned from instead of on later ones.
 
-    `drawn`: whom the members of `events` were drawn from, where they are not all.
-    Raises InputError where the log does not hold the test's outcome, NotEnoughData where there is too little to learn or to test.
+def train_on(tables: TrainingTables, *, trained_at: datetime, draws: Draws, progress: Progress = lambda _: None) -> Trained:
+    """Learns from cuts whose labels end by the test's date, and is tested on the members of that date. `draws`: those of the tables.
+
+    Effects are learned from the touches up to the end of the log, and so is how often incentives are redeemed: what was tried last teaches
+    most, and effects are judged on members whom they were not learned from instead of on later ones.
+
+    Raises NotEnoughData where there is too little to learn or to test.
     """
-    sampling, preparing, fitting, testing, valuing, golden_rng, uplifting = rng.spawn(7)
-    progress("features of the snapshots")
-    of_all = Drawn.of(events) if drawn is None else drawn
-    data = gather(events, community, int(test_as_of.timestamp()) * 1_000_000, sampling, drawn=of_all)
+    data, community = tables.data, tables.data.community
     progress("choice of features")
-    preparation = fit_preparation(data.features, (*data.spec.names, *data.attributes.names), data.rows.as_of_us, rng=preparing)
-    horizons, warnings = _fit_horizons(data, preparation, of_all.majority_share, fitting, progress)
+    preparation = fit_preparation(data.features, (*data.spec.names, *data.attributes.names), data.rows.as_of_us, rng=draws.preparing)
+    horizons, warnings = _fit_horizons(data, preparation, tables.drawn.majority_share, draws.fitting, progress)
     progress("test on later outcomes")
-    tested = _test_churn(data, _main(horizons, community), testing)
+    tested = _test_churn(data, _main(horizons, community), draws.testing)
     progress("value of members")
-    value, tested_value, value_warnings = _value(data, preparation, valuing)
+    value, tested_value, value_warnings = _value(tables, preparation, draws.valuing)
     engine = _engine(data, horizons, tested, value, trained_at)
     tried = _Tried(engine)
-    if touches is not None:
+    if tables.touches is not None:
         progress("effects of the interventions")
-        tried = _learn_from_touches(engine, data, touches, preparation, uplifting)
+        tried = _learn_from_touches(engine, tables, preparation, draws.effects)
         engine = tried.engine
-    golden = Golden.of(engine, events, data.test, golden_rng)
     return Trained(
         engine=engine,
-        golden=golden,
-        test_as_of=test_as_of,
+        golden=Golden.of(engine, tables.golden),
+        test_as_of=tables.test_as_of,
         snapshots=len(data.rows),
         cuts=len(np.unique(data.rows.as_of_us)),
         churn=tested,
@@ -152,7 +158,7 @@ def train(
         warnings=(*warnings, *value_warnings, *(tried.uplift.warnings if tried.uplift else ())),
         uplift=tried.uplift,
         redemption=tried.redemption,
-        drawn=of_all,
+        drawn=tables.drawn,
     )
 
 
@@ -183,7 +189,7 @@ def _main(horizons: tuple[FittedHorizon, ...], community: Community) -> FittedHo
 
 
 def _test_churn(data: TrainingData, fitted: FittedHorizon, rng: np.random.Generator) -> TestedChurn:
-    churned = label_churn(data.activity, data.test, fitted.model.horizon_days, data.community.churn)
+    churned = data.tested
     risks = {name: model.probability(data.test_features) for name, model in {BLEND: fitted.model, **fitted.baselines}.items()}
     baselines = {name: risks[name] for name in fitted.baselines}
     compared = compare(churned, risks[BLEND], baselines, data.test.member, rng=rng)
@@ -191,21 +197,18 @@ def _test_churn(data: TrainingData, fitted: FittedHorizon, rng: np.random.Genera
     return TestedChurn(compared, in_use, churned, risks[in_use])
 
 
-def _value(data: TrainingData, preparation: Preparation, rng: np.random.Generator) -> tuple[ValueModel, TestedValue, list[str]]:
-    declared = data.community.value
+def _value(tables: TrainingTables, preparation: Preparation, rng: np.random.Generator) -> tuple[ValueModel, TestedValue, list[str]]:
+    data, spending, margin = tables.data, tables.spending, tables.data.community.value.margin
     tiers = TierValue.of(data.community, data.spec)
     told = TestedValue("tiers", float(tiers(data.test_features).mean()), None)
-    if declared.source == "tiers":
+    if spending is None:
         return tiers, told, []
-    money = money_signals(data.community)
-    columns = SpendingColumns.of(data.spec, preparation.kept, money)
+    columns = SpendingColumns.of(data.spec, preparation.kept, money_signals(data.community))
     try:
-        fitted = fit_value(data.events, data.rows, data.features, columns, data.community, until_us=data.test_as_of_us, rng=rng)
+        fitted = fit_value(spending, data.rows, data.features, columns, data.community, rng=rng)
     except NotEnoughData as shortage:
         return tiers, told, [f"values of tiers are used: {shortage}"]
-    actual = None
-    if data.test_as_of_us + declared.value_days * DAY_US <= data.log_end_us:
-        actual = declared.margin * float(spent_after(data.events, data.test, money, declared.value_days).mean())
+    actual = None if spending.tested is None else margin * float(spending.tested.mean())
     return (
         fitted.model,
         TestedValue("purchases", float(fitted.model(data.test_features).mean()), actual, fitted.validation),
@@ -222,13 +225,13 @@ class _Tried:
     redemption: tuple[RedemptionRate, ...] = ()
 
 
-def _learn_from_touches(
-    engine: Engine, data: TrainingData, touches: pl.DataFrame, preparation: Preparation, rng: np.random.Generator
-) -> _Tried:
-    redemption = redemption_rates(touches, data.community, until_us=data.log_end_us)
+def _learn_from_touches(engine: Engine, tables: TrainingTables, preparation: Preparation, rng: np.random.Generator) -> _Tried:
+    if tables.touches is None or tables.tried is None:
+        return _Tried(engine)
+    redemption = redemption_rates(tables.touches, tables.data.community, until_us=tables.data.log_end_us)
     costed = replace(engine, community=with_redemption(engine.community, redemption))
     with threadpool_limits(1, user_api="blas"):
-        uplift = learn_uplift(costed, data.events, touches, preparation.kept, until_us=data.log_end_us, rng=rng)
+        uplift = learn_from_tried(costed, tables.tried, preparation.kept, rng=rng)
     return _Tried(replace(costed, learned_uplift=uplift.uplift), uplift, redemption)
 
 

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.attribute_fit import fit_attributes
-from models.attributes import AttributeEncoding, feature_matrix
+from models.attributes import AttributeEncoding, with_attributes
 from models.churn_fit import TrainingRows
 from models.community import DAY_US
 from models.errors import InputError, NotEnoughData
 from models.features import feature_spec
 from models.member_sample import Drawn
-from models.snapshots import Activity, cuts_back_from, label_churn, last_usable_cut, pool, population
+from models.snapshots import cuts_back_from, last_usable_cut, pool
 
 if TYPE_CHECKING:
-    from models.arrays import Floats
+    from models.arrays import Flags, Floats
     from models.community import Community
     from models.events import EventArrays
     from models.features import FeatureSpec
+    from models.histories import Histories
     from models.snapshots import Snapshots
 
 MOST_CUTS = 26
@@ -31,27 +32,35 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The rows to learn from, and the test's members."""
+    """The rows to learn from, and the test's members. churned, test_churned: one column for each horizon, shape (n, n_horizons)."""
 
     community: Community
     spec: FeatureSpec
     attributes: AttributeEncoding
-    events: EventArrays
-    activity: Activity
     log_end_us: int
     test_as_of_us: int
     rows: Snapshots
     features: Floats
+    churned: Flags
     test: Snapshots
     test_features: Floats
+    test_churned: Flags
 
     def labelled(self, horizon_days: int) -> TrainingRows:
         """Snapshots whose label at this horizon ends by the test date."""
         known = np.flatnonzero(self.rows.as_of_us + horizon_days * DAY_US <= self.test_as_of_us)
         rows = self.rows[known]
-        churned = label_churn(self.activity, rows, horizon_days, self.community.churn)
         features = self.features if len(known) == len(self.rows) else self.features[known]
-        return TrainingRows(features, churned, rows.member, rows.as_of_us)
+        return TrainingRows(features, self.churned[known, self._column(horizon_days)], rows.member, rows.as_of_us)
+
+    @property
+    def tested(self) -> Flags:
+        """Who of the test's members churned, by the main horizon, shape (n_test,)."""
+        churned: Flags = self.test_churned[:, self._column(self.community.churn.horizon_days)]
+        return churned
+
+    def _column(self, horizon_days: int) -> int:
+        return self.community.churn.horizons_days.index(horizon_days)
 
 
 def default_test_as_of(events: EventArrays, community: Community) -> datetime:
@@ -66,18 +75,20 @@ def latest_test(drawn: Drawn, community: Community) -> datetime:
 
 
 def gather(
-    events: EventArrays, community: Community, test_as_of_us: int, rng: np.random.Generator, *, drawn: Drawn, most_rows: int = MOST_ROWS
+    histories: Histories, community: Community, test_as_of_us: int, rng: np.random.Generator, *, drawn: Drawn, most_rows: int = MOST_ROWS
 ) -> TrainingData:
-    """`drawn`: whom the members of `events` were drawn from."""
+    """`drawn`: whom the members of `histories` were drawn from."""
     spec = feature_spec(community)
     _check_test_date(test_as_of_us, drawn.last_us, community)
-    activity = Activity.of(events, np.array([*(use.qualifying for use in spec.signals), False]))
-    cuts = _cuts(drawn.first_us, test_as_of_us, community)
-    rows = _capped(pool([population(activity, cut, community.churn) for cut in cuts]), most_rows, rng)
-    test = population(activity, test_as_of_us, community.churn)
-    attributes = fit_attributes(events.attributes, rows.member)
-    features, test_features = (feature_matrix(events, asked, spec, attributes, threads=THREADS) for asked in (rows, test))
-    return TrainingData(community, spec, attributes, events, activity, drawn.last_us, test_as_of_us, rows, features, test, test_features)
+    *populations, test = histories.populations([*_cuts(drawn.first_us, test_as_of_us, community), test_as_of_us])
+    rows = _capped(pool(populations), most_rows, rng)
+    attributes = fit_attributes(histories.attributes, rows.member)
+    asked, n = pool([rows, test]), len(rows)
+    features = with_attributes(histories.behaviour(asked), attributes, histories.attributes, asked.member)
+    churned = histories.churned(asked, community.churn.horizons_days)
+    return TrainingData(
+        community, spec, attributes, drawn.last_us, test_as_of_us, rows, features[:n], churned[:n], test, features[n:], churned[n:]
+    )
 
 
 def _check_test_date(test_as_of_us: int, log_end_us: int, community: Community) -> None:

@@ -129,12 +129,19 @@ def _spending_from(stored: Mapping[str, Any]) -> Spending:
     return MeanSpending(margin_from_dict(stored["log_mean"]))
 
 
+def money_signals(community: Community) -> Flags:
+    """For each signal code, touches last: whether its value is money."""
+    return np.array([*(signal.value == "money" for signal in community.signals), False])
+
+
 def spent_after(events: EventArrays, snapshots: Snapshots, money: Flags, value_days: int) -> Floats:
-    """Money paid in `[as_of, as_of + value_days)`, shape (n,). `money` flags the signal codes that hold it; missing amounts count as 0."""
+    """Money paid in `[as_of, as_of + value_days)`, shape (n,). `money` flags the signal codes that hold it; missing amounts count as 0.
+
+    Each sum is added up by itself, so that a row is the same bit for bit whatever other members lie beside.
+    """
     paid = np.where(money[events.signal], np.nan_to_num(events.value), 0.0)
-    total = np.concatenate([[0.0], np.cumsum(paid)])
     start, end = events.offsets[snapshots.member], events.offsets[snapshots.member + 1]
     low = lower_bound(events.timestamp_us, start, end, snapshots.as_of_us)
     high = lower_bound(events.timestamp_us, low, end, snapshots.as_of_us + value_days * DAY_US)
-    spent: Floats = np.maximum(total[high] - total[low], 0.0)
-    return spent
+    sums = np.add.reduceat(np.append(paid, 0.0), np.stack([low, high], axis=1).ravel())[::2]
+    return np.where(high > low, np.maximum(sums, 0.0), 0.0)

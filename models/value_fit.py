@@ -14,14 +14,14 @@ from models.calibration_fit import assign_folds
 from models.community import DAY_US
 from models.errors import NotEnoughData
 from models.margin_fits import TWEEDIE_POWER, BoosterSettings, fit_booster, fit_log_linear
-from models.snapshots import Snapshots
-from models.value import MeanSpending, PurchaseValue, TwoStageSpending, spent_after
+from models.value import MeanSpending, PurchaseValue, TwoStageSpending
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers
     from models.community import Community
-    from models.events import EventArrays
     from models.features import FeatureSpec
+    from models.snapshots import Snapshots
+    from models.spending import SeenSpending
     from models.value import Spending
 
 FEWEST_BUYERS = 50
@@ -108,36 +108,23 @@ class FittedValue:
     warnings: tuple[str, ...] = ()
 
 
-def money_signals(community: Community) -> Flags:
-    """For each signal code, touches last: whether its value is money."""
-    return np.array([*(signal.value == "money" for signal in community.signals), False])
-
-
-def learnable_days(value_days: int, log_days: int) -> int:
-    """`value_days` where it is at most half of the log, else a third of the log: as much to look back on, and as much to check on."""
-    return value_days if 2 * value_days <= log_days else max(1, min(value_days, log_days // 3))
-
-
 def fit_value(
-    events: EventArrays,
+    spending: SeenSpending,
     snapshots: Snapshots,
     features: Floats,
     columns: SpendingColumns,
     community: Community,
     *,
-    until_us: int,
     rng: np.random.Generator,
 ) -> FittedValue:
-    """Learned from snapshots whose purchases are known by `until_us`. Raises NotEnoughData where they are too few."""
-    declared, money = community.value, money_signals(community)
-    days = learnable_days(declared.value_days, int((until_us - events.timestamp_us.min()) // DAY_US))
-    known = np.flatnonzero(snapshots.as_of_us + days * DAY_US <= until_us)
-    asked = snapshots[known]
-    rows = SpendingRows(features[known], spent_after(events, asked, money, days), asked.member, asked.as_of_us, days)
+    """`snapshots` and `features`: all that `spending` has the positions of. Raises NotEnoughData where purchases are too few."""
+    declared, days = community.value, spending.days
+    asked = snapshots[spending.rows]
+    rows = SpendingRows(features[spending.rows], spending.spent, asked.member, asked.as_of_us, days)
     fitted = fit_purchase_value(rows, columns, declared.margin, rng=rng)
     if days == declared.value_days:
         return fitted
-    periods = _periods(declared.value_days / days, _fading(events, money, days, until_us))
+    periods = _periods(declared.value_days / days, spending.fading)
     warning = (
         f"the log is too short to learn what members spend in {declared.value_days} days: "
         f"learned from {days} days and taken times {periods:.2f}, as later spending fell short of earlier"
@@ -225,14 +212,6 @@ def _weights(held: dict[str, Floats], truth: SpendingRows) -> dict[str, float]:
     losses = tweedie_deviance(truth.spent[:, None], blended)
     chosen = nearest_within_one_error(losses, grid, np.full(len(held), 1 / len(held)), truth.member)
     return dict(zip(held, chosen.tolist(), strict=True))
-
-
-def _fading(events: EventArrays, money: Flags, days: int, until_us: int) -> float:
-    """Spending of the second `days` before `until` over that of the first, by members who had joined before both; 1 at most."""
-    everyone = Snapshots.at(events, until_us - 2 * days * DAY_US)
-    known = everyone[np.flatnonzero(everyone.joined_us < everyone.as_of_us)]
-    first, both = (float(spent_after(events, known, money, times * days).sum()) for times in (1, 2))
-    return min(max(both / first - 1, 0.0), 1.0) if first > 0 else 1.0
 
 
 def _periods(length: float, fading: float) -> float:

@@ -1,8 +1,9 @@
-"""What is trained on, brought from Spark to this machine: some members, whole, picked where their rows are read, and sums of all others."""
+"""What is trained on, on Spark: some members, whole, picked where their rows are read, and sums of all others."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,25 +13,22 @@ import pyarrow as pa
 from models.actions import NO_ACTION
 from models.declaration import load_community
 from models.errors import InputError
-from models.events import event_arrays
 from models.member_sample import EVERYONE, Drawn, MemberSample
 from models.tombstones import Tombstones
+from pipelines.distributed_histories import held_on_spark
 from pipelines.distributed_log import SparkLog, screened_log
-from pipelines.distributed_rows import ORDER, SHAPE, Kind, frame_of, spark_schema, to_batches
+from pipelines.distributed_rows import SHAPE, Kind, frame_of, spark_schema, to_batches
 from pipelines.lessons import Lesson
-from pipelines.loading import Loaded
 from pipelines.spark_session import spark_session
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from models.events import EventLog
     from pipelines.lessons import Asked
     from pipelines.workspace import Workspace
 
 MEMBERS_FROM_SPARK = 200_000
 """Learned from where nobody asks for another number."""
-PACKED = pa.schema([("rows", pa.binary())])
 
 
 @dataclass(frozen=True)
@@ -55,17 +53,6 @@ class Pick:
             yield from to_batches(rows.filter(member.is_null() | member.is_in(picked.implode())), SHAPE)
 
 
-class Pack:
-    """Turns the rows of some members into few binary cells, which go to another process without a look at each row."""
-
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as stream:
-                stream.write_batch(batch)
-            yield pa.RecordBatch.from_arrays([pa.array([sink.getvalue().to_pybytes()], pa.binary())], schema=PACKED)
-
-
 @dataclass(frozen=True)
 class Totals:
     """Of all who may be learned from; `events` that were told twice count twice. first_us, last_us: of what `event_arrays` holds."""
@@ -77,22 +64,35 @@ class Totals:
     last_us: int | None
 
 
-def lesson_on_spark(workspace: Workspace, asked: Asked, *, master: str | None, settings: Mapping[str, str], now: datetime) -> Lesson:
+@contextmanager
+def lesson_on_spark(
+    workspace: Workspace, asked: Asked, *, master: str | None, settings: Mapping[str, str], now: datetime
+) -> Iterator[Lesson]:
     """As `lesson_here`, of MEMBERS_FROM_SPARK where nothing else is asked for. Raises InputError."""
     community = load_community(workspace.declaration)
     with spark_session(master, settings) as session:
         log = screened_log(session, workspace, community, now=now)
         refusing = frozenset(member_id for member_id, wish in log.wishes.items() if not wish.personalization)
         totals = _totals(log, Pick(EVERYONE, log.assembly.tombstones, refusing))
+        if totals.first_us is None or totals.last_us is None:
+            raise InputError("no event of the log belongs to a declared signal; see `signals` in the declaration")
         sample = MemberSample.of(MEMBERS_FROM_SPARK, totals.members) if asked.members is None else asked.sample_of(totals.members)
-        learned = _brought(log, Pick(sample, log.assembly.tombstones, refusing))
-    if totals.first_us is None or totals.last_us is None:
-        raise InputError("no event of the log belongs to a declared signal; see `signals` in the declaration")
-    if not learned.members.height:
-        raise InputError(f"of {totals.members:,} members none is in the sample of {sample.share:.3g}; ask for more")
-    arrays = event_arrays(learned, community)
-    loaded = Loaded(community, learned, arrays, totals.rejected, (), log.wishes, len(refusing))
-    return Lesson(loaded, Drawn(sample, totals.members, totals.first_us, totals.last_us, asked.majority_share), totals.events)
+        drawn = Drawn(sample, totals.members, totals.first_us, totals.last_us, asked.majority_share)
+        pick = Pick(sample, log.assembly.tombstones, refusing)
+        with held_on_spark(log, log.rows.mapInArrow(pick, spark_schema(SHAPE)).filter("member is not null")) as held:
+            if held is None or not held.histories.members.height:
+                raise InputError(f"of {totals.members:,} members none is in the sample of {sample.share:.3g}; ask for more")
+            yield Lesson(
+                community=community,
+                histories=held.histories,
+                touches=held.touches,
+                profile=held.profile,
+                members=held.histories.members.height,
+                drawn=drawn,
+                events=totals.events,
+                rejected=totals.rejected,
+                left_out=len(refusing),
+            )
 
 
 def _totals(log: SparkLog, pick: Pick) -> Totals:
@@ -115,24 +115,3 @@ def _totals(log: SparkLog, pick: Pick) -> Totals:
     )
     (row,) = sums.collect()
     return Totals(**row.asDict())
-
-
-def _brought(log: SparkLog, pick: Pick) -> EventLog:
-    """The log of the picked members: their rows are gathered on the executors' disks, and come one partition after the other."""
-    from pyspark import StorageLevel
-
-    picked = log.rows.mapInArrow(pick, spark_schema(SHAPE)).filter("member is not null")
-    packed = picked.mapInArrow(Pack(), spark_schema(PACKED)).persist(StorageLevel.DISK_ONLY)
-    try:
-        packed.count()
-        parts = [_unpacked(row.rows) for row in packed.toLocalIterator(prefetchPartitions=True)]
-    finally:
-        packed.unpersist()
-    nobody = pl.DataFrame(pa.Table.from_batches([], SHAPE))
-    return log.assembly.taken(pl.concat([nobody, *parts]).sort(ORDER, maintain_order=True)).log
-
-
-def _unpacked(packed: bytearray) -> pl.DataFrame:
-    told = pl.from_arrow(pa.ipc.open_stream(pa.py_buffer(packed)).read_all())
-    assert isinstance(told, pl.DataFrame)  # noqa: S101 - polars gives a frame for a table
-    return told

@@ -52,9 +52,10 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
     )
     drawn = trained.drawn
     if not drawn.sample.everyone:
-        members = summary.lesson.loaded.log.members.height
-        console.print(f"a sample of {members:,} of {drawn.members:,} members: {drawn.sample.share:.3g} of all", highlight=False)
-    if left_out := summary.lesson.loaded.left_out:
+        console.print(
+            f"a sample of {summary.lesson.members:,} of {drawn.members:,} members: {drawn.sample.share:.3g} of all", highlight=False
+        )
+    if left_out := summary.lesson.left_out:
         console.print(left_out_sentence(left_out), highlight=False)
     print_comparison(trained.churn.compared, trained.churn.in_use, console)
     if effects := effects_of(trained):

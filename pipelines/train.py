@@ -16,8 +16,9 @@ from models.figures import calibration_figure, lift_figure
 from models.model_card import model_card
 from models.model_figures import TRAINING
 from models.registry import DataDescription, RunRecord, measured_file
-from models.training import train
+from models.training import GATHERING, train_on
 from models.training_rows import latest_test
+from models.training_tables import Draws, tables_of
 from pipelines.dates import moment
 from pipelines.lessons import lesson_here
 from pipelines.loading import registry
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from models.evaluation import ChurnMetrics
     from models.registry import Registered
     from models.training import Progress, Trained
+    from models.training_tables import TrainingTables
     from models.uplift_evidence import Evidence
     from pipelines.lessons import Asked, Lesson, LessonOf
-    from pipelines.loading import Loaded
     from pipelines.workspace import Workspace
 
 SHAP_ROWS = 2000
@@ -47,7 +48,7 @@ class TrainingSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """What `keepwell train --json` prints: `churn` is what is in use; `churn.blend` the fitted model, also where it lost."""
-        trained, compared, loaded = self.trained, self.trained.churn.compared, self.lesson.loaded
+        trained, compared, lesson = self.trained, self.trained.churn.compared, self.lesson
         return {
             "version": self.registered.version,
             "run_id": self.registered.run_id,
@@ -55,12 +56,12 @@ class TrainingSummary:
             "horizon_days": trained.engine.churn.main,
             "members": trained.members,
             "members_in_log": trained.drawn.members,
-            "members_left_out": loaded.left_out,
-            "sample": {"share": trained.drawn.sample.share, "salt": trained.drawn.sample.salt, "members": loaded.log.members.height},
+            "members_left_out": lesson.left_out,
+            "sample": {"share": trained.drawn.sample.share, "salt": trained.drawn.sample.salt, "members": lesson.members},
             "snapshots": trained.snapshots,
             "cuts": trained.cuts,
-            "events": self.lesson.events,
-            "events_rejected": loaded.rejected,
+            "events": lesson.events,
+            "events_rejected": lesson.rejected,
             "churn": {**compared.to_dict(trained.churn.in_use, trained.churn.metrics), "blend": compared.metrics.to_dict()},
             "value": {"source": trained.value.source, "expected": trained.value.expected, "actual": trained.value.actual},
             "effects": [evidence.to_dict() for evidence in effects_of(trained)],
@@ -77,23 +78,22 @@ def train_challenger(
     models = registry(workspace)
     models.aliases()
     progress("log")
-    lesson = lesson_of(workspace, asked, now=now)
-    loaded, community = lesson.loaded, lesson.loaded.community
-    trained = train(
-        loaded.arrays,
-        community,
-        test_as_of=latest_test(lesson.drawn, community) if asked.test_as_of is None else moment(asked.test_as_of, community),
-        trained_at=now,
-        rng=np.random.default_rng(asked.seed),
-        touches=loaded.log.touches,
-        drawn=lesson.drawn,
-        progress=progress,
-    )
+    draws = Draws.of(np.random.default_rng(asked.seed))
+    with lesson_of(workspace, asked, now=now) as lesson:
+        progress(GATHERING)
+        tables = _tables(lesson, asked, draws)
+    trained = train_on(tables, trained_at=now, draws=draws, progress=progress)
     progress("registration")
-    registered = models.register(trained.engine, trained.golden, run_record(trained, loaded, workspace, asked.seed))
+    registered = models.register(trained.engine, trained.golden, run_record(trained, lesson, workspace, asked.seed))
     publish_models(workspace, now=now)
     progress("done")
     return TrainingSummary(registered, trained, lesson)
+
+
+def _tables(lesson: Lesson, asked: Asked, draws: Draws) -> TrainingTables:
+    community = lesson.community
+    test_as_of = latest_test(lesson.drawn, community) if asked.test_as_of is None else moment(asked.test_as_of, community)
+    return tables_of(lesson.histories, community, test_as_of=test_as_of, drawn=lesson.drawn, touches=lesson.touches, draws=draws)
 
 
 def effects_of(trained: Trained) -> tuple[Evidence, ...]:
@@ -102,7 +102,7 @@ def effects_of(trained: Trained) -> tuple[Evidence, ...]:
     return () if learned is None else tuple(learned.evidence.values())
 
 
-def run_record(trained: Trained, loaded: Loaded, workspace: Workspace, seed: int) -> RunRecord:
+def run_record(trained: Trained, lesson: Lesson, workspace: Workspace, seed: int) -> RunRecord:
     return RunRecord(
         parameters=_parameters(trained, seed),
         metrics=_metrics(trained),
@@ -112,7 +112,7 @@ def run_record(trained: Trained, loaded: Loaded, workspace: Workspace, seed: int
             "declaration.yaml": workspace.declaration.read_text(encoding="utf-8"),
             measured_file(TRAINING): json.dumps(_measured(trained)),
         },
-        data=_data(loaded, workspace),
+        data=_data(lesson, workspace),
     )
 
 
@@ -191,13 +191,9 @@ def _baseline_risks(trained: Trained) -> dict[str, np.ndarray]:
     return {name: model.probability(trained.test_features) for name, model in trained.engine.baselines.items()}
 
 
-def _data(loaded: Loaded, workspace: Workspace) -> DataDescription:
+def _data(lesson: Lesson, workspace: Workspace) -> DataDescription:
     """Counts by event type: what was learned from can be recognised, and no member can."""
-    profile = loaded.log.events.group_by(pl.col("type").cast(pl.String)).agg(
-        pl.len().alias("events"),
-        pl.col("timestamp").min().dt.to_string().alias("first"),
-        pl.col("timestamp").max().dt.to_string().alias("last"),
-    )
-    path = loaded.community.log.path
+    profile = lesson.profile.with_columns(pl.col("first", "last").dt.to_string())
+    path = lesson.community.log.path
     source = path if "://" in path else str((workspace.root / path).resolve())
-    return DataDescription(loaded.community.name, source, pd.DataFrame(profile.sort("type").to_dicts()))
+    return DataDescription(lesson.community.name, source, pd.DataFrame(profile.to_dicts()))

@@ -1,24 +1,28 @@
-"""Training on Spark: the members of a sample come to this machine, and what is learned of them is what one machine learns."""
+"""Training on Spark: features and labels of a sample are computed there, and what is learned of them is what one machine learns."""
 
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from mlflow import MlflowClient
 
+from models.engine_files import EVENT_FIELDS, save_engine, seal_of
+from models.histories import Histories
 from models.member_sample import EVERYONE, MemberSample
-from models.registry import MODEL_NAME, SEAL
+from models.snapshots import pool
 from models.store import Store
 from models.tombstones import Tombstones, token_of
+from models.training import train_on
+from models.training_rows import latest_test
+from models.training_tables import Draws, tables_of
 from pipelines.distributed_lessons import Pick, lesson_on_spark
 from pipelines.distributed_rows import SHAPE, to_batches
-from pipelines.lessons import Asked, lesson_here
-from pipelines.loading import load, registry
-from pipelines.train import train_challenger
+from pipelines.lessons import Asked, LessonOf, lesson_here
+from pipelines.loading import load
 from pipelines.workspace import Workspace
 from tests.command_line import keepwell
 from tests.spark_logs import partitions, plain
@@ -52,28 +56,58 @@ def workspace(tmp_path_factory):
 on_spark = partial(lesson_on_spark, master=None, settings={})
 
 
-def test_a_sample_brought_from_spark_is_that_of_one_machine(spark, workspace):
-    with partitions(spark, 2):
-        ours, theirs = (lesson_of(workspace, Asked(members=120), now=NOW) for lesson_of in (lesson_here, on_spark))
-    assert theirs.drawn == ours.drawn
-    assert (theirs.events, theirs.loaded.rejected, theirs.loaded.left_out) == (ours.events, 5, 1)
-    for name in ("offsets", "timestamp_us", "signal", "value", "joined_us", "contract_end_us"):
-        np.testing.assert_array_equal(getattr(theirs.loaded.arrays, name), getattr(ours.loaded.arrays, name))
-    for table in ("events", "members", "touches"):
-        one, other = (plain(getattr(lesson.loaded.log, table)) for lesson in (ours, theirs))
-        assert other.select(one.columns).equals(one)
-    assert not {REFUSING, ERASED} & set(theirs.loaded.log.members["member_id"])
+def test_what_a_sample_did_is_told_from_spark_as_on_one_machine(spark, workspace):
+    asked = Asked(members=120)
+    with partitions(spark, 2), lesson_here(workspace, asked, now=NOW) as ours, on_spark(workspace, asked, now=NOW) as theirs:
+        assert theirs.drawn == ours.drawn
+        assert (theirs.members, theirs.events, theirs.rejected, theirs.left_out) == (ours.members, ours.events, 5, 1)
+        assert theirs.profile.equals(ours.profile)
+        assert plain(theirs.touches.select(ours.touches.columns)).equals(plain(ours.touches))
+        assert not {REFUSING, ERASED} & set(theirs.histories.members["member_id"])
+        assert_alike(answers(ours.histories), answers(theirs.histories))
 
 
-def test_an_engine_trained_through_spark_is_the_same_file_by_file(spark, workspace):
+def answers(histories: Histories) -> list[np.ndarray]:
+    """To all that can be asked, of members at several dates, in no order."""
+    days = [int(datetime(2025, month, 1, tzinfo=UTC).timestamp()) * 1_000_000 for month in (3, 4, 5)]
+    populations = histories.populations(days)
+    rows = pool(populations[::-1])
+    golden = histories.events_of(populations[0].member[[5, 0, 3]])
+    return [
+        *(column for each in populations for column in vars(each).values()),
+        histories.present(rows),
+        histories.churned(rows, (7, 30)),
+        histories.spent(rows, (30, 60)),
+        histories.behaviour(rows),
+        np.array(histories.first_us),
+        *(getattr(golden, name) for name in EVENT_FIELDS),
+        *(table.to_numpy() for table in (golden.attributes, golden.rule_columns) if table is not None),
+    ]
+
+
+def assert_alike(ours: list[np.ndarray], theirs: list[np.ndarray]) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(other, one)
+        assert other.dtype == one.dtype
+
+
+def test_an_engine_trained_through_spark_is_the_same_file_by_file(spark, workspace, tmp_path):
     """Of everyone: the seal is of all files of the engine, boosters and golden members among them."""
-    models = registry(workspace)
-    seals = []
     with partitions(spark, 2):
-        for lesson_of in (lesson_here, on_spark):
-            told = train_challenger(workspace, Asked(members=1), now=NOW, progress=lambda _: None, lesson_of=lesson_of)
-            seals.append(MlflowClient(models.uri).get_model_version(MODEL_NAME, told.registered.version).tags[SEAL])
+        seals = [sealed(lesson_of, workspace, tmp_path / name) for name, lesson_of in (("here", lesson_here), ("spark", on_spark))]
     assert seals[0] == seals[1]
+
+
+def sealed(lesson_of: LessonOf, workspace: Workspace, folder: Path) -> str:
+    draws = Draws.of(np.random.default_rng(1))
+    with lesson_of(workspace, Asked(members=1), now=NOW) as lesson:
+        at = latest_test(lesson.drawn, lesson.community)
+        tables = tables_of(lesson.histories, lesson.community, test_as_of=at, drawn=lesson.drawn, touches=lesson.touches, draws=draws)
+    trained = train_on(tables, trained_at=NOW, draws=draws)
+    assert trained.engine.learned_uplift is not None
+    assert trained.value.source == "purchases"
+    save_engine(trained.engine, trained.golden, folder)
+    return seal_of(folder)
 
 
 def shaped(*members: str | None) -> list[pa.RecordBatch]:

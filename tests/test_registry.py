@@ -13,6 +13,7 @@ import yaml
 import models
 from models.errors import ModelRefused, NoChampion, RegistryUnavailable
 from models.registry import CHALLENGER, CHAMPION, MODEL_NAME, Registry
+from pipelines.lessons import lesson_of_loaded
 from pipelines.loading import Loaded
 from pipelines.loading import registry as registry_of
 from pipelines.train import run_record
@@ -46,7 +47,8 @@ def record(trained_world, tmp_path_factory):
     content = trained_world.declared.model_dump(mode="json", exclude_none=True)
     (root / "keepwell.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
     loaded = Loaded(trained_world.declared, trained_world.log, trained_world.events, 0, (), {})
-    return lambda: run_record(trained_world.trained, loaded, Workspace.find(root), SEED)
+    lesson = lesson_of_loaded(loaded, trained_world.trained.drawn, trained_world.log.events.height)
+    return lambda: run_record(trained_world.trained, lesson, Workspace.find(root), SEED)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 from models.errors import InputError
 from models.member_sample import MemberSample
 from models.registry import MODEL_NAME
-from pipelines.lessons import Asked, lesson_here
+from pipelines.lessons import Asked, lesson_here, sampled
 from pipelines.loading import load_to_learn, registry
 from pipelines.options import now
 from pipelines.workspace import Workspace
@@ -33,30 +33,38 @@ def told(workspace):
 
 
 def test_sampled_members_come_with_all_that_they_did_and_the_others_not_at_all(workspace):
-    whole, half = (lesson_here(workspace, Asked(members=share), now=now()) for share in (None, 0.5))
-    ids = whole.loaded.log.members["member_id"]
+    whole = load_to_learn(workspace, now=now())
+    half = sampled(whole, MemberSample(0.5))
+    ids = whole.log.members["member_id"]
     picked = ids.filter(MemberSample(0.5).picks(ids.to_list()))
-    assert half.loaded.log.members["member_id"].to_list() == picked.to_list()
+    assert half.log.members["member_id"].to_list() == picked.to_list()
     for table in ("events", "touches"):
-        everything, kept = (getattr(lesson.loaded.log, table).drop("member") for lesson in (whole, half))
-        theirs = getattr(whole.loaded.log, table)["member"]
+        everything, kept = (getattr(loaded.log, table).drop("member") for loaded in (whole, half))
+        theirs = getattr(whole.log, table)["member"]
         assert kept.equals(everything.filter(ids.gather(theirs).is_in(picked.implode())))
-    assert half.loaded.arrays.n_members == len(picked)
+    assert half.arrays.n_members == len(picked)
 
 
 def test_what_everybody_must_tell_is_told_by_everybody(workspace):
     """The length of the log and the number of its members, whoever is in the sample."""
-    whole, few = (lesson_here(workspace, Asked(members=share), now=now()) for share in (1, 0.02))
-    arrays = load_to_learn(workspace, now=now()).arrays
-    for lesson in (whole, few):
-        assert (lesson.drawn.members, lesson.events) == (MEMBERS, whole.loaded.log.events.height)
-        assert (lesson.drawn.first_us, lesson.drawn.last_us) == (arrays.timestamp_us.min(), arrays.timestamp_us.max())
-    assert few.loaded.arrays.timestamp_us.max() < few.drawn.last_us
+    loaded = load_to_learn(workspace, now=now())
+    at = loaded.arrays.timestamp_us
+    for share in (1, 0.02):
+        with lesson_here(workspace, Asked(members=share), now=now()) as lesson:
+            assert (lesson.drawn.members, lesson.events) == (MEMBERS, loaded.log.events.height)
+            assert (lesson.drawn.first_us, lesson.drawn.last_us) == (at.min(), at.max())
+    assert sampled(loaded, MemberSample(0.02)).arrays.timestamp_us.max() < at.max()
 
 
 def test_a_sample_of_nobody_is_refused(workspace):
     with pytest.raises(InputError, match="of 400 members none is in the sample of 1e-05; ask for more"):
-        lesson_here(workspace, Asked(members=1e-5), now=now())
+        lesson_here(workspace, Asked(members=1e-5), now=now()).__enter__()
+
+
+@pytest.mark.parametrize("members", [0, -1, float("nan")])
+def test_a_sample_that_nothing_can_be_learned_from_is_refused_before_the_log_is_read(members):
+    with pytest.raises(InputError, match="cannot be learned from; give a share up to 1, such as"):
+        Asked(members=members)
 
 
 def test_training_tells_its_sample(told):

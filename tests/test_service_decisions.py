@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from models.catalogue_identity import catalogue_fingerprint
-from models.engine_files import Golden
+from models.engine_files import Golden, GoldenMembers
 from models.events import event_arrays
+from models.histories import EventHistories
 from models.moments import microseconds
 from models.plan_in_force import PlanInForce
 from models.registry import CHAMPION, MODEL_NAME, DataDescription, Registry, RunRecord
@@ -151,7 +152,8 @@ def test_numbers_differ_only_beyond_rounding():
 def test_a_decision_of_an_earlier_model_is_made_again_with_that_model(tmp_path):
     registry = Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
     engine, events = world().engine, event_arrays(world().log, DECLARED)
-    golden = Golden.of(engine, events, Snapshots.at(events, microseconds(NOW)), np.random.default_rng(1))
+    everyone = Snapshots.at(events, microseconds(NOW))
+    golden = Golden.of(engine, GoldenMembers.of(EventHistories.of(events, DECLARED), everyone, np.random.default_rng(1)))
     record = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
     versions = [registry.register(engine, golden, record).version for _ in range(2)]
     registry.client.set_registered_model_alias(MODEL_NAME, CHAMPION, versions[0])

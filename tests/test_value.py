@@ -9,9 +9,11 @@ import pytest
 from models.community import DAY_US
 from models.errors import NotEnoughData
 from models.features import compute_features, feature_spec
+from models.histories import EventHistories
 from models.snapshots import Snapshots, pool
+from models.spending import SeenSpending, learnable_days
 from models.value import TierValue, spent_after, value_from_dict
-from models.value_fit import SpendingColumns, SpendingRows, fit_purchase_value, fit_value, learnable_days, tweedie_deviance
+from models.value_fit import SpendingColumns, SpendingRows, fit_purchase_value, fit_value, tweedie_deviance
 from tests.planted import AS_OF_US, Member, arrays, community, signal, tier
 from tests.trained_world import learn
 
@@ -170,7 +172,9 @@ def test_spending_beyond_what_the_log_shows_fades_as_it_was_seen_to():
     asked = pool(cuts)
     features = compute_features(events, asked, spec)
     columns = SpendingColumns.of(spec, np.arange(features.shape[1]), MONEY)
-    fitted = fit_value(events, asked, features, columns, declared, until_us=AS_OF_US, rng=np.random.default_rng(8))
+    nobody = asked[np.arange(0)]
+    seen = SeenSpending.of(EventHistories.of(events, declared), asked, nobody, declared, until_us=AS_OF_US, end_us=AS_OF_US)
+    fitted = fit_value(seen, asked, features, columns, declared, rng=np.random.default_rng(8))
     assert fitted.validation.label_days == 40
     assert fitted.model.periods == pytest.approx(1.75, abs=0.1)
     assert "learned from 40 days" in fitted.warnings[0]

@@ -49,7 +49,7 @@ def train(  # noqa: PLR0917 - typer calls it by name, an option each
 
 
 def _lesson_of(engine: Where, master: str | None, conf: Sequence[str]) -> LessonOf:
-    """Spark brings whom is learned from; training itself is here either way."""
+    """Where features and labels are computed; what is learned of them is fitted here either way."""
     from pipelines.lessons import lesson_here
 
     if engine is Where.HERE:
