@@ -89,6 +89,15 @@ class EventLog:
         )
 
 
+def profile_of(log: EventLog) -> pl.DataFrame:
+    """For each type of event `type`, the number of `events`, and the times of the `first` and the `last`, rising by type."""
+    at = pl.col("timestamp")
+    told = log.events.group_by(pl.col("type").cast(pl.String)).agg(
+        pl.len().alias("events"), at.min().alias("first"), at.max().alias("last")
+    )
+    return told.sort("type")
+
+
 def with_events(log: EventLog, posted: pl.DataFrame | None) -> EventLog:
     """The log and events that came another way: event_id, member_id, timestamp, type, value, channel.
 

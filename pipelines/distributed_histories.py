@@ -14,14 +14,13 @@ import polars as pl
 import pyarrow as pa
 
 from models.errors import InputError
-from models.events import EventArrays
+from models.events import EventArrays, profile_of
 from models.features import feature_spec
 from models.histories import EventHistories
 from models.snapshots import Snapshots
 from pipelines.distributed_log import spark_schema
 from pipelines.distributed_rows import ORDER
 from pipelines.distributed_screen import community_of
-from pipelines.lessons import profile_of
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
@@ -254,11 +253,14 @@ class Held(NamedTuple):
 
 
 @contextmanager
-def held_on_spark(log: SparkLog, rows: DataFrame) -> Iterator[Held | None]:
-    """`rows` of the log, all of each member whom they have any of, shuffled and kept until the end; None where there are none."""
+def held_on_spark(log: SparkLog, rows: DataFrame, partitions: int) -> Iterator[Held | None]:
+    """`rows` of the log, all of each member whom they have any of, shuffled and kept until the end; None where there are none.
+
+    Every question is put to every partition, so there are as many as the rows need, however many Spark would make.
+    """
     from pyspark import StorageLevel
 
-    whole = rows.repartition("member").sortWithinPartitions(*ORDER)
+    whole = rows.repartition(partitions, "member").sortWithinPartitions(*ORDER)
     held = whole.mapInArrow(Hold(log.assembly), spark_schema(HELD)).persist(StorageLevel.DISK_ONLY)
     try:
         parts = held.select("members", "touches", "profile").collect()

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MEMBERS_FROM_SPARK = 200_000
 """Learned from where nobody asks for another number."""
+PARTITION_EVENTS = 100_000
+"""Of the sample, in a partition that is asked."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def lesson_on_spark(
         sample = MemberSample.of(MEMBERS_FROM_SPARK, totals.members) if asked.members is None else asked.sample_of(totals.members)
         drawn = Drawn(sample, totals.members, totals.first_us, totals.last_us, asked.majority_share)
         pick = Pick(sample, log.assembly.tombstones, refusing)
-        with held_on_spark(log, log.rows.mapInArrow(pick, spark_schema(SHAPE)).filter("member is not null")) as held:
+        rows = log.rows.mapInArrow(pick, spark_schema(SHAPE)).filter("member is not null")
+        with held_on_spark(log, rows, 1 + int(sample.share * totals.events) // PARTITION_EVENTS) as held:
             if held is None or not held.histories.members.height:
                 raise InputError(f"of {totals.members:,} members none is in the sample of {sample.share:.3g}; ask for more")
             yield Lesson(

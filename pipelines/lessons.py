@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 
 from models.errors import InputError
-from models.events import event_arrays, without_members
+from models.events import event_arrays, profile_of, without_members
 from models.histories import EventHistories
 from models.member_sample import EVERYONE, Drawn, MemberSample
 from pipelines.loading import load_to_learn
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from models.community import Community
-    from models.events import EventLog
     from models.histories import Histories
     from pipelines.loading import Loaded
     from pipelines.workspace import Workspace
@@ -89,15 +88,6 @@ def lesson_of_loaded(loaded: Loaded, drawn: Drawn, events: int) -> Lesson:
         rejected=loaded.rejected,
         left_out=loaded.left_out,
     )
-
-
-def profile_of(log: EventLog) -> pl.DataFrame:
-    """For each type of event `type`, the number of `events`, and the times of the `first` and the `last`, rising by type."""
-    at = pl.col("timestamp")
-    told = log.events.group_by(pl.col("type").cast(pl.String)).agg(
-        pl.len().alias("events"), at.min().alias("first"), at.max().alias("last")
-    )
-    return told.sort("type")
 
 
 def sampled(loaded: Loaded, sample: MemberSample) -> Loaded:

@@ -19,6 +19,7 @@ from models.tombstones import Tombstones, token_of
 from models.training import train_on
 from models.training_rows import latest_test
 from models.training_tables import Draws, tables_of
+from pipelines import distributed_lessons
 from pipelines.distributed_lessons import Pick, lesson_on_spark
 from pipelines.distributed_rows import SHAPE, to_batches
 from pipelines.lessons import Asked, LessonOf, lesson_here
@@ -56,7 +57,13 @@ def workspace(tmp_path_factory):
 on_spark = partial(lesson_on_spark, master=None, settings={})
 
 
-def test_what_a_sample_did_is_told_from_spark_as_on_one_machine(spark, workspace):
+@pytest.fixture
+def parted(monkeypatch):
+    """As many partitions as a log of some million events has."""
+    monkeypatch.setattr(distributed_lessons, "PARTITION_EVENTS", 15_000)
+
+
+def test_what_a_sample_did_is_told_from_spark_as_on_one_machine(spark, workspace, parted):
     asked = Asked(members=120)
     with partitions(spark, 2), lesson_here(workspace, asked, now=NOW) as ours, on_spark(workspace, asked, now=NOW) as theirs:
         assert theirs.drawn == ours.drawn
@@ -91,7 +98,7 @@ def assert_alike(ours: list[np.ndarray], theirs: list[np.ndarray]) -> None:
         assert other.dtype == one.dtype
 
 
-def test_an_engine_trained_through_spark_is_the_same_file_by_file(spark, workspace, tmp_path):
+def test_an_engine_trained_through_spark_is_the_same_file_by_file(spark, workspace, tmp_path, parted):
     """Of everyone: the seal is of all files of the engine, boosters and golden members among them."""
     with partitions(spark, 2):
         seals = [sealed(lesson_of, workspace, tmp_path / name) for name, lesson_of in (("here", lesson_here), ("spark", on_spark))]
