@@ -18,8 +18,7 @@ from models.events import EventArrays, profile_of
 from models.features import feature_spec
 from models.histories import EventHistories
 from models.snapshots import Snapshots
-from pipelines.distributed_log import spark_schema
-from pipelines.distributed_rows import ORDER
+from pipelines.distributed_rows import ORDER, spark_schema
 from pipelines.distributed_screen import community_of
 
 if TYPE_CHECKING:

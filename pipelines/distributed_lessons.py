@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import polars as pl
-import pyarrow as pa
 
 from models.actions import NO_ACTION
 from models.declaration import load_community
 from models.errors import InputError
 from models.member_sample import EVERYONE, Drawn, MemberSample
-from models.tombstones import Tombstones
 from pipelines.distributed_histories import held_on_spark
 from pipelines.distributed_log import SparkLog, screened_log
-from pipelines.distributed_rows import SHAPE, Kind, frame_of, spark_schema, to_batches
+from pipelines.distributed_rows import SHAPE, Kind, spark_schema
+from pipelines.distributed_sample import Pick
 from pipelines.lessons import Lesson
 from pipelines.spark_session import spark_session
 
@@ -31,28 +28,6 @@ MEMBERS_FROM_SPARK = 200_000
 """Learned from where nobody asks for another number."""
 PARTITION_EVENTS = 100_000
 """Of the sample, in a partition that is asked."""
-
-
-@dataclass(frozen=True)
-class Pick:
-    """Of rows in SHAPE those of members of the sample of whom anything is learned; those of no member stay.
-
-    A member's rows are kept or left by the id alone, whatever partition they lie in. `refusing`: of whom nothing is to be learned.
-    """
-
-    sample: MemberSample
-    tombstones: Tombstones
-    refusing: frozenset[str]
-
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            rows = frame_of(batch)
-            member = rows["member"]
-            ids = member.drop_nulls().unique()
-            told = ids.to_list()
-            gone = self.tombstones.erased(told) | self.refusing
-            picked = ids.filter(pl.Series(self.sample.picks(told)) & ~ids.is_in(list(gone)))
-            yield from to_batches(rows.filter(member.is_null() | member.is_in(picked.implode())), SHAPE)
 
 
 @dataclass(frozen=True)

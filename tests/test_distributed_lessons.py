@@ -20,8 +20,9 @@ from models.training import train_on
 from models.training_rows import latest_test
 from models.training_tables import Draws, tables_of
 from pipelines import distributed_lessons
-from pipelines.distributed_lessons import Pick, lesson_on_spark
+from pipelines.distributed_lessons import lesson_on_spark
 from pipelines.distributed_rows import SHAPE, to_batches
+from pipelines.distributed_sample import Pick
 from pipelines.lessons import Asked, LessonOf, lesson_here
 from pipelines.loading import load
 from pipelines.workspace import Workspace
