@@ -36,6 +36,7 @@ SETTINGS = {
 ALONE = {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1", "spark.ui.enabled": "false"}
 """Of a master within this process, which nobody else needs to reach."""
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+MASTER = re.compile(r"local(\[.+\])?|local-cluster\[.+\]|spark://.+|yarn|k8s://.+")
 UNDER_SPARK_SUBMIT = "PYSPARK_GATEWAY_PORT"
 
 
@@ -47,12 +48,15 @@ def spark_session(master: str | None, settings: Mapping[str, str] = NO_SETTINGS)
     Raises InputError.
     """
     require_spark()
+    asked = master or settings.get("spark.master")
+    if asked is not None and not MASTER.fullmatch(asked):
+        raise InputError(f'"{asked}" is no master of Spark; give spark://host:7077, yarn, k8s://https://host:443 or local[4]')
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", PANDAS_NOTE, FutureWarning)
         from pyspark.sql import SparkSession
 
         running = SparkSession.getActiveSession()
-        session = _begun(master or settings.get("spark.master"), settings) if running is None else running
+        session = _begun(asked, settings) if running is None else running
         try:
             yield session
         finally:

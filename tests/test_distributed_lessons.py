@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from models.engine_files import EVENT_FIELDS, save_engine, seal_of
+from models.errors import InputError
 from models.histories import Histories
 from models.member_sample import EVERYONE, MemberSample
 from models.snapshots import pool
@@ -25,6 +26,7 @@ from pipelines.distributed_rows import SHAPE, to_batches
 from pipelines.distributed_sample import Pick
 from pipelines.lessons import Asked, LessonOf, lesson_here
 from pipelines.loading import load
+from pipelines.spark_session import spark_session
 from pipelines.workspace import Workspace
 from tests.command_line import keepwell
 from tests.spark_logs import partitions, plain
@@ -139,6 +141,11 @@ def test_of_those_who_were_erased_or_refuse_nothing_is_brought_and_rows_of_nobod
     gone = Tombstones("ab", frozenset({token_of("ab", "ann")}))
     pick = Pick(EVERYONE, gone, frozenset({"bob"}))
     assert picked(pick, shaped("ann", "bob", "cat", None, "ann", "cat")) == ["cat", None, "cat"]
+
+
+def test_a_master_of_no_kind_that_spark_has_is_refused_before_anything_is_started():
+    with pytest.raises(InputError, match="is no master of Spark; give spark:"), spark_session("nonsense"):
+        pass
 
 
 def test_a_master_without_spark_is_refused():
