@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 MINUS = "\N{MINUS SIGN}"
+JOINER = "\N{WORD JOINER}"
+"""Between a sign and a mark of currency, where a line could break."""
 PARTS = ("", "pages.", "findings.", "monitor.", "proof.")
 _FOLDER = Path(__file__).parent / "messages"
 _TEN_THOUSANDS_FROM = 100_000
@@ -101,8 +103,10 @@ def money(language: Language, value: float, currency: str, *, signed: bool = Fal
 
 def moneys(language: Language, values: Sequence[float], currency: str, *, signed: bool = False) -> list[str]:
     """Amounts that belong together, such as one with its interval: whole where the largest is 10 or more, but for what would become 0."""
-    largest = max(abs(value) for value in values)
-    return [_money(language, value, currency, _places(value, largest, currency), signed=signed) for value in values]
+    large = max(abs(value) for value in values) >= WHOLE_FROM
+    whole = currency in WITHOUT_HUNDREDTHS or all(round(value, 2) == round(value) for value in values)
+    places = [0 if whole or (large and (abs(value) >= 0.5 or round(value, 2) == 0)) else 2 for value in values]
+    return [_money(language, value, currency, at, signed=signed) for value, at in zip(values, places, strict=True)]
 
 
 def price(language: Language, value: float, currency: str) -> str:
@@ -111,19 +115,14 @@ def price(language: Language, value: float, currency: str) -> str:
     return _money(language, value, currency, 0 if whole else 2, signed=False)
 
 
-def _places(value: float, largest: float, currency: str) -> int:
-    if currency in WITHOUT_HUNDREDTHS or round(value, 2) == round(value):
-        return 0
-    return 0 if largest >= WHOLE_FROM and abs(value) >= 0.5 else 2
-
-
 def _money(language: Language, value: float, currency: str, places: int, *, signed: bool) -> str:
     """A sign stays on the line of its amount."""
     amount = decimal(abs(value), places)
     shown = messages(language).get(f"currency.{currency}", f"{currency} {{n}}").format(n=amount)
     if not amount.strip("0."):
         return shown
-    return f"{MINUS}{shown}" if value < 0 else f"+{shown}" if signed else shown
+    sign = MINUS if value < 0 else "+" if signed else ""
+    return f"{sign}{'' if not sign or shown[0].isalpha() else JOINER}{shown}"
 
 
 def span(language: Language, low: str, high: str) -> str:

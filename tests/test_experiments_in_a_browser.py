@@ -34,7 +34,7 @@ def test_from_today_to_what_a_target_takes_and_to_the_figures_of_one_experiment(
         page.fill("#target", "97")
         page.press("#target", "Enter")
         expect(page.locator("#target-card .lead")).to_contain_text(sentence)
-        expect(page.locator("svg.paths")).to_be_visible()
+        expect(page.locator("svg.paths:visible")).to_be_visible()
         page.click(f"nav >> text={name}")
         expect(page.locator("article")).to_have_count(4)
         look_at(page, "experiments", language, theme, width)

@@ -190,7 +190,8 @@ def test_numbers_are_written_as_each_language_writes_them(value, english, chines
     [
         (3, "CNY", "CN¥3", "¥3"),
         (3.5, "CNY", "CN¥3.50", "¥3.50"),
-        (-3.5, "USD", "−$3.50", "−US$3.50"),
+        (44.07, "CNY", "CN¥44", "¥44"),
+        (-3.5, "USD", "−\u2060$3.50", "−US$3.50"),
         (1234.56, "EUR", "€1,235", "€1,235"),
         (12.4, "JPY", "¥12", "JP¥12"),
         (-0.001, "GBP", "£0", "£0"),

@@ -141,7 +141,7 @@ def test_one_way_to_write_bounds_and_no_hyphen_for_a_minus():
         assert all(word in told for key, told in messages(language).items() if pairs.search(told))
     gain = {name: Difference(amount, "CNY") for name, amount in (("gain", 1200.0), ("gain_low", -30.0), ("gain_high", 2430.0))}
     said = Statement("proof.policy_value", gain | {"per": 1000})
-    assert said.text_in("zh") == "每1,000次决策比现用模型相差+¥1,200（−¥30至+¥2,430）"
+    assert said.text_in("zh") == "每1,000次决策比现用模型相差+\u2060¥1,200（−\u2060¥30至+\u2060¥2,430）"
     worse = Statement("proof.risk_worse", {"excess": 0.01, "excess_low": -0.002, "excess_high": 0.02})
     assert "−0.0020" in str(worse)
     assert json.loads(json.dumps(said.to_dict()))["told"]["gain"] == {"amount": 1200.0, "currency": "CNY"}

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from models.model_wording import of_pairs
 from models.texts import calendar_day, decimal, moneys, number, sentences, share, span, text
 from models.whiskers import Scale, Whisker
+from models.wording import opening
 from serving.model_figures import (
     CalibrationAnswer,
     DriftAnswer,
@@ -184,7 +185,7 @@ class _Teller:
             "note": told.note,
             "reliable": told.reliable,
             "outcome": told.outcome_text,
-            "missing": told.missing,
+            "missing": [opening(said) for said in told.missing],
             "zero": scale.zero,
             "rows": [self._policy(one, told, scale) for one in told.policies],
         }
@@ -192,7 +193,7 @@ class _Teller:
     def _policy(self, one: PolicyAnswer, told: PoliciesAnswer, scale: Scale) -> PolicyRow:
         language = self.whoever.language
         value, low, high = moneys(language, (one.value, *one.value_interval), told.currency)
-        plain = PolicyRow(one.label, value, span(language, low, high), "", "", None, "", tuple(one.warnings))
+        plain = PolicyRow(one.label, value, span(language, low, high), "", "", None, "", tuple(map(opening, one.warnings)))
         if one.gain is None or one.gain_interval is None:
             return plain
         gain, low, high = moneys(language, (one.gain, *one.gain_interval), told.currency, signed=True)
