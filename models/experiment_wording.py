@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from models.actions import NO_ACTION
 from models.experiments import HELD_BACK, TREATED
 from models.moments import EPOCH
-from models.texts import decimal, money, moneys, number, plural, points, share, span, text
+from models.texts import JOINER, decimal, money, moneys, number, plural, points, share, span, text
 from models.wording import opening
 
 if TYPE_CHECKING:
@@ -94,7 +94,9 @@ def arm_label(arm: str, read: ReadOut, community: Community, language: Language)
     if read.kind == "declared":
         labels = {one.id: one.label for experiment in community.experiments if experiment.id == read.id for one in experiment.arms}
         label = labels.get(arm)
-        return arm if label is None else label.of(language)
+        if label is not None:
+            return label.of(language)
+        return text(language, ARMS[NO_ACTION]) if arm == NO_ACTION else arm
     return text(language, ARMS[arm])
 
 
@@ -135,7 +137,7 @@ def metric_label(lift: Lift, language: Language) -> str:
 
 
 def _unsigned(shown: Callable[[float], str], amount: float | None) -> str:
-    return "" if amount is None else shown(amount).lstrip("+")
+    return "" if amount is None else shown(amount).lstrip(f"+{JOINER}")
 
 
 def written(kind: str, value: float, *, language: Language, currency: str) -> str:
@@ -150,7 +152,8 @@ def written_estimate(kind: str, told: Estimate, *, language: Language, currency:
     ends = [told.value, *told.interval]
     if kind == "value":
         return moneys(language, ends, currency, signed=True)
-    return [written(kind, end, language=language, currency=currency) for end in ends]
+    value, low, high = (written(kind, end, language=language, currency=currency) for end in ends)
+    return [value, decimal(100 * told.lower, 1, signed=True) if kind == "retention" else low, high]
 
 
 def written_mean(kind: str, value: float | None, *, language: Language, currency: str) -> str:

@@ -25,7 +25,7 @@ from models.intervals import Estimate
 from models.kept_read_outs import KeptReadOuts
 from models.moments import EPOCH
 from models.read_out import Kind, Lift, ReadOut, Verdict
-from models.texts import calendar_day, decimal, estimate, number, plural, span, text
+from models.texts import JOINER, calendar_day, decimal, estimate, number, plural, span, text
 from models.whiskers import Scale, Whisker
 
 SIGNS: Mapping[Verdict, str] = {
@@ -211,7 +211,7 @@ class Cards:
         }
 
     def _unsigned(self, lift: Lift, value: float | None) -> str:
-        return "" if value is None else self._written(lift, value).lstrip("+")
+        return "" if value is None else self._written(lift, value).lstrip(f"+{JOINER}")
 
     def _arms(self, read: ReadOut) -> tuple[ArmSize, ...]:
         counts = zip(read.arms, read.check.observed, read.check.expected, strict=True)
