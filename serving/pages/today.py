@@ -212,6 +212,9 @@ class _Teller:
             "today.last_event": overview.last_event_at,
             "today.learned": overview.trained_through,
         }
-        times = [(text(language, key), moment(language, self._local(at)), ago(self.whoever, at, now)) for key, at in told.items()]
+        times = [
+            (text(language, key), moment(language, self._local(at)), text(language, "today.since", ago=ago(self.whoever, at, now)))
+            for key, at in told.items()
+        ]
         grade = text(language, "today.model_grade", version=overview.model_version, grade=overview.grade, meaning=meaning)
         return [*times, (text(language, "today.model"), grade, "")]
