@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -27,9 +26,6 @@ from serving.gate import API_PATHS
 from serving.pages.assets import POLICY, address
 from serving.pages.visitors import GUEST_COOKIE, SESSION, THEMES, SignInNeeded, Visitor, set_cookie, visitor
 from serving.problems import INVALID, NOT_FOUND, Refusal, answered, request_id_of
-
-QUOTED_COMMAND = re.compile(r"[“`](keepwell [^”`]+)[”`]")
-"""A sentence split by it has a command at every second place."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def environment() -> Environment:
     """What a template is not given is an error."""
     loader = FileSystemLoader([Path(__file__).parents[1] / "templates", SHARED_TEMPLATES])
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"percent": "{:.3f}%".format, "parted": QUOTED_COMMAND.split}
+    made.filters["percent"] = "{:.3f}%".format
     made.globals.update(static=address, places=PLACES, themes=THEMES)
     return made
 
