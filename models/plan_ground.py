@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from models.audience_filter import AudienceFilter
     from models.engine import Engine
 
-MOST_STRATA = 4_096
+MOST_STRATA = 10_000
 """Up to so many members a plan is made for each by itself."""
 
-PART = 20_000
-"""Members who are condensed at once."""
+MEMBERS_ALIKE, MOST_AT_ALL = 6, 80_000
+"""In a stratum of a larger community, on average, as long as there are no more strata than that: a plan has to answer within a second."""
+
+PART, STRATA_OF_PART = 20_000, 7_000
+"""Members who are condensed at once, and to how many strata."""
 
 ROW_COLUMNS = ("member_id", "place", "stratum", "probability", "value_at_risk")
 
@@ -143,8 +146,13 @@ class Laid(NamedTuple):
 
 
 def condensed_part(strata: Strata) -> Condensed:
-    """Of a whole community that is no larger than one part as fine as plans are made on; of more a part by itself half as fine."""
-    return strata.condensed(MOST_STRATA if len(strata) < PART else MOST_STRATA // 2)
+    """Finer than plans are made on: what is taken together here is not told apart any more."""
+    return strata.condensed(MOST_STRATA if len(strata) < PART else STRATA_OF_PART)
+
+
+def most_strata(members: int) -> int:
+    """Of a community of so many."""
+    return min(max(MOST_STRATA, members // MEMBERS_ALIKE), MOST_AT_ALL)
 
 
 def lay_ground(terms: Terms, parts: Sequence[Condensed], standings: pl.DataFrame) -> Laid:
@@ -166,6 +174,7 @@ def lay_ground(terms: Terms, parts: Sequence[Condensed], standings: pl.DataFrame
 def together(parts: Sequence[Condensed]) -> Condensed:
     """Strata of all parts condensed again, and of each member its own."""
     begins = np.cumsum([0, *(len(part.strata) for part in parts)])
-    whole = Strata.together([part.strata for part in parts]).condensed(MOST_STRATA)
+    most = most_strata(sum(len(part.code) for part in parts))
+    whole = Strata.together([part.strata for part in parts]).condensed(most)
     code = np.concatenate([whole.code[begin + part.code] for begin, part in zip(begins, parts, strict=False)])
     return Condensed(whole.strata, code)

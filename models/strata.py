@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from models.weighing import Weighed
 
 Blocked = Counter[tuple[str, str]]
-PRICED_AT = (0.5, 0.25, 0.75, 0.9, 0.1, 0.6, 0.4)
-"""Shares of the members for whom a price is too high: the prices by which members are told apart, those that matter most first."""
+FREE = -1.0
+TOLD_APART_BY = ((FREE, 0), (FREE, 1), (0.5, 0), (0.5, 1), (0.9, 0), (0.25, 0), (0.75, 0))
+"""At which price of money, by the share of the members for whom it is too high, and by their best (0) or what is next best (1).
+
+Those that matter most come first. Places that run out move members from their best to what is next best.
+"""
+SURPLUS_AT = (0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.97)
+"""Prices, likewise, at which members are alike who have about the same left from their best and from what is next best."""
 HALVED_AT_ONCE = 8
 """Strata that differ within themselves by at least this part of the most divided one are halved in the same pass."""
 
@@ -84,9 +90,10 @@ class Strata:
     def condensed(self, most: int) -> Condensed:
         """About `most` strata, more where more refusals and channels differ; as they are where they are no more than that.
 
-        Within one set of refusals and channels strata are halved at the mean of the column in which they differ most, those that differ
-        most first (a k-d tree that grows where the sum of squares is largest). Columns are priorities above 0, and value at the usual
-        effect: what is alike in both is alike in its effect.
+        Where all members of a stratum take the same at some prices, so does their mean, and nothing is lost at these. So members are told
+        apart by what they take, and then within one set of refusals, channels and choices halved at the mean of the column in which they
+        differ most, those strata that differ most first (a k-d tree that grows where the sum of squares is largest). Columns are what is
+        left from the best and the next best at some prices of money, and the priorities, which decide where few places are left.
         """
         if len(self) <= most:
             return Condensed(self, np.arange(len(self)))
@@ -95,26 +102,30 @@ class Strata:
             finer = _number([code, picked])
             if finer.max() < most / 2:
                 code = finer
-        code = _halved(self._columns, self.members, code, most)
+        code = _halved(self._surpluses, self.members, code, most)
         return Condensed(self._merged(code), code)
 
     @property
     def _worth(self) -> Floats:
         return np.where(self.candidates.allowed, np.maximum(self.candidates.priority, 0.0), 0.0)
 
-    def _picks(self) -> Iterator[Integers]:
-        """What each would take at prices of money from none to where hardly anybody takes anything."""
+    def _left(self, shares: Sequence[float]) -> dict[float, Floats]:
+        """By share of the members for whom it is too high what a price of money leaves of each priority, 0 where that is nothing."""
         worth, cost = self._worth, self.candidates.cost
         most = np.divide(worth, cost, out=np.zeros_like(worth), where=cost > 0).max(axis=1, initial=0.0)
         paying = most[most > 0]
-        for price in (0.0, *np.quantile(paying, PRICED_AT)) if len(paying) else ():
-            left = np.where(worth > 0, worth - price * cost, 0.0)
-            yield np.where(left.max(axis=1) > 0, left.argmax(axis=1), -1)
+        prices = {share: float(np.quantile(paying, share)) if share != FREE and len(paying) else 0.0 for share in shares}
+        return {share: np.maximum(worth - price * cost, 0.0) for share, price in prices.items()}
+
+    def _picks(self) -> Iterator[Integers]:
+        """What each would take, or would if that were not to be had; -1 where that is nothing."""
+        left = self._left(list(dict.fromkeys(share for share, _ in TOLD_APART_BY)))
+        for share, place in TOLD_APART_BY:
+            yield _best(left[share])[min(place, left[share].shape[1] - 1)]
 
     @property
-    def _columns(self) -> Floats:
-        usual = float(np.abs(self.prospects.uplift).mean())
-        return np.column_stack([self._worth, usual * self.prospects.value])
+    def _surpluses(self) -> Floats:
+        return np.column_stack([*(np.sort(left, axis=1)[:, -2:] for left in self._left(SURPLUS_AT).values()), self._worth])
 
     def _merged(self, code: Integers) -> Self:
         """Sums of members and means of all else; `code` (s,) numbers the strata that come of it from 0 on."""
@@ -162,6 +173,15 @@ class Condensed(NamedTuple):
     code: Integers
 
 
+def _best(left: Floats) -> tuple[Integers, Integers]:
+    """Of each row the column of the largest, and of the largest of the others; -1 where it is not above 0."""
+    rows, first = np.arange(len(left)), left.argmax(axis=1)
+    others = left.copy()
+    others[rows, first] = 0.0
+    second = others.argmax(axis=1)
+    return np.where(left[rows, first] > 0, first, -1), np.where(others[rows, second] > 0, second, -1)
+
+
 def _number(columns: Sequence[Integers]) -> Integers:
     """Of rows that are equal in all columns, each (n,), the same number, from 0 on."""
     code = np.zeros(len(columns[0]), np.int64)
@@ -173,8 +193,12 @@ def _number(columns: Sequence[Integers]) -> Integers:
 
 
 def _halved(columns: Floats, weight: Floats, code: Integers, most: int) -> Integers:
-    """Columns (n, d); weight and code (n,). Strata from 0 on, at most `most` unless there were more."""
-    while (number := int(code.max()) + 1) < most:
+    """Columns (n, d); weight and code (n,). Strata from 0 on, at most `most` unless there were more.
+
+    It ends where those that differ most differ by rounding alone, so that nobody lies above their mean.
+    """
+    number = 0
+    while number < (number := int(code.max()) + 1) < most:
         total = np.bincount(code, weight)
         means = np.column_stack([np.bincount(code, weight * column) / total for column in columns.T])
         apart = columns - means[code]
@@ -188,4 +212,6 @@ def _halved(columns: Floats, weight: Floats, code: Integers, most: int) -> Integ
         fresh[chosen] = number + np.arange(len(chosen))
         moves = (fresh[code] >= 0) & (apart[np.arange(len(code)), widest[code]] > 0)
         code = np.where(moves, fresh[code], code)
-    return np.unique(code, return_inverse=True)[1].ravel()
+        if (np.bincount(code, minlength=number + len(chosen)) == 0).any():
+            code = np.unique(code, return_inverse=True)[1].ravel()
+    return code

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from models.plan_figures import Outlook
 from models.plan_ground import Crowd, PlanGround
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from models.store import Store
     from serving.settings import Clock
 
-REMEMBERED = 64
+REMEMBERED, STRATA_REMEMBERED, FEWEST = 64, 300_000, 4
+"""Answers, and strata of all answers that hold strata; some 600 bytes each."""
 Found = TypeVar("Found")
 
 
 class Kept(Generic[Found]):
     """The latest answers by what was asked; any thread may ask."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = REMEMBERED) -> None:
+        self._most = most
         self._answers: OrderedDict[str, Found] = OrderedDict()
         self._lock = Lock()
 
@@ -40,7 +42,7 @@ class Kept(Generic[Found]):
         found = find()
         with self._lock:
             self._answers[asked] = found
-            while len(self._answers) > REMEMBERED:
+            while len(self._answers) > self._most:
                 self._answers.popitem(last=False)
         return found
 
@@ -54,6 +56,12 @@ class Ground:
     crowds: Kept[Crowd]
     frontiers: Kept[tuple[Outlook, ...]]
     plans: Kept[Simulated]
+
+    @classmethod
+    def read(cls, key: int, body: bytes) -> Self:
+        ground = PlanGround.from_bytes(body)
+        most = min(REMEMBERED, max(FEWEST, STRATA_REMEMBERED // max(1, len(ground.strata))))
+        return cls(key, ground, Kept(most), Kept(), Kept(most))
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class PlanDesk:
             key = self._store().ground_key()
             if key is not None and (self._ground is None or self._ground.key != key):
                 body = self._store().ground(key)
-                self._ground = None if body is None else Ground(key, PlanGround.from_bytes(body), Kept(), Kept(), Kept())
+                self._ground = None if body is None else Ground.read(key, body)
             if key is None or self._ground is None:
                 raise Refusal(NO_RUN, "`keepwell decide` looks at all members and makes plans on them possible")
             return self._ground

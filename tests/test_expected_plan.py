@@ -12,6 +12,7 @@ from scipy.sparse import csr_array, vstack
 from models.expected_plan import COARSE, FINE, Planner
 from models.interventions import Rule
 from models.plan_figures import Prospects
+from models.plan_ground import PART, condensed_part, most_strata, together
 from models.planning import Candidates, plan_jointly, room_of
 from models.strata import Strata
 from models.supply import Supply
@@ -36,6 +37,10 @@ def used(of: Strata, plan) -> np.ndarray:
     share = of.members[:, None] * plan.expected[:, 1:]
     channels = np.bincount(of.candidates.channel.ravel(), share.ravel(), 2)
     return np.array([(share * of.candidates.cost).sum(), *share.sum(axis=0), *channels])
+
+
+def saved(of: Strata, plan) -> float:
+    return float((of.members[:, None] * plan.expected[:, 1:] * of.prospects.uplift).sum())
 
 
 def linear_programme(candidates: Candidates, there: Supply, exploration: float) -> float:
@@ -144,6 +149,29 @@ def test_a_plan_for_members_taken_together_can_be_had_and_is_nearly_the_best(bud
     assert (one_by_one.expected[:, 1:] * np.where(of.candidates.allowed, of.candidates.priority, 0)).sum() == pytest.approx(plan.value)
     best = Planner(of, 0.0).plan(there)
     assert 0.98 * best.value < plan.value <= best.bound * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("places", [(600, 200), (6000, 2000)])
+def test_a_large_community_in_parts_loses_little_of_the_plan_for_each_member(places):
+    """Places send members from their best to what is next best; also where there are few of them, and where money is short too."""
+    of = strata(crowd(40_000, 23, share_allowed=0.9))
+    parts = together([condensed_part(of[:PART]), condensed_part(of[PART:])]).strata
+    assert len(parts) <= most_strata(40_000) < 40_000 / 3
+    for budget in (np.inf, 3000.0):
+        there = supply(budget, interventions=(np.inf, places[0], np.inf, places[1]), channels=(9000, np.inf))
+        plan, best = Planner(parts, 0.0).plan(there), Planner(of, 0.0).plan(there)
+        assert 0.994 * best.value < plan.value <= best.bound * (1 + 1e-9)
+        assert saved(parts, plan) == pytest.approx(saved(of, best), rel=0.02)
+
+
+def test_the_larger_a_community_the_more_strata_until_a_plan_would_take_too_long():
+    assert [most_strata(members) for members in (500, 10_000, 90_000, 300_000, 5_000_000)] == [10_000, 10_000, 15_000, 50_000, 80_000]
+
+
+def test_members_who_differ_by_rounding_alone_are_one_stratum():
+    alike = crowd(1, 3)[np.zeros(6, dtype=np.int64)]
+    noise = 1 + np.array([0, 0, 0, 0, 0, 1e-16])[:, None] * 4
+    assert len(strata(replace(alike, priority=alike.priority * noise)).condensed(3).strata) <= 3
 
 
 def test_few_members_are_taken_each_by_itself():

@@ -7,7 +7,7 @@ import polars as pl
 
 from models.interventions import Rule
 from models.plan_figures import Arm, Prospects
-from models.plan_ground import MOST_STRATA, Laid, Terms, lay_ground
+from models.plan_ground import Laid, Terms, condensed_part, lay_ground
 from models.planning import Candidates
 from models.strata import Strata
 from tests.serving_world import NOW
@@ -34,6 +34,5 @@ def strata_of(rows: pl.DataFrame, rng: np.random.Generator, spread: float = 0.8)
 
 def laid(rows: pl.DataFrame, rng: np.random.Generator) -> Laid:
     """As `keepwell decide` lays it, batch by batch."""
-    most = MOST_STRATA if rows.height < BATCH else MOST_STRATA // 2
-    parts = [strata_of(rows[begin : begin + BATCH], rng).condensed(most) for begin in range(0, rows.height, BATCH)]
+    parts = [condensed_part(strata_of(rows[begin : begin + BATCH], rng)) for begin in range(0, rows.height, BATCH)]
     return lay_ground(TERMS, parts, rows)
