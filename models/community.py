@@ -13,6 +13,7 @@ from models.declared import Declared, Label, Language, Name, PositiveDays, Risin
 from models.experiment_declaration import Experiment
 from models.goals import Goals
 from models.keeping import Keeping
+from models.once import Once
 from models.rollout_declaration import Guardrails
 from models.rules import Scene
 from models.schedule import Schedule, Watch
@@ -164,4 +165,9 @@ class Community(Declared):
 
     def intervention(self, intervention_id: str) -> Intervention:
         """Raises KeyError for an id that the catalogue does not have."""
-        return {candidate.id: candidate for candidate in self.interventions}[intervention_id]
+        return _by_id(self.interventions)[intervention_id]
+
+
+@Once
+def _by_id(interventions: tuple[Intervention, ...]) -> dict[str, Intervention]:
+    return {intervention.id: intervention for intervention in interventions}

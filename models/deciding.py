@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple, Self, cast
 import numpy as np
 
 from models.actions import NO_ACTION
+from models.candidate_texts import CandidateTexts
 from models.decision import Candidate, Decision
 from models.policy import MANDATORY_FIRST
 from models.shadow_prices import FREE, Terms
+from models.standing_texts import StandingTexts
 from models.standings import Standings, last_event_us, reasons_by_row
 from models.weighing import NOWHERE, Context, Weighed, weigh
 
@@ -44,7 +46,7 @@ def decide(  # noqa: PLR0913 - the inputs of one member's decision and of a batc
     explain: Explain | None = None,
     terms: Terms = FREE,
     acting: Flags | None = None,
-) -> list[Decision]:
+) -> Decisions:
     """One decision for each snapshot, in their order, and the same for a member alone as in any batch.
 
     `member_ids`, `decision_ids` and the rows of `contacts` follow the snapshots, whose `as_of_us` is `as_of`. Without `explain` there are
@@ -74,13 +76,11 @@ def tell(
     language: Language,
     explain: Explain | None = None,
     acting: Flags | None = None,
-) -> list[Decision]:
+) -> Decisions:
     """What was weighed, in full, row by row; `last_us` is what `last_event_us` gives, `explain` and `acting` as of `decide`."""
     reasons = reasons_by_row(engine, weighed, language, explain)
     effects = {} if explain is None else _effect_reasons(engine, weighed, language, acting)
-    teller = _Teller(engine, weighed, Standings(engine, weighed, last_us), about.as_of, about.plan_id, effects)
-    ids = zip(about.member_ids, about.decision_ids, strict=True)
-    return [teller.decision(row, *named, reasons.get(row, ())) for row, named in enumerate(ids)]
+    return Decisions(engine, weighed, about, Standings(engine, weighed, last_us), language, reasons, effects)
 
 
 def _effect_reasons(engine: Engine, weighed: Weighed, language: Language, acting: Flags | None) -> dict[int, tuple[Reason, ...]]:
@@ -98,12 +98,25 @@ class _Weights(NamedTuple):
     low: float
     high: float
     channel: int
-    delay_us: int
     context_weight: float
     cost: float
     priority: float
     shadow_price: float
     probability: float
+
+
+class Choice(NamedTuple):
+    """What was chosen for one member, and what was removed at which stage; by ids."""
+
+    chosen: str
+    removed: list[tuple[str, str]]
+
+
+class Sending(NamedTuple):
+    """When something may be sent: after the quiet hours, and until when; in UTC."""
+
+    not_before: datetime
+    valid_until: datetime
 
 
 class _Offer(NamedTuple):
@@ -112,21 +125,29 @@ class _Offer(NamedTuple):
     intervention_id: str
     source: UpliftSource
     lever_weight: float
-    valid_for: timedelta
 
     @classmethod
     def of(cls, intervention: Intervention, source: UpliftSource) -> Self:
-        return cls(intervention.id, source, intervention.lever_weight, timedelta(days=intervention.valid_days))
+        return cls(intervention.id, source, intervention.lever_weight)
 
 
 @dataclass(frozen=True)
-class _Teller:
+class Decisions:
+    """Row by row, as columns; a Decision is made of a row where one is asked for. `reasons` for each row, `effect_reasons` for some."""
+
     engine: Engine
     weighed: Weighed
+    about: About
     standings: Standings
-    as_of: datetime
-    plan_id: str | None
+    language: Language
+    reasons: list[tuple[Reason, ...]]
     effect_reasons: dict[int, tuple[Reason, ...]]
+
+    def __len__(self) -> int:
+        return len(self.about.member_ids)
+
+    def __iter__(self) -> Iterator[Decision]:
+        return (self[row] for row in range(len(self)))
 
     @cached_property
     def arms(self) -> tuple[str, ...]:
@@ -137,9 +158,43 @@ class _Teller:
         return self.engine.community.channels
 
     @cached_property
-    def no_action_reasons(self) -> list[str]:
-        told: list[str] = self.weighed.no_action_reason.tolist()
-        return told
+    def no_action_reasons(self) -> list[NoActionReason | None]:
+        return [cast("NoActionReason | None", reason or None) for reason in self.weighed.no_action_reason.tolist()]
+
+    @cached_property
+    def chosen(self) -> list[int]:
+        """Positions in `arms`."""
+        chosen: list[int] = self.weighed.chosen.tolist()
+        return chosen
+
+    @cached_property
+    def choices(self) -> list[Choice]:
+        choices, texts = [Choice(self.arms[arm], []) for arm in self.chosen], self.candidate_texts
+        for row, action, code in zip(texts.row, texts.action, texts.removed, strict=True):
+            if code:
+                choices[row].removed.append((self.arms[action], texts.rules[code - 1].stage))
+        return choices
+
+    def chosen_channel(self, row: int) -> str | None:
+        arm = self.chosen[row]
+        return self.channels[self.weighed.channel[row, arm - 1]] if arm else None
+
+    def chosen_cost(self, row: int) -> float:
+        arm = self.chosen[row]
+        return float(self.weighed.cost[row, arm - 1]) if arm else 0.0
+
+    @cached_property
+    def exploration(self) -> list[bool]:
+        explored: list[bool] = self.weighed.explored.tolist()
+        return explored
+
+    @cached_property
+    def standing_texts(self) -> StandingTexts:
+        return StandingTexts(self.standings, self.reasons, self.language)
+
+    @cached_property
+    def candidate_texts(self) -> CandidateTexts:
+        return CandidateTexts(self.engine, self.weighed)
 
     @cached_property
     def rules(self) -> list[list[Rule | None]]:
@@ -151,39 +206,39 @@ class _Teller:
     def weights(self) -> list[list[_Weights]]:
         """By row and intervention: plain numbers, for to take them out of arrays one by one costs more than all else."""
         weighed = self.weighed
-        arrays = (weighed.uplift, weighed.interval.low, weighed.interval.high, weighed.channel, weighed.delay_us, weighed.context_weight)
+        arrays = (weighed.uplift, weighed.interval.low, weighed.interval.high, weighed.channel, weighed.context_weight)
         more = (weighed.cost, weighed.priority, weighed.charge.total, weighed.propensity[:, 1:])
         columns = [np.broadcast_to(array, weighed.uplift.shape).tolist() for array in (*arrays, *more)]
         return [[_Weights(*of_one) for of_one in zip(*rows, strict=True)] for rows in zip(*columns, strict=True)]
 
-    def decision(self, row: int, member_id: str, decision_id: str, reasons: tuple[Reason, ...]) -> Decision:
-        weighed, standings = self.weighed, self.standings
+    def __getitem__(self, row: int) -> Decision:
+        weighed, standings, about = self.weighed, self.standings, self.about
         return Decision(
-            decision_id=decision_id,
-            member_id=member_id,
-            as_of=self.as_of,
-            features_as_of=self.as_of,
+            decision_id=about.decision_ids[row],
+            member_id=about.member_ids[row],
+            as_of=about.as_of,
+            features_as_of=about.as_of,
             last_event_at=standings.last_event_at(row),
             churn=standings.churn(row),
             member=standings.member(row),
-            reasons=reasons,
+            reasons=self.reasons[row],
             candidates=self._candidates(row),
-            chosen=self.arms[weighed.chosen[row]],
+            chosen=self.arms[self.chosen[row]],
             draw=float(weighed.draw[row]),
-            exploration=bool(weighed.explored[row]),
+            exploration=self.exploration[row],
             arm=standings.arm(row),
-            no_action_reason=cast("NoActionReason | None", self.no_action_reasons[row] or None),
+            no_action_reason=self.no_action_reasons[row],
             model_version=self.engine.version,
             grade=self.engine.grade,
             catalogue_fingerprint=self.engine.catalogue_fingerprint,
-            plan_id=self.plan_id,
+            plan_id=about.plan_id,
             effect_reasons=self.effect_reasons.get(row, ()),
         )
 
     def _candidates(self, row: int) -> tuple[Candidate, ...]:
         """Of a member without a score those alone that admit such a member."""
         each = zip(self.weights[row], self.rules[row], self._offers[self.standings.scored[row]], strict=True)
-        told = (self._candidate(row, weights, rule, offer) for weights, rule, offer in each if not math.isnan(weights.uplift))
+        told = (self._candidate(row, arm, *one) for arm, one in enumerate(each, start=1) if not math.isnan(one[0].uplift))
         return (self._doing_nothing(row), *told)
 
     @cached_property
@@ -191,10 +246,6 @@ class _Teller:
         """Of members without a score, and of those with one."""
         interventions, source = self.engine.community.interventions, self.engine.uplift.source
         return [_Offer.of(one, "prior") for one in interventions], [_Offer.of(one, source(one.id)) for one in interventions]
-
-    @cached_property
-    def _now(self) -> datetime:
-        return self.as_of.astimezone(UTC)
 
     def _doing_nothing(self, row: int) -> Candidate:
         removed = MANDATORY_FIRST if self.weighed.urgent[row] else None
@@ -214,8 +265,8 @@ class _Teller:
             rule=removed.name if removed else None,
         )
 
-    def _candidate(self, row: int, weights: _Weights, rule: Rule | None, offer: _Offer) -> Candidate:
-        begin = self._now + timedelta(microseconds=weights.delay_us) if weights.delay_us else self._now
+    def _candidate(self, row: int, arm: int, weights: _Weights, rule: Rule | None, offer: _Offer) -> Candidate:
+        sending = self.sending(row, arm)
         return Candidate(
             intervention_id=offer.intervention_id,
             channel=self.channels[weights.channel],
@@ -231,11 +282,25 @@ class _Teller:
             probability=weights.probability,
             removed_at=rule.stage if rule else None,
             rule=rule.name if rule else None,
-            send_not_before=begin,
-            valid_until=begin + offer.valid_for,
-            caution=self._caution,
+            send_not_before=sending.not_before,
+            valid_until=sending.valid_until,
+            caution=self.engine.community.policy.caution,
         )
 
+    def sending(self, row: int, arm: int) -> Sending:
+        """Of intervention `arm`, counted from 1."""
+        asked = self._delays[row][arm - 1], arm
+        if asked not in self._sendings:
+            begin = self.about.as_of.astimezone(UTC) + timedelta(microseconds=asked[0])
+            self._sendings[asked] = Sending(begin, begin + timedelta(days=self.engine.community.interventions[arm - 1].valid_days))
+        return self._sendings[asked]
+
     @cached_property
-    def _caution(self) -> float:
-        return self.engine.community.policy.caution
+    def _sendings(self) -> dict[tuple[int, int], Sending]:
+        """By delay and intervention: there are few."""
+        return {}
+
+    @cached_property
+    def _delays(self) -> list[list[int]]:
+        delays: list[list[int]] = self.weighed.delay_us.tolist()
+        return delays

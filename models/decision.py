@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,8 +59,7 @@ class MemberState:
     days_silent: float | None
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(NamedTuple):
     """One group of features: `contribution_pp` percentage points of risk against the usual member; the groups add up exactly.
 
     `value`, `typical` and `text` are those of one feature of the group, `feature`, over `window_days` where it has a window. A trend is a
@@ -116,21 +115,6 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Score:
-    """Where one member stands, without anything that could be done about it."""
-
-    member_id: str
-    features_as_of: datetime
-    last_event_at: datetime | None
-    churn: ChurnScore
-    member: MemberState
-    reasons: tuple[Reason, ...]
-    arm: Arm
-    model_version: str
-    grade: str
-
-
-@dataclass(frozen=True)
 class Decision:
     """The whole trace. `draw` in [0, 1) picked `chosen` from the cumulated probabilities of the candidates, in their order, `none` first.
 
@@ -158,20 +142,6 @@ class Decision:
     catalogue_fingerprint: str
     plan_id: str | None = None
     effect_reasons: tuple[Reason, ...] = ()
-
-    @property
-    def score(self) -> Score:
-        return Score(
-            member_id=self.member_id,
-            features_as_of=self.features_as_of,
-            last_event_at=self.last_event_at,
-            churn=self.churn,
-            member=self.member,
-            reasons=self.reasons,
-            arm=self.arm,
-            model_version=self.model_version,
-            grade=self.grade,
-        )
 
     @property
     def impersonal(self) -> bool:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic_core import to_json
-
+from models.json_texts import NULL, named, numbers, objects, strings, written
 from models.moments import microseconds
 from models.store_rows import DecisionRow
-from models.wording import status_sentence
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from models.community import Community
+    from models.deciding import Decisions
     from models.decision import Candidate, Decision
-    from models.declared import Language
+    from models.json_texts import Texts
     from models.weighing import Context
-
-SENDING = ("send_not_before", "valid_until", "caution")
-"""Of a candidate, what follows from the time and the policy."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +32,32 @@ class Circumstances:
     released: bool
 
 
-def decision_row(decision: Decision, community: Community, language: Language, made_in: Circumstances) -> DecisionRow:
-    chosen = chosen_candidate(decision)
-    expires = chosen.valid_until if made_in.released else None
+def decision_rows(decisions: Decisions, made_in: Mapping[int, Circumstances]) -> dict[int, DecisionRow]:
+    """By position, of the decisions that are kept."""
+    if not made_in:
+        return {}
+    bodies, propensities = traces(decisions), decisions.candidate_texts.propensities
+    return {row: _row(decisions, row, bodies[row], propensities[row], circumstances) for row, circumstances in made_in.items()}
+
+
+def _row(decisions: Decisions, row: int, body: str, propensities: str, made_in: Circumstances) -> DecisionRow:
+    arm, about = decisions.chosen[row], decisions.about
+    expires = decisions.sending(row, arm).valid_until if arm and made_in.released else None
     return DecisionRow(
-        decision_id=decision.decision_id,
-        member_id=decision.member_id,
-        created_us=microseconds(decision.as_of),
-        model_version=decision.model_version,
-        chosen=decision.chosen,
-        channel=chosen.channel,
+        decision_id=about.decision_ids[row],
+        member_id=about.member_ids[row],
+        created_us=microseconds(about.as_of),
+        model_version=decisions.engine.version,
+        chosen=decisions.arms[arm],
+        channel=decisions.chosen_channel(row),
         contacts_seen=made_in.contacts_seen,
-        body=to_json(trace(decision, community, language)).decode(),
-        cost=chosen.cost,
+        body=body,
+        cost=decisions.chosen_cost(row),
         expires_us=None if expires is None else microseconds(expires),
         used_up=made_in.context.used_up,
-        propensities=to_json({candidate.intervention_id: candidate.probability for candidate in decision.candidates}).decode(),
+        propensities=propensities,
         basis=made_in.basis,
-        risk_band=decision.churn.risk_band,
+        risk_band=decisions.standings.risk_band(row),
     )
 
 
@@ -62,32 +66,34 @@ def chosen_candidate(decision: Decision) -> Candidate:
     return next(candidate for candidate in decision.candidates if candidate.intervention_id == decision.chosen)
 
 
-def trace(decision: Decision, community: Community, language: Language) -> dict[str, Any]:
-    """All that was known and weighed, ready for JSON; why an effect is what it is stands in the answer alone."""
-    churn = decision.churn
-    text = None if churn.status == "scored" else status_sentence(language, churn, community)
-    horizons = [{"days": days, "probability": probability} for days, probability in churn.horizons]
-    told = {name: value for name, value in vars(decision).items() if name != "effect_reasons"}
-    moments = {name: _moment(told[name]) for name in ("as_of", "features_as_of", "last_event_at")}
-    return (
-        told
-        | moments
-        | {
-            "churn": vars(churn) | {"horizons": horizons, "text": text},
-            "member": None if decision.impersonal else vars(decision.member),
-            "reasons": [vars(reason) for reason in decision.reasons],
-            "candidates": [_candidate(candidate) for candidate in decision.candidates],
+def traces(decisions: Decisions) -> Texts:
+    """All that was known and weighed, JSON; why an effect is what it is stands in the answer alone."""
+    engine, about, standings, told = decisions.engine, decisions.about, decisions.standings, decisions.standing_texts
+    rows, moment = range(len(decisions)), written(about.as_of.isoformat())
+    same = (
+        *(("model_version", engine.version), ("grade", engine.grade)),
+        *(("catalogue_fingerprint", engine.catalogue_fingerprint), ("plan_id", about.plan_id)),
+    )
+    return objects(
+        {
+            "decision_id": strings(about.decision_ids),
+            "member_id": strings(about.member_ids),
+            "as_of": [moment] * len(decisions),
+            "features_as_of": [moment] * len(decisions),
+            "last_event_at": [_moment(standings.last_event_at(row)) for row in rows],
+            "churn": told.churn,
+            "member": told.member,
+            "reasons": told.reasons,
+            "candidates": decisions.candidate_texts.lists,
+            "chosen": named([decisions.arms[arm] for arm in decisions.chosen]),
+            "draw": numbers(decisions.weighed.draw.tolist()),
+            "exploration": numbers(decisions.exploration),
+            "arm": [f'"{standings.arm(row)}"' for row in rows],
+            "no_action_reason": named(decisions.no_action_reasons),
+            **{name: [written(value)] * len(decisions) for name, value in same},
         }
     )
 
 
-def _candidate(candidate: Candidate) -> dict[str, Any]:
-    told = dict(vars(candidate))
-    for name in SENDING:
-        del told[name]
-    told["weighed_uplift"] = candidate.weighed_uplift
-    return told
-
-
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat()
+def _moment(at: datetime | None) -> str:
+    return NULL if at is None else f'"{at.isoformat()}"'

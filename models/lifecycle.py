@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,13 +37,17 @@ class Lifecycles:
     tiers: tuple[str, ...]
 
     def stage_of(self, row: int) -> Stage:
-        return STAGES[int(self.stage[row])]
+        return STAGES[self._rows[row][0]]
 
     def tier_of(self, row: int) -> str:
-        return self.tiers[int(self.tier[row])]
+        return self.tiers[self._rows[row][1]]
 
     def tags_of(self, row: int) -> tuple[Tag, ...]:
-        return tuple(tag for tag, worn in zip(TAGS, self.tags[row], strict=True) if worn)
+        return tuple(compress(TAGS, self._rows[row][2]))
+
+    @cached_property
+    def _rows(self) -> list[tuple[int, int, list[bool]]]:
+        return list(zip(self.stage.tolist(), self.tier.tolist(), self.tags.tolist(), strict=True))
 
 
 def lifecycle_of(features: Floats, spec: FeatureSpec, lifecycle: Lifecycle, value: Floats) -> Lifecycles:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Protocol, get_args
 
 from models.actions import CONTACT_RULES
 from models.decision import ChurnStatus
@@ -16,7 +16,7 @@ from models.wording import amount, channel_name, inside, tier_name
 if TYPE_CHECKING:
     from models.actions import Cap
     from models.community import Community
-    from models.decision import Candidate, MemberState
+    from models.decision import MemberState, RemovalStage
     from models.declared import Language
     from models.reason_groups import Unit
     from models.rules import Bounds, Eligibility
@@ -30,7 +30,20 @@ class Standing:
     probability: float | None
 
 
-def removal_sentence(language: Language, candidate: Candidate, standing: Standing, community: Community) -> str:
+class Removed(Protocol):
+    """What a Candidate tells of its removal."""
+
+    @property
+    def intervention_id(self) -> str: ...
+
+    @property
+    def removed_at(self) -> RemovalStage | None: ...
+
+    @property
+    def rule(self) -> str | None: ...
+
+
+def removal_sentence(language: Language, candidate: Removed, standing: Standing, community: Community) -> str:
     """The rule that removed a candidate, with its bound and where the member stands; the stage alone for a rule without a text."""
     if candidate.removed_at != "eligibility" and candidate.rule in _SAID_ALIKE:
         return text(
@@ -88,25 +101,27 @@ def eligibility_sentence(language: Language, intervention_id: str, rule: str, co
 
 def _set_sentence(language: Language, key: str, bound: Sequence[str], community: Community, standing: Standing | None) -> str:
     asked = _SETS[key]
-    names = (language, key, community)
-    said = text(language, f"rule.{key}", allowed=_listed(*names, tuple(bound)))
-    if standing is None or asked.of is None:
-        return said
-    return text(language, "rule.beside_member", rule=said, actual=_listed(*names, tuple(asked.of(standing.member))))
+    actual = None if standing is None or asked.of is None else tuple(asked.of(standing.member))
+    return _allowed(language, key, tuple(bound), actual, community)
 
 
-def _listed(language: Language, key: str, community: Community, names: tuple[str, ...]) -> str:
+def _allowed(language: Language, key: str, allowed: tuple[str, ...], actual: tuple[str, ...] | None, community: Community) -> str:
     """Few sets of names are ever told."""
-    held = _lists(community)
-    asked = language, key, names
-    if asked not in held:
-        held[asked] = listed(language, [_SETS[key].name(language, name, community) for name in names])
-    return held[asked]
+    held, told = _sentences(community), (language, key, allowed, actual)
+    if told not in held:
+        names = (language, key, community)
+        said = text(language, f"rule.{key}", allowed=_listed(*names, allowed))
+        held[told] = said if actual is None else text(language, "rule.beside_member", rule=said, actual=_listed(*names, actual))
+    return held[told]
 
 
 @Once
-def _lists(_community: Community) -> dict[tuple[Language, str, tuple[str, ...]], str]:
+def _sentences(_community: Community) -> dict[tuple[Language, str, tuple[str, ...], tuple[str, ...] | None], str]:
     return {}
+
+
+def _listed(language: Language, key: str, community: Community, names: tuple[str, ...]) -> str:
+    return listed(language, [_SETS[key].name(language, name, community) for name in names])
 
 
 def _measure_sentence(language: Language, key: str, bound: float, community: Community, standing: Standing | None) -> str:

@@ -11,12 +11,9 @@ from functools import cached_property
 from itertools import combinations
 from typing import Any
 
-from pydantic_core import to_json
-
 from models.basis import Basis, sum_of_times
-from models.deciding import About, tell
-from models.decision import Decision
-from models.decision_rows import trace
+from models.deciding import About, Decisions, tell
+from models.decision_rows import traces
 from models.engine import Engine, explain
 from models.errors import NotReplayable
 from models.events import EventArrays
@@ -110,7 +107,7 @@ class _Again:
     def changed(self, late: Sequence[Arrived]) -> list[Changed]:
         community = self.engine.community
         events = without(self.events, signal_rows([event[1:] for event in late], {self.kept.member_id: 0}, community.signal_of_type))
-        again = self.read(json.loads(to_json(trace(self._decision(events), community, self.basis.language))))
+        again = self.read(json.loads(traces(self._decisions(events))[0]))
         found = list(differences(self.stored, again))
         if self.basis.events not in {None, len(events.timestamp_us)}:
             found.insert(0, Changed("/events", self.basis.events, len(events.timestamp_us)))
@@ -120,7 +117,8 @@ class _Again:
         """By the clock that the decision was dated by: that of the community, where the service's is stopped."""
         return (EPOCH + timedelta(microseconds=self.kept.created_us)).astimezone(datetime.fromisoformat(self.stored["as_of"]).tzinfo)
 
-    def _decision(self, events: EventArrays) -> Decision:
+    def _decisions(self, events: EventArrays) -> Decisions:
+        """The one."""
         kept, basis, as_of = self.kept, self.basis, self._as_of()
         snapshots, ids = Snapshots.at(events, kept.created_us), ([kept.member_id], [kept.decision_id])
         terms = FREE if basis.followed is not None else _terms(self.store, self.plan_id)
@@ -129,7 +127,7 @@ class _Again:
             weighed = follow(weighed, basis.followed)
         last = last_event_us(events, snapshots, len(self.engine.community.signals))
         about = About(*ids, as_of, self.plan_id)
-        return tell(self.engine, weighed, about, last, language=basis.language, explain=explain)[0]
+        return tell(self.engine, weighed, about, last, language=basis.language, explain=explain)
 
 
 def differences(stored: object, again: object, pointer: str = "") -> Iterator[Changed]:

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import numpy as np
 
-from models.decision import ChurnScore, MemberState, Score
+from models.decision import ChurnScore, MemberState
 from models.eligibility import OPTED_OUT
 from models.features import lower_bound
 from models.moments import EPOCH
-from models.weighing import BANDS, Assessed, assess, risk_bands
+from models.weighing import BANDS, Assessed, risk_bands
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from models.arrays import Floats, Integers
-    from models.decision import Arm, ChurnStatus, Reason
+    from models.decision import Arm, ChurnStatus, Reason, RiskBand
     from models.declared import Language
     from models.engine import Engine
     from models.events import EventArrays
@@ -32,24 +33,6 @@ class Explain(Protocol):
     def __call__(self, engine: Engine, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]: ...
 
 
-def score(
-    engine: Engine,
-    events: EventArrays,
-    snapshots: Snapshots,
-    member_ids: Sequence[str],
-    *,
-    as_of: datetime,
-    language: Language,
-    explain: Explain | None = None,
-    impersonal: tuple[int, ...] = (),
-) -> list[Score]:
-    """What `decide` would say of where each member stands, without weighing what to do; `impersonal` as of `ContactHistory`."""
-    assessed = assess(engine, events, snapshots, member_ids, impersonal)
-    standings = Standings(engine, assessed, last_event_us(events, snapshots, len(engine.community.signals)))
-    reasons = reasons_by_row(engine, assessed, language, explain)
-    return [standings.score(row, member_id, as_of, reasons.get(row, ())) for row, member_id in enumerate(member_ids)]
-
-
 def last_event_us(events: EventArrays, snapshots: Snapshots, n_signals: int) -> Integers:
     """The member's own last event before `as_of`, qualifying or not, shape (n,); -1 where there is none. Touches are not the member's."""
     own = np.flatnonzero(events.signal < n_signals)
@@ -60,13 +43,15 @@ def last_event_us(events: EventArrays, snapshots: Snapshots, n_signals: int) -> 
     return np.where(end > low, at[np.maximum(end, 1) - 1] if len(at) else -1, -1)
 
 
-def reasons_by_row(engine: Engine, assessed: Assessed, language: Language, explain: Explain | None) -> dict[int, tuple[Reason, ...]]:
+def reasons_by_row(engine: Engine, assessed: Assessed, language: Language, explain: Explain | None) -> list[tuple[Reason, ...]]:
     """Of scored members alone; none where nobody explains."""
     rows = np.flatnonzero(assessed.scored)
-    if explain is None or len(rows) == 0:
-        return {}
-    told = explain(engine, assessed.scores.features[rows], assessed.probability[rows], language)
-    return dict(zip(rows.tolist(), told, strict=True))
+    reasons: list[tuple[Reason, ...]] = [()] * len(assessed.scored)
+    if explain is not None and len(rows):
+        told = explain(engine, assessed.scores.features[rows], assessed.probability[rows], language)
+        for row, reason in zip(rows.tolist(), told, strict=True):
+            reasons[row] = reason
+    return reasons
 
 
 class _Churn(NamedTuple):
@@ -77,6 +62,13 @@ class _Churn(NamedTuple):
     horizons: list[float]
     percentile: float
     band: int
+
+
+class Risk(NamedTuple):
+    """Of one member; `probability` is None where the member is not scored."""
+
+    status: ChurnStatus
+    probability: float | None
 
 
 @dataclass(frozen=True)
@@ -98,6 +90,11 @@ class Standings:
         return told
 
     @cached_property
+    def risks(self) -> list[Risk]:
+        each = zip(self._churn, self.scored, strict=True)
+        return [Risk(cast("ChurnStatus", told.status), told.probability if scored else None) for told, scored in each]
+
+    @cached_property
     def _churn(self) -> list[_Churn]:
         assessed, scores = self.assessed, self.assessed.scores
         bands = risk_bands(assessed.probability, self.engine.reference.band_edges)
@@ -114,10 +111,22 @@ class Standings:
 
     def last_event_at(self, row: int) -> datetime | None:
         at = self._days[row][2]
-        return None if at < 0 or self._churn[row].status == OPTED_OUT else EPOCH + timedelta(microseconds=at)
+        return None if at < 0 or self.withheld(row) else EPOCH + timedelta(microseconds=at)
+
+    def withheld(self, row: int) -> bool:
+        """The member switched personalisation off."""
+        return self._churn[row].status == OPTED_OUT
 
     def arm(self, row: int) -> Arm:
-        return "control" if self.assessed.control[row] else "treated"
+        return "control" if self._control[row] else "treated"
+
+    @cached_property
+    def _control(self) -> list[bool]:
+        told: list[bool] = self.assessed.control.tolist()
+        return told
+
+    def risk_band(self, row: int) -> RiskBand | None:
+        return BANDS[self._churn[row].band] if self.scored[row] else None
 
     def churn(self, row: int) -> ChurnScore:
         declared, told = self.engine.community.churn, self._churn[row]
@@ -130,13 +139,13 @@ class Standings:
             probability=told.probability,
             typical_probability=self.engine.reference.typical_probability,
             percentile=told.percentile,
-            risk_band=BANDS[told.band],
+            risk_band=self.risk_band(row),
             horizons=tuple(zip(declared.horizons_days, told.horizons, strict=True)),
         )
 
     def member(self, row: int) -> MemberState:
-        lifecycles, value = self.assessed.lifecycles, self.values[row]
-        tenure, silent, _ = self._days[row]
+        value, (tenure, silent, _) = self.values[row], self._days[row]
+        lifecycles = self.assessed.lifecycles
         return MemberState(
             stage=lifecycles.stage_of(row),
             tier=lifecycles.tier_of(row),
@@ -145,17 +154,4 @@ class Standings:
             value_at_risk=self._churn[row].probability * value if self.scored[row] else None,
             tenure_days=tenure,
             days_silent=None if math.isnan(silent) else silent,
-        )
-
-    def score(self, row: int, member_id: str, as_of: datetime, reasons: tuple[Reason, ...]) -> Score:
-        return Score(
-            member_id=member_id,
-            features_as_of=as_of,
-            last_event_at=self.last_event_at(row),
-            churn=self.churn(row),
-            member=self.member(row),
-            reasons=reasons,
-            arm=self.arm(row),
-            model_version=self.engine.version,
-            grade=self.engine.grade,
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from models.attributes import attributes_to_json
 from models.basis import Bases
 from models.deciding import About, tell
-from models.decision_rows import Circumstances, decision_row
+from models.decision_rows import Circumstances, decision_rows
 from models.engine import explain
 from models.quotas import Quotas
 from models.standings import last_event_us
@@ -91,6 +91,6 @@ class Recorder:
         about = About(batch.member_ids, batch.decision_ids, at)
         released = batch.part.community.contact_policy.unreported == "released"
         decisions = tell(engine, batch.weighed, about, last_us, language=language, explain=explain)
-        for decision, basis in zip(decisions, bases, strict=False):
-            made_in = Circumstances(self.seen.get(decision.member_id, 0), NOWHERE, basis, released)
-            yield decision_row(decision, engine.community, language, made_in)
+        seen = (self.seen.get(member_id, 0) for member_id in batch.member_ids)
+        made_in = (Circumstances(contacts, NOWHERE, basis, released) for contacts, basis in zip(seen, bases, strict=False))
+        yield from decision_rows(decisions, dict(enumerate(made_in))).values()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from models.basis import Bases
-from models.deciding import About, tell
+from models.deciding import About, Decisions, tell
 from models.decision import Decision
-from models.decision_rows import Circumstances, chosen_candidate, decision_row
+from models.decision_rows import Circumstances, chosen_candidate, decision_rows
 from models.engine import explain
 from models.errors import UnknownMember
 from models.jobs import JobLost, JobMember, JobProgress, Line
@@ -18,6 +18,7 @@ from models.planned_rows import followed_row, settled_of, terms_of
 from models.planning import settled
 from models.shadow_prices import FREE, Terms
 from models.standings import last_event_us
+from models.store_rows import DecisionRow
 from models.weighing import NOWHERE, Context
 from serving.job_answers import JobResult
 from serving.job_task import Task, Weighing
@@ -30,9 +31,20 @@ MAX_ATTEMPTS = 50
 
 @dataclass(frozen=True)
 class Decided:
+    """One of `decisions`, at the position `at`."""
+
     member: JobMember
-    decision: Decision
-    made_in: Circumstances
+    decisions: Decisions
+    at: int
+    row: DecisionRow
+
+    @property
+    def decision(self) -> Decision:
+        return self.decisions[self.at]
+
+    @property
+    def contacts(self) -> bool:
+        return self.row.channel is not None
 
 
 @dataclass(frozen=True)
@@ -85,10 +97,8 @@ class Deciding:
         about = About(ids, task.decision_ids(ids), task.as_of, terms.plan_id)
         bases = Bases(weighing.past, context, task.language, len(task.engine.community.signals))
         decisions = tell(task.engine, weighing.weighed, about, last, language=task.language, explain=explain)
-        return [
-            Decided(member, decision, self._made_in(bases, row, member))
-            for row, (member, decision) in enumerate(zip(members, decisions, strict=True))
-        ]
+        rows = decision_rows(decisions, {row: self._made_in(bases, row, member) for row, member in enumerate(members)})
+        return [Decided(member, decisions, at, rows[at]) for at, member in enumerate(members)]
 
     def _weighed(self, task: Task, members: Sequence[JobMember], context: Context, terms: Terms) -> Weighing:
         ids = [member.member_id for member in members]
@@ -112,30 +122,28 @@ class Deciding:
             return NOWHERE
         taken: Counter[str] = Counter()
         for one in before:
-            chosen = chosen_candidate(one.decision)
-            if chosen.channel is not None:
-                taken.update(quotas.use(chosen.intervention_id, chosen.channel, chosen.cost))
+            if one.contacts:
+                taken.update(quotas.use(one.row.chosen, one.row.channel, one.row.cost))
         return present_context(self.task.service.store, quotas, taken=taken)
 
     def _keep(self, decided: Sequence[Decided]) -> frozenset[str]:
         """Members who are to be decided again; then nothing was kept."""
-        contacted = [one for one in decided if chosen_candidate(one.decision).channel is not None]
-        cost = sum(chosen_candidate(one.decision).cost for one in contacted)
+        contacted = [one for one in decided if one.contacts]
+        cost = sum(one.row.cost for one in contacted)
         step = self.task.step(decided=len(decided), contacted=len(contacted), cost=cost)
         progress = JobProgress(step, tuple(self._line(one) for one in decided))
         store = self.task.service.store
         if self.task.request.dry_run:
             store.tell_for_job(progress)
             return frozenset()
-        community = self.task.engine.community
-        rows = [decision_row(one.decision, community, self.task.language, one.made_in) for one in decided]
-        return store.record(rows, quotas=self.task.quotas, job=progress)
+        return store.record([one.row for one in decided], quotas=self.task.quotas, job=progress)
 
     def _count(self, decided: Sequence[Decided]) -> None:
-        count_scores(one.decision.churn for one in decided)
+        count_scores(one.decisions.standings.risks[one.at] for one in decided)
         if not self.task.request.dry_run:
-            count_decisions(one.decision for one in decided)
+            count_decisions(one.decisions.choices[one.at] for one in decided)
 
     def _line(self, one: Decided) -> Line:
-        result = JobResult.of(one.member.position, one.decision, chosen_candidate(one.decision), kept=not self.task.request.dry_run)
+        decision = one.decision
+        result = JobResult.of(one.member.position, decision, chosen_candidate(decision), kept=not self.task.request.dry_run)
         return Line(one.member.position, result.model_dump_json())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from models.deciding import decide
+from models.deciding import Decisions, decide
 from models.decision import Decision
 from models.declared import Language
 from models.engine import Engine, explain
@@ -27,20 +27,23 @@ from serving.telling import score_answer
 class Explained:
     engine: Engine
     past: Past
-    decision: Decision
+    decisions: Decisions
     language: Language
     now: datetime
     pricing: Pricing
+
+    @property
+    def decision(self) -> Decision:
+        return self.decisions[0]
 
     @property
     def warnings(self) -> list[Fault]:
         return standing_warnings(self.engine, self.pricing, self.now, self.language)
 
     def answer(self) -> ScoreAnswer:
-        request = ScoreRequest(
-            member_id=self.decision.member_id, mode="simulate", max_actions=50, include=frozenset({"reasons", "candidates"})
-        )
-        return score_answer(self.decision, request, self.engine.community, self.language, self.warnings)
+        (member_id,) = self.decisions.about.member_ids
+        request = ScoreRequest(member_id=member_id, mode="simulate", max_actions=50, include=frozenset({"reasons", "candidates"}))
+        return score_answer(self.decisions, request, self.warnings)
 
     def page(self) -> str:
         return render_member_report(self.decision, self.engine.community, **self._told)
@@ -70,5 +73,5 @@ def explain_member(service: Service, member_id: str, language: Language | None) 
     past = service.store.past([member_id], engine.community, microseconds(now))
     asked = Snapshots.at(past.events, microseconds(now)), [member_id], [service.new_id()], past.contacts
     priced = pricing(service.store, by.priced_as, now)
-    (decision,) = decide(engine, past.events, *asked, as_of=now, language=told_in, context=context, explain=explain, terms=priced.terms)
-    return Explained(engine, past, decision, told_in, now, priced)
+    decisions = decide(engine, past.events, *asked, as_of=now, language=told_in, context=context, explain=explain, terms=priced.terms)
+    return Explained(engine, past, decisions, told_in, now, priced)

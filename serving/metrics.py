@@ -19,8 +19,9 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from models.decision import ChurnScore, Decision
+from models.deciding import Choice
 from models.engine import Engine
+from models.standings import Risk
 from models.store_outbox import Standing
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -39,21 +40,24 @@ MODEL = Gauge("keepwell_model_in_force", "Processes that decide by this version.
 MODEL_STALE = Gauge("keepwell_model_stale", "Processes that could not take the latest champion over.", multiprocess_mode="livesum")
 
 
-def count_scores(scores: Iterable[ChurnScore]) -> None:
+def count_scores(risks: Iterable[Risk]) -> None:
     """Of every mode."""
-    for churn in scores:
-        SCORES.labels(churn.status).inc()
-        if churn.probability is not None:
-            PROBABILITIES.observe(churn.probability)
+    statuses: Tally[str] = Tally()
+    for risk in risks:
+        statuses[risk.status] += 1
+        if risk.probability is not None:
+            PROBABILITIES.observe(risk.probability)
+    for status, members in statuses.items():
+        SCORES.labels(status).inc(members)
 
 
-def count_decisions(decisions: Iterable[Decision]) -> None:
+def count_decisions(choices: Iterable[Choice]) -> None:
     """Of mode `decide`, once they are durable."""
     chosen: Tally[str] = Tally()
     removed: Tally[tuple[str, str]] = Tally()
-    for decision in decisions:
-        chosen[decision.chosen] += 1
-        removed.update((one.intervention_id, one.removed_at) for one in decision.candidates if one.removed_at is not None)
+    for choice in choices:
+        chosen[choice.chosen] += 1
+        removed.update(choice.removed)
     for intervention, times in chosen.items():
         DECISIONS.labels(intervention).inc(times)
     for labels, times in removed.items():

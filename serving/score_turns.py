@@ -13,7 +13,7 @@ from serving.schemas import ScoreRequest
 from serving.scoring import Outcome, Outcomes, answer_requests
 from serving.service import Service
 from serving.settings import wall_clock
-from serving.turns import Patience, Turns
+from serving.turns import Ending, Patience, Turns
 
 MOST_IN_A_TURN = 64
 PATIENCE = Patience(most=0.003, pause=0.0005)
@@ -35,10 +35,10 @@ class Posed:
 def score_turns(service: Service) -> Turns[Posed, Outcome]:
     """Requests that come at the same time are read, decided and kept together, each as it would be alone."""
 
-    def serve(posed: Sequence[Posed]) -> list[Outcome]:
+    def serve(posed: Sequence[Posed], ending: Ending) -> list[Outcome]:
         entry = _entry(service, posed)
         requests = {index: one.request for index, one in enumerate(posed) if index not in entry.refused}
-        outcomes = entry.refused | (answer_requests(service, entry.key_id, requests) if requests else {})
+        outcomes = entry.refused | (answer_requests(service, entry.key_id, requests, ending) if requests else {})
         return [outcomes[index] for index in range(len(posed))]
 
     return Turns(

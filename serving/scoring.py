@@ -11,20 +11,18 @@ from functools import cached_property
 from hashlib import sha256
 
 import numpy as np
-from pydantic_core import to_json
 
-from models.actions import NO_ACTION
 from models.basis import Bases
-from models.deciding import decide
-from models.decision import Decision, Score
-from models.decision_rows import Circumstances, chosen_candidate, decision_row
+from models.deciding import Choice, Decisions, decide
+from models.decision_rows import Circumstances, decision_rows
 from models.declared import Language
 from models.engine import Engine, explain
 from models.errors import UnknownMember
 from models.moments import microseconds
 from models.quotas import Quotas
 from models.snapshots import Snapshots
-from models.standings import score
+from models.standing_texts import stand
+from models.standings import Risk
 from models.store import Answer, DecisionRow, LoggedEvent, Past
 from models.texts import LANGUAGES
 from models.weighing import Context
@@ -34,7 +32,8 @@ from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_M
 from serving.schemas import ScoreRequest
 from serving.service import Service
 from serving.settings import wall_clock
-from serving.telling import told_decision, told_score
+from serving.telling import Told, told_decisions, told_scores
+from serving.turns import Ending
 
 MAX_ATTEMPTS = 50
 
@@ -54,6 +53,10 @@ class Asked:
     warnings: tuple[Fault, ...]
 
     @property
+    def told(self) -> Told:
+        return Told(self.request, self.warnings)
+
+    @property
     def plain(self) -> bool:
         """Nothing is asked but where the member stands."""
         return self.request.mode == "score_only" and "candidates" not in self.request.include
@@ -61,25 +64,30 @@ class Asked:
 
 @dataclass(frozen=True)
 class Decided:
-    """`text` is the answer; `basis` what the decision was made on, JSON; empty where it is not kept."""
+    """`text` is the answer; `row` is None where it is not kept."""
 
     asked: Asked
-    decision: Decision
-    contacts_seen: int
+    risk: Risk
+    choice: Choice
     text: str
-    context: Context
-    basis: str
+    row: DecisionRow | None
 
 
-def answer_requests(service: Service, key_id: str, requests: Mapping[int, ScoreRequest]) -> Outcomes:
+def _alone() -> None:
+    """Nobody waits for the end."""
+
+
+def answer_requests(service: Service, key_id: str, requests: Mapping[int, ScoreRequest], ending: Ending = _alone) -> Outcomes:
     """For each index the text of the answer, or why there is none. Answers of mode `decide` are durable when this returns.
+
+    It is `ending` where decisions are about to be kept.
 
     Raises NoChampion and StoreUnavailable, which concern all of them.
     """
     now, indices = service.clock(), list(requests)
     outcomes: Outcomes = {}
     for part in service.deciders([request.member_id for request in requests.values()]):
-        desk = _Desk(service, part.by.engine, key_id, now, pricing(service.store, part.by.priced_as, now))
+        desk = _Desk(service, part.by.engine, key_id, now, pricing(service.store, part.by.priced_as, now), ending)
         outcomes |= desk.answer({indices[row]: requests[indices[row]] for row in part.rows})
     return outcomes
 
@@ -95,6 +103,7 @@ class _Desk:
     key_id: str
     now: datetime
     pricing: Pricing
+    ending: Ending
 
     def answer(self, requests: Mapping[int, ScoreRequest]) -> Outcomes:
         refused = self.repeated(requests)
@@ -186,12 +195,11 @@ class _Desk:
             past = self.service.store.past(member_ids, self.engine.community, as_of_us, added, with_contacts=False)
         except UnknownMember:
             return self._without_unknown(group, self.told)
-        scores = score(
+        texts = stand(
             self.engine,
             past.events,
             Snapshots.at(past.events, as_of_us),
             member_ids,
-            as_of=self.now,
             language=group[0].language,
             explain=explain,
             impersonal=past.contacts.impersonal,
@@ -199,12 +207,9 @@ class _Desk:
         events = [event for asked in group if asked.request.persist_events for event in asked.events]
         if events:
             self.service.store.record((), events=events)
-        count_scores(one.churn for one in scores)
-        return {asked.index: self._plain_text(asked, one) for asked, one in zip(group, scores, strict=True)}
-
-    def _plain_text(self, asked: Asked, score: Score) -> str:
-        plan_id, community = self.pricing.terms.plan_id, self.engine.community
-        return to_json(told_score(score, asked.request, plan_id, community, asked.language, asked.warnings)).decode()
+        count_scores(texts.standings.risks)
+        told = told_scores(texts, member_ids, [asked.told for asked in group], self.now, self.pricing.terms.plan_id)
+        return {asked.index: text for asked, text in zip(group, told, strict=True)}
 
     def settle(self, group: Sequence[Asked]) -> Outcomes:
         """Decide, and keep what is to be kept; members whom another request contacted in the meantime are decided again.
@@ -221,8 +226,8 @@ class _Desk:
                 return self._without_unknown(group, self.settle)
             stale = self._keep(list(decided.values()))
             if not stale:
-                count_scores(one.decision.churn for one in decided.values())
-                count_decisions(one.decision for one in decided.values() if one.asked.request.mode == "decide")
+                count_scores(one.risk for one in decided.values())
+                count_decisions(one.choice for one in decided.values() if one.row is not None)
                 return {index: one.text for index, one in decided.items()}
             open_requests = [asked for asked in group if asked.request.member_id in stale]
         busy = Refusal(BUSY, f"{len(open_requests)} members are being contacted by many requests at once; nothing was kept, try again")
@@ -242,21 +247,30 @@ class _Desk:
         context = self._context(group[0].request.context.channel, before)
         past = self.service.store.past(member_ids, community, as_of_us, added)
         decisions = self._decisions(group, past, as_of_us, context)
-        bases = Bases(past, context, group[0].language, len(community.signals))
-        for row, (asked, decision) in enumerate(zip(group, decisions, strict=True)):
-            told = told_decision(decision, asked.request, community, asked.language, asked.warnings)
-            basis = bases.of(row, asked.events).to_json() if asked.request.mode == "decide" else ""
-            yield Decided(asked, decision, past.contacts_seen[row], to_json(told).decode(), context, basis)
+        answers = told_decisions(decisions, [asked.told for asked in group])
+        rows = self._rows(group, decisions, Bases(past, context, group[0].language, len(community.signals)))
+        for row, (asked, text) in enumerate(zip(group, answers, strict=True)):
+            yield Decided(asked, decisions.standings.risks[row], decisions.choices[row], text, rows.get(row))
+
+    def _rows(self, group: Sequence[Asked], decisions: Decisions, bases: Bases) -> dict[int, DecisionRow]:
+        """Of those that are kept."""
+        released = self.service.community.contact_policy.unreported == "released"
+        seen = bases.past.contacts_seen
+        made_in = {
+            row: Circumstances(seen[row], bases.context, bases.of(row, asked.events).to_json(), released)
+            for row, asked in enumerate(group)
+            if asked.request.mode == "decide"
+        }
+        return decision_rows(decisions, made_in)
 
     def _context(self, channel: str | None, before: Sequence[Decided]) -> Context:
         taken: Counter[str] = Counter()
         for one in before:
-            chosen = chosen_candidate(one.decision)
-            if one.asked.request.mode == "decide" and one.decision.chosen != NO_ACTION:
-                taken.update(self.quotas.use(chosen.intervention_id, chosen.channel, chosen.cost))
+            if one.row is not None and one.row.touches:
+                taken.update(self.quotas.use(one.row.chosen, one.row.channel, one.row.cost))
         return present_context(self.service.store, self.quotas, channel, taken)
 
-    def _decisions(self, group: Sequence[Asked], past: Past, as_of_us: int, context: Context) -> list[Decision]:
+    def _decisions(self, group: Sequence[Asked], past: Past, as_of_us: int, context: Context) -> Decisions:
         return decide(
             self.engine,
             past.events,
@@ -274,18 +288,12 @@ class _Desk:
 
     def _keep(self, decided: Sequence[Decided]) -> frozenset[str]:
         """Members who are to be decided again; then nothing was kept."""
-        kept = [one for one in decided if one.asked.request.mode == "decide"]
+        kept = [(one, one.row) for one in decided if one.row is not None]
         events = [event for one in decided if one.asked.request.persist_events for event in one.asked.events]
         if not kept and not events:
             return frozenset()
         answers = [
-            Answer(self.key_id, one.asked.request.request_id, one.text, one.decision.member_id)
-            for one in kept
-            if one.asked.request.request_id
+            Answer(self.key_id, one.asked.request.request_id, one.text, row.member_id) for one, row in kept if one.asked.request.request_id
         ]
-        return self.service.store.record([self._row(one) for one in kept], answers, events, self.quotas)
-
-    def _row(self, one: Decided) -> DecisionRow:
-        released = self.service.community.contact_policy.unreported == "released"
-        made_in = Circumstances(one.contacts_seen, one.context, one.basis, released)
-        return decision_row(one.decision, self.engine.community, one.asked.language, made_in)
+        self.ending()
+        return self.service.store.record([row for _, row in kept], answers, events, self.quotas)

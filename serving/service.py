@@ -72,7 +72,7 @@ class Service:
     @cached_property
     def holders(self) -> Turns[str, Principal | None]:
         """Who has a secret, looked up after it came: one query serves all requests that came while the one before was made."""
-        return Turns(lambda secrets_: holders_of(self.store, secrets_, now=wall_clock()), most=MOST_LOOKED_UP)
+        return Turns(lambda secrets_, _: holders_of(self.store, secrets_, now=wall_clock()), most=MOST_LOOKED_UP)
 
     @cached_property
     def measurers(self) -> Measurers:

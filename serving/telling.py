@@ -1,145 +1,233 @@
-"""Answers made from a decision, in the language of whoever reads them."""
+"""Answers as JSON, from the columns of what was decided, in the language of whoever reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
-from models.actions import NO_ACTION
-from models.community import Community
-from models.decision import Candidate, ChurnScore, Decision, Reason, Score
-from models.declared import Language
+import numpy as np
+
+from models.json_texts import NULL, lists, moments, named, numbers, objects, strings, written
 from models.refusal_wording import Standing, removal_sentence
-from models.texts import named
-from models.wording import status_sentence, uplift_sentence
-from serving.answers import Answered, CandidateAnswer, ScoreAnswer
+from models.texts import named as name_of
+from models.wording import uplift_sentence
+from serving.answers import ScoreAnswer
 from serving.problems import Fault
 from serving.schemas import ScoreRequest
 
+if TYPE_CHECKING:
+    from datetime import datetime
 
-def score_answer(decision: Decision, request: ScoreRequest, community: Community, language: Language, warnings: list[Fault]) -> ScoreAnswer:
-    return ScoreAnswer.model_validate(told_decision(decision, request, community, language, warnings))
-
-
-def told_decision(
-    decision: Decision, request: ScoreRequest, community: Community, language: Language, warnings: Sequence[Fault]
-) -> dict[str, Any]:
-    """The fields of a ScoreAnswer, ready for JSON: to check what was just made, field by field, costs as much as to make it."""
-    told = told_score(decision.score, request, decision.plan_id, community, language, warnings)
-    if request.mode == "decide":
-        told["decision_id"] = decision.decision_id
-    if request.mode != "score_only":
-        reason = decision.no_action_reason
-        told["actions"] = _actions(decision, community, language, request.max_actions)
-        told["no_action_reason"] = reason
-        told["no_action_text"] = None if reason is None else named(language, "no_action", reason)
-        told["suppressed"] = _suppressed(decision, community, language)
-    if "candidates" in request.include:
-        told["candidates"] = [_fields(CandidateAnswer, candidate) for candidate in decision.candidates]
-    return told
+    from models.arrays import Integers
+    from models.deciding import Decisions
+    from models.decision import Reason, RemovalStage
+    from models.json_texts import Texts
+    from models.standing_texts import StandingTexts
 
 
-def told_score(
-    score: Score, request: ScoreRequest, plan_id: str | None, community: Community, language: Language, warnings: Sequence[Fault]
-) -> dict[str, Any]:
-    """Of where a member stands alone, as `told_decision`: nothing is told of what could be done."""
-    return {
-        "decision_id": None,
-        "request_id": request.request_id,
-        "member_id": score.member_id,
-        "created_at": score.features_as_of,
-        "churn": _churn(score.churn, community, language),
-        "member": None if score.churn.withheld else vars(score.member),
-        "reasons": [_reason(reason) for reason in score.reasons] if "reasons" in request.include else [],
-        "actions": [],
-        "no_action_reason": None,
-        "no_action_text": None,
-        "suppressed": [],
-        "candidates": None,
-        "experiment": {"id": community.policy.control_salt, "arm": score.arm},
-        "plan_id": plan_id,
-        "model": {"version": score.model_version, "grade": score.grade},
-        "data": {"features_as_of": score.features_as_of, "last_event_at": score.last_event_at},
-        "warnings": warnings,
-    }
+class Told(NamedTuple):
+    """Whom an answer is for: what was asked, and what is warned of."""
+
+    request: ScoreRequest
+    warnings: Sequence[Fault]
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
-    return {
-        "code": reason.code,
-        "direction": reason.direction,
-        "contribution_pp": reason.contribution_pp,
-        "value": reason.value,
-        "typical": reason.typical,
-        "feature": reason.feature,
-        "window_days": reason.window_days,
-        "text": reason.text,
-    }
+class _More(NamedTuple):
+    """What answers tell beyond where the members stand."""
+
+    decision_id: Texts
+    actions: Texts
+    no_action_reason: Texts
+    no_action_text: Texts
+    suppressed: Texts
+    candidates: Texts
+
+    @classmethod
+    def nothing(cls, rows: int) -> _More:
+        return cls(*([one] * rows for one in (NULL, "[]", NULL, NULL, "[]", NULL)))
 
 
-def _fields(answer: type[Answered], of: object) -> dict[str, Any]:
-    return {name: getattr(of, name) for name in answer.model_fields}
+def score_answer(decisions: Decisions, request: ScoreRequest, warnings: Sequence[Fault]) -> ScoreAnswer:
+    """Of the one decision that there is."""
+    return ScoreAnswer.model_validate_json(told_decisions(decisions, [Told(request, warnings)])[0])
 
 
-def _churn(churn: ChurnScore, community: Community, language: Language) -> dict[str, Any]:
-    return {
-        "status": churn.status,
-        "horizon_days": churn.horizon_days,
-        "probability": churn.probability,
-        "typical_probability": churn.typical_probability,
-        "percentile": churn.percentile,
-        "risk_band": churn.risk_band,
-        "horizons": [{"days": days, "probability": probability} for days, probability in churn.horizons],
-        "text": None if churn.status == "scored" else status_sentence(language, churn, community),
-    }
+def told_decisions(decisions: Decisions, told: Sequence[Told]) -> Texts:
+    """The JSON of a ScoreAnswer for each: to check what was just made, field by field, costs as much as to make it."""
+    about, more = decisions.about, _Teller(decisions, [one.request for one in told]).more
+    return told_scores(decisions.standing_texts, about.member_ids, told, about.as_of, about.plan_id, more)
 
 
-def _actions(decision: Decision, community: Community, language: Language, most: int) -> list[dict[str, Any]]:
-    """What was chosen, then what else could have been; nothing where doing nothing was chosen."""
-    if decision.chosen == NO_ACTION:
-        return []
-    possible = [candidate for candidate in decision.candidates if candidate.intervention_id != NO_ACTION and candidate.probability > 0]
-    ranked = sorted(
-        possible, key=lambda candidate: (candidate.intervention_id != decision.chosen, candidate.shadow_price - candidate.priority)
-    )
-    return [_action(rank, candidate, decision, community, language) for rank, candidate in enumerate(ranked[:most], start=1)]
-
-
-def _action(rank: int, candidate: Candidate, decision: Decision, community: Community, language: Language) -> dict[str, Any]:
-    told = decision.effect_reasons if candidate.intervention_id == decision.chosen else ()
-    return {
-        "rank": rank,
-        "intervention_id": candidate.intervention_id,
-        "label": community.intervention(candidate.intervention_id).label.of(language),
-        "channel": candidate.channel,
-        "uplift": candidate.uplift,
-        "uplift_interval": candidate.uplift_interval,
-        "uplift_source": candidate.uplift_source,
-        "expected_net_value": candidate.expected_net_value,
-        "cost": candidate.cost,
-        "priority": candidate.priority,
-        "shadow_price": candidate.shadow_price,
-        "assignment_probability": candidate.probability,
-        "exploration": rank == 1 and decision.exploration,
-        "reasons": [
-            {"code": "uplift", "text": uplift_sentence(language, candidate.uplift, candidate.uplift_interval), "contribution_pp": None},
-            {"code": "uplift_source", "text": named(language, "uplift_source", candidate.uplift_source), "contribution_pp": None},
-            *({"code": reason.code, "text": reason.text, "contribution_pp": reason.contribution_pp} for reason in told),
-        ],
-        "send_not_before": candidate.send_not_before,
-        "valid_until": candidate.valid_until,
-    }
-
-
-def _suppressed(decision: Decision, community: Community, language: Language) -> list[dict[str, Any]]:
-    standing = Standing(decision.member, decision.churn.probability)
-    return [
+def told_scores(
+    texts: StandingTexts,
+    member_ids: Sequence[str],
+    told: Sequence[Told],
+    as_of: datetime,
+    plan_id: str | None,
+    more: _More | None = None,
+) -> Texts:
+    """Where members stand, and what is told beyond that: by default nothing."""
+    standings, engine, rows = texts.standings, texts.standings.engine, len(told)
+    beyond = _More.nothing(rows) if more is None else more
+    moment, control = written(as_of), written(engine.community.policy.control_salt)
+    seen = moments([standings.last_event_at(row) for row in range(rows)])
+    return objects(
         {
-            "intervention_id": candidate.intervention_id,
-            "stage": candidate.removed_at,
-            "rule": candidate.rule or candidate.removed_at,
-            "text": removal_sentence(language, candidate, standing, community),
+            "decision_id": beyond.decision_id,
+            "request_id": [NULL if one.request.request_id is None else written(one.request.request_id) for one in told],
+            "member_id": strings(member_ids),
+            "created_at": [moment] * rows,
+            "churn": texts.churn,
+            "member": texts.member,
+            "reasons": _where(texts.reasons, ["reasons" in one.request.include for one in told], "[]"),
+            "actions": beyond.actions,
+            "no_action_reason": beyond.no_action_reason,
+            "no_action_text": beyond.no_action_text,
+            "suppressed": beyond.suppressed,
+            "candidates": beyond.candidates,
+            "experiment": [f'{{"id":{control},"arm":"{standings.arm(row)}"}}' for row in range(rows)],
+            "plan_id": [written(plan_id)] * rows,
+            "model": objects({"version": [written(engine.version)], "grade": [written(engine.grade)]}) * rows,
+            "data": [f'{{"features_as_of":{moment},"last_event_at":{at}}}' for at in seen],
+            "warnings": [written(one.warnings) if one.warnings else "[]" for one in told],
         }
-        for candidate in decision.candidates
-        if candidate.removed_at is not None and candidate.intervention_id != NO_ACTION
-    ]
+    )
+
+
+def _where(texts: Texts, shown: Sequence[bool], otherwise: str) -> Texts:
+    return [text if show else otherwise for text, show in zip(texts, shown, strict=True)]
+
+
+class _Removed(NamedTuple):
+    intervention_id: str
+    removed_at: RemovalStage
+    rule: str
+
+
+@dataclass(frozen=True)
+class _Teller:
+    decisions: Decisions
+    requests: Sequence[ScoreRequest]
+
+    @property
+    def more(self) -> _More:
+        """A request for a score alone is told of no action, nor why there is none."""
+        decisions, acting = self.decisions, self._acting
+        reasons = [reason if acts else None for reason, acts in zip(decisions.no_action_reasons, acting, strict=True)]
+        candidates = ["candidates" in request.include for request in self.requests]
+        kept = [request.mode == "decide" for request in self.requests]
+        return _More(
+            decision_id=_where(strings(decisions.about.decision_ids), kept, NULL),
+            actions=self._actions,
+            no_action_reason=named(reasons),
+            no_action_text=named([None if reason is None else name_of(decisions.language, "no_action", reason) for reason in reasons]),
+            suppressed=_where(self._suppressed, acting, "[]"),
+            candidates=_where(decisions.candidate_texts.lists, candidates, NULL) if any(candidates) else [NULL] * len(kept),
+        )
+
+    @cached_property
+    def _acting(self) -> list[bool]:
+        return [request.mode != "score_only" for request in self.requests]
+
+    @property
+    def _ranked(self) -> list[list[int]]:
+        """Of each row the arms that are told, from 1: what was chosen, then what else could have been, by falling priority.
+
+        Nothing where doing nothing was chosen.
+        """
+        weighed = self.decisions.weighed
+        possible = weighed.propensity[:, 1:] > 0
+        behind = np.where(possible, weighed.charge.total - weighed.priority, np.inf)
+        acting = np.flatnonzero(weighed.chosen > 0)
+        behind[acting, weighed.chosen[acting] - 1] = -np.inf
+        order: Integers = np.argsort(behind, axis=1, kind="stable") + 1
+        number = np.where(weighed.chosen > 0, possible.sum(axis=1), 0).tolist()
+        most = [request.max_actions if acts else 0 for request, acts in zip(self.requests, self._acting, strict=True)]
+        return [arms[: min(*both)] for arms, *both in zip(order.tolist(), number, most, strict=True)]
+
+    @property
+    def _actions(self) -> Texts:
+        """A list for each row."""
+        ranked, decisions, texts = self._ranked, self.decisions, self.decisions.candidate_texts
+        told = [(row, rank, arm) for row, arms in enumerate(ranked) for rank, arm in enumerate(arms, start=1)]
+        places = texts.place.tolist()
+        at, figures = [places[row][arm] for row, _, arm in told], texts.figures
+        sending = [decisions.sending(row, arm) for row, _, arm in told]
+        items = objects(
+            {
+                "rank": [str(rank) for _, rank, _ in told],
+                "intervention_id": [texts.ids[arm] for _, _, arm in told],
+                "label": named([self._labels[arm - 1] for _, _, arm in told]),
+                "channel": [texts.channel[place] for place in at],
+                "uplift": [figures.uplift[place] for place in at],
+                "uplift_interval": [texts.interval[place] for place in at],
+                "uplift_source": [texts.source[place] for place in at],
+                "expected_net_value": [figures.expected_net_value[place] for place in at],
+                "cost": [figures.cost[place] for place in at],
+                "priority": [figures.priority[place] for place in at],
+                "shadow_price": [figures.shadow_price[place] for place in at],
+                "assignment_probability": [figures.probability[place] for place in at],
+                "exploration": [written(rank == 1 and decisions.exploration[row]) for row, rank, _ in told],
+                "reasons": self._reasons(told, [texts.source[place] for place in at]),
+                "send_not_before": moments([one.not_before for one in sending]),
+                "valid_until": moments([one.valid_until for one in sending]),
+            }
+        )
+        return lists(items, map(len, ranked))
+
+    @cached_property
+    def _labels(self) -> list[str]:
+        return [intervention.label.of(self.decisions.language) for intervention in self.decisions.engine.community.interventions]
+
+    def _reasons(self, told: Sequence[tuple[int, int, int]], sources: Texts) -> Texts:
+        """Of each action (row, rank, arm): the effect, where it is known from, and of the chosen one why it is not the usual."""
+        decisions, weighed, language = self.decisions, self.decisions.weighed, self.decisions.language
+        at = tuple(np.array([(row, arm - 1) for row, _, arm in told], dtype=np.int64).reshape(-1, 2).T)
+        numbers_of = zip(*(table[at].tolist() for table in (weighed.uplift, weighed.interval.low, weighed.interval.high)), strict=True)
+        effects = strings([uplift_sentence(language, uplift, (low, high)) for uplift, low, high in numbers_of])
+        known = {source: written(name_of(language, "uplift_source", source[1:-1])) for source in set(sources)}
+        more = [decisions.effect_reasons.get(row, ()) if rank == 1 else () for row, rank, _ in told]
+        frame = '[{"code":"uplift","text":%s,"contribution_pp":null},{"code":"uplift_source","text":%s,"contribution_pp":null}%s]'
+        each = zip(effects, (known[source] for source in sources), _effect_reasons(more), strict=True)
+        return [frame % one for one in each]
+
+    @property
+    def _suppressed(self) -> Texts:
+        """A list for each row."""
+        texts, language, community = self.decisions.candidate_texts, self.decisions.language, self.decisions.engine.community
+        removed = [place for place, code in enumerate(texts.removed) if code and texts.action[place]]
+        rules = [texts.rules[texts.removed[place] - 1] for place in removed]
+        ids = [self.decisions.arms[texts.action[place]] for place in removed]
+        told = [_Removed(name, rule.stage, rule.name) for name, rule in zip(ids, rules, strict=True)]
+        standing = [self._standings[texts.row[place]] for place in removed]
+        items = objects(
+            {
+                "intervention_id": [texts.ids[texts.action[place]] for place in removed],
+                "stage": [texts.stage[place] for place in removed],
+                "rule": [texts.rule[place] for place in removed],
+                "text": strings([removal_sentence(language, one, of, community) for one, of in zip(told, standing, strict=True)]),
+            }
+        )
+        return lists(items, np.bincount([texts.row[place] for place in removed], minlength=len(self.requests)).tolist())
+
+    @cached_property
+    def _standings(self) -> list[Standing]:
+        standings, probability = self.decisions.standings, self.decisions.weighed.probability.tolist()
+        rows = range(len(self.requests))
+        return [Standing(standings.member(row), probability[row] if standings.scored[row] else None) for row in rows]
+
+
+def _effect_reasons(of_each: Sequence[Sequence[Reason]]) -> Texts:
+    """What follows other reasons in a list."""
+    every = list(chain.from_iterable(of_each))
+    told = objects(
+        {
+            "code": strings([reason.code for reason in every]),
+            "text": strings([reason.text for reason in every]),
+            "contribution_pp": numbers([reason.contribution_pp for reason in every]),
+        }
+    )
+    return [f",{inner[1:-1]}" if inner != "[]" else "" for inner in lists(told, map(len, of_each))]

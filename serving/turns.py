@@ -32,6 +32,10 @@ class _Waiting(Generic[Item, Result]):
     alone: bool = False
 
 
+Ending = Callable[[], None]
+"""By a turn, from its thread: nothing is left of it but to keep what came out."""
+
+
 def _nothing(_item: object) -> Hashable:
     return None
 
@@ -39,17 +43,19 @@ def _nothing(_item: object) -> Hashable:
 class Turns(Generic[Item, Result]):
     """`serve` gets the items of one turn, at most `most`, in a thread, and gives a result for each; what it raises meets them all.
 
+    It may say that it is `Ending`: where as many wait by then as it serves, their turn begins beside its end, which waits for the disk.
+
     Nobody waits for a turn to fill but for what the loop has at hand: an item that comes alone is served alone, and under load turns grow,
     so that what a turn costs whatever its size is shared. Only after a turn of several those whom it answered have `patience` to ask
     again, until most of them have: one straggler would else have a turn to itself, and all the others wait for it.
-    An item is served after it came, never with what was read before. Those of one turn have the same `together` and different `apart`;
-    the others take the next one. After an error that nobody foresaw each is served alone, for it may concern one of them.
+    An item is served after it came, never with what was read before. Those of one turn have the same `together` and different `apart`,
+    from those of one that is ending too; the others take the next one. After an error that nobody foresaw each is served alone, for it may concern one of them.
     All belongs to one event loop.
     """
 
     def __init__(
         self,
-        serve: Callable[[Sequence[Item]], Sequence[Result]],
+        serve: Callable[[Sequence[Item], Ending], Sequence[Result]],
         *,
         most: int,
         at_once: int = 1,
@@ -68,7 +74,8 @@ class Turns(Generic[Item, Result]):
         self._awaited_until = 0.0
         self._stirred = 0.0
         self._looking = False
-        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="turn")
+        self._ending: list[_Waiting[Item, Result]] = []
+        self._pool = ThreadPoolExecutor(at_once + 1, thread_name_prefix="turn")
 
     async def result(self, item: Item) -> Result:
         """Raises what `serve` raises."""
@@ -96,9 +103,12 @@ class Turns(Generic[Item, Result]):
         loop = asyncio.get_running_loop()
         now = loop.time()
         while self._free and self._waiting and not (len(self._waiting) < self._awaited and now < self._waits_until):
-            self._free -= 1
             turn = self._take()
-            served = loop.run_in_executor(self._pool, self._serve, [waiting.item for waiting in turn])
+            if not turn:
+                return
+            self._free -= 1
+            ending = partial(loop.call_soon_threadsafe, self._begin_beside, turn)
+            served = loop.run_in_executor(self._pool, self._serve, [waiting.item for waiting in turn], ending)
             served.add_done_callback(partial(self._end, turn))
         if self._free and self._waiting and not self._looking:
             self._looking = True
@@ -109,12 +119,12 @@ class Turns(Generic[Item, Result]):
         self._begin()
 
     def _take(self) -> list[_Waiting[Item, Result]]:
-        """From those who wait, in their order."""
+        """From those who wait, in their order; nobody where all of them have to be apart from those whose turn is ending."""
         first = self._waiting[0]
         kind, most = self._together(first.item), 1 if first.alone else self._most
         taken: list[_Waiting[Item, Result]] = []
         left: list[_Waiting[Item, Result]] = []
-        met: set[Hashable] = set()
+        met = {self._apart(waiting.item) for waiting in self._ending}
         for waiting in self._waiting:
             mark = self._apart(waiting.item)
             fits = len(taken) < most and mark not in met and self._together(waiting.item) == kind
@@ -123,9 +133,18 @@ class Turns(Generic[Item, Result]):
         self._waiting = left
         return taken
 
+    def _begin_beside(self, turn: list[_Waiting[Item, Result]]) -> None:
+        if not self._ending and len(self._waiting) >= len(turn):
+            self._ending = turn
+            self._free += 1
+            self._begin()
+
     def _end(self, turn: list[_Waiting[Item, Result]], served: asyncio.Future[Sequence[Result]]) -> None:
         """Who asked may have gone in the meantime."""
-        self._free += 1
+        if turn is self._ending:
+            self._ending = []
+        else:
+            self._free += 1
         error = served.exception()
         if error is None:
             for waiting, result in zip(turn, served.result(), strict=True):

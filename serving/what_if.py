@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from models.community import DAY_US
-from models.deciding import decide
-from models.decision import Decision
+from models.deciding import Decisions, decide
 from models.declared import Language
 from models.engine import Engine, explain
 from models.moments import microseconds
@@ -42,7 +41,7 @@ def what_if(service: Service, member_id: str, request: WhatIfRequest) -> WhatIfA
         faults.append(Fault(code="nothing_removed", pointer="/remove", detail=text(language, "warning.nothing_removed")))
     changed = without(after.events, signal_rows(removed, {member_id: 0}, engine.community.signal_of_type))
     decided = study.decided(before), study.decided(Past(changed, after.contacts, after.contacts_seen))
-    answers = [study.answer(decision, request.max_actions) for decision in decided]
+    answers = [study.answer(decisions, request.max_actions) for decisions in decided]
     return WhatIfAnswer(
         member_id=member_id, before=answers[0], after=answers[1], removed=len(removed), change_pp=_change(*decided), warnings=faults
     )
@@ -58,9 +57,10 @@ class _Study:
     pricing: Pricing
     context: Context
 
-    def decided(self, past: Past) -> Decision:
+    def decided(self, past: Past) -> Decisions:
+        """The one."""
         asked = Snapshots.at(past.events, microseconds(self.now)), [self.member_id], [self.decision_id], past.contacts
-        (decision,) = decide(
+        return decide(
             self.engine,
             past.events,
             *asked,
@@ -70,12 +70,11 @@ class _Study:
             explain=explain,
             terms=self.pricing.terms,
         )
-        return decision
 
-    def answer(self, decision: Decision, max_actions: int) -> ScoreAnswer:
+    def answer(self, decisions: Decisions, max_actions: int) -> ScoreAnswer:
         request = ScoreRequest(member_id=self.member_id, mode="simulate", max_actions=max_actions)
         warnings = standing_warnings(self.engine, self.pricing, self.now, self.language)
-        return score_answer(decision, request, self.engine.community, self.language, warnings)
+        return score_answer(decisions, request, warnings)
 
 
 def _accepted(service: Service, events: Sequence[LoggedEvent], now: datetime, language: Language) -> tuple[list[LoggedEvent], list[Fault]]:
@@ -96,7 +95,7 @@ def _removed(
     return service.store.happened(member_id, since_us, remove.event_ids, remove.types)
 
 
-def _change(before: Decision, after: Decision) -> float | None:
+def _change(before: Decisions, after: Decisions) -> float | None:
     """Percentage points of risk; None where one of them has no score."""
-    old, new = before.churn.probability, after.churn.probability
+    old, new = (decided.standings.risks[0].probability for decided in (before, after))
     return None if old is None or new is None else 100 * (new - old)

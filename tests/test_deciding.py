@@ -28,7 +28,7 @@ WEEKLY = {"caps": [{"name": "weekly", "max_contacts": 1, "days": 7}]}
 
 
 def decide_all(planted: PlantedEngine, members: list[Member], contacts=None, **given) -> list[Decision]:
-    return decide(*_inputs(planted, members, contacts), as_of=AS_OF, language="en", **given)
+    return list(decide(*_inputs(planted, members, contacts), as_of=AS_OF, language="en", **given))
 
 
 def table(planted: PlantedEngine, members: list[Member], contacts=None) -> pl.DataFrame:
@@ -309,13 +309,13 @@ def _crowd(drawn, contacts, exploration=0.05):
 def test_one_member_alone_gets_the_decision_of_the_batch(drawn, contacts):
     planted, members, past = _crowd(drawn, contacts)
     inputs = _inputs(planted, members, past)
-    batch = decide(*inputs, as_of=AS_OF, language="en")
+    batch = list(decide(*inputs, as_of=AS_OF, language="en"))
     _, events, snapshots, ids, decision_ids, _ = inputs
     for row in range(len(members)):
         mine = past.member == row
         own = ContactHistory(past.member[mine] * 0, past.at_us[mine], past.channel[mine], past.intervention[mine])
         alone = decide(planted, events, snapshots[[row]], [ids[row]], [decision_ids[row]], own, as_of=AS_OF, language="en")
-        assert alone == [batch[row]]
+        assert list(alone) == [batch[row]]
 
 
 @given(st.lists(planted_members, min_size=1, max_size=4), past_contacts)

@@ -1,6 +1,7 @@
 """Decisions by an engine that was trained on the log of a simulated community."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -8,15 +9,16 @@ import polars as pl
 import pytest
 
 from models.community import DAY_US
-from models.deciding import decide
-from models.decision import Decision
+from models.deciding import Decisions, decide
+from models.decision import Candidate, Decision
+from models.decision_rows import traces
 from models.decision_table import decide_table
 from models.engine import Engine, explain
 from models.events import EventArrays, EventLog, event_arrays
 from models.interventions import ContactHistory
 from models.simulation import SimulationConfig, simulate
 from models.snapshots import Snapshots
-from models.standings import score
+from models.standing_texts import stand
 from models.training import train
 from models.training_rows import default_test_as_of
 from tests.planted import community, intervention, signal
@@ -46,7 +48,7 @@ class Decided:
     ids: list[str]
     contacts: ContactHistory
     as_of: datetime
-    batch: list[Decision]
+    batch: Decisions
 
     def alone(self, row: int) -> Decision:
         mine = self.contacts.member == row
@@ -170,5 +172,23 @@ def test_a_week_of_silence_later_the_same_members_are_at_greater_risk(decided):
 
 
 def test_a_score_says_of_every_member_what_its_decision_says(decided):
-    told = score(decided.engine, decided.events, decided.snapshots, decided.ids, as_of=decided.as_of, language="zh", explain=explain)
-    assert told == [decision.score for decision in decided.batch]
+    told = stand(decided.engine, decided.events, decided.snapshots, decided.ids, language="zh", explain=explain)
+    beside = decided.batch.standing_texts
+    assert (told.churn, told.member, told.reasons) == (beside.churn, beside.member, beside.reasons)
+
+
+def test_the_trace_of_each_tells_all_that_its_decision_holds(decided):
+    for decision, text in zip(decided.batch, traces(decided.batch), strict=True):
+        told, kept = json.loads(text), asdict(decision)
+        kept["reasons"] = [reason._asdict() for reason in decision.reasons]
+        kept["churn"]["horizons"] = [{"days": days, "probability": probability} for days, probability in decision.churn.horizons]
+        kept["candidates"] = [_without_sending(candidate) for candidate in decision.candidates]
+        for name in ("as_of", "features_as_of", "last_event_at"):
+            kept[name] = None if kept[name] is None else kept[name].isoformat()
+        del kept["effect_reasons"], told["churn"]["text"]
+        assert told == json.loads(json.dumps(kept))
+
+
+def _without_sending(candidate: Candidate) -> dict[str, object]:
+    told = asdict(candidate) | {"weighed_uplift": candidate.weighed_uplift}
+    return {name: value for name, value in told.items() if name not in {"send_not_before", "valid_until", "caution"}}

@@ -1,5 +1,4 @@
 import warnings
-from dataclasses import replace
 
 import lightgbm as lgb
 import matplotlib as mpl
@@ -204,8 +203,8 @@ def test_a_member_alone_gets_the_reasons_it_gets_among_others(rng):
         reasons(c, x, float(p), typical_of(), GROUPS, "en", max_reasons=4)
         for c, x, p in zip(contributions, features, probability, strict=True)
     ]
-    assert [[replace(reason, contribution_pp=0) for reason in each] for each in together] == [
-        [replace(reason, contribution_pp=0) for reason in each] for each in alone
+    assert [[reason._replace(contribution_pp=0) for reason in each] for each in together] == [
+        [reason._replace(contribution_pp=0) for reason in each] for each in alone
     ]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from models.errors import StoreUnavailable
 from serving.turns import Patience, Turns
+from tests.patience import PATIENCE_SECONDS
 
 
 class Counter:
@@ -15,7 +16,7 @@ class Counter:
     def __init__(self):
         self.turns, self.begun, self.opened = [], Event(), Event()
 
-    def __call__(self, items):
+    def __call__(self, items, _ending):
         self.turns.append(list(items))
         self.begun.set()
         assert len(self.turns) > 1 or self.opened.wait()
@@ -96,7 +97,7 @@ def after_a_turn_of_four(patience, *groups):
     """Turns of those who come in groups after four were served together."""
     seen = []
 
-    def serve(items):
+    def serve(items, _ending):
         seen.append(list(items))
         return items
 
@@ -124,3 +125,60 @@ def test_nobody_is_expected_for_long():
 
 def test_nobody_is_expected_once_it_is_quiet():
     assert after_a_turn_of_four(Patience(most=60, pause=0.001), [11]) == [[11]]
+
+
+class Keeper:
+    """Its first turn says that it is ending once `decided` is set, and ends when `kept` is."""
+
+    def __init__(self):
+        self.turns, self.begun, self.decided, self.kept = [], Event(), Event(), Event()
+
+    def __call__(self, items, ending):
+        self.turns.append(list(items))
+        self.begun.set()
+        if len(self.turns) == 1:
+            assert self.decided.wait(PATIENCE_SECONDS)
+            ending()
+            assert self.kept.wait(PATIENCE_SECONDS)
+        return items
+
+
+def beside_one_that_ends(first, items, expected, **given):
+    """The turns of `items`, of which those `expected` are answered while the turn of `first` is being kept; and those that are."""
+    keeper = Keeper()
+
+    async def ask():
+        turns = Turns(keeper, most=8, **given)
+        before = [asyncio.create_task(turns.result(item)) for item in first]
+        await asyncio.to_thread(keeper.begun.wait)
+        asked = {item: asyncio.create_task(turns.result(item)) for item in items}
+        await asyncio.sleep(0)
+        keeper.decided.set()
+        try:
+            if expected:
+                await asyncio.wait([asked[item] for item in expected], timeout=PATIENCE_SECONDS)
+            await asyncio.sleep(0.02)
+            beside = [item for item, task in asked.items() if task.done()]
+        finally:
+            keeper.kept.set()
+        await asyncio.gather(*before, *asked.values())
+        turns.close()
+        return beside
+
+    beside = asyncio.run(ask())
+    return keeper.turns[1:], beside
+
+
+def test_who_waits_is_served_while_the_turn_before_is_kept():
+    turns, beside = beside_one_that_ends([1, 2], [3, 4, 5], expected=[3, 4, 5])
+    assert (turns, beside) == ([[3, 4, 5]], [3, 4, 5])
+
+
+def test_fewer_than_a_turn_is_kept_for_wait_until_that_is_done():
+    turns, beside = beside_one_that_ends([1, 2, 3], [4, 5], expected=[])
+    assert (turns, beside) == ([[4, 5]], [])
+
+
+def test_who_has_to_be_apart_from_those_that_are_kept_waits_for_them():
+    turns, beside = beside_one_that_ends([11, 12], [21, 13, 22], expected=[13], apart=lambda item: item % 10)
+    assert (turns, beside) == ([[13], [21, 22]], [13])

@@ -1,0 +1,54 @@
+"""JSON of many rows, put together from columns: to make an object of each row first would cost more than all else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic_core import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+Texts = list[str]
+"""Of each row the JSON of one value."""
+NULL = "null"
+
+
+def written(value: object) -> str:
+    return to_json(value, inf_nan_mode="null").decode()
+
+
+def numbers(values: Sequence[float | None]) -> Texts:
+    """NaN is null, as is what is not finite; flags are numbers here."""
+    return written(values)[1:-1].split(",") if values else []
+
+
+def strings(values: Sequence[str]) -> Texts:
+    """Within a text a quotation mark has a backslash before it, so that the marks and the comma between two texts stand nowhere else."""
+    return [f'"{inner}"' for inner in written(values)[2:-2].split('","')] if values else []
+
+
+def named(values: Sequence[str | None]) -> Texts:
+    """As `strings`, of few different names, or null."""
+    told = {name: written(name) for name in set(values)}
+    return [told[name] for name in values]
+
+
+def moments(values: Sequence[datetime | None]) -> Texts:
+    return numbers(values)  # type: ignore[arg-type]  # no moment holds a comma either
+
+
+def objects(columns: Mapping[str, Iterable[str]]) -> Texts:
+    """An object of each row, whose keys are those of `columns`."""
+    frame = "{" + ",".join(f'"{name}":%s' for name in columns) + "}"
+    return [frame % row for row in zip(*columns.values(), strict=True)]
+
+
+def lists(items: Sequence[str], lengths: Iterable[int]) -> Texts:
+    """`items`, so many of them in each list."""
+    told, begin = [], 0
+    for length in lengths:
+        told.append(f"[{','.join(items[begin : begin + length])}]")
+        begin += length
+    return told
