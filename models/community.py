@@ -156,12 +156,12 @@ class Community(Declared):
     @property
     def channels(self) -> tuple[str, ...]:
         """Every channel of the catalogue, in the order in which it first names them."""
-        return tuple(dict.fromkeys(channel for intervention in self.interventions for channel in intervention.channels))
+        return _channels(self.interventions)
 
     @property
     def signal_of_type(self) -> dict[str, int]:
         """Event type -> position of its signal in `signals`."""
-        return {kind: position for position, signal in enumerate(self.signals) for kind in signal.event_types}
+        return _signal_of_type(self.signals)
 
     def intervention(self, intervention_id: str) -> Intervention:
         """Raises KeyError for an id that the catalogue does not have."""
@@ -171,3 +171,13 @@ class Community(Declared):
 @Once
 def _by_id(interventions: tuple[Intervention, ...]) -> dict[str, Intervention]:
     return {intervention.id: intervention for intervention in interventions}
+
+
+@Once
+def _channels(interventions: tuple[Intervention, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(channel for intervention in interventions for channel in intervention.channels))
+
+
+@Once
+def _signal_of_type(signals: tuple[Signal, ...]) -> dict[str, int]:
+    return {kind: position for position, signal in enumerate(signals) for kind in signal.event_types}

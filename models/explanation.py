@@ -131,9 +131,8 @@ class _ShownFigures(NamedTuple):
 
 def _shown(features: Floats, position: Integers, groups: ReasonGroups) -> _ShownFigures:
     """`position` (n, most) in `ReasonGroups.shown`."""
-    of_each = [(shown.column, *(shown.counts or (shown.column, shown.column))) for shown in groups.shown]
-    columns = np.array(of_each, dtype=np.int64).reshape(-1, 3)
-    return _ShownFigures(*(np.take_along_axis(features, columns[:, at][position], axis=1) for at in range(3)))
+    shown, rows = groups.arrays, np.arange(len(features))[:, None]
+    return _ShownFigures(*(features[rows, columns[position]] for columns in (shown.columns, *shown.counts.T)))
 
 
 def reasons(

@@ -62,9 +62,13 @@ class ReasonGroup:
 
 @dataclass(frozen=True)
 class ShownArrays:
-    """The fields of each `Shown`, its group, and where each group begins; `of_unit`: which of them have a unit."""
+    """The fields of each `Shown`, its group, and where each group begins; `of_unit`: which of them have a unit.
+
+    `counts` (n_shown, 2): the columns of a trend's counts, of all others their own.
+    """
 
     columns: Integers
+    counts: Integers
     reading: Integers
     missing: Floats
     second: Flags
@@ -106,6 +110,7 @@ class ReasonGroups:
         units = [shown.unit for shown in self.shown]
         return ShownArrays(
             columns=np.array([shown.column for shown in self.shown]),
+            counts=np.array([shown.counts or (shown.column, shown.column) for shown in self.shown], dtype=np.int64).reshape(-1, 2),
             reading=np.array([shown.reading for shown in self.shown]),
             missing=np.array([shown.missing for shown in self.shown]),
             second=np.array([shown.second for shown in self.shown]),

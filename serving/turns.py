@@ -49,7 +49,8 @@ class Turns(Generic[Item, Result]):
     so that what a turn costs whatever its size is shared. Only after a turn of several those whom it answered have `patience` to ask
     again, until most of them have: one straggler would else have a turn to itself, and all the others wait for it.
     An item is served after it came, never with what was read before. Those of one turn have the same `together` and different `apart`,
-    from those of one that is ending too; the others take the next one. After an error that nobody foresaw each is served alone, for it may concern one of them.
+    from those of one that is ending too; the others take the next one. After an error that nobody foresaw each is served alone, for it
+    may concern one of them.
     All belongs to one event loop.
     """
 
@@ -107,7 +108,7 @@ class Turns(Generic[Item, Result]):
             if not turn:
                 return
             self._free -= 1
-            ending = partial(loop.call_soon_threadsafe, self._begin_beside, turn)
+            ending: Ending = partial(self._told_of_end, loop, turn)
             served = loop.run_in_executor(self._pool, self._serve, [waiting.item for waiting in turn], ending)
             served.add_done_callback(partial(self._end, turn))
         if self._free and self._waiting and not self._looking:
@@ -132,6 +133,10 @@ class Turns(Generic[Item, Result]):
             met.add(mark)
         self._waiting = left
         return taken
+
+    def _told_of_end(self, loop: asyncio.AbstractEventLoop, turn: list[_Waiting[Item, Result]]) -> None:
+        """From the thread of the turn."""
+        loop.call_soon_threadsafe(self._begin_beside, turn)
 
     def _begin_beside(self, turn: list[_Waiting[Item, Result]]) -> None:
         if not self._ending and len(self._waiting) >= len(turn):
