@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -138,6 +139,19 @@ class Activity:
             self.heard + other.heard,
             self.paths + other.paths,
         )
+
+    def to_json(self) -> str:
+        """All but the moments, which `from_json` is given."""
+        joined = {month: [one.members, one.first_us, one.last_us, one.seen.tolist()] for month, one in self.joined.items()}
+        counts = {name: getattr(self, name) for name in ("monthly", "month_events", "first_us", "last_us", "heard")}
+        return json.dumps(counts | {"daily": self.daily.tolist(), "joined": joined, "paths": self.paths.counts.tolist()})
+
+    @classmethod
+    def from_json(cls, text: str, nobodys: Activity) -> Activity:
+        told = json.loads(text)
+        joined = {month: Joined(members, first, last, np.array(seen)) for month, (members, first, last, seen) in told["joined"].items()}
+        arrays = {"daily": np.array(told["daily"], np.int64), "paths": StagePaths(np.array(told["paths"], np.int64))}
+        return replace(nobodys, **told | arrays | {"joined": joined})
 
     @property
     def members(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -139,6 +140,14 @@ class RunTally:
     def __add__(self, other: RunTally) -> RunTally:
         return RunTally(self.members + other.members, {name: lost + other.lost[name] for name, lost in self.lost.items()})
 
+    def to_json(self) -> str:
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> RunTally:
+        told = json.loads(text)
+        return cls(told["members"], {name: Counter(lost) for name, lost in told["lost"].items()})
+
     def steps(self, name: str) -> tuple[Step, ...]:
         lost = dict(sorted(self.lost[name].items(), key=lambda row: (-row[1], row[0])))
         steps, left = [Step("catalogue", self.members)], self.members
@@ -219,7 +228,10 @@ def _measured(found: Evidence) -> Estimate | None:
 
 @dataclass(frozen=True)
 class Contacts:
-    """Assignments of the time that is looked at, with `responded`: whether a qualifying event followed, None where that is not over."""
+    """Assignments of the time that is looked at, counted in `contacts` by all else that is told of them.
+
+    `responded`: whether a qualifying event followed, None where that is not over.
+    """
 
     rows: pl.DataFrame
 
@@ -227,7 +239,7 @@ class Contacts:
     def of(cls, engine: Engine, touches: pl.DataFrame | None, events: EventArrays, as_of: datetime) -> Contacts:
         """`touches` of an EventLog whose members are those of `events`."""
         if touches is None:
-            return cls(pl.DataFrame(schema={"intervention": pl.String, **_FLAGS}))
+            return cls(pl.DataFrame(schema=_COUNTED))
         made = touches.filter(between(contacts_since(as_of), as_of), pl.col("intervention").cast(pl.String) != NO_ACTION)
         member, at_us = made["member"].to_numpy(), touched(made).to_physical().to_numpy()
         until_us = at_us + ANSWER_DAYS * DAY_US
@@ -235,41 +247,55 @@ class Contacts:
         responded = pl.Series(active).set(pl.Series(until_us > microseconds(as_of)), None)
         response = made["response"] if "response" in made.columns else pl.repeat(None, made.height, dtype=pl.String, eager=True)
         pending = made["pending"] if "pending" in made.columns else pl.repeat(None, made.height, dtype=pl.Boolean, eager=True)
-        return cls(
-            made.select(
-                pl.col("intervention").cast(pl.String),
-                pl.col("delivered").fill_null(value=False),
-                pending=pending.fill_null(value=False),
-                response=response.cast(pl.String),
-                responded=responded,
-            )
+        told = made.select(
+            pl.col("intervention").cast(pl.String),
+            pl.col("delivered").fill_null(value=False),
+            pending=pending.fill_null(value=False),
+            response=response.cast(pl.String),
+            responded=responded,
+            contacts=pl.lit(1, pl.Int64),
         )
+        return cls.together([cls(told)])
 
     @classmethod
     def together(cls, parts: Sequence[Contacts]) -> Contacts:
         """Of members of all parts; one part at least."""
-        return cls(pl.concat([part.rows for part in parts]))
+        rows = pl.concat([part.rows for part in parts])
+        return cls(rows.group_by(_FLAGS).agg(pl.col("contacts").sum()).sort(_FLAGS))
 
     def steps(self, name: str) -> tuple[Step, ...]:
         rows = self.rows.filter(pl.col("intervention") == name)
-        sent, waiting = rows.filter(pl.col("delivered")), rows.filter(~pl.col("delivered") & pl.col("pending")).height
-        unsent = Counter({"waiting": waiting, "undelivered": rows.height - sent.height - waiting})
-        told = sent.filter(pl.col("response").is_not_null())
-        refused, converted = told.filter(pl.col("response") == "refused").height, told.filter(pl.col("response").is_in(ANSWERS)).height
-        unmoved = Counter({"refused": refused, "no_response": sent.height - told.height})
+        assigned, sent = _contacts(rows), _contacts(rows, pl.col("delivered"))
+        waiting = _contacts(rows, ~pl.col("delivered") & pl.col("pending"))
+        unsent = Counter({"waiting": waiting, "undelivered": assigned - sent - waiting})
+        told = rows.filter(pl.col("delivered"), pl.col("response").is_not_null())
+        refused, converted = _contacts(told, pl.col("response") == "refused"), _contacts(told, pl.col("response").is_in(ANSWERS))
+        unmoved = Counter({"refused": refused, "no_response": sent - _contacts(told)})
         return (
-            Step("assigned", rows.height),
-            Step("sent", sent.height, _most(unsent)),
+            Step("assigned", assigned),
+            Step("sent", sent, _most(unsent)),
             Step("converted", converted, _most(unmoved)) if told.height else Step("converted", None),
         )
 
     def answered(self, name: str) -> tuple[int, int]:
         """How many deliveries were followed by activity, and of how many that is known."""
-        known = self.rows.filter(pl.col("intervention") == name, pl.col("delivered"))["responded"].drop_nulls()
-        return int(known.sum()), len(known)
+        known = self.rows.filter(pl.col("intervention") == name, pl.col("delivered")).drop_nulls("responded")
+        return _contacts(known, pl.col("responded")), _contacts(known)
 
 
-_FLAGS = {"delivered": pl.Boolean, "pending": pl.Boolean, "response": pl.String, "responded": pl.Boolean}
+_COUNTED = {
+    "intervention": pl.String,
+    "delivered": pl.Boolean,
+    "pending": pl.Boolean,
+    "response": pl.String,
+    "responded": pl.Boolean,
+    "contacts": pl.Int64,
+}
+_FLAGS = tuple(name for name in _COUNTED if name != "contacts")
+
+
+def _contacts(rows: pl.DataFrame, among: pl.Expr | None = None) -> int:
+    return int((rows if among is None else rows.filter(among))["contacts"].sum())
 
 
 def _most(counts: Counter[str]) -> tuple[tuple[str, int], ...]:

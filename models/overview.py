@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Self
 import polars as pl
 
 from models.activity import Activity, Cohort, Liveliness
-from models.audience import Cells, Counted, Selection
+from models.audience import Counted, counted_of
 from models.declared import STAGES
 from models.intervals import Estimate
 from models.moments import EPOCH
 from models.stage_paths import Flow, StagePaths
+from models.standing_tally import StandingTally
 from models.weighing import BANDS
 
 if TYPE_CHECKING:
@@ -88,13 +89,14 @@ class Overview:
 
 def overview_of(engine: Engine, community: Community, standings: pl.DataFrame, events: EventArrays, as_of: datetime) -> Overview:
     """Of `standings_of` a decision table and the log that it was decided on."""
-    return overview_with(engine, community, standings, Activity.of(community, events, as_of), as_of)
+    return overview_with(engine, community, StandingTally.of(standings), Activity.of(community, events, as_of), as_of)
 
 
 def overview_with(
-    engine: Engine, community: Community, standings: pl.DataFrame, activity: Activity, as_of: datetime, *, known_from_us: int = 0
+    engine: Engine, community: Community, tally: StandingTally, activity: Activity, as_of: datetime, *, known_from_us: int = 0
 ) -> Overview:
-    """Of all members' standings and activity; events before `known_from_us` are no longer there."""
+    """Of what all members' standings and activity add up to; events before `known_from_us` are no longer there."""
+    stages = tally.counted("stage")
     return Overview(
         as_of=as_of,
         last_event_at=EPOCH + timedelta(microseconds=activity.last_us),
@@ -102,25 +104,20 @@ def overview_with(
         grade=engine.provenance.grade,
         trained_through=engine.provenance.trained_through,
         horizon_days=community.churn.horizon_days,
-        members=standings.height,
-        scored=Cells.of(standings).audience(Selection()).total,
-        bands=tuple(_band(standings, name) for name in BANDS),
-        stages={stage: standings.filter(pl.col("stage") == stage).height for stage in STAGES},
-        chosen=dict(standings.group_by("chosen").agg(pl.len()).sort("chosen").iter_rows()),
+        members=tally.members,
+        scored=counted_of(tally.rows),
+        bands=tuple(_band(tally.rows, name) for name in BANDS),
+        stages={stage: stages.get(stage, 0) for stage in STAGES},
+        chosen=tally.counted("chosen"),
         liveliness=activity.liveliness(),
         cohorts=activity.cohorts(known_from_us),
         not_silent=activity.heard / activity.members if activity.members else None,
-        mean_value=_mean(standings["value"]),
+        mean_value=tally.mean_value,
         since=activity.since,
         flows=activity.paths.flows,
     )
 
 
-def _mean(values: pl.Series) -> float | None:
-    known = values.drop_nulls().to_numpy()
-    return float(known.mean()) if len(known) else None
-
-
-def _band(standings: pl.DataFrame, name: str) -> Band:
-    of_band = standings.filter(pl.col("risk_band") == name)
-    return Band(name, of_band.height, *(float(of_band[column].sum()) for column in ("probability", "value_at_risk")))
+def _band(rows: pl.DataFrame, name: str) -> Band:
+    of_band = rows.filter(pl.col("risk_band") == name)
+    return Band(name, int(of_band["everyone"].sum()), *(float(of_band[column].sum()) for column in ("expected", "value_at_risk")))

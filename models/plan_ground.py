@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -14,6 +14,7 @@ import polars as pl
 
 from models.audience import CELL_KEYS, Counted, counted_of
 from models.plan_figures import Arm, arms_of
+from models.standing_tally import StandingTally
 from models.strata import Condensed, Strata
 from models.strata_arrays import strata_arrays, strata_of_arrays
 
@@ -30,6 +31,9 @@ MEMBERS_ALIKE, MOST_AT_ALL = 6, 80_000
 
 PART, STRATA_OF_PART = 20_000, 7_000
 """Members who are condensed at once, and to how many strata."""
+
+AT_ONCE = 100
+"""Parts whose strata are condensed together at once."""
 
 ROW_COLUMNS = ("member_id", "place", "stratum", "probability", "value_at_risk")
 
@@ -155,20 +159,52 @@ def most_strata(members: int) -> int:
     return min(max(MOST_STRATA, members // MEMBERS_ALIKE), MOST_AT_ALL)
 
 
+@dataclass(frozen=True)
+class Footing:
+    """What members stand on. places: by CELL_KEYS, with `place`; stratum: of the strata of each part, their position in `strata`."""
+
+    strata: Strata
+    stratum: tuple[Integers, ...]
+    places: pl.DataFrame
+
+    @classmethod
+    def of(cls, parts: Sequence[Strata], tally: StandingTally) -> Self:
+        """Of the strata of each part, one part at least, and of all members' tally."""
+        whole = _in_turns([Condensed(strata, np.arange(len(strata))) for strata in parts])
+        stratum = np.split(whole.code, np.cumsum([len(strata) for strata in parts])[:-1])
+        places = tally.places.with_columns(place=pl.struct(CELL_KEYS).rank("dense").cast(pl.Int64) - 1)
+        return cls(whole.strata, tuple(stratum), places.sort("place"))
+
+    def placed(self, part: int, standings: pl.DataFrame, code: Integers) -> pl.DataFrame:
+        """The standings of a part's members with `place` and `stratum`; code: of each of them the stratum of the part."""
+        at = self.places.select(*CELL_KEYS, "place")
+        found = standings.join(at, on=CELL_KEYS, how="left", nulls_equal=True, maintain_order="left")
+        return found.with_columns(stratum=pl.Series(self.stratum[part][code], dtype=pl.Int64))
+
+    def ground(self, terms: Terms, placed: Iterable[pl.DataFrame]) -> PlanGround:
+        """Of everyone, as `placed` tells part after part."""
+        pairs = pl.DataFrame(schema=dict.fromkeys(Alike._fields, pl.Int64))
+        for rows in placed:
+            counted = rows.group_by("place", "stratum").agg(members=pl.len().cast(pl.Int64))
+            pairs = pl.concat([pairs, counted]).group_by("place", "stratum").agg(pl.col("members").sum())
+        alike = pairs.sort("place", "stratum")
+        return PlanGround(terms, self.strata, self.places.drop("place"), Alike(*(alike[name].to_numpy() for name in Alike._fields)))
+
+
 def lay_ground(terms: Terms, parts: Sequence[Condensed], standings: pl.DataFrame) -> Laid:
     """`parts` follow the rows of `standings`; one part at least."""
-    condensed = together(parts)
-    placed = standings.with_columns(stratum=pl.Series(condensed.code), place=pl.struct(CELL_KEYS).rank("dense").cast(pl.Int64) - 1)
-    risk = pl.col("probability")
-    places = placed.group_by("place", *CELL_KEYS).agg(
-        members=risk.count().cast(pl.Int64),
-        expected=risk.sum(),
-        variance=(risk * (1 - risk)).sum(),
-        value_at_risk=pl.col("value_at_risk").filter(risk.is_not_null()).sum(),
-    )
-    alike = placed.group_by("place", "stratum").agg(pl.len().cast(pl.Int64)).sort("place", "stratum")
-    ground = PlanGround(terms, condensed.strata, places.sort("place").drop("place"), Alike(*(alike[:, at].to_numpy() for at in range(3))))
-    return Laid(ground, placed.select(ROW_COLUMNS))
+    footing = Footing.of([part.strata for part in parts], StandingTally.of(standings))
+    begins = np.cumsum([0, *(len(part.code) for part in parts)]).tolist()
+    cut = (standings.slice(begin, len(part.code)) for begin, part in zip(begins, parts, strict=False))
+    placed = pl.concat([footing.placed(at, rows, part.code) for at, (rows, part) in enumerate(zip(cut, parts, strict=True))])
+    return Laid(footing.ground(terms, [placed]), placed.select(ROW_COLUMNS))
+
+
+def _in_turns(parts: Sequence[Condensed]) -> Condensed:
+    """As `together`, of no more than AT_ONCE parts at a time."""
+    while len(parts) > AT_ONCE:
+        parts = [together(parts[begin : begin + AT_ONCE]) for begin in range(0, len(parts), AT_ONCE)]
+    return together(parts)
 
 
 def together(parts: Sequence[Condensed]) -> Condensed:

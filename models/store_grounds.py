@@ -41,16 +41,19 @@ ground_members = Table(
 class GroundStore(schema.Transactions):
     """Plans are made on the ground before until all of a new one is written."""
 
-    def lay_ground(self, as_of_us: int, body: bytes, rows: pl.DataFrame) -> None:
-        """`rows` have COLUMNS; one at an earlier date changes nothing. Members who were erased or refuse scores are left out."""
+    def lay_ground(self, as_of_us: int, body: bytes, rows: Iterable[pl.DataFrame]) -> None:
+        """`rows` have COLUMNS, part after part; one at an earlier date changes nothing.
+
+        Members who were erased or refuse scores are left out.
+        """
         with self._writing() as connection:
             latest = connection.scalar(select(func.max(grounds.c.as_of_us)).where(grounds.c.body.is_not(None)))
             if latest is not None and latest > as_of_us:
                 return
             (key,) = connection.execute(grounds.insert().values(as_of_us=as_of_us)).inserted_primary_key or (0,)
-        for begin in range(0, rows.height, CHUNK):
+        for chunk in (chunk for part in rows for chunk in part.iter_slices(CHUNK)):
             with self._writing() as connection:
-                _keep(connection, key, rows.slice(begin, CHUNK))
+                _keep(connection, key, chunk)
         with self._writing() as connection:
             connection.execute(update(grounds).where(grounds.c.ground_key == key).values(body=body))
         self._forget_ground_before(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,13 +61,16 @@ class StandingQuery:
 class OverviewStore(schema.Transactions):
     """The store's part that the pages read."""
 
-    def publish(self, as_of_us: int, body: str, cells: str, rows: pl.DataFrame) -> None:
-        """`rows` have COLUMNS. Pages show the run before until all is written; members who were erased or refuse scores are left out."""
+    def publish(self, as_of_us: int, body: str, cells: str, rows: Iterable[pl.DataFrame]) -> None:
+        """`rows` have COLUMNS, part after part. Pages show the run before until all is written.
+
+        Members who were erased or refuse scores are left out.
+        """
         with self._writing() as connection:
             (key,) = connection.execute(overviews.insert().values(as_of_us=as_of_us)).inserted_primary_key or (0,)
-        for begin in range(0, rows.height, CHUNK):
+        for chunk in (chunk for part in rows for chunk in part.iter_slices(CHUNK)):
             with self._writing() as connection:
-                _keep(connection, key, rows.slice(begin, CHUNK))
+                _keep(connection, key, chunk)
         with self._writing() as connection:
             connection.execute(update(overviews).where(overviews.c.overview_key == key).values(body=body, cells=cells))
             connection.execute(update(overviews).where(overviews.c.overview_key < key).values(cells=None))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,16 +12,20 @@ from typing import TYPE_CHECKING
 from models.declaration import load_community
 from models.engine_files import seal_of
 from models.errors import InputError
+from models.member_sample import MemberSample
 from models.moments import microseconds
 from models.supply import Supply
 from pipelines.distributed_decide import Decide, decision_schema
 from pipelines.distributed_engine import SentEngine
 from pipelines.distributed_log import SparkLog, spark_log
+from pipelines.distributed_pages import ROWS, SUMS, Aside
 from pipelines.distributed_plan import SparkPlan, parts_on_spark, plan_on_spark
+from pipelines.distributed_publish import publish_on_spark
 from pipelines.distributed_rows import spark_schema
 from pipelines.distributed_sums import FOUND, Add, Sums, check_groups_of
 from pipelines.loading import day_after, decision_time, engine_of, registry
 from pipelines.output import check_writable
+from pipelines.part_figures import SAMPLED
 from pipelines.spark_session import NO_SETTINGS, spark_session
 
 if TYPE_CHECKING:
@@ -84,8 +89,9 @@ def decide_on_spark(
     progress: Progress,
     budget: float | None = None,
     settings: Mapping[str, str] = NO_SETTINGS,
+    pages: bool = True,
 ) -> DecidedOnSpark:
-    """As `decide_all`, into a folder of Parquet that the executors write; of single members nothing comes to this process.
+    """As `decide_all`, into a folder of Parquet that the executors write; with `pages` members' standings come here, part after part.
 
     `output`: a path, or the address of a place that Spark writes to. Raises InputError, NoChampion, ModelRefused.
     """
@@ -105,9 +111,28 @@ def decide_on_spark(
             schema = decision_schema(log.assembly, here.engine, at)
             plan = None if supply.endless else _planned(log, here, supply, at, sums)
             sent = None if plan is None else session.sparkContext.broadcast(plan)
-            decide = Decide(log.assembly, here.sent, at, told_in, schema, sent)
-            log.rows.mapInArrow(decide, spark_schema(schema)).write.mode("overwrite").parquet(place)
+            sample = MemberSample.of(SAMPLED, sums.members) if pages else None
+            decide = Decide(log.assembly, here.sent, at, told_in, schema, sample, sent)
+            rows = log.rows.mapInArrow(decide, spark_schema(schema))
+            with _kept(rows) if pages else nullcontext(rows) as decided:
+                decided.filter(f"{SUMS} is null").drop(SUMS, ROWS).write.mode("overwrite").parquet(place)
+                if pages:
+                    progress("pages")
+                    aside = Aside(decided.filter(f"{SUMS} is not null"))
+                    publish_on_spark(workspace, here.engine, community, aside, sums, at, now=now)
         return _told(session.read.parquet(place), place, at, here.engine, sums, plan)
+
+
+@contextmanager
+def _kept(rows: DataFrame) -> Iterator[DataFrame]:
+    """On the executors' disks until the end."""
+    from pyspark import StorageLevel
+
+    kept = rows.persist(StorageLevel.DISK_ONLY)
+    try:
+        yield kept
+    finally:
+        kept.unpersist()
 
 
 def _place(output: str) -> str:
@@ -136,16 +161,11 @@ def champion_on(session: SparkSession, workspace: Workspace) -> EngineHere:
 
 def _added_up(log: SparkLog, rejected: str) -> Sums:
     """Writes what is refused of the tables into the folder `rejected`, where anything is."""
-    from pyspark import StorageLevel
-
-    found = log.rows.mapInArrow(Add(log.assembly), spark_schema(FOUND)).persist(StorageLevel.DISK_ONLY)
-    try:
+    with _kept(log.rows.mapInArrow(Add(log.assembly), spark_schema(FOUND))) as found:
         sums = sum((Sums.from_json(row.sums) for row in found.filter("sums is not null").select("sums").collect()), Sums())
         if sums.refused:
             rows = found.filter("sums is null").select("table", "reason", "row")
             rows.write.mode("overwrite").csv(rejected, header=True, escape='"')
-    finally:
-        found.unpersist()
     return sums
 
 

@@ -11,8 +11,10 @@ import polars as pl
 import pyarrow as pa
 
 from models.declared import Language
+from models.member_sample import MemberSample
 from models.planning import settled
 from pipelines.distributed_engine import SentEngine
+from pipelines.distributed_pages import BESIDE, beside
 from pipelines.distributed_parts import Assembly
 from pipelines.distributed_plan import SparkPlan, plan_part_of
 from pipelines.distributed_rows import SHAPE, to_batches
@@ -26,29 +28,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decide:
-    """Turns the rows of a partition into decisions. language: of the reasons; plan: what all follow, None where nothing is limited."""
+    """Turns the rows of a partition into decisions, and of each part into one row of BESIDE for the pages.
+
+    language: of the reasons; sample: who is looked at for drift, None where pages are not fed; plan: what all follow, None where nothing
+    is limited.
+    """
 
     assembly: Assembly
     engine: SentEngine
     at: datetime
     language: Language
     schema: pa.Schema
+    sample: MemberSample | None
     plan: Broadcast[SparkPlan] | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         engine = self.engine.load()
         for part in self.assembly.parts(batches):
-            batch = weigh_part(engine, part, self.at)
+            alone = batch = weigh_part(engine, part, self.at)
             if self.plan is not None:
                 plan = self.plan.value
                 outcome = plan.following.outcome(plan_part_of(batch))
                 batch = replace(batch, weighed=settled(batch.weighed, plan.prices, outcome))
-            yield from to_batches(told_table(engine, batch, self.at, self.language), self.schema)
+            table = told_table(engine, batch, self.at, self.language)
+            yield from to_batches(table, self.schema)
+            if self.sample is not None:
+                yield from to_batches(beside(engine, alone, table, self.sample, self.at), self.schema)
 
 
 def decision_schema(assembly: Assembly, engine: Engine, at: datetime) -> pa.Schema:
-    """Of the table that `decide_part` tells, found out from a part of nobody."""
+    """Of the table that `decide_part` tells, found out from a part of nobody, and BESIDE."""
     nobody = assembly.taken(pl.DataFrame(pa.Table.from_batches([], SHAPE)))
     told = decide_part(engine, Part.of(assembly.declared, nobody.log), at, engine.community.language).table.to_arrow().schema
     plain = {pa.large_string(): pa.string()}
-    return pa.schema([(field.name, plain.get(field.type, field.type)) for field in told])
+    return pa.schema([*((field.name, plain.get(field.type, field.type)) for field in told), *BESIDE])

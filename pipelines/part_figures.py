@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from models.activity import Activity
 from models.drift_figures import MOST_MEMBERS
-from models.events import EventArrays, event_arrays, without_members
+from models.events import EventArrays, EventLog, event_arrays, without_members
 from models.groups import group_columns
 from models.intervention_figures import CONTACT_DAYS
 from models.moments import microseconds
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from pipelines.parts import Part
 
 SAMPLED = 4 * MOST_MEMBERS
+
+
+class Behaviour(NamedTuple):
+    log: EventLog
+    arrays: EventArrays
+
+
+def behaviour_of(part: Part) -> Behaviour:
+    """Of members who let themselves be scored."""
+    refusing = [member_id for member_id, wish in part.preferences.items() if not wish.personalization]
+    log = without_members(part.log, refusing)
+    return Behaviour(log, part.arrays if log is part.log else event_arrays(log, part.community))
 
 
 @dataclass
@@ -50,9 +62,7 @@ class PartFigures:
         self._look_at_behaviour(part)
 
     def _look_at_behaviour(self, part: Part) -> None:
-        refusing = [member_id for member_id, wish in part.preferences.items() if not wish.personalization]
-        log = without_members(part.log, refusing)
-        arrays = part.arrays if log is part.log else event_arrays(log, part.community)
+        log, arrays = behaviour_of(part)
         since = self.at - timedelta(days=CONTACT_DAYS)
         self.recent.append(arrays.since(microseconds(since)))
         step = 1 + (self.members - 1) // SAMPLED

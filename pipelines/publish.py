@@ -52,7 +52,7 @@ def _shown(
     """`everyone` has `member_id`, `joined` and the columns of groups."""
     members = table.select("member_id").join(everyone, on="member_id", how="left", maintain_order="left")
     standings = standings_of(table, members["joined"], community.timezone, groups_of_log(members, community))
-    return shown_of(engine, community, Found(standings, activity, parts), at)
+    return shown_of(engine, community, Found.of(standings, activity, parts), at)
 
 
 def show_run(workspace: Workspace, run: Shown) -> None:

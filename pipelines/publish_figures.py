@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,7 +12,7 @@ from models.drift_figures import DRIFT, drift_figures
 from models.errors import StoreUnavailable
 from models.events import EventArrays
 from models.input_figures import INPUT, InputFigures, told_findings
-from models.intervention_figures import INTERVENTIONS, intervention_report
+from models.intervention_figures import INTERVENTIONS, InterventionReport, intervention_report
 from models.model_figures import MODEL, ModelFigures, latest_policies, measured_of
 from models.moments import microseconds
 from models.registry import CHALLENGER, CHAMPION
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from models.engine import Engine
+    from models.schedule import Watch
     from pipelines.log_parts import LogParts
     from pipelines.part_figures import PartFigures
     from pipelines.workspace import Workspace
@@ -32,18 +34,31 @@ VERSIONS_SHOWN = 12
 def publish_figures(
     workspace: Workspace, engine: Engine, log: LogParts, figures: PartFigures, table: pl.DataFrame, *, now: datetime
 ) -> None:
-    """Of a decision table and the log that it was decided on; what belongs to a later run stays. Raises StoreUnavailable.
+    """Of a decision table and the log that it was decided on; as `keep_figures`."""
+    touches = pl.concat(figures.touches, how="diagonal") if figures.touches else None
+    report = intervention_report(engine, table, touches, EventArrays.together(figures.recent), figures.at)
+    run = RunFigures(report, EventArrays.together(figures.sampled), input_figures(log, figures, now))
+    keep_figures(workspace, engine, run, log.community.monitor, now=now)
 
-    The behaviour of members who switched personalisation off is not looked at.
-    """
-    at, touches = figures.at, pl.concat(figures.touches, how="diagonal") if figures.touches else None
-    report = intervention_report(engine, table, touches, EventArrays.together(figures.recent), at)
-    drift = drift_figures(engine, EventArrays.together(figures.sampled), at, log.community.monitor)
-    bodies = {INTERVENTIONS: report.to_json()} | ({} if drift is None else {DRIFT: drift.to_json()})
+
+@dataclass(frozen=True)
+class RunFigures:
+    """`sampled`: events of some members. The behaviour of members who switched personalisation off is not looked at."""
+
+    report: InterventionReport
+    sampled: EventArrays
+    taken_in: InputFigures
+
+
+def keep_figures(workspace: Workspace, engine: Engine, run: RunFigures, limits: Watch, *, now: datetime) -> None:
+    """What belongs to a later run stays. Raises StoreUnavailable."""
+    at = run.report.as_of
+    drift = drift_figures(engine, run.sampled, at, limits)
+    bodies = {INTERVENTIONS: run.report.to_json()} | ({} if drift is None else {DRIFT: drift.to_json()})
     with closing(Store.open(workspace.store_url)) as store:
         for name, body in bodies.items():
             store.keep_figures(name, microseconds(at), body)
-        store.keep_figures(INPUT, microseconds(now), input_figures(log, figures, now).to_json())
+        store.keep_figures(INPUT, microseconds(now), run.taken_in.to_json())
         store.keep_figures(MODEL, microseconds(now), model_figures(workspace, now).to_json())
 
 

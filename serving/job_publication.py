@@ -92,7 +92,7 @@ class Publication:
         gathered = self._gathered()
         if not gathered.standings:
             return
-        found = Found(pl.concat(gathered.standings), gathered.activity, gathered.parts, store.known_from())
+        found = Found.of(pl.concat(gathered.standings), gathered.activity, gathered.parts, store.known_from())
         shown = shown_of(task.engine, task.service.community, found, task.as_of)
         report = report_of(task.engine, reduce(add, gathered.tallies), Contacts.together(gathered.contacts), task.as_of)
         store.hold_job(task.step())

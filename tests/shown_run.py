@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 import polars as pl
+import pytest
 
-from models.audience import standings_of
+from models.audience import Cells, Selection, standings_of
 from models.campaign import Campaign
 from models.decision_table import decide_table
 from models.events import event_arrays
+from models.intervention_figures import INTERVENTIONS
 from models.interventions import ContactHistory
+from models.kept_frontier import NAME as FRONTIER
 from models.kept_frontier import keep_frontier
 from models.moments import microseconds
 from models.overview import overview_of
 from models.plan_figures import Outlook
+from models.plan_ground import PlanGround
 from models.publishing import publish
+from models.simulated_plan import EVERYONE, Question, simulate_plan
 from models.snapshots import Snapshots
+from models.store import Store
+from models.store_overviews import StandingQuery
 from models.strata import Strata
-from models.supply import Supply
+from models.supply import Capacity, Supply
 from models.weighing import weigh
 from tests.patience import PATIENCE_SECONDS, PLAIN
 from tests.serving_world import DECLARED, NOW, Running, world
@@ -49,7 +58,7 @@ def show_runs(running: Running) -> pl.DataFrame:
     for as_of in (NOW - timedelta(days=7), NOW):
         rows = standings(as_of)
         overview = overview_of(world().engine, DECLARED, rows, events, as_of)
-        publish(running.store, overview, rows)
+        publish(running.store, overview, Cells.of(rows), [rows])
     keep_frontier(running.store, NOW, what_budgets_bring())
     return rows
 
@@ -67,3 +76,34 @@ def form_token(page: str) -> str:
 def sign_in(client: httpx2.Client, key: str) -> httpx2.Response:
     token = form_token(client.get("/sign-in").text)
     return client.post("/sign-in", data={"form_token": token, "key": key, "next": "/"})
+
+
+def figures(store: Store) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
+    """Interventions, budgets and the ground of plans."""
+    report, frontier = (json.loads(kept.body) for name in (INTERVENTIONS, FRONTIER) if (kept := store.figures(name)))
+    key = store.ground_key() or 0
+    ground = PlanGround.from_bytes(store.ground(key) or b"")
+    plan = simulate_plan(ground.terms, ground.crowd(EVERYONE), Question(Capacity(budget=0.3)), Capacity())
+    return report, frontier, plan.to_dict(), store.ground_members(key, "", 1_000).to_dicts()
+
+
+def shown(store: Store) -> tuple[Any, list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    published = store.overview(store.overview_key() or 0)
+    assert published is not None
+    query = StandingQuery(published.overview_key, Selection())
+    standings = {row["member_id"]: row for part in store.all_standings(query) for row in part}
+    return json.loads(published.body), Cells.from_text(published.cells).rows.to_dicts(), standings
+
+
+def assert_same(told: Any, expected: Any) -> None:
+    """Numbers within rounding: sums may be taken in another order."""
+    if isinstance(expected, dict):
+        assert told.keys() == expected.keys()
+        for name, value in expected.items():
+            assert_same(told[name], value)
+    elif isinstance(expected, list | tuple):
+        assert len(told) == len(expected)
+        for one, other in zip(told, expected, strict=True):
+            assert_same(one, other)
+    else:
+        assert told == (pytest.approx(expected, rel=1e-9) if isinstance(expected, float) else expected)

@@ -103,7 +103,7 @@ def test_groups_are_choices_counted_as_all_others_are_selected(standings):
 def test_a_store_lists_those_whom_the_cells_count(standings, store_url):
     cells = Cells.of(standings)
     with closing(Store.open(store_url)) as store:
-        store.publish(1, "{}", cells.to_text(), cells.placed(standings))
+        store.publish(1, "{}", cells.to_text(), [cells.placed(standings)])
         key = store.overview_key()
         for selection in SELECTIONS:
             expected = one_by_one(standings, selection)
@@ -117,8 +117,8 @@ def test_a_store_lists_those_whom_the_cells_count(standings, store_url):
 def test_a_newer_run_takes_the_place_of_the_one_before(standings, store_url):
     with closing(Store.open(store_url)) as store:
         placed = Cells.of(standings).placed(standings)
-        store.publish(1, '{"run": 1}', "{}", placed)
-        store.publish(2, '{"run": 2}', "{}", placed.head(10))
+        store.publish(1, '{"run": 1}', "{}", [placed])
+        store.publish(2, '{"run": 2}', "{}", [placed.head(4), placed[4:10]])
         found = store.overview(store.overview_key())
         assert (found.body, found.before) == ('{"run": 2}', '{"run": 1}')
         assert store.overview(found.overview_key - 1) is None
@@ -133,7 +133,7 @@ def test_members_who_were_erased_or_refuse_scores_stand_nowhere(standings, store
         rows = standings.head(3).with_columns(member_id=pl.Series([refusing, erased, later]), probability=0.5, bin=10, cell=0)
         store.prefer(refusing, personalization=False)
         store.erase(erased, 1)
-        store.publish(1, "{}", "{}", rows)
+        store.publish(1, "{}", "{}", [rows])
         query = StandingQuery(store.overview_key(), Selection())
         assert [row["member_id"] for row in store.standings(query, 5)] == [later]
         store.prefer(later, personalization=False)

@@ -1,12 +1,23 @@
 """Decisions on Spark are those of one machine, bit for bit: the same numbers, the same draws, the same words."""
 
+import json
+from contextlib import closing
 from datetime import timedelta
+from typing import NamedTuple
 
 import polars as pl
 import pytest
 
-from tests.command_line import keepwell
+from models.drift_figures import DRIFT
+from models.input_figures import INPUT
+from models.store import Store
+from pipelines import distributed
+from pipelines.distributed_decide import Decide
+from pipelines.workspace import Workspace
+from tests.command_line import Said, keepwell
 from tests.serving_world import DECLARED, NOW, simulated_world, world, write_home
+from tests.shown_run import assert_same, figures, shown
+from tests.spark_faults import KilledOnce
 from tests.spark_logs import partitions
 
 RESTLESS, RESTLESS_EVENTS = "zz-restless", 25_000
@@ -45,11 +56,34 @@ def home(tmp_path_factory):
         yield folder
 
 
+class Decided(NamedTuple):
+    """`pages`: all that they show of the run, without what follows from the order of members alone, and without findings of the check."""
+
+    said: Said
+    table: pl.DataFrame
+    pages: list[object]
+
+
 @pytest.fixture(scope="module")
 def one(home):
     said = keepwell("decide", "-c", home, "-o", home / "one.parquet", "--as-of", AS_OF)
     assert said.code == 0, said
-    return pl.read_parquet(home / "one.parquet").sort("member_id")
+    return Decided(said, pl.read_parquet(home / "one.parquet").sort("member_id"), pages(home))
+
+
+@pytest.fixture(scope="module")
+def parted(spark, home, one):
+    with partitions(spark, 4):
+        said, table = on_spark(home, "--as-of", AS_OF)
+    return Decided(said, table, pages(home))
+
+
+def pages(home):
+    with closing(Store.open(Workspace.find(home).store_url)) as store:
+        *others, members = figures(store)
+        drift, taken_in = (store.figures(name) for name in (DRIFT, INPUT))
+        told = [*shown(store), *others, None if drift is None else json.loads(drift.body)]
+        return [*told, json.loads(taken_in.body) | {"at": None, "findings": None}, [one | {"stratum": None} for one in members]]
 
 
 def on_spark(home, *options):
@@ -58,12 +92,25 @@ def on_spark(home, *options):
     return said, pl.read_parquet(home / "spark.parquet/*.parquet").sort("member_id")
 
 
-def test_decisions_on_spark_are_those_of_one_machine(spark, home, one):
-    with partitions(spark, 4):
-        said, table = on_spark(home, "--as-of", AS_OF)
-    assert table.equals(one)
-    assert {RESTLESS, "idle"} < set(table["member_id"])
-    assert said.out.startswith(f"{one.height} members decided on at {AS_OF}")
+def test_decisions_on_spark_are_those_of_one_machine(one, parted):
+    assert parted.table.equals(one.table)
+    assert {RESTLESS, "idle"} < set(parted.table["member_id"])
+    assert parted.said.out.startswith(f"{one.table.height} members decided on at {AS_OF}")
+
+
+def test_pages_show_of_a_run_on_spark_what_they_show_of_one_machine(one, parted):
+    for told, expected in zip(parted.pages, one.pages, strict=True):
+        assert_same(told, expected)
+
+
+def test_a_task_whose_python_is_killed_is_done_again_with_the_same_outcome(spark, home, one, monkeypatch, tmp_path):
+    monkeypatch.setattr(distributed, "Decide", lambda *told: KilledOnce(Decide(*told), tmp_path / "killed"))
+    before = pages(home)
+    with partitions(spark, 2):
+        _, table = on_spark(home, "--as-of", AS_OF, "--no-pages")
+    assert (tmp_path / "killed").exists()
+    assert table.equals(one.table)
+    assert pages(home) == before
 
 
 def test_a_budget_for_all_members_is_planned_for_and_kept_as_on_one_machine(spark, home):
@@ -83,7 +130,7 @@ def test_a_budget_for_all_members_is_planned_for_and_kept_as_on_one_machine(spar
         (["-o", "decisions.csv", "--engine", "spark"], "Spark writes a folder of Parquet"),
         (["-o", "decisions.parquet", "--engine", "spark", "--record"], "--record keeps decisions one by one in the store"),
         (["-o", "decisions.parquet", "--engine", "spark", "--conf", "spark.executor.memory"], "write it as KEY=VALUE"),
-        (["-o", "decisions.parquet", "--master", "local[2]"], "--master and --conf are for --engine spark"),
+        (["-o", "decisions.parquet", "--master", "local[2]"], "--master, --conf and --no-pages are for --engine spark"),
     ],
 )
 def test_what_spark_cannot_do_is_refused_before_it_starts(options, why, home):

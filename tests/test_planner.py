@@ -266,7 +266,9 @@ def standings(n, seed=5):
             "tags": rng.choice(["", ",high_value,", ",high_value,estrangement,"], n),
             "cohort": rng.choice(["2025-01", "2025-02"], n),
             "groups": rng.choice(['{"city": "Ulm"}', '{"city": "Bern"}', ""], n),
+            "value": 40.0,
             "value_at_risk": 40 * risk,
+            "chosen": "none",
         }
     ).with_columns(pl.col("probability").fill_nan(None), pl.col("groups").replace("", None))
 
@@ -313,14 +315,14 @@ def test_a_later_ground_takes_the_place_of_an_earlier_one_and_forgets_whoever_wa
         store.load_log(world().log)
         erased, refusing, other = world().log.members["member_id"].head(3).to_list()
         rows = laid.rows.head(3).with_columns(member_id=pl.Series([erased, refusing, other]))
-        store.lay_ground(10, b"one", rows)
+        store.lay_ground(10, b"one", [rows])
         first = store.ground_key()
-        store.lay_ground(5, b"older", rows)
+        store.lay_ground(5, b"older", [rows])
         assert (store.ground_key(), store.ground(first)) == (first, b"one")
         store.erase(erased, 1)
         store.prefer(refusing, personalization=False)
         assert store.ground_members(first, "", 10)["member_id"].to_list() == [other]
-        store.lay_ground(20, b"two", rows)
+        store.lay_ground(20, b"two", [rows.head(2), rows[2:]])
         key = store.ground_key()
         assert (store.ground(key), store.ground(first)) == (b"two", None)
         assert store.named_ground_members(key, [erased, refusing, other, "x"])["member_id"].to_list() == [other]

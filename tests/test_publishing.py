@@ -1,29 +1,19 @@
 """What the pages show after a decision job over everyone is what they show after `keepwell decide`; a job over a part changes no count."""
 
-import json
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
-import pytest
 
 from models.activity import Activity
-from models.audience import Cells
-from models.audience import Selection as Chosen
 from models.community import DAY_US
 from models.events import event_arrays
-from models.intervention_figures import INTERVENTIONS
-from models.kept_frontier import NAME as FRONTIER
 from models.moments import microseconds
-from models.plan_ground import PlanGround
 from models.quotas import Quotas
 from models.reports import TouchReport
-from models.simulated_plan import EVERYONE, Question, simulate_plan
 from models.store import Store
-from models.store_overviews import StandingQuery
 from models.store_rows import Retention
-from models.supply import Capacity
 from pipelines.decide import decide_all
 from pipelines.workspace import Workspace
 from serving.app import create_app
@@ -34,6 +24,7 @@ from serving.job_task import Task
 from serving.job_worker import JobWorker
 from serving.schemas import DecisionJobRequest
 from tests.serving_world import DECLARED, NOW, Clock, settings_of, world, write_home, write_logs
+from tests.shown_run import assert_same, figures, shown
 
 REFUSING = "m0000003"
 
@@ -84,36 +75,6 @@ def decided_on_the_command_line(folder, monkeypatch):
         contact_beforehand(store)
         decide_all(workspace, folder / "all.parquet", as_of=NOW.isoformat(), language=None, now=NOW, progress=lambda _: None)
         return shown(store), figures(store)
-
-
-def figures(store):
-    """Interventions, budgets and the ground of plans."""
-    report, frontier = json.loads(store.figures(INTERVENTIONS).body), json.loads(store.figures(FRONTIER).body)
-    key = store.ground_key()
-    ground = PlanGround.from_bytes(store.ground(key))
-    plan = simulate_plan(ground.terms, ground.crowd(EVERYONE), Question(Capacity(budget=0.3)), Capacity())
-    return report, frontier, plan.to_dict(), store.ground_members(key, "", 1_000).to_dicts()
-
-
-def shown(store):
-    published = store.overview(store.overview_key())
-    query = StandingQuery(published.overview_key, Chosen())
-    standings = {row["member_id"]: row for part in store.all_standings(query) for row in part}
-    return json.loads(published.body), Cells.from_text(published.cells).rows.to_dicts(), standings
-
-
-def assert_same(told, expected):
-    """Numbers within rounding: sums may be taken in another order."""
-    if isinstance(expected, dict):
-        assert told.keys() == expected.keys()
-        for name, value in expected.items():
-            assert_same(told[name], value)
-    elif isinstance(expected, list):
-        assert len(told) == len(expected)
-        for one, other in zip(told, expected, strict=True):
-            assert_same(one, other)
-    else:
-        assert told == (pytest.approx(expected, rel=1e-9) if isinstance(expected, float) else expected)
 
 
 def test_a_job_over_everyone_shows_what_the_command_line_shows(store_url, tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ def decide(  # noqa: PLR0917 - typer calls it by name, an option each
     engine: OnWhat = Where.HERE,
     master: Master = None,
     conf: SparkConf = None,
+    no_pages: Annotated[bool, typer.Option("--no-pages", help="With --engine spark: leave the pages as they are.")] = False,
 ) -> None:
     """Decide for all members: risk, reasons and ranked interventions, one row for each."""
     language = language_of(lang)
@@ -36,7 +37,16 @@ def decide(  # noqa: PLR0917 - typer calls it by name, an option each
             raise typer.BadParameter("--record keeps decisions one by one in the store; Spark writes them into its folder alone")
         settings, steps = settings_of(conf or ()), Steps()
         told = decide_on_spark(
-            workspace, output, master=master, settings=settings, as_of=as_of, language=language, budget=budget, now=at, progress=steps
+            workspace,
+            output,
+            master=master,
+            settings=settings,
+            as_of=as_of,
+            language=language,
+            budget=budget,
+            now=at,
+            progress=steps,
+            pages=not no_pages,
         )
         print_decided_on_spark(told, OUT)
         if (running := running_rollout(workspace)) is not None:
@@ -46,8 +56,8 @@ def decide(  # noqa: PLR0917 - typer calls it by name, an option each
     from pipelines.plan_printing import print_joint_plan
     from pipelines.printing import print_decisions
 
-    if master is not None or conf:
-        raise typer.BadParameter("--master and --conf are for --engine spark")
+    if master is not None or conf or no_pages:
+        raise typer.BadParameter("--master, --conf and --no-pages are for --engine spark")
     table = Path(output)
     decided = decide_all(workspace, table, as_of=as_of, language=language, now=at, progress=Steps(), budget=budget, record=record)
     print_decisions(decided, table, OUT)

@@ -117,7 +117,7 @@ def keep_ground(store: Store, rows: pl.DataFrame, rng: np.random.Generator) -> s
     began = time.perf_counter()
     ground, members = laid(rows, rng)
     counted, body = time.perf_counter(), ground.to_bytes()
-    store.lay_ground(microseconds(NOW), body, members)
+    store.lay_ground(microseconds(NOW), body, [members])
     size = f"{len(ground.strata):,} strata, {len(body) / 1e6:.1f} MB"
     return f"ground for plans in {counted - began:.1f} s, written in {time.perf_counter() - counted:.1f} s ({size})"
 
@@ -146,7 +146,7 @@ def measure(folder: Path, n: int, rng: np.random.Generator) -> None:
     overview = overview_of(world().engine, DECLARED, rows, event_arrays(world().log, DECLARED), NOW)
     counted = time.perf_counter()
     with closing(Store.open(settings_of(home).store_url)) as store:
-        publish(store, overview, rows)
+        publish(store, overview, Cells.of(rows), [rows])
         written = time.perf_counter()
         figures = keep_figures(store, n, rng)
         ground = keep_ground(store, rows, rng)
