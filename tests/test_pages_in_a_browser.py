@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from models.api_keys import create_key
 from tests.browser import needs_chromium, new_context
+from tests.patience import wait_until
 from tests.serving_world import NOW, serving, world, write_home
 from tests.shown_run import show_runs
 
@@ -62,7 +63,7 @@ def look_at(page, name, language, theme, width):
         page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
         page.screenshot(path=SHOTS / f"{name}-{language}-{theme}-{at}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (name, at)
-        assert page.evaluate(UNTOLD) == [], (name, at)
+        wait_until(lambda: page.evaluate(UNTOLD) == [])
     page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     faults = [

@@ -70,7 +70,7 @@ def test_a_challenger_that_does_not_decide_better_is_refused_and_what_it_showed_
     folder, _ = champion
     refusal = keepwell("promote", "-c", folder).refusal
     assert refusal.startswith("version 2 is not put in force: its decisions are worth ")
-    assert "the lower bound must lie above 0" in refusal
+    assert "the lower bound must lie above CN¥0" in refusal
     assert refusal.endswith("Version 1 stays; `keepwell promote --force --because TEXT` promotes without proof")
     told = gate(folder, "2")
     assert (told["outcome"], told["passed"], told["against"]) == ("refused", False, "1")

@@ -125,7 +125,7 @@ def test_of_runs_the_one_that_is_shown_and_the_one_before_stay_however_old(store
     rows = pl.DataFrame({"member_id": ["anna"], "chosen": ["none"]})
     rows = rows.with_columns(pl.lit(None).alias(name) for name in store_columns() if name not in rows.columns)
     for number in range(4):
-        store.publish(NOW_US + number * DAY_US, f"body {number}", "cells", rows)
+        store.publish(NOW_US + number * DAY_US, f"body {number}", "cells", [rows])
     assert store.drop_overviews(NOW_US + DAY_US) == 1
     assert store.drop_overviews(NOW_US + 99 * DAY_US) == 1
     shown = store.overview(store.overview_key())
