@@ -24,6 +24,8 @@ PAPERS = {"light": "rgb(245, 243, 238)", "dark": "rgb(20, 23, 28)"}
 UNTOLD = """[...document.querySelectorAll('.scroll')]
     .filter(at => at.checkVisibility() && at.scrollWidth > at.clientWidth + 1 && !at.dataset.wide).map(String)"""
 """Regions that are wider than their place, and do not say so; those of a closed part are not watched until it is opened."""
+LEFT, OF_FAILED = "net::ERR_ABORTED", ("htmx:afterRequest", "htmx:sendError")
+"""Of a request that ends with the page that asked; and what htmx says of any that failed, which is counted by itself."""
 OTHER_WIDTH = {390: 1440, 1440: 390}
 LOOKS = [("en", "light", 1440), ("en", "dark", 390), ("zh", "light", 390), ("zh", "dark", 1440)]
 
@@ -37,13 +39,18 @@ def running(tmp_path_factory):
         yield running
 
 
+def _is_complaint(message):
+    return message.type in {"error", "warning"} and not message.text.startswith(OF_FAILED)
+
+
 @contextmanager
 def visit(chromium, running, language, theme, width):
     """A signed-in page; whatever the browser complains of, and whatever it asks of another host, fails the test."""
     locale = "zh-CN" if language == "zh" else "en-GB"
     context = new_context(chromium, viewport={"width": width, "height": 900}, locale=locale, color_scheme=theme)
     page, complaints, hosts = context.new_page(), [], set()
-    page.on("console", lambda message: complaints.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else None)
+    page.on("requestfailed", lambda request: complaints.append(request.url) if request.failure != LEFT else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: hosts.add(re.match(r"\w+://([^/]+)", request.url)[1]))
     page.goto(f"{running.client.base_url}/")
