@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil, sqrt
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.special import ndtri
 
-from models.always_valid import members_needed, reach
+from models.always_valid import members_needed, reach, share_p
 from models.community import DAY_US
 from models.intervals import Estimate
-from models.read_out import RatioCheck, sample_ratio
+from models.read_out import RatioCheck
 from models.two_arms import ALPHA, POWER, REACH, compare_arms
 
 if TYPE_CHECKING:
@@ -76,8 +76,10 @@ class Sides:
 
     @property
     def check(self) -> RatioCheck:
-        taken = int(self.challenger.sum())
-        return sample_ratio((len(self.challenger) - taken, taken), (1 - self.share, self.share))
+        """Its p holds at every look."""
+        members, taken = len(self.challenger), int(self.challenger.sum())
+        expected = (members * (1 - self.share), members * self.share)
+        return RatioCheck((members - taken, taken), expected, share_p(taken, members, self.share))
 
     @property
     def pace(self) -> float:
@@ -123,17 +125,22 @@ class Comparison:
 def compare(
     rollout_id: int, percent: float, since_us: int, sides: Sides, followed: tuple[float | None, float | None], watched: Sequence[Watched]
 ) -> Comparison:
-    """The first of `watched` is the one that a roll-out is finished for. Their intervals share ALPHA evenly (Bonferroni)."""
-    alpha = ALPHA / len(watched)
+    """The first of `watched` is the one that a roll-out is finished for. Their intervals share ALPHA evenly (Bonferroni).
+
+    Where something beside the draw decides who is on which side, harm is told all the same, and nothing else is judged.
+    """
+    alpha, check = ALPHA / len(watched), sides.check
     rows = tuple(_row(one, sides, alpha) for one in watched)
-    return Comparison(rollout_id, percent, since_us, sides.until_us, sides.check, followed, rows, _verdict(rows, sides.check))
+    if check.mismatch:
+        rows = tuple(replace(row, verdict="open") if row.verdict in {"better", "no_worse"} else row for row in rows)
+    return Comparison(rollout_id, percent, since_us, sides.until_us, check, followed, rows, _verdict(rows, check))
 
 
 def _verdict(rows: Sequence[Row], check: RatioCheck) -> Verdict:
-    if check.mismatch:
-        return "not_readable"
     if any(row.verdict == "worse" for row in rows):
         return "harm"
+    if check.mismatch:
+        return "not_readable"
     return {"better": "better", "no_worse": "no_worse"}.get(rows[0].verdict, "not_yet")  # type: ignore[return-value]  # both are verdicts
 
 

@@ -111,7 +111,8 @@ def headline(rollout: Rollout, kept: KeptComparison | None, community: Community
         return text(language, "rollout.not_readable", check=check_sentence(told.check, language))
     if told.verdict == "harm":
         what = listed(language, [f"{label(row, language)} {_difference(row, community, language)}" for row in told.harms])
-        return text(language, "rollout.harm", version=version, what=what)
+        harm = text(language, "rollout.harm", version=version, what=what)
+        return sentences(language, [harm, check_sentence(told.check, language)]) if told.check.mismatch else harm
     if told.verdict == "not_yet":
         return not_yet(told, language)
     key = "rollout.better" if told.verdict == "better" else "rollout.no_worse"

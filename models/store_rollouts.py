@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from sqlalchemy import BigInteger, Column, Connection, Float, Integer, Table, Text, case, delete, func, select, update
+from sqlalchemy import BigInteger, Column, Connection, Float, Integer, Table, Text, and_, case, delete, func, select, update
 
 from models import store_schema as schema
 from models.errors import InputError
@@ -113,7 +113,7 @@ class RolloutStore(schema.Transactions):
     def members_of_rollout(self, challenger: str, since_us: int, until_us: int) -> pl.DataFrame:
         """A row for each member who was decided on in this time, by id: the columns of MADE_COLUMNS and SENT_COLUMNS.
 
-        `contacts` and `cost` are those of touches that arrived or are still reserved.
+        `contacts` and `cost` are those of touches that arrived or are still reserved; they and refusals are those before `until_us`.
         """
         with self._reading() as connection:
             made, sent = _made(connection, challenger, since_us, until_us), _sent(connection, since_us, until_us)
@@ -143,12 +143,14 @@ def _made(connection: Connection, challenger: str, since_us: int, until_us: int)
 
 
 def _sent(connection: Connection, since_us: int, until_us: int) -> pl.DataFrame:
-    made, sent = schema.decisions.c, schema.touches.c
-    reached = case((sent.state.in_(("delivered", "reserved")), 1), else_=0)
+    made, sent, told = schema.decisions.c, schema.touches.c, schema.outcomes.c
+    answered = select(func.min(told.at_us)).where(told.decision_id == made.decision_id, told.type == "refused").scalar_subquery()
+    refused = and_(sent.response == "refused", func.coalesce(answered, sent.at_us) < until_us)
+    reached = case((and_(sent.state.in_(("delivered", "reserved")), sent.at_us < until_us), 1), else_=0)
     asked = select(
         made.member_id,
         func.sum(reached),
-        func.sum(case((sent.response == "refused", 1), else_=0)),
+        func.sum(case((refused, 1), else_=0)),
         func.sum(reached * func.coalesce(sent.cost, 0.0)),
     ).select_from(schema.touches.join(schema.decisions, sent.decision_id == made.decision_id))
     query = asked.where(made.created_us >= since_us, made.created_us < until_us).group_by(made.member_id)

@@ -6,7 +6,7 @@ import random
 import shutil
 import sqlite3
 import tempfile
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from models.champion_copy import ChampionCopy
 from models.errors import InputError, ModelRefused, NoChampion, NotReplayable, RegistryUnavailable
+from models.in_service import out_of_service
 from models.remaking import remade
 from models.store import Store
 from models.store_rows import DecisionQuery
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 
 SAMPLE, LOOKED_AT = 20, 2_000
 SCRATCH = "restore-"
+REPLACED = "replaced"
+"""What lay in the place of what is restored, until that is in force."""
 KEPT_DECLARATION = "keepwell.restored.yaml"
 FOLDERS = (DELIVERIES, ARCHIVE, RUNS, CACHE)
+JOURNALS = ("-wal", "-shm", "-journal")
 LOCATIONS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -72,31 +76,34 @@ def place(config: Path | None) -> Workspace:
 
 
 def restore(workspace: Workspace, file: Path, *, replace: bool) -> Restored:
-    """The store is what it was before where this raises.
+    """The store and its files are what they were before where this raises until they are in place.
 
-    Raises InputError for a file that is no whole backup, or one of a later release; for a place that is not empty, unless it is to be
-    replaced; and where what was restored does not hold what was backed up.
+    Raises InputError while a service runs here; for a file that is no whole backup, or one of a later release; for a place that is not
+    empty, unless it is to be replaced; where a file cannot be put in its place; and where what was restored does not hold what was backed
+    up.
     """
-    for broken_off in workspace.state.glob(f"{SCRATCH}*"):
-        shutil.rmtree(broken_off)
-    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=workspace.state) as scratch:
-        staged = Path(scratch)
-        manifest = unpack(file, staged)
-        _check_free(workspace, staged, replace=replace)
-        if manifest.artifacts:
-            _relocate(staged / MLFLOW, manifest.artifacts, workspace.mlflow_artifacts)
-        with closing(Store.at(workspace.store_url)) as store:
-            filled = store.fill(
-                manifest.revision,
-                manifest.tables,
-                tables_in(staged, manifest),
-                replace=replace,
-                before_commit=partial(_move, workspace, staged, replace=replace),
-            )
-        declared = _declare(workspace, staged / DECLARATION)
-    champion = _champion(workspace)
-    checked = _checked(workspace, {} if champion is None else {champion.version: champion})
+    with out_of_service(workspace.state):
+        for broken_off in workspace.state.glob(f"{SCRATCH}*"):
+            shutil.rmtree(broken_off)
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=workspace.state) as scratch:
+            manifest = unpack(file, Path(scratch))
+            filled = _filled(workspace, Path(scratch), manifest, replace=replace)
+            declared = _declare(workspace, Path(scratch) / DECLARATION)
+        champion = _champion(workspace)
+        checked = _checked(workspace, {} if champion is None else {champion.version: champion})
     return Restored(manifest, filled, declared, None if champion is None else champion.version, checked)
+
+
+def _filled(workspace: Workspace, staged: Path, manifest: Manifest, *, replace: bool) -> Filled:
+    """The store, with the files in their places; all of it, or nothing."""
+    _check_free(workspace, staged, replace=replace)
+    if manifest.artifacts:
+        _relocate(staged / MLFLOW, manifest.artifacts, workspace.mlflow_artifacts)
+    with closing(Store.at(workspace.store_url)) as store, ExitStack() as undoing:
+        move = partial(_move, workspace, staged, undoing, replace=replace)
+        filled = store.fill(manifest.revision, manifest.tables, tables_in(staged, manifest), replace=replace, before_commit=move)
+        undoing.pop_all()
+    return filled
 
 
 def _check_free(workspace: Workspace, staged: Path, *, replace: bool) -> None:
@@ -120,25 +127,40 @@ def _relocate(database: Path, before: str, artifacts: Path) -> None:
                 held.execute(statement, (now, len(before) + 1, len(before), before))
 
 
-def _move(workspace: Workspace, staged: Path, *, replace: bool) -> None:
-    """Each folder takes the place of the one that is there, as a whole; with `replace` one that the backup does not have goes too."""
-    for name in FOLDERS:
-        if replace and (workspace.state / name).is_dir():
-            shutil.rmtree(workspace.state / name)
-        if (staged / name).exists():
-            _put(staged / name, workspace.state / name)
-    if (staged / MLFLOW).exists() and workspace.mlflow_file is not None:
-        if (staged / ARTIFACTS).exists():
-            _put(staged / ARTIFACTS, workspace.mlflow_artifacts)
-        for journal in ("-wal", "-shm", "-journal"):
-            workspace.mlflow_file.with_name(workspace.mlflow_file.name + journal).unlink(missing_ok=True)
-        _put(staged / MLFLOW, workspace.mlflow_file)
+def _move(workspace: Workspace, staged: Path, undoing: ExitStack, *, replace: bool) -> None:
+    """Each takes the place of the one that is there, as a whole; with `replace` a folder that the backup does not have goes too.
+
+    What was moved is put back when `undoing` ends. Raises InputError where one cannot be moved.
+    """
+    database = workspace.mlflow_file
+    places: dict[Path, Path | None] = {workspace.state / name: staged / name for name in FOLDERS if replace or (staged / name).exists()}
+    if database is not None and (staged / MLFLOW).exists():
+        places |= {workspace.mlflow_artifacts: staged / ARTIFACTS} if (staged / ARTIFACTS).exists() else {}
+        places |= dict.fromkeys(database.with_name(database.name + journal) for journal in JOURNALS)
+        places[database] = staged / MLFLOW
+    (staged / REPLACED).mkdir()
+    for target, source in places.items():
+        try:
+            _put(source, target, staged / REPLACED / target.name, undoing)
+        except OSError as fault:
+            raise InputError(f"{target} cannot be replaced ({fault.strerror or fault}); nothing has been restored") from None
 
 
-def _put(source: Path, target: Path) -> None:
-    if target.is_dir():
-        shutil.rmtree(target)
-    shutil.move(source, target)
+def _put(source: Path | None, target: Path, aside: Path, undoing: ExitStack) -> None:
+    """Where there is no source, nothing takes the place."""
+    if target.exists():
+        shutil.move(target, aside)
+        undoing.callback(shutil.move, aside, target)
+    if source is not None and source.exists():
+        undoing.callback(_remove, target)
+        shutil.move(source, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _declare(workspace: Workspace, restored: Path) -> bool:

@@ -50,6 +50,11 @@ class RolloutStatus:
     def harms(self) -> bool:
         return self.kept is not None and self.kept.comparison.verdict == "harm"
 
+    @property
+    def mismatches(self) -> bool:
+        """Something beside the draw decides who is on which side."""
+        return self.kept is not None and self.kept.comparison.check.mismatch
+
     def to_dict(self, language: Language) -> dict[str, Any]:
         """As the service answers."""
         return status_dict(self.rollout, self.processes, self.kept, self.agreement, Asked(self.community, language))
@@ -78,7 +83,7 @@ def _status(workspace: Workspace, rollout: Rollout, now: datetime) -> RolloutSta
 
 @dataclass(frozen=True)
 class RolloutWatched:
-    """`alarm`: harm is shown, or a process refused the challenger; `ended`: it was rolled back for the harm, as is declared.
+    """`alarm`: harm is shown, the sides lack their sizes, or a process refused the challenger; `ended`: it was rolled back, as is declared.
 
     `told`: how it stands, by language; `said` in English, with what a process said that refused.
     """
@@ -105,7 +110,8 @@ def watch_rollout(workspace: Workspace, *, now: datetime) -> RolloutWatched | No
         each: watched_sentences(rollout, status.kept, Asked(status.community, each), ended=ended, refused=refused) for each in LANGUAGES
     }
     said = f"{told['en']} ({status.refusals[0].error})" if refused else told["en"]
-    return RolloutWatched(status, told, said, status.harms or bool(refused), ended)
+    alarm = status.harms or status.mismatches or bool(refused)
+    return RolloutWatched(status, told, said, alarm, ended)
 
 
 def finish(

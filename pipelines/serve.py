@@ -18,6 +18,7 @@ from models.api_keys import ensure_first_key
 from models.declaration import load_community
 from models.errors import InputError
 from models.groups import check_groups
+from models.in_service import in_service
 from models.store import Loaded, Store
 from pipelines.dates import moment
 from pipelines.ingest import canonical_log, log_fingerprint
@@ -55,10 +56,10 @@ class Prepared:
 def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: str | None = None) -> None:
     """Returns when the service is stopped. `as_of` stops its clock there.
 
-    Raises InputError for a log or a time that cannot be used or an address that cannot be listened on.
+    Raises InputError for a log or a time that cannot be used, an address that cannot be listened on, and while a backup is being restored.
     """
     stopped_at = None if as_of is None else moment(as_of, load_community(workspace.declaration)).isoformat()
-    with _listener(host, port) as listener:
+    with in_service(workspace.state), _listener(host, port) as listener:
         prepared = prepare(workspace, now=datetime.now(UTC))
         if prepared.first_key is not None:
             typer.echo(f"API key, shown this once: {prepared.first_key}")

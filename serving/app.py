@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from models.declaration import load_community
+from models.in_service import in_service
 from serving import problems
 from serving.background import background
 from serving.description import described
@@ -112,6 +113,14 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI, *, own_process: bool) -> AsyncIterator[None]:
+    """Raises InputError where what it serves is being restored."""
+    with in_service(app.state.service.settings.state):
+        async with _answering(app, own_process=own_process):
+            yield
+
+
+@asynccontextmanager
+async def _answering(app: FastAPI, *, own_process: bool) -> AsyncIterator[None]:
     service: Service = app.state.service
     await run_in_threadpool(service.open_store)
     await run_in_threadpool(service.models.start, service.settings.first_model_seconds, _bring_the_rest if own_process else None)

@@ -30,7 +30,7 @@ async def cancelled(*tasks: asyncio.Task[None]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def joined(thread: Thread | None) -> None:
-    """One that was told to stop, if it was ever begun."""
+def joined(thread: Thread | None, seconds: float = STOP_SECONDS) -> None:
+    """One that was told to stop, if it was ever begun; waits for it as long as that at most."""
     if thread is not None and thread.is_alive():
-        thread.join(STOP_SECONDS)
+        thread.join(seconds)

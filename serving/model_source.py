@@ -9,11 +9,14 @@ from threading import Event, Lock, Thread
 from models.champion_copy import ChampionCopy
 from models.engine import Engine
 from models.errors import KeepwellError, ModelRefused, NoChampion
+from serving.leaving import joined
 from serving.logs import LOGGER
 from serving.metrics import MODEL_STALE, tell_model
 
 HEAD_START_SECONDS = 1.0
 """Of a process that serves a copy, before it imports MLflow: it listens by then, and shares the interpreter with nobody until it does."""
+
+STOP_SECONDS = 1.0
 
 
 class ModelSource:
@@ -30,6 +33,7 @@ class ModelSource:
         self._lock = Lock()
         self._looked_up = Event()
         self._stopped = Event()
+        self._thread: Thread | None = None
         self.error: str | None = "the champion has not been looked up yet"
 
     def start(self, wait_seconds: float, looked_up: Callable[[], None] | None = None) -> None:
@@ -41,7 +45,8 @@ class ModelSource:
         """
         self._take_copy()
         head_start = 0.0 if self._engine is None else HEAD_START_SECONDS
-        Thread(target=self._watch, args=(head_start, looked_up), name="champion", daemon=True).start()
+        self._thread = Thread(target=self._watch, args=(head_start, looked_up), name="champion", daemon=True)
+        self._thread.start()
         if self._engine is None:
             self._looked_up.wait(wait_seconds)
 
@@ -58,7 +63,9 @@ class ModelSource:
         tell_model(None, self._engine)
 
     def stop(self) -> None:
+        """A registry that does not answer is left to the end of the process."""
         self._stopped.set()
+        joined(self._thread, STOP_SECONDS)
 
     def engine(self) -> Engine:
         """Raises NoChampion where none could be loaded yet."""

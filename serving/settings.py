@@ -74,6 +74,11 @@ class Settings:
         )
 
     @property
+    def state(self) -> Path:
+        """The folder beside the declaration."""
+        return self.declaration.parent / ".keepwell"
+
+    @property
     def clock(self) -> Clock:
         stopped = self.as_of
         return wall_clock if stopped is None else lambda: stopped

@@ -93,7 +93,10 @@ class Turns(Generic[Item, Result]):
             self._stirred = loop.time()
 
     def close(self) -> None:
-        """When the turns under way have ended, also those for which nobody waits any more: they may use the store."""
+        """When the turns under way have ended, also those for which nobody waits any more: they may use the store.
+
+        Whoever waits then, or comes later, is told by a RuntimeError.
+        """
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     @property
@@ -108,12 +111,26 @@ class Turns(Generic[Item, Result]):
             if not turn:
                 return
             self._free -= 1
-            ending: Ending = partial(self._told_of_end, loop, turn)
-            served = loop.run_in_executor(self._pool, self._serve, [waiting.item for waiting in turn], ending)
-            served.add_done_callback(partial(self._end, turn))
+            try:
+                served = loop.run_in_executor(self._pool, self._results, turn, partial(self._told_of_end, loop, turn))
+            except RuntimeError as error:
+                self._free += 1
+                _tell(turn, error)
+            else:
+                served.add_done_callback(partial(self._end, turn))
         if self._free and self._waiting and not self._looking:
             self._looking = True
             loop.call_later(self._waits_until - now, self._look_again)
+
+    def _results(self, turn: Sequence[_Waiting[Item, Result]], ending: Ending) -> Sequence[Result]:
+        """In the thread of the turn. Raises what can be handed to those who wait: no StopIteration, which a future does not take."""
+        try:
+            results = self._serve([waiting.item for waiting in turn], ending)
+        except StopIteration as error:
+            raise RuntimeError("a turn ended in a StopIteration") from error
+        if len(results) != len(turn):
+            raise RuntimeError(f"{len(turn)} items were served with {len(results)} results")
+        return results
 
     def _look_again(self) -> None:
         self._looking = False
@@ -158,9 +175,7 @@ class Turns(Generic[Item, Result]):
         elif len(turn) > 1 and not isinstance(error, KeepwellError):
             self._waiting[:0] = [_Waiting(waiting.item, waiting.future, alone=True) for waiting in turn]
         else:
-            for waiting in turn:
-                if not waiting.future.done():
-                    waiting.future.set_exception(error)
+            _tell(turn, error)
         self._go_on(3 * len(turn) // 4)
 
     def _go_on(self, awaited: int) -> None:
@@ -169,3 +184,9 @@ class Turns(Generic[Item, Result]):
         self._stirred = loop.time()
         self._awaited_until = self._stirred + self._patience.most
         loop.call_soon(self._begin)
+
+
+def _tell(turn: Sequence[_Waiting[Item, Result]], error: BaseException) -> None:
+    for waiting in turn:
+        if not waiting.future.done():
+            waiting.future.set_exception(error)

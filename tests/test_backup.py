@@ -15,6 +15,7 @@ from sqlalchemy import MetaData, create_engine, insert
 
 from models.api_keys import SCOPES, create_key, holder_of
 from models.errors import InputError, UnknownMember
+from models.in_service import LOCK, in_service, out_of_service
 from models.moments import microseconds
 from models.registry import MODEL_NAME, Registry
 from models.store import DecisionRow, LoggedEvent, Store
@@ -279,6 +280,26 @@ def test_a_store_that_holds_something_is_replaced_only_when_told_so(here, made, 
     assert list(here.state.glob("restore-*")) == []
     with store_at(shared_store_url) as store:
         assert holder_of(store, key, now=NOW) is None
+
+
+def files_of(state):
+    return {path.relative_to(state): path.read_bytes() for path in state.rglob("*") if path.is_file() and path.name != LOCK}
+
+
+def test_a_file_that_cannot_be_put_in_its_place_leaves_all_where_it_was(here, made, shared_store_url, tmp_path, monkeypatch):
+    monkeypatch.setenv("KEEPWELL_MLFLOW_URI", sqlite_url(tmp_path / "no-such-folder"))
+    (here.deliveries / "later").write_text("since the backup")
+    rows, files = all_rows(shared_store_url), files_of(here.state)
+    with pytest.raises(InputError, match=r"cannot be replaced \(No such file or directory\); nothing has been restored"):
+        restore(here, made.file, replace=True)
+    assert (all_rows(shared_store_url), files_of(here.state)) == (rows, files)
+
+
+def test_nothing_is_restored_where_a_service_runs_and_none_starts_meanwhile(here, made):
+    with in_service(here.state), in_service(here.state):
+        assert "a service runs on" in keepwell("restore", made.file, "--config", here.root, "--replace").refusal
+    with out_of_service(here.state):
+        assert "is being restored" in keepwell("serve", "--config", here.root, "--port", "0").refusal
 
 
 @pytest.mark.parametrize("first_erasure", ["before", "after", "elsewhere"])

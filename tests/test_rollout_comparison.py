@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.stats import beta
 
-from models.always_valid import members_needed, reach
+from models.always_valid import LIKELY_WITHIN, members_needed, reach, share_p
 from models.rollout_comparison import FEWEST, Comparison, Sides, Watched, compare
 from models.two_arms import ALPHA, Measure
 
@@ -51,6 +53,26 @@ def looks(rng, effect, days=60, daily=60):
 def test_who_looks_every_day_is_misled_in_no_more_than_one_of_twenty(rng):
     missed = [looks(rng, effect) for effect in (0.0, 0.05) for _ in range(150)]
     assert np.mean(missed) < ALPHA
+
+
+@pytest.mark.parametrize(("taken", "members", "share"), [(40, 60, 0.5), (1, 90, 0.05), (30, 300, 0.1), (0, 0, 0.3)])
+def test_the_evidence_of_the_sizes_is_the_likelihood_ratio_over_all_shares_that_may_be(taken, members, share):
+    around = beta(LIKELY_WITHIN * share, LIKELY_WITHIN * (1 - share))
+
+    def ratio(other):
+        return (other / share) ** taken * ((1 - other) / (1 - share)) ** (members - taken) * around.pdf(other)
+
+    low, high = around.ppf([1e-12, 1 - 1e-12])
+    assert share_p(taken, members, share) == pytest.approx(min(1, 1 / quad(ratio, low, high)[0]), rel=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.05])
+def test_sizes_that_chance_makes_are_doubted_no_more_often_than_is_said_whoever_looks_every_day(rng, share):
+    doubted = 0
+    for _ in range(200):
+        taken = np.cumsum(rng.random(90 * 60) < share)
+        doubted += min(share_p(int(taken[seen - 1]), seen, share) for seen in range(60, 5401, 60)) < ALPHA
+    assert doubted / 200 < ALPHA
 
 
 def sides(members, share=0.5, taken=None, days=60):
@@ -100,9 +122,17 @@ def test_a_challenger_that_is_as_good_is_no_worse_by_a_margin(rng):
     assert told(side, kept(rng, side, 0.0, margin=0.0)).verdict == "not_yet"
 
 
-def test_members_who_are_not_on_their_sides_by_chance_make_nothing_readable(rng):
+def test_members_who_are_not_on_their_sides_by_chance_show_no_gain(rng):
     side = sides(6_000, taken=np.arange(6_000) % 3 == 0)
-    assert told(side, kept(rng, side, -0.2)).verdict == "not_readable"
+    for effect, margin in ((0.2, 0.0), (0.0, 0.1)):
+        found = told(side, kept(rng, side, effect, margin=margin))
+        assert (found.verdict, found.rows[0].verdict) == ("not_readable", "open")
+
+
+def test_harm_is_told_whatever_decides_who_is_on_which_side(rng):
+    side = sides(6_000, taken=np.arange(6_000) % 3 == 0)
+    found = told(side, kept(rng, side, -0.2))
+    assert (found.verdict, found.check.mismatch) == ("harm", True)
 
 
 def test_what_few_members_show_waits(rng):

@@ -4,12 +4,15 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from models.moments import microseconds
+from models.reports import OutcomeReport
 from models.rollout_reading import kept_comparison, read_and_keep, read_comparison, term_of
 from models.rollout_wording import Asked, headline, status_dict
 from models.rollouts import Stage
 from models.store import Store
+from models.store_schema import decisions, touches
 from tests.rolled_out import HALF, plant
 from tests.serving_world import DECLARED
 
@@ -98,6 +101,35 @@ def test_a_raised_share_begins_a_comparison_of_its_own(store):
     found = read_comparison(store, whole, DECLARED.policy, DECLARED, NOW)
     assert row(found, "retention").members == 0
     assert sum(found.check.observed) < len(planted.challenger)
+
+
+def test_what_members_are_sent_and_refuse_after_the_stage_does_not_count_in_it(store):
+    planted, end = plant(store, BEGAN, members=600, refusing=(0.0, 0.0)), microseconds(BEGAN + timedelta(days=20))
+    whole = store.raise_rollout(Stage(100, end, "anna"))
+    ids = [f"m-{number:05}" for number in range(600)]
+    mine = [name for name, one in zip(ids, whole.takes(ids, DECLARED.policy, HALF).tolist(), strict=True) if one]
+    with store.engine.begin() as connection:
+        for name in mine[:5]:
+            connection.execute(update(touches).where(touches.c.member_id == name).values(at_us=end, response="refused"))
+    answers = [OutcomeReport(f"o-{name}", name, "refused", end - (number < 2), f"d-{name}") for number, name in enumerate(mine[5:12])]
+    store.report_outcomes(answers, {}, 0)
+    after = read_comparison(store, whole, DECLARED.policy, DECLARED, NOW)
+    told = {name: row(after, name).mean * row(after, name).members for name in ("contacts", "refusals", "cost")}
+    sent = int(planted.challenger.sum()) - 5
+    assert told == pytest.approx({"contacts": sent, "refusals": 2, "cost": 2.5 * sent})
+
+
+def test_harm_is_told_beside_sizes_that_chance_does_not_make(store):
+    planted = plant(store, BEGAN, refusing=(0.02, 0.15))
+    ids = [f"m-{number:05}" for number in range(2_400)]
+    theirs = [name for name, one in zip(ids, planted.rollout.takes(ids, DECLARED.policy).tolist(), strict=True) if not one]
+    with store.engine.begin() as connection:
+        connection.execute(touches.delete().where(touches.c.member_id.in_(theirs[:500])))
+        connection.execute(decisions.delete().where(decisions.c.member_id.in_(theirs[:500])))
+    kept = read_and_keep(store, planted.rollout, DECLARED.policy, DECLARED, NOW)
+    said = headline(planted.rollout, kept, DECLARED, "en")
+    assert "does harm: Members who refused a contact" in said
+    assert "Something beside the draw" in said
 
 
 def test_what_was_read_is_kept_until_something_comes(store):

@@ -76,6 +76,24 @@ def test_a_store_that_is_down_is_asked_once_for_all():
     assert len(turns) == 1
 
 
+@pytest.mark.parametrize("served_with", [lambda _: next(iter(())), lambda items: [*items, 5]])
+def test_a_turn_that_ends_in_no_way_that_was_foreseen_is_told_and_the_next_one_is_served(served_with):
+    def serve(items, _ending):
+        return served_with(items) if "odd" in items else items
+
+    async def ask():
+        turns = Turns(serve, most=8)
+        with pytest.raises(RuntimeError):
+            await asyncio.wait_for(turns.result("odd"), PATIENCE_SECONDS)
+        told = await asyncio.wait_for(turns.result(2), PATIENCE_SECONDS)
+        turns.close()
+        with pytest.raises(RuntimeError):
+            await asyncio.wait_for(turns.result(3), PATIENCE_SECONDS)
+        return told
+
+    assert asyncio.run(ask()) == 2
+
+
 def test_who_went_away_is_not_waited_for():
     counter = Counter()
 
