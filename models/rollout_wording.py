@@ -93,7 +93,7 @@ def row_sentence(row: Row, community: Community, language: Language) -> str:
     given = {"name": label(row, language), "fewest": number(language, FEWEST), "days": plural(language, "unit.days", row.days)}
     if row.difference is not None:
         given |= {"difference": difference_text(row, row.difference, community, language)}
-    return text(language, JUDGED[row.verdict], **given)
+    return text(language, JUDGED[row.verdict] if row.days or row.verdict != "waiting" else "rollout.row_few", **given)
 
 
 def difference_text(row: Row, told: Estimate, community: Community, language: Language) -> str:

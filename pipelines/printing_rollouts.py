@@ -58,7 +58,8 @@ def _lines(told: RolledBack) -> list[str]:
     if told.ended is not None:
         last = told.ended.stages[-1].percent
         lines.append(f"roll-out {told.ended.rollout_id} of version {told.ended.challenger} has ended at {last:g} % of the members")
-        lines.append(f"{len(told.taken_over)} processes of the service have taken it over, after {told.seconds:.1f} s")
+        processes = "1 process of the service has" if len(told.taken_over) == 1 else f"{len(told.taken_over)} processes of the service have"
+        lines.append(f"{processes} taken it over, after {told.seconds:.1f} s")
     if told.silent:
         lines.append(f"nothing was heard of {', '.join(told.silent)}; what runs there takes it over when the store answers it")
     if told.replaced is None:
