@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import time
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.declared import STAGES, Declared, Label, Name, PositiveDays, Share
+from models.declared import STAGES, Declared, Identifier, Label, Name, PositiveDays, Share, TimeOfDay
 from models.rules import Eligibility
 
 NO_ACTION = "none"
@@ -17,7 +16,8 @@ CONTACT_RULES = (
 )
 """What the contact policy may name beside its caps."""
 MessageClass = Literal["marketing", "mandatory", "transactional"]
-WeightedContext = Annotated[str, Field(pattern=rf"^({'|'.join(STAGES)}|channel:.+)$")]
+CONTEXT = rf"^({'|'.join(STAGES)}|channel:.+)$"
+WeightedContext = Annotated[str, Field(pattern=CONTEXT)]
 
 
 class Intervention(Declared):
@@ -36,7 +36,7 @@ class Intervention(Declared):
     believed before there are data, and worth as much as `redemption_evidence` members seen. Members who would stay anyway redeem too.
     """
 
-    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    id: Identifier
     label: Label
     category: Literal["incentive", "content", "social", "recognition", "service"]
     lever: Literal["reciprocity", "loss_aversion", "scarcity", "curiosity", "competence", "belonging", "status", "care"]
@@ -71,7 +71,7 @@ class Intervention(Declared):
 class Cap(Declared):
     """At most `max_contacts` in any `days` running, on one channel or (`channel: any`) on all together."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    name: Identifier
     channel: str = "any"
     max_contacts: Annotated[int, Field(ge=0)]
     days: PositiveDays
@@ -80,8 +80,8 @@ class Cap(Declared):
 class QuietHours(Declared):
     """No sending from `start` (inclusive) to `end` (exclusive) by the member's clock; may run over midnight."""
 
-    start: time
-    end: time
+    start: TimeOfDay
+    end: TimeOfDay
 
 
 class ContactPolicy(Declared):

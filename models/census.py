@@ -15,6 +15,7 @@ from models.events import event_arrays
 from models.features import feature_spec
 from models.moments import microseconds
 from models.snapshots import Activity, label_churn, last_usable_cut, population
+from models.training_cuts import Outcomes, cuts_to_learn_from, latest_test
 
 if TYPE_CHECKING:
     from models.arrays import Integers
@@ -73,7 +74,8 @@ class Census:
 
     types: events by type. daily: events by day of the community's clock. repeated: rows that equal another one in every column but the id.
     timed: does any event lie in another hour than the first of a day? old: events before PLAUSIBLE_FROM. asked, churned: members of the
-    population at the last cut of the span. pasts: of each cut of the span, members of later parts after those of earlier ones.
+    population at the last cut of the span. learned: what a training would learn from, or as much of it as suffices. pasts: of each cut of
+    the span, members of later parts after those of earlier ones.
     """
 
     types: Counter[str] = field(default_factory=Counter)
@@ -83,6 +85,7 @@ class Census:
     old: int = 0
     asked: int = 0
     churned: int = 0
+    learned: Outcomes = field(default_factory=Outcomes)
     pasts: tuple[Past, ...] = ()
 
     @classmethod
@@ -99,6 +102,7 @@ class Census:
             old=int((events["timestamp"].dt.year() < PLAUSIBLE_FROM).sum()),
             asked=len(asked),
             churned=int(label_churn(activity, asked, churn.horizon_days, churn).sum()),
+            learned=_learned(activity, span, community),
             pasts=tuple(Past.of(activity, cut, churn.active_days) for cut in span.cuts(churn.horizon_days)),
         )
 
@@ -111,8 +115,21 @@ class Census:
             self.old + other.old,
             self.asked + other.asked,
             self.churned + other.churned,
+            self.learned + other.learned,
             tuple(mine + its for mine, its in zip(self.pasts, other.pasts, strict=True)) if self.pasts else other.pasts,
         )
+
+
+def _learned(activity: Activity, span: Span, community: Community) -> Outcomes:
+    """From the latest cut back, until what one part holds suffices; so the sum over parts is all there is wherever it does not."""
+    churn, outcomes = community.churn, Outcomes()
+    test_us = microseconds(latest_test(microseconds(span.last), community))
+    for cut in reversed(cuts_to_learn_from(microseconds(span.first), test_us, churn)):
+        asked = population(activity, cut, churn)
+        outcomes += Outcomes(len(asked), int(label_churn(activity, asked, churn.horizon_days, churn).sum()))
+        if outcomes.suffice:
+            break
+    return outcomes
 
 
 def _repeated(events: pl.DataFrame) -> int:

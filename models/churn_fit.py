@@ -15,6 +15,7 @@ from models.community import DAY_US
 from models.errors import NotEnoughData
 from models.margin_fits import BoosterSettings, fit_booster, fit_linear, mean_of, staged_margins
 from models.margins import BlendedMargin, BoosterMargin, LinearMargin
+from models.training_cuts import FEWEST_OF_A_CLASS, FEWEST_SNAPSHOTS, Outcomes
 from models.undersampling import undersample, undersample_share
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ STAGES = (50, 100, 150, 200, 300)
 WEIGHT_STEPS = 4
 PART_NAMES = ("booster", "linear", "rfm_logistic")
 EVEN_WEIGHTS = (0.5, 0.5, 0.0)
-FEWEST_ROWS = 200
-FEWEST_OF_A_CLASS = 20
 FEWEST_IN_A_FOLD = 5
 FEWEST_BY_TIME = 500
 FOLDS = 4
@@ -52,9 +51,12 @@ class TrainingRows:
         return TrainingRows(self.features[rows], self.churned[rows], self.member[rows], self.as_of_us[rows])
 
     @property
+    def outcomes(self) -> Outcomes:
+        return Outcomes(len(self), int(self.churned.sum()))
+
+    @property
     def smaller_class(self) -> int:
-        churned = int(self.churned.sum())
-        return min(churned, len(self) - churned)
+        return self.outcomes.rarer
 
 
 @dataclass(frozen=True)
@@ -187,10 +189,10 @@ def fit_horizon(
 
 
 def _require_enough(rows: TrainingRows, horizon_days: int) -> None:
-    if len(rows) < FEWEST_ROWS or rows.smaller_class < FEWEST_OF_A_CLASS:
+    if not rows.outcomes.suffice:
         message = (
             f"too little to learn the {horizon_days}-day risk from: {len(rows)} snapshots, {rows.smaller_class} of the rarer outcome; "
-            f"needed are {FEWEST_ROWS} and {FEWEST_OF_A_CLASS}. Bring a longer log, or a shorter churn horizon"
+            f"needed are {FEWEST_SNAPSHOTS} and {FEWEST_OF_A_CLASS}. Bring a longer log, or a shorter churn horizon"
         )
         raise NotEnoughData(message)
 

@@ -21,6 +21,7 @@ from models.sources import LogSource, MembersSource, TouchesSource
 from models.supply import Capacity
 
 DAY_US = 86_400_000_000
+CURRENCY = r"^[A-Z]{3}$"
 
 
 class Signal(Declared):
@@ -121,7 +122,7 @@ class Community(Declared):
     format: Literal[1] = 1
     name: Name
     language: Language = "en"
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "CNY"
+    currency: Annotated[str, Field(pattern=CURRENCY)] = "CNY"
     timezone: TimeZone = "UTC"
     log: LogSource
     members: MembersSource | None = None

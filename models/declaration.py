@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from models.community import Community
+from models.declaration_faults import complaint, inside
 from models.errors import InputError
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _sentence(fault: ValidationError, content: object, lines: Mapping[Key, int],
     inner = [error for error in errors if not any(_is_above(error["loc"], other["loc"]) for other in errors)]
     faults = sorted(inner, key=lambda error: (error["type"] != "extra_forbidden", _line(error, content, lines)))
     more = f" ({len(faults) - 1} more after it)" if len(faults) > 1 else ""
-    return f"{name} line {_line(faults[0], content, lines)}: {_complaint(faults[0], content)}{more}"
+    return f"{name} line {_line(faults[0], content, lines)}: {complaint(faults[0], content)}{more}"
 
 
 def _is_above(key: Key, other: Key) -> bool:
@@ -155,10 +155,10 @@ def _line(error: ErrorDetails, content: object, lines: Mapping[Key, int]) -> int
     """Faults between keys are raised above both, and their message begins with the key to change, such as `signals.posts.label`."""
     key = list(error["loc"])
     for part in key:
-        content = _inside(content, part)
+        content = inside(content, part)
     for name in re.split(r"[ :]", str(error.get("ctx", {}).get("error", "")))[0].split("."):
         part = _part_named(name, content)
-        content = _inside(content, part)
+        content = inside(content, part)
         key.append(part)
     return line_of(lines, tuple(key)) or 1
 
@@ -167,64 +167,5 @@ def _part_named(name: str, content: object) -> str | int:
     """As `named_key` names the parts: an entry of a list by its name or id, else by its number from 1."""
     if not isinstance(content, list):
         return name
-    names = [_inside(entry, "name") or _inside(entry, "id") or str(position) for position, entry in enumerate(content, start=1)]
+    names = [inside(entry, "name") or inside(entry, "id") or str(position) for position, entry in enumerate(content, start=1)]
     return names.index(name) if name in names else name
-
-
-def _complaint(error: ErrorDetails, content: object) -> str:
-    where, kind, value = named_key(error["loc"], content), error["type"], error["input"]
-    if kind == "missing":
-        return f"{where} is missing"
-    if kind == "extra_forbidden":
-        return f"{where}: unknown key; {_allowed_keys(error['loc'])}"
-    if kind == "value_error":
-        message = str(error["ctx"]["error"])
-        return f"{where}: {message}" if where else message
-    if kind == "string_type" and isinstance(value, int | float):
-        return f'{where}: {value} must be text; write it in quotes, "{value}"'
-    return f"{where}: {_shown(value)} is refused: {error['msg'][0].lower()}{error['msg'][1:]}"
-
-
-def _shown(value: object) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def named_key(key: Key, content: object) -> str:
-    """`signals.posts.label` for ("signals", 0, "label"): an entry of a list is called by its name or id where it has one."""
-    parts: list[str] = []
-    for part in key:
-        content = _inside(content, part)
-        if isinstance(part, str):
-            parts.append(part)
-        else:
-            name = _inside(content, "name") or _inside(content, "id")
-            parts.append(name if isinstance(name, str) else str(part + 1))
-    return ".".join(parts)
-
-
-def _inside(content: object, part: str | int) -> object:
-    if isinstance(content, dict):
-        return content.get(part)
-    if isinstance(content, list) and isinstance(part, int) and part < len(content):
-        return content[part]
-    return None
-
-
-def _allowed_keys(key: Key) -> str:
-    model: type[BaseModel] = Community
-    for part in key[:-1]:
-        model = _model_below(model, part)
-    near = difflib.get_close_matches(str(key[-1]), model.model_fields, n=1)
-    return f"did you mean {near[0]}?" if near else f"allowed are {', '.join(model.model_fields)}"
-
-
-def _model_below(model: type[BaseModel], part: str | int) -> type[BaseModel]:
-    return model if isinstance(part, int) else next(_models_in(model.model_fields[part].annotation), model)
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - annotations have no common type
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models_in(inner)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import time
 from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Language = Literal["en", "zh"]
 Stage = Literal["new", "growing", "active", "stable", "silent", "lost"]
@@ -35,9 +36,20 @@ def _ascending(days: tuple[int, ...]) -> tuple[int, ...]:
     return days
 
 
+def _not_counted(given: object) -> object:
+    """Pydantic would take a number for seconds since midnight."""
+    if isinstance(given, int | float):
+        message = f"{given} is refused: write a time of day, like 08:30"
+        raise ValueError(message)  # noqa: TRY004 - pydantic makes a ValueError a fault of the declaration
+    return given
+
+
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 PositiveDays = Annotated[int, Field(gt=0, le=3650)]
 RisingDays = Annotated[tuple[PositiveDays, ...], Field(min_length=1), AfterValidator(_ascending)]
+TimeOfDay = Annotated[time, BeforeValidator(_not_counted)]
+IDENTIFIER = r"^[a-z][a-z0-9_]{0,63}$"
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Share = Annotated[float, Field(ge=0, le=1)]
 

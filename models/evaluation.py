@@ -33,6 +33,7 @@ from models.metrics import (
     row_log_loss,
 )
 from models.profit import DEFAULT_ECONOMICS, CampaignEconomics
+from models.training_cuts import FEWEST_TO_GRADE
 
 __all__ = [
     "ChurnMetrics",
@@ -244,12 +245,14 @@ def best_baseline(churned: npt.ArrayLike, baselines: Mapping[str, npt.ArrayLike]
     return max(baselines, key=lambda name: auc(churned, baselines[name]))
 
 
-def grade(difference: Estimate) -> Grade:
+def grade(difference: Estimate, rarer: int) -> Grade:
     """Quality grade of a model from its paired AUC difference against the best baseline.
 
-    A, clearly better: the lower bound is above 0. B, better: the difference is above 0. C, not better: the rest; then
-    the baseline is used.
+    A, clearly better: the lower bound is above 0. B, better: the difference is above 0. C, not shown to be better: the rest, and
+    whatever was tested on fewer than FEWEST_TO_GRADE members with the `rarer` outcome; then the baseline is used.
     """
+    if rarer < FEWEST_TO_GRADE:
+        return "C"
     if difference.lower > 0:
         return "A"
     return "B" if difference.value > 0 else "C"

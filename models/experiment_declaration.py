@@ -7,10 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from models.declared import Declared, Label, Name, PositiveDays
+from models.declared import Declared, Identifier, Label, Name, PositiveDays
 
 MetricKind = Literal["retention", "value", "count", "ratio"]
-Id = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
 class Metric(Declared):
@@ -21,7 +20,7 @@ class Metric(Declared):
     control's mean, that is worth waiting for. Without `days` the churn horizon holds, for `value` the `value_days`.
     """
 
-    name: Id
+    name: Identifier
     kind: MetricKind
     signal: Name | None = None
     per: Name | None = None
@@ -54,7 +53,7 @@ class Experiment(Declared):
     then at once, others when they join. Without `metrics` the usual ones are read.
     """
 
-    id: Id
+    id: Identifier
     label: Label | None = None
     arms: Annotated[tuple[Arm, ...], Field(min_length=2, max_length=10)]
     column: str | None = None

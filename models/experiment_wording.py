@@ -101,6 +101,8 @@ def arm_label(arm: str, read: ReadOut, community: Community, language: Language)
 
 
 def check_sentence(check: RatioCheck, language: Language) -> str:
+    if not sum(check.observed):
+        return text(language, "experiment.nobody")
     counts = " : ".join(number(language, count) for count in check.observed)
     expected = " : ".join(number(language, round(count)) for count in check.expected)
     key = "experiment.mismatch" if check.mismatch else "experiment.sound"

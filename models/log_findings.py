@@ -10,6 +10,7 @@ from models.census import PLAUSIBLE_FROM
 from models.declaration import Key, line_of
 from models.findings import Finding
 from models.holes import Hole, holes
+from models.training_cuts import FEWEST_OF_A_CLASS, FEWEST_SNAPSHOTS, FEWEST_TO_GRADE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     Lines = Mapping[Key, int]
 
-LEAST_OF_EACH, ENOUGH_OF_EACH = 10, 100
+ENOUGH_OF_EACH = 100
 SHOWN_HOLES = 5
 
 
@@ -31,6 +32,7 @@ def log_findings(census: Census, span: Span, community: Community, lines: Lines)
         *_types(census, community, lines),
         *_history(span, community, lines),
         *_both_outcomes(census, span, community),
+        *_enough_to_learn(census, community, lines),
         *_repeats(census, community),
         *_old_times(census, span, community),
         *_holes(census, community),
@@ -91,12 +93,21 @@ def _both_outcomes(census: Census, span: Span, community: Community) -> list[Fin
     if fewest >= ENOUGH_OF_EACH:
         return []
     too_few, few = ("too_few_churned", "few_churned") if churned <= retained else ("too_few_retained", "few_retained")
-    need = LEAST_OF_EACH if fewest < LEAST_OF_EACH else ENOUGH_OF_EACH
+    need = FEWEST_TO_GRADE if fewest < FEWEST_TO_GRADE else ENOUGH_OF_EACH
     day = np.datetime64(cut, "us").astype("datetime64[D]")
     told: Told = {"have": fewest, "of": census.asked, "day": str(day), "days": churn.horizon_days, "need": need}
-    if fewest < LEAST_OF_EACH:
+    if fewest < FEWEST_TO_GRADE:
         return [Finding("error", None, None, too_few, told)]
     return [Finding("warning", None, None, few, told)]
+
+
+def _enough_to_learn(census: Census, community: Community, lines: Lines) -> list[Finding]:
+    seen = census.learned
+    if seen.suffice:
+        return []
+    have = {"days": community.churn.horizon_days, "snapshots": seen.snapshots, "rarer": seen.rarer}
+    told: Told = have | {"need": FEWEST_SNAPSHOTS, "need_rarer": FEWEST_OF_A_CLASS}
+    return [Finding("error", "churn.horizon_days", line_of(lines, ("churn", "horizon_days")), "too_little_to_learn", told)]
 
 
 def _repeats(census: Census, community: Community) -> list[Finding]:

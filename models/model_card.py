@@ -42,7 +42,7 @@ FIGURES = {
 GRADES = {
     "A": "The blend ranks clearly better: the whole interval lies above 0.",
     "B": "The blend ranks better, but the interval holds 0: that may be chance.",
-    "C": "The blend does not rank better. The baseline is in use, and its figures are those of this model.",
+    "C": "The blend is not shown to rank better. The baseline is in use, and its figures are those of this model.",
 }
 SCHEMES = {
     "out_of_time": "cuts at least one horizon after the last one that the parts were fitted on",

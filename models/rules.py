@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from models.declared import Declared, Label, Name, PositiveDays, Share, Stage, Tag
+from models.declared import Declared, Identifier, Label, Name, PositiveDays, Share, Stage, Tag
 
 Status = Literal["scored", "insufficient_history", "already_churned"]
 Texts = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -22,7 +22,7 @@ class Scene(Declared):
     lifted the member into one of the tiers. It is open in [moment, moment + within), until an intervention of it is assigned.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    name: Identifier
     label: Label
     after_first: Name | None = None
     after_silence_days: PositiveDays | None = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from models.actions import NO_ACTION
 from models.findings import Finding
 from models.groups import group_findings
 from models.member_columns import date_columns, rule_columns, rule_findings
@@ -116,7 +117,7 @@ def read_touches(source: TouchesSource, place: Place, community: Community, memb
     screened = Screened.of(table, [*of_one, unknown, *told.faults[len(of_one) :]])
     said = told.rows["response"]
     rows = told.rows.with_columns(response=known_response(said)).filter(screened.accepted)
-    found = (*_unknown_arms(rows, community, source), *_unknown_responses(said, source))
+    found = (*_unknown_arms(rows, community, source), *_nobody_left_alone(rows, source), *_unknown_responses(said, source))
     return Read(rows, screened.rejected, (*screened.findings, *found))
 
 
@@ -203,9 +204,15 @@ def _before_joining(early: pl.DataFrame, source: MembersSource) -> Finding:
 
 
 def _unknown_arms(rows: pl.DataFrame, community: Community, source: TouchesSource) -> list[Finding]:
-    known = {"none", *(intervention.id for intervention in community.interventions)}
+    known = {NO_ACTION, *(intervention.id for intervention in community.interventions)}
     strange = [name for name in rows["intervention"].unique().sort() if name not in known]
     if not strange:
         return []
     told: Told = {"count": len(strange), "names": [f'"{name}"' for name in strange[:5]]}
     return [Finding("warning", source.intervention, None, "unknown_arms", told)]
+
+
+def _nobody_left_alone(rows: pl.DataFrame, source: TouchesSource) -> list[Finding]:
+    if rows.is_empty() or (rows["intervention"] == NO_ACTION).any():
+        return []
+    return [Finding("warning", source.intervention, None, "nobody_left_alone", {"count": rows.height})]

@@ -15,7 +15,8 @@ from models.community import DAY_US
 from models.errors import InputError, NotEnoughData
 from models.features import feature_spec
 from models.member_sample import Drawn
-from models.snapshots import cuts_back_from, last_usable_cut, pool
+from models.snapshots import last_usable_cut, pool
+from models.training_cuts import cuts_to_learn_from, later_cuts, latest_test
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from models.histories import Histories
     from models.snapshots import Snapshots
 
-MOST_CUTS = 26
 MOST_ROWS = 300_000
 THREADS = 2
 
@@ -64,14 +64,7 @@ class TrainingData:
 
 
 def default_test_as_of(events: EventArrays, community: Community) -> datetime:
-    return latest_test(Drawn.of(events), community)
-
-
-def latest_test(drawn: Drawn, community: Community) -> datetime:
-    """The last midnight, by the community's clock, whose whole decision horizon is in the log."""
-    latest = last_usable_cut(drawn.last_us, community.churn.horizon_days)
-    local = datetime.fromtimestamp(latest / 1e6, tz=UTC).astimezone(community.zone)
-    return local.replace(hour=0, minute=0, second=0, microsecond=0)
+    return latest_test(Drawn.of(events).last_us, community)
 
 
 def gather(
@@ -106,22 +99,17 @@ def _day(at_us: int) -> str:
 
 
 def _cuts(log_start_us: int, test_as_of_us: int, community: Community) -> list[int]:
-    """A quarter of the decision horizon apart (3 to 30 days); the shorter horizons get later cuts as well, whose labels end by the test."""
+    """Those of the decision horizon, and later ones of the shorter horizons. Raises NotEnoughData where the log is too short."""
     churn = community.churn
-    step = int(np.clip(churn.horizon_days // 4, 3, 30))
-    latest = test_as_of_us - churn.horizon_days * DAY_US
-    needed = max(churn.active_days, churn.horizon_days) * DAY_US // 2
-    earliest = log_start_us + min(needed, max(latest - log_start_us, 0))
-    cuts = cuts_back_from(latest, earliest, step, MOST_CUTS)
+    cuts = cuts_to_learn_from(log_start_us, test_as_of_us, churn)
     if not cuts:
         message = (
             f"the log begins {_day(log_start_us)}; a test on {_day(test_as_of_us)} with a horizon of {churn.horizon_days} days "
-            f"leaves nothing to learn from: it must begin before {_day(latest)}. "
+            f"leaves nothing to learn from: it must begin before {_day(test_as_of_us - churn.horizon_days * DAY_US)}. "
             "Bring a longer log, choose a later test date or a shorter horizon"
         )
         raise NotEnoughData(message)
-    later = range(latest + step * DAY_US, test_as_of_us - churn.horizons_days[0] * DAY_US + 1, step * DAY_US)
-    return [*cuts, *later]
+    return [*cuts, *later_cuts(test_as_of_us, churn)]
 
 
 def _capped(rows: Snapshots, most: int, rng: np.random.Generator) -> Snapshots:

@@ -37,7 +37,7 @@ VERDICTS = {"act": "helps", "avoid": "harms", "explore": "explore", "not_enough"
 GRADES = {
     "A": "clearly better than the best plain rule",
     "B": "better than the best plain rule",
-    "C": "not better than a plain rule, which is used",
+    "C": "not shown to be better than a plain rule, which is used",
 }
 
 
@@ -127,9 +127,11 @@ def print_comparison(compared: Compared, in_use: str, console: Console) -> None:
     for name, label in SHOWN.items():
         table.add_row(label, *(_estimate(getattr(metrics, name)) for metrics in columns.values()))
     console.print(table, highlight=False)
-    gain = _estimate(compared.gain)
+    gain, shortage = _estimate(compared.gain), "" if compared.shortage is None else f"; {compared.shortage}"
     console.print(
-        f"grade {compared.grade}: {GRADES[compared.grade]} (AUC gain {gain}); in use: {in_use.replace('_', ' ')}", highlight=False
+        f"grade {compared.grade}: {GRADES[compared.grade]} (AUC gain {gain}){shortage}; in use: {in_use.replace('_', ' ')}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 

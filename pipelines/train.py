@@ -17,7 +17,7 @@ from models.model_card import model_card
 from models.model_figures import TRAINING
 from models.registry import DataDescription, RunRecord, measured_file
 from models.training import GATHERING, train_on
-from models.training_rows import latest_test
+from models.training_cuts import latest_test
 from models.training_tables import Draws, tables_of
 from pipelines.dates import moment
 from pipelines.lessons import lesson_here
@@ -92,7 +92,7 @@ def train_challenger(
 
 def _tables(lesson: Lesson, asked: Asked, draws: Draws) -> TrainingTables:
     community = lesson.community
-    test_as_of = latest_test(lesson.drawn, community) if asked.test_as_of is None else moment(asked.test_as_of, community)
+    test_as_of = latest_test(lesson.drawn.last_us, community) if asked.test_as_of is None else moment(asked.test_as_of, community)
     return tables_of(lesson.histories, community, test_as_of=test_as_of, drawn=lesson.drawn, touches=lesson.touches, draws=draws)
 
 

@@ -104,6 +104,23 @@ def test_every_key_knows_its_line(load):
             "    cost: 1\n    eligibility:\n      tiers: [base]\n      days_since:\n        - {signal: pots, at_least: 1}\n",
             "line 31: interventions.question.eligibility.days_since.1.signal: unknown signal 'pots'; declared are ['any', 'posts']",
         ),
+        (
+            "name: readers",
+            "name: readers\ncurrency: rmb",
+            'line 2: currency: "rmb" is refused: a currency is three capital letters as in ISO',
+        ),
+        ("id: question", "id: Ask me", 'line 22: interventions.Ask me.id: "Ask me" is refused: use small letters a to z, digits and _'),
+        ("cost: 1", "cost: 1\n    context_weights: {actve: 2}", "line 28: interventions.question.context_weights.actve: "),
+        ("[7, 30]", "7", "line 13: churn.horizons_days: 7 is refused: write a list, like [a, b]"),
+        ("cost: 1", "cost: cheap", 'line 27: interventions.question.cost: "cheap" is refused: write a number'),
+        (
+            "label: {en: posts, zh: 发帖}",
+            "label: posts",
+            'line 11: signals.posts.label: "posts" is refused: write keys with values; allowed',
+        ),
+        ("21:30", "21", "line 31: contact_policy.quiet_hours.start: 21 is refused: write a time of day, like 08:30"),
+        ("[push]", "[]", "line 26: interventions.question.channels: [] is refused: give 1 or more"),
+        ("name: readers", "name:", "line 1: name is empty: write a text"),
         ("signals:\n", "signals: none\nsingals:\n", "line 9: singals: unknown key; did you mean signals? (1 more after it)"),
     ],
 )

@@ -18,7 +18,7 @@ from models.snapshots import pool
 from models.store import Store
 from models.tombstones import Tombstones, token_of
 from models.training import train_on
-from models.training_rows import latest_test
+from models.training_cuts import latest_test
 from models.training_tables import Draws, tables_of
 from pipelines import distributed_lessons
 from pipelines.distributed_lessons import lesson_on_spark
@@ -111,7 +111,7 @@ def test_an_engine_trained_through_spark_is_the_same_file_by_file(spark, workspa
 def sealed(lesson_of: LessonOf, workspace: Workspace, folder: Path) -> str:
     draws = Draws.of(np.random.default_rng(1))
     with lesson_of(workspace, Asked(members=1), now=NOW) as lesson:
-        at = latest_test(lesson.drawn, lesson.community)
+        at = latest_test(lesson.drawn.last_us, lesson.community)
         tables = tables_of(lesson.histories, lesson.community, test_as_of=at, drawn=lesson.drawn, touches=lesson.touches, draws=draws)
     trained = train_on(tables, trained_at=NOW, draws=draws)
     assert trained.engine.learned_uplift is not None

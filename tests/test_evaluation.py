@@ -33,6 +33,7 @@ from models.evaluation import (
     log_loss_difference,
 )
 from models.intervals import FloatArray, IntArray
+from models.training_cuts import FEWEST_TO_GRADE
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ def test_an_equal_model_differs_by_nothing_and_is_graded_c() -> None:
     gain = auc_difference(*both, rng=np.random.default_rng(19), resamples=50)
     assert gain == Estimate(0.0, 0.0, 0.0)
     assert log_loss_difference(*both, rng=np.random.default_rng(19), resamples=50) == Estimate(0.0, 0.0, 0.0)
-    assert grade(gain) == "C"
+    assert grade(gain, 100) == "C"
 
 
 def test_a_clearly_better_model_is_graded_a_and_a_doubtfully_better_one_b() -> None:
@@ -223,10 +224,14 @@ def test_a_clearly_better_model_is_graded_a_and_a_doubtfully_better_one_b() -> N
     churned, member = rng.random(2000) < expit(margin), np.arange(2000)
     good, poor = expit(margin), expit(margin + rng.normal(0, 2, 2000))
     gain = auc_difference(churned, good, poor, member, rng=rng, resamples=100)
-    assert grade(gain) == "A"
+    assert grade(gain, 500) == "A"
     assert gain.value == pytest.approx(auc(churned, good) - auc(churned, poor))
     assert log_loss_difference(churned, good, poor, member, rng=rng, resamples=100).upper < 0
-    assert grade(Estimate(0.01, -0.02, 0.04)) == "B"
+    assert grade(Estimate(0.01, -0.02, 0.04), 500) == "B"
+
+
+def test_on_too_few_of_one_outcome_no_gain_earns_a_grade() -> None:
+    assert [grade(Estimate(0.2, 0.1, 0.3), rarer) for rarer in (FEWEST_TO_GRADE - 1, FEWEST_TO_GRADE)] == ["C", "A"]
 
 
 def test_a_paired_difference_is_narrower_than_its_parts() -> None:

@@ -15,7 +15,9 @@ from tests.serving_world import DECLARED
 from tests.shown_figures import FINDINGS, found
 
 TOLD = {
-    **dict.fromkeys(("count", "total", "local", "members", "most", "days", "have", "need", "of", "year", "found"), 3),
+    **dict.fromkeys(
+        ("count", "total", "local", "members", "most", "days", "have", "need", "of", "year", "found", "snapshots", "rarer", "need_rarer"), 3
+    ),
     **dict.fromkeys(("value", "timezone", "name", "path", "joined", "kind", "signal", "day", "message", "what_to_do", "last"), "x"),
     **dict.fromkeys(("columns", "names", "known", "has", "kinds"), ("a", "b")),
     "first": "2026-01-01",

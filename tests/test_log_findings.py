@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from models.declaration import load_declaration
+from models.events import event_arrays
+from models.histories import EventHistories
 from models.holes import holes
 from models.intake import read_log
-from tests.written_logs import NOW, read, written
+from models.member_sample import Drawn
+from models.moments import microseconds
+from models.training_rows import default_test_as_of, gather
+from tests.written_logs import NOW, declared, read, written
 
 START = datetime(2025, 1, 6, tzinfo=UTC)
 
@@ -87,6 +92,19 @@ def test_enough_of_both_outcomes_is_no_finding(tmp_path):
     assert not found(read(tmp_path, weekly(stayers + leavers, 30, leavers), churn=churn), "too few")
 
 
+def test_what_training_would_lack_is_told_as_training_counts_it(tmp_path):
+    churn, members = {"horizons_days": [7], "horizon_days": 7, "active_days": 14}, [f"m{k}" for k in range(30)]
+    text = weekly(members, 4, members[::2])
+    intake, community = read(tmp_path, text, churn=churn), declared("events.csv", churn=churn)
+    (finding,) = found(intake, "too little to train on")
+    events = event_arrays(intake.log, community)
+    test_us = microseconds(default_test_as_of(events, community))
+    data = gather(EventHistories.of(events, community), community, test_us, np.random.default_rng(1), drawn=Drawn.of(events))
+    seen = data.labelled(7).outcomes
+    assert (finding.level, finding.told["snapshots"], finding.told["rarer"]) == ("error", seen.snapshots, seen.rarer)
+    assert not found(read(tmp_path, weekly(members, 14, members[::2]), churn=churn), "too little to train on")
+
+
 def test_repeated_events_are_kept_and_told(tmp_path):
     dates = read(tmp_path, "member,time,value\n" + "ann,2025-03-01,5\n" * 3 + "ann,2025-03-01,6\n", log={"value": "value"})
     (finding,) = found(dates, "equal another one")
@@ -128,6 +146,14 @@ def test_an_intervention_of_the_touches_that_is_not_declared_is_told(tmp_path):
     written(tmp_path, "member,time,intervention\nann,2025-03-02,gift\nann,2025-03-02,none\n", "touches.csv")
     intake = read(tmp_path, "member,time\nann,2025-03-01\n", touches={"path": "touches.csv", "member": "member", "time": "time"})
     assert found(intake, '1 interventions are not in the catalogue: "gift"')
+    assert not found(intake, "left alone")
+
+
+def test_touches_without_anybody_who_was_left_alone_are_told(tmp_path):
+    written(tmp_path, "member,time,intervention\nann,2025-03-02,q\nann,2025-03-03,q\n", "touches.csv")
+    intake = read(tmp_path, "member,time\nann,2025-03-01\n", touches={"path": "touches.csv", "member": "member", "time": "time"})
+    (finding,) = found(intake, 'nobody was left alone: none of the 2 touches is "none"')
+    assert finding.level == "warning"
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 import tea_tasting as tt
 
 from models.community import DAY_US
+from models.experiment_wording import check_sentence
 from models.read_out import Enrolment, drawn_ratio, holm, read_out, sample_ratio
 from models.two_arms import Measure, compare_arms
 from tests import read_outs
@@ -88,6 +89,10 @@ def test_the_sizes_of_the_arms_are_checked_against_their_shares():
     assert not sample_ratio([5100, 4900], [0.5, 0.5]).mismatch
     assert sample_ratio([5200, 4800], [0.5, 0.5]).mismatch
     assert sample_ratio([0, 0], [0.5, 0.5]).p == 1
+
+
+def test_where_nobody_was_assigned_no_sizes_are_praised():
+    assert check_sentence(sample_ratio([0, 0], [0.5, 0.5]), "en") == "Nobody has been assigned yet: there is nothing to compare."
 
 
 def test_rows_drawn_with_chances_of_their_own_are_checked_against_their_sum():

@@ -65,12 +65,17 @@ function whiskers(points) {
   };
 }
 
+// As the server writes numbers: with the minus sign, not a hyphen.
+function written(value, style) {
+  return new Intl.NumberFormat(document.documentElement.lang, style).format(value).replace("-", "\u2212");
+}
+
 const KINDS = {
   histogram(figure) {
     const bars = rows(figure);
     return {
       ...frame(),
-      tooltip: tooltip(([at]) => `${at.name}: ${at.value.toLocaleString(document.documentElement.lang)}`),
+      tooltip: tooltip(([at]) => `${at.name}: ${written(at.value)}`),
       xAxis: quietAxis({ type: "category", data: bars.map((bar) => bar.label), axisLabel: { show: false } }),
       yAxis: { type: "value", show: false },
       series: [{
@@ -89,8 +94,7 @@ const KINDS = {
     const line = points.map((at) => [Number(at.spend), Number(at.value)]);
     const band = [...points.map((at) => [Number(at.spend), Number(at.high)]), ...points.map((at) => [Number(at.spend), Number(at.low)]).reverse()];
     const chosen = points.find((at) => at.on === "1");
-    const told = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1, notation: "compact" });
-    const amount = (value) => told.format(value).replace("-", "\u2212");
+    const amount = (value) => written(value, { maximumFractionDigits: 1, notation: "compact" });
     const named = (at) => ({ name: at.label, value: [Number(at.spend), Number(at.value)] });
     return {
       ...frame(),
@@ -112,7 +116,7 @@ const KINDS = {
     return {
       ...frame(),
       grid: { left: 4, right: 12, top: 12, bottom: 4, containLabel: true },
-      tooltip: { ...tooltip(([at]) => `${at.name}: ${at.value.toLocaleString(document.documentElement.lang)}`), axisPointer: { type: "line", lineStyle: { color: colour("soft") } } },
+      tooltip: { ...tooltip(([at]) => `${at.name}: ${written(at.value)}`), axisPointer: { type: "line", lineStyle: { color: colour("soft") } } },
       xAxis: quietAxis({ type: "category", boundaryGap: false, data: days.map((day) => day.label), axisLabel: { color: colour("soft"), interval: 13, showMinLabel: true } }),
       yAxis: quietAxis({ type: "value", axisLine: { show: false }, splitNumber: 3 }),
       series: [{ type: "line", showSymbol: false, smooth: 0.2, lineStyle: { width: 2, color: colour("accent") }, areaStyle: { color: colour("accent"), opacity: 0.1 }, itemStyle: { color: colour("accent") }, data: days.map((day) => day.value) }],
