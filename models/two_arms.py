@@ -81,8 +81,9 @@ def compare_arms(measure: Measure, treated: Flags, control: Flags) -> Compared |
     """Of members who are due; None where a ratio has nothing to divide by, or in neither arm anything varies.
 
     Means and ratios by Welch's t with the delta method (Deng, Knoblich and Lu 2018), adjusted for the same behaviour before enrolment
-    where that varies (CUPED; Deng, Xu, Kohavi and Walker 2013); a share without such behaviour by the unpooled z of two proportions. Both
-    arms hold at least two members.
+    where that varies (CUPED; Deng, Xu, Kohavi and Walker 2013); a share without such behaviour by the unpooled z of two proportions. An arm
+    in which nothing varies, as where all of a dozen members stayed, is not known without error: the variance is then that of both arms
+    pooled. Both arms hold at least two members.
     """
     from tea_tasting import Proportion, RatioOfMeans  # noqa: PLC0415 - brings pandas and scipy.stats, seconds that only a read-out needs
 
@@ -90,15 +91,17 @@ def compare_arms(measure: Measure, treated: Flags, control: Flags) -> Compared |
     if columns is None:
         return None
     one, other = (_aggregates(measure, columns, rows) for rows in (treated, control))
-    if max(arm.ratio_var("value", columns.per) - NOTHING * arm.mean("value") ** 2 for arm in (one, other)) <= 0:
+    varies = [arm.ratio_var("value", columns.per) > NOTHING * arm.mean("value") ** 2 for arm in (one, other)]
+    if not any(varies):
         return None
+    pooled = not all(varies)
     adjusted = columns.before is not None
     if measure.kind == "retention" and not adjusted:
         found: MeanResult | ProportionResult = Proportion(
-            "value", method="norm", correction=False, equal_var=False, confidence_level=1 - ALPHA
+            "value", method="norm", correction=False, equal_var=pooled, confidence_level=1 - ALPHA
         ).analyze_aggregates(other, one)
     else:
-        found = RatioOfMeans(*columns, confidence_level=1 - ALPHA, equal_var=False, use_t=True).analyze_aggregates(other, one)
+        found = RatioOfMeans(*columns, confidence_level=1 - ALPHA, equal_var=pooled, use_t=True).analyze_aggregates(other, one)
     return Compared(
         members=one.count() + other.count(),
         mean=float(one.mean("value") / one.mean(columns.per)),

@@ -121,12 +121,15 @@ def _rollout(night: Night, _: RunRecord) -> Outcome:
 
 
 def _train(night: Night, record: RunRecord) -> Outcome:
-    reason = _stale(night, record) or _errors(record)
-    if reason is not None:
-        return Outcome("skipped", reason)
+    stale = _stale(night, record)
+    if stale is not None:
+        return Outcome("skipped", stale)
     due = _due(night, record)
     if due.state == "not_due":
         return due
+    errors = _errors(record)
+    if errors is not None:
+        return Outcome("skipped", errors)
     summary = train_challenger(night.workspace, Asked(seed=night.seed), now=night.now, progress=night.within("train"))
     trained = summary.trained
     auc, grade = trained.churn.metrics.auc, trained.churn.compared.grade

@@ -43,6 +43,17 @@ def test_a_table_of_two_by_two_worked_out_by_hand():
     assert found.p == pytest.approx(0.000698, abs=2e-6)
 
 
+@pytest.mark.parametrize("before", [None, np.tile([0.0, 1.0, 3.0], 44)[:131]])
+def test_a_dozen_members_who_all_stay_prove_nothing(before):
+    """13 of 13 beside 109 of 118: 122 of 131 stay in all, so the error is sqrt(.9313 x .0687 x (1 / 13 + 1 / 118)) = .0739, the lift .0763."""
+    value, treated = counted([13, 109], [13, 118]), np.arange(131) < 13
+    found = compare_arms(measure(value, kind="retention", before=before), treated, ~treated)
+    assert found.p == pytest.approx(0.302, abs=0.05)
+    assert found.lift.lower < -0.05
+    if before is None:
+        assert found.lift.interval == pytest.approx([0.0763 - 1.959964 * 0.0739, 0.0763 + 1.959964 * 0.0739], abs=1e-3)
+
+
 def test_means_and_ratios_are_those_of_the_library_on_a_table_of_members():
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"variant": rng.integers(0, 2, 500), "value": rng.gamma(2, 3, 500), "per": rng.poisson(2, 500) + 1.0})
