@@ -45,7 +45,7 @@ def test_a_table_of_two_by_two_worked_out_by_hand():
 
 @pytest.mark.parametrize("before", [None, np.tile([0.0, 1.0, 3.0], 44)[:131]])
 def test_a_dozen_members_who_all_stay_prove_nothing(before):
-    """13 of 13 beside 109 of 118: 122 of 131 stay in all, so the error is sqrt(.9313 x .0687 x (1 / 13 + 1 / 118)) = .0739, the lift .0763."""
+    """13 of 13 beside 109 of 118: 122 of 131 stay in all, the error is sqrt(.9313 x .0687 x (1 / 13 + 1 / 118)) = .0739, the lift .0763."""
     value, treated = counted([13, 109], [13, 118]), np.arange(131) < 13
     found = compare_arms(measure(value, kind="retention", before=before), treated, ~treated)
     assert found.p == pytest.approx(0.302, abs=0.05)
