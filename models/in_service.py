@@ -19,7 +19,8 @@ LOCK = "service.lock"
 def in_service(state: Path) -> Iterator[None]:
     """Any number of processes at once. Raises InputError where the folder is being restored.
 
-    A folder that cannot be written to, or whose file system has no locks, is not locked.
+    A folder that is not there is not made, for a store would then be made in it; one that cannot be written to, or whose file system has
+    no locks, is not locked either.
     """
     with _held(state, fcntl.LOCK_SH, f"{state} is being restored; start the service when that has ended"):
         yield
@@ -28,6 +29,7 @@ def in_service(state: Path) -> Iterator[None]:
 @contextmanager
 def out_of_service(state: Path) -> Iterator[None]:
     """No service may start meanwhile. Raises InputError where one runs; it sees those of this machine, or of whoever shares the lock."""
+    state.mkdir(parents=True, exist_ok=True)
     with _held(state, fcntl.LOCK_EX, f"a service runs on {state}; stop it first, and start it again afterwards"):
         yield
 
@@ -36,7 +38,6 @@ def out_of_service(state: Path) -> Iterator[None]:
 def _held(state: Path, kind: int, refused: str) -> Iterator[None]:
     with ExitStack() as held:
         try:
-            state.mkdir(parents=True, exist_ok=True)
             file = held.enter_context((state / LOCK).open("a", encoding="utf-8"))
             fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:

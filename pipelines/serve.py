@@ -59,6 +59,7 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
     Raises InputError for a log or a time that cannot be used, an address that cannot be listened on, and while a backup is being restored.
     """
     stopped_at = None if as_of is None else moment(as_of, load_community(workspace.declaration)).isoformat()
+    workspace.state.mkdir(parents=True, exist_ok=True)
     with in_service(workspace.state), _listener(host, port) as listener:
         prepared = prepare(workspace, now=datetime.now(UTC))
         if prepared.first_key is not None:
