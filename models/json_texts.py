@@ -24,9 +24,15 @@ def numbers(values: Sequence[float | None]) -> Texts:
     return written(values)[1:-1].split(",") if values else []
 
 
+BETWEEN, WITHIN = '","', '\\","'
+"""What stands between two texts; and also at the end of one that ends in a quotation mark and a comma, after a backslash."""
+
+
 def strings(values: Sequence[str]) -> Texts:
-    """Within a text a quotation mark has a backslash before it, so that the marks and the comma between two texts stand nowhere else."""
-    return [f'"{inner}"' for inner in written(values)[2:-2].split('","')] if values else []
+    inner = written(values)[2:-2]
+    if WITHIN in inner:
+        return [written(value) for value in values]
+    return [f'"{text}"' for text in inner.split(BETWEEN)] if values else []
 
 
 def named(values: Sequence[str | None]) -> Texts:
