@@ -103,10 +103,11 @@ class LogStore(schema.Transactions):
             return connection.scalar(select(table.body).where(table.plan_id == plan_id))
 
     def contact_counts(self) -> dict[str, int]:
-        """How often a contact was reserved, by member; a decision holds while that of its member is the same."""
+        """How often a contact was reserved, by member, of those for whom any was; a decision holds while that of its member is the same."""
         table = schema.members.c
         with self._reading() as connection:
-            return {row.member_id: row.contacts for row in connection.execute(select(table.member_id, table.contacts))}
+            told = select(table.member_id, table.contacts).where(table.contacts > 0)
+            return {row.member_id: row.contacts for row in connection.execute(told)}
 
     def keep_run(self, rows: Sequence[DecisionRow], quotas: Quotas) -> frozenset[str]:
         """Keep decisions of a run that saw to its own limits; those that were kept before stay as they are.
@@ -162,6 +163,13 @@ class LogStore(schema.Transactions):
         """Of the event that arrived last, whoever's it is; 0 before the first."""
         with self._reading() as connection:
             return connection.scalar(select(func.max(schema.events.c.event_key))) or 0
+
+    def arrived_since(self, event_key: int) -> bool:
+        """Has an event come through the service after this one?"""
+        table = schema.events.c
+        later = select(table.event_key).where(table.event_key > event_key, table.source == "api")
+        with self._reading() as connection:
+            return connection.scalar(later.limit(1)) is not None
 
     def arrived_last(self, member_id: str, event_key: int, limit: int) -> list[Arrived]:
         """Of one member's events up to `event_key` the last ones, the latest first."""

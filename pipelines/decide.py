@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,7 @@ from models.declaration import load_community
 from models.errors import InputError
 from models.groups import check_groups
 from models.moments import microseconds
-from models.planned_rows import followed_row, settled_rows
-from models.planning import Candidates, JointPlan, Settled, plan_jointly, settle, settled
+from models.planning import Candidates, JointPlan, plan_jointly, settle
 from models.supply import Supply
 from pipelines.decided_parts import DecidedParts, write_csv, write_parquet
 from pipelines.experiments import refresh_experiments
@@ -171,7 +170,7 @@ class _Run:
         for number, batch in enumerate(batches):
             end = begin + len(batch.snapshots)
             if not self.work.table(number).is_file():
-                followed = _following(joint, outcome[begin:end], batch)
+                followed = batch.following(joint.plan.shadow_prices, outcome[begin:end])
                 self._keep(number, followed, told_table(self.engine, followed, self.at, self.language))
             begin = end
         return joint
@@ -206,10 +205,3 @@ def _writer(output: Path) -> Callable[[Iterable[Path], Path], None]:
         raise InputError(message)
     check_writable(output)
     return write
-
-
-def _following(joint: JointPlan, outcome: Settled, batch: Batch) -> Batch:
-    """The batch with what comes of the plan for its members."""
-    prices = joint.plan.shadow_prices
-    followed = [followed_row(row, prices) for row in settled_rows(outcome)]
-    return replace(batch, weighed=settled(batch.weighed, prices, outcome), followed=followed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +14,15 @@ from models.engine_files import seal_of
 from models.errors import InputError
 from models.member_sample import MemberSample
 from models.moments import microseconds
+from models.quotas import Quotas
 from models.supply import Supply
-from pipelines.distributed_decide import Decide, decision_schema
+from pipelines.distributed_decide import BESIDE, Decide, decision_schema
 from pipelines.distributed_engine import SentEngine
 from pipelines.distributed_log import SparkLog, spark_log
-from pipelines.distributed_pages import ROWS, SUMS, Aside
+from pipelines.distributed_pages import SUMS, Aside
 from pipelines.distributed_plan import SparkPlan, parts_on_spark, plan_on_spark
 from pipelines.distributed_publish import publish_on_spark
+from pipelines.distributed_record import SparkRecorder, check_rollout
 from pipelines.distributed_rows import spark_schema
 from pipelines.distributed_sums import FOUND, Add, Sums, check_groups_of
 from pipelines.loading import day_after, decision_time, engine_of, registry
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from models.declared import Language
     from models.engine import Engine
     from models.training import Progress
+    from pipelines.recording import Recorded
     from pipelines.workspace import Workspace
 
 ENDING, REJECTED_ENDING = ".parquet", ".rejected"
@@ -44,7 +47,7 @@ ENDING, REJECTED_ENDING = ".parquet", ".rejected"
 class DecidedOnSpark:
     """place: the folder, as an address. actions: members by what was chosen for them, the commonest first; spent: what that costs.
 
-    plan: what was followed, None where nothing was limited.
+    plan: what was followed, None where nothing was limited; recorded: None where nothing was to be.
     """
 
     place: str
@@ -55,6 +58,7 @@ class DecidedOnSpark:
     actions: Mapping[str, int]
     spent: float
     plan: SparkPlan | None
+    recorded: Recorded | None = None
 
     @property
     def rejected(self) -> str:
@@ -90,37 +94,55 @@ def decide_on_spark(
     budget: float | None = None,
     settings: Mapping[str, str] = NO_SETTINGS,
     pages: bool = True,
+    record: bool = False,
 ) -> DecidedOnSpark:
     """As `decide_all`, into a folder of Parquet that the executors write; with `pages` members' standings come here, part after part.
 
+    With `record` the store keeps the log and the decisions, before the table is written: what was written is kept.
     `output`: a path, or the address of a place that Spark writes to. Raises InputError, NoChampion, ModelRefused.
     """
     community, place = load_community(workspace.declaration), _place(output)
     with spark_session(master, settings) as session:
         here = champion_on(session, workspace)
         supply = Supply.of(here.engine.community, community.capacity, community.capacity.budget if budget is None else budget)
+        if record:
+            check_rollout(workspace, here.engine, limited=not supply.endless)
+        recorder = SparkRecorder.ready(workspace) if record else None
         progress("log")
         with spark_log(session, workspace, community, now=now) as log:
             sums = _added_up(log, rejected_place(place))
-            check_groups_of(sums)
-            at = decision_time(_Ending(community, day_after(sums.last, community)), as_of, now=now)
-            if sums.joined_us is None or sums.joined_us > microseconds(at):
-                raise InputError(f"no member had joined by {at.isoformat()}; the log begins {sums.first.date()}")
+            at = _moment(sums, community, as_of, now)
             progress("decisions")
-            told_in = language or here.engine.community.language
             schema = decision_schema(log.assembly, here.engine, at)
             plan = None if supply.endless else _planned(log, here, supply, at, sums)
-            sent = None if plan is None else session.sparkContext.broadcast(plan)
-            sample = MemberSample.of(SAMPLED, sums.members) if pages else None
-            decide = Decide(log.assembly, here.sent, at, told_in, schema, sample, sent)
+            decide = Decide(
+                log.assembly,
+                here.sent,
+                at,
+                language or here.engine.community.language,
+                schema,
+                sample=MemberSample.of(SAMPLED, sums.members) if pages else None,
+                plan=None if plan is None else session.sparkContext.broadcast(plan),
+                keeping=None if recorder is None else recorder.take_in(log, f"spark:{sums.mark:016x}"),
+            )
             rows = log.rows.mapInArrow(decide, spark_schema(schema))
-            with _kept(rows) if pages else nullcontext(rows) as decided:
-                decided.filter(f"{SUMS} is null").drop(SUMS, ROWS).write.mode("overwrite").parquet(place)
+            with _kept(rows) if pages or record else nullcontext(rows) as decided:
+                recorded = None if recorder is None else recorder.record(decided, Quotas.of(community.capacity, here.engine.community, at))
+                decided.filter("decision_id is not null").drop(*BESIDE.names).write.mode("overwrite").parquet(place)
                 if pages:
                     progress("pages")
                     aside = Aside(decided.filter(f"{SUMS} is not null"))
                     publish_on_spark(workspace, here.engine, community, aside, sums, at, now=now)
-        return _told(session.read.parquet(place), place, at, here.engine, sums, plan)
+        return replace(_told(session.read.parquet(place), place, at, here.engine, sums, plan), recorded=recorded)
+
+
+def _moment(sums: Sums, community: Community, as_of: str | None, now: datetime) -> datetime:
+    """Raises InputError where nothing can be decided on then, or a group has too many values."""
+    check_groups_of(sums)
+    at = decision_time(_Ending(community, day_after(sums.last, community)), as_of, now=now)
+    if sums.joined_us is None or sums.joined_us > microseconds(at):
+        raise InputError(f"no member had joined by {at.isoformat()}; the log begins {sums.first.date()}")
+    return at
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from models.declared import Language
 from models.member_sample import MemberSample
-from models.planning import settled
 from pipelines.distributed_engine import SentEngine
-from pipelines.distributed_pages import BESIDE, beside
+from pipelines.distributed_kept import KEPT, Keeping
+from pipelines.distributed_pages import ROWS, SUMS, beside
 from pipelines.distributed_parts import Assembly
 from pipelines.distributed_plan import SparkPlan, plan_part_of
 from pipelines.distributed_rows import SHAPE, to_batches
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
     from models.engine import Engine
 
 
+BESIDE = pa.schema([(name, pa.binary()) for name in (SUMS, ROWS, KEPT)])
+"""Columns beside those of decisions, in rows of their own, in which all others are null."""
+
+
 @dataclass(frozen=True)
 class Decide:
-    """Turns the rows of a partition into decisions, and of each part into one row of BESIDE for the pages.
+    """Turns the rows of a partition into decisions, of each part into one row for the pages, and rows of the store, both in BESIDE.
 
     language: of the reasons; sample: who is looked at for drift, None where pages are not fed; plan: what all follow, None where nothing
-    is limited.
+    is limited; keeping: None where the store keeps no decision.
     """
 
     assembly: Assembly
@@ -41,6 +45,7 @@ class Decide:
     schema: pa.Schema
     sample: MemberSample | None
     plan: Broadcast[SparkPlan] | None = None
+    keeping: Keeping | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         engine = self.engine.load()
@@ -48,12 +53,14 @@ class Decide:
             alone = batch = weigh_part(engine, part, self.at)
             if self.plan is not None:
                 plan = self.plan.value
-                outcome = plan.following.outcome(plan_part_of(batch))
-                batch = replace(batch, weighed=settled(batch.weighed, plan.prices, outcome))
+                batch = batch.following(plan.prices, plan.following.outcome(plan_part_of(batch)))
             table = told_table(engine, batch, self.at, self.language)
             yield from to_batches(table, self.schema)
             if self.sample is not None:
                 yield from to_batches(beside(engine, alone, table, self.sample, self.at), self.schema)
+            if self.keeping is not None:
+                for rows in self.keeping.told(engine, batch, self.at, self.language):
+                    yield from to_batches(rows, self.schema)
 
 
 def decision_schema(assembly: Assembly, engine: Engine, at: datetime) -> pa.Schema:

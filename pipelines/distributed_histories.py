@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from models.histories import EventHistories
 from models.snapshots import Snapshots
 from pipelines.distributed_rows import ORDER, spark_schema
 from pipelines.distributed_screen import community_of
+from pipelines.packed_tables import packed, unpacked
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
@@ -50,7 +50,7 @@ class Hold:
             arrays = part.arrays
             events = pl.DataFrame({"timestamp_us": arrays.timestamp_us, "signal": arrays.signal, "value": arrays.value})
             told = [_members(part.log, arrays), events, _named_touches(part.log), profile_of(part.log)]
-            cells = [pa.array([None if table is None else _packed(table)], pa.binary()) for table in told]
+            cells = [pa.array([None if table is None else packed(table)], pa.binary()) for table in told]
             yield pa.record_batch(cells, schema=HELD)
 
 
@@ -76,16 +76,6 @@ def _named_touches(log: EventLog) -> pl.DataFrame | None:
         return None
     ids = log.members["member_id"].gather(log.touches["member"])
     return log.touches.drop("member").with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String), member_id=ids)
-
-
-def _packed(table: pl.DataFrame) -> bytes:
-    written = io.BytesIO()
-    table.write_ipc_stream(written, compression="zstd")
-    return written.getvalue()
-
-
-def _unpacked(written: bytes | bytearray) -> pl.DataFrame:
-    return pl.read_ipc_stream(io.BytesIO(written))
 
 
 def _texts(members: pl.DataFrame, mark: str) -> pl.DataFrame | None:
@@ -124,10 +114,10 @@ class Put:
         community = community_of(self.community)
         for batch in batches:
             for row in batch.to_pylist():
-                members = _unpacked(row["members"])
-                histories = EventHistories.of(_arrays(members, _unpacked(row["events"])), community, threads=1)
+                members = unpacked(row["members"])
+                histories = EventHistories.of(_arrays(members, unpacked(row["events"])), community, threads=1)
                 answer = self.ask(HeldPart(members["member_id"], histories))
-                yield pa.record_batch([pa.array([_packed(answer)], pa.binary())], schema=ANSWER)
+                yield pa.record_batch([pa.array([packed(answer)], pa.binary())], schema=ANSWER)
 
 
 @dataclass(frozen=True)
@@ -154,7 +144,7 @@ class OfRows:
 
     def __call__(self, part: HeldPart) -> pl.DataFrame:
         places = pl.DataFrame({"member_id": part.ids, "member": np.arange(len(part.ids))})
-        rows = _unpacked(self.sought.value).join(places, on="member_id").sort("row")
+        rows = unpacked(self.sought.value).join(places, on="member_id").sort("row")
         member = rows["member"].to_numpy()
         told = self.tell(part.histories, Snapshots(member, rows["as_of_us"].to_numpy(), part.histories.joined_us[member]))
         return pl.DataFrame({"row": rows["row"]} | {str(at): np.ascontiguousarray(column) for at, column in enumerate(told.T)})
@@ -228,7 +218,7 @@ class SparkHistories:
         """`told`, filled. Raises InputError."""
         ids = self.members["member_id"].gather(snapshots.member)
         sought = pl.DataFrame({"member_id": ids, "as_of_us": snapshots.as_of_us, "row": np.arange(len(snapshots))})
-        sent = self.held.sparkSession.sparkContext.broadcast(_packed(sought))
+        sent = self.held.sparkSession.sparkContext.broadcast(packed(sought))
         answered = 0
         for answer in self._answers(OfRows(sent, tell)):
             answered += answer.height
@@ -240,7 +230,7 @@ class SparkHistories:
 
     def _answers(self, ask: Callable[[HeldPart], pl.DataFrame]) -> list[pl.DataFrame]:
         put = Put(self.community.model_dump_json(), ask)
-        return [_unpacked(row.answer) for row in self.held.select("members", "events").mapInArrow(put, spark_schema(ANSWER)).collect()]
+        return [unpacked(row.answer) for row in self.held.select("members", "events").mapInArrow(put, spark_schema(ANSWER)).collect()]
 
 
 class Held(NamedTuple):
@@ -269,10 +259,10 @@ def held_on_spark(log: SparkLog, rows: DataFrame, partitions: int) -> Iterator[H
 
 
 def _held(held: DataFrame, parts: Sequence[Row], community: Community) -> Held:
-    members = pl.concat([_unpacked(part.members) for part in parts]).sort("member_id")
-    profiles = pl.concat([_unpacked(part.profile) for part in parts])
+    members = pl.concat([unpacked(part.members) for part in parts]).sort("member_id")
+    profiles = pl.concat([unpacked(part.profile) for part in parts])
     profile = profiles.group_by("type").agg(pl.col("events").sum(), pl.col("first").min(), pl.col("last").max()).sort("type")
-    touches = [_unpacked(part.touches) for part in parts if part.touches is not None]
+    touches = [unpacked(part.touches) for part in parts if part.touches is not None]
     return Held(SparkHistories(held, members, community), _touches(touches, members["member_id"]) if touches else None, profile)
 
 

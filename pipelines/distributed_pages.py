@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from models.activity import Activity
 from models.audience import standings_of
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from pipelines.parts import Batch
 
 SUMS, ROWS = "__sums", "__rows"
-BESIDE = pa.schema([(SUMS, pa.binary()), (ROWS, pa.binary())])
 """Columns beside those of decisions, filled in one row for each part, in which all others are null."""
 ARRAYS = ("offsets", "timestamp_us", "signal", "value", "joined_us", "contract_end_us")
 TEXTS = ("attributes", "rule_columns")
@@ -86,7 +84,7 @@ def _arrays(told: Mapping[str, np.ndarray]) -> EventArrays:
 
 
 def beside(engine: Engine, alone: Batch, table: pl.DataFrame, sample: MemberSample, at: datetime) -> pl.DataFrame:
-    """The row with BESIDE. `alone`: the part as weighed before any plan; `table`: what it was told in the end."""
+    """The row with SUMS and ROWS. `alone`: the part as weighed before any plan; `table`: what it was told in the end."""
     part, names = alone.part, [one.id for one in engine.community.interventions]
     groups = groups_of_log(alone.members, part.community)
     standings = standings_of(table, alone.members["joined"], part.community.timezone, groups)

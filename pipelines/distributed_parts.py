@@ -75,9 +75,13 @@ class Assembly:
         """Of at most PART_MEMBERS members each."""
         for rows in whole_members(batches):
             taken = self.taken(rows)
-            for begin in range(0, taken.log.members.height, PART_MEMBERS):
-                end = min(begin + PART_MEMBERS, taken.log.members.height)
-                yield Part.of(self.declared, taken.log.of_range(begin, end), taken.preferences)
+            for log in _cut(taken.log):
+                yield Part.of(self.declared, log, taken.preferences)
+
+    def declared_logs(self, batches: Iterable[pa.RecordBatch]) -> Iterator[EventLog]:
+        """As `parts`, without what came through the service."""
+        declared = (rows.filter(pl.col("kind") <= int(Kind.TOUCH)) for rows in whole_members(batches))
+        return (log for rows in declared for log in _cut(self.taken(rows).log))
 
     @property
     def declared(self) -> Community:
@@ -112,6 +116,11 @@ class Assembly:
 
     def _touches(self, rows: pl.DataFrame) -> pl.DataFrame | None:
         return None if self.touches is None else touches_of(rows, self.touches)
+
+
+def _cut(log: EventLog) -> Iterator[EventLog]:
+    members = log.members.height
+    return (log.of_range(begin, min(begin + PART_MEMBERS, members)) for begin in range(0, members, PART_MEMBERS))
 
 
 def _by_source(rows: pl.DataFrame) -> list[pl.DataFrame]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -16,7 +17,7 @@ from models.errors import InputError
 from models.groups import MOST_VALUES, group_findings, groups_of_log
 from models.moments import EPOCH
 from pipelines.distributed_parts import Assembly, whole_members
-from pipelines.distributed_rows import to_batches
+from pipelines.distributed_rows import Kind, to_batches
 
 if TYPE_CHECKING:
     from models.events import EventLog
@@ -24,10 +25,16 @@ if TYPE_CHECKING:
 FOUND = pa.schema([("sums", pa.string()), ("table", pa.string()), ("reason", pa.string()), ("row", pa.string())])
 """A partition's Sums as JSON in its last row, and one row for each that is refused."""
 
+MARKS = 1 << 64
+MARKED = ("member", "kind", "at_us", "type", "value", "channel", "event_id", "more")
+
 
 @dataclass(frozen=True)
 class Sums:
-    """first_us, last_us: of the events. refused: rows by table. joined_us: of who joined first. groups: values of each group column."""
+    """first_us, last_us: of the events. refused: rows by table. joined_us: of who joined first. groups: values of each group column.
+
+    mark: of the rows of the tables, in whatever order and partitions they are; another one as soon as one row is another.
+    """
 
     members: int = 0
     events: int = 0
@@ -36,6 +43,7 @@ class Sums:
     joined_us: int | None = None
     refused: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mark: int = 0
 
     def __add__(self, other: Self) -> Self:
         groups = {name: {*self.groups.get(name, ()), *other.groups.get(name, ())} for name in {**self.groups, **other.groups}}
@@ -47,6 +55,7 @@ class Sums:
             _least(self.joined_us, other.joined_us),
             Counter(self.refused) + Counter(other.refused),
             {name: tuple(sorted(values)[: MOST_VALUES + 1]) for name, values in groups.items()},
+            (self.mark + other.mark) % MARKS,
         )
 
     @property
@@ -91,7 +100,7 @@ class Add:
             taken = self.assembly.taken(rows)
             refused = taken.refused.select("table", pl.col("channel").alias("reason"), pl.col("more").alias("row"))
             yield from to_batches(refused, FOUND)
-            sums += self._sums(taken.log, Counter(refused["table"].to_list()))
+            sums += replace(self._sums(taken.log, Counter(refused["table"].to_list())), mark=_mark(rows))
         yield from pa.Table.from_pylist([{"sums": sums.to_json()}], FOUND).to_batches()
 
     def _sums(self, log: EventLog, refused: Mapping[str, int]) -> Sums:
@@ -99,6 +108,12 @@ class Add:
         groups = groups_of_log(log.members, self.assembly.declared)
         values = {column.name: tuple(column.drop_nulls().unique().sort().head(MOST_VALUES + 1).to_list()) for column in groups}
         return Sums(log.members.height, log.events.height, at.min(), at.max(), joined.min(), refused, values)  # type: ignore[arg-type]  # polars types a minimum as any literal
+
+
+def _mark(rows: pl.DataFrame) -> int:
+    """Of the declared tables."""
+    hashes = rows.filter(pl.col("kind") <= int(Kind.TOUCH)).select(MARKED).hash_rows(seed=0)
+    return int(hashes.to_numpy().sum(dtype=np.uint64))
 
 
 def check_groups_of(sums: Sums) -> None:

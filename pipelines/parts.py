@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
@@ -18,7 +18,8 @@ from models.events import event_arrays
 from models.interventions import ContactHistory
 from models.moments import microseconds
 from models.plan_ground import PART, condensed_part
-from models.planning import Candidates
+from models.planned_rows import followed_row, settled_rows
+from models.planning import Candidates, settled
 from models.preferences import respected
 from models.snapshots import Snapshots
 from models.strata import Condensed, Strata
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from models.declared import Language
     from models.engine import Engine
     from models.events import EventArrays, EventLog
+    from models.planning import Settled
     from models.preferences import Preferences
+    from models.shadow_prices import ShadowPrices
     from models.weighing import Weighed
 
 PART_MEMBERS = PART
@@ -88,6 +91,11 @@ class Batch:
     def members(self) -> pl.DataFrame:
         """Of `EventLog.members` the rows of this batch."""
         return self.part.log.members[self.snapshots.member]
+
+    def following(self, prices: ShadowPrices, outcome: Settled) -> Self:
+        """With what comes of a plan for its members."""
+        followed = [followed_row(row, prices) for row in settled_rows(outcome)]
+        return replace(self, weighed=settled(self.weighed, prices, outcome), followed=followed)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from models.uplift_evidence import Evidence
     from pipelines.decide import Decided
     from pipelines.evaluate import Evaluated
+    from pipelines.recording import Recorded
     from pipelines.train import TrainingSummary
 
 SHOWN = {
@@ -142,10 +143,14 @@ def print_decisions(decided: Decided, output: Path, console: Console) -> None:
     if decided.rollout:
         console.print(decided.rollout, highlight=False, soft_wrap=True)
     if decided.recorded is not None:
-        console.print(f"{decided.recorded.kept:,} decisions are in the store", highlight=False)
-        if decided.recorded.left_out:
-            told = f"{decided.recorded.left_out:,} are not: these members were contacted, or erased, while the run was made"
-            console.print(told, highlight=False, soft_wrap=True)
+        print_recorded(decided.recorded, console)
+
+
+def print_recorded(recorded: Recorded, console: Console) -> None:
+    console.print(f"{recorded.kept:,} decisions are in the store", highlight=False)
+    if recorded.left_out:
+        told = f"{recorded.left_out:,} are not: these members were contacted, or erased, while the run was made"
+        console.print(told, highlight=False, soft_wrap=True)
 
 
 def print_actions(counts: Mapping[str, int], as_of: datetime, version: str, output: str, console: Console) -> None:

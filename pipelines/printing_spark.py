@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.plan_printing import print_followed
-from pipelines.printing import print_actions
+from pipelines.printing import print_actions, print_recorded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +18,8 @@ def print_decided_on_spark(decided: DecidedOnSpark, console: Console) -> None:
     sums = decided.sums
     told = f"from {sums.events:,} events of {sums.members:,} members; the actions cost {decided.spent:,.2f} {decided.currency}"
     console.print(told, highlight=False, soft_wrap=True)
+    if decided.recorded is not None:
+        print_recorded(decided.recorded, console)
     if (plan := decided.plan) is not None:
         print_followed(plan.gap, plan.prices, plan.exploration, decided.spent, decided.currency, console)
     if sums.refused:

@@ -1,18 +1,24 @@
 """Decisions on Spark are those of one machine, bit for bit: the same numbers, the same draws, the same words."""
 
 import json
+import shutil
 from contextlib import closing
 from datetime import timedelta
+from itertools import count
 from typing import NamedTuple
 
 import polars as pl
 import pytest
+from sqlalchemy import select
 
+from models import store_schema as schema
 from models.drift_figures import DRIFT
+from models.errors import StoreUnavailable
 from models.input_figures import INPUT
 from models.store import Store
-from pipelines import distributed
+from pipelines import distributed, distributed_record, recording
 from pipelines.distributed_decide import Decide
+from pipelines.distributed_kept import rows_of
 from pipelines.workspace import Workspace
 from tests.command_line import Said, keepwell
 from tests.serving_world import DECLARED, NOW, simulated_world, world, write_home
@@ -104,7 +110,7 @@ def test_pages_show_of_a_run_on_spark_what_they_show_of_one_machine(one, parted)
 
 
 def test_a_task_whose_python_is_killed_is_done_again_with_the_same_outcome(spark, home, one, monkeypatch, tmp_path):
-    monkeypatch.setattr(distributed, "Decide", lambda *told: KilledOnce(Decide(*told), tmp_path / "killed"))
+    monkeypatch.setattr(distributed, "Decide", lambda *told, **more: KilledOnce(Decide(*told, **more), tmp_path / "killed"))
     before = pages(home)
     with partitions(spark, 2):
         _, table = on_spark(home, "--as-of", AS_OF, "--no-pages")
@@ -113,22 +119,66 @@ def test_a_task_whose_python_is_killed_is_done_again_with_the_same_outcome(spark
     assert pages(home) == before
 
 
-def test_a_budget_for_all_members_is_planned_for_and_kept_as_on_one_machine(spark, home):
-    said = keepwell("decide", "-c", home, "-o", home / "planned.parquet", "--as-of", AS_OF, "--budget", "0.4")
+def test_a_budget_for_all_members_is_planned_for_and_recorded_as_on_one_machine(spark, home, monkeypatch, tmp_path):
+    """A run that is killed while it records has written no table, and leaves whole decisions; the next one records the others."""
+    elsewhere = shutil.copytree(home, tmp_path / "home", ignore=shutil.ignore_patterns("spark.parquet"))
+    without_logs(elsewhere)
+    asked = ("--as-of", AS_OF, "--budget", "0.4", "--record")
+    said = keepwell("decide", "-c", home, "-o", home / "planned.parquet", *asked)
     assert said.code == 0, said
     planned = pl.read_parquet(home / "planned.parquet").sort("member_id")
+    expected, before = kept(home), kept(elsewhere)
+    monkeypatch.setattr(recording, "AT_ONCE", 100)
     with partitions(spark, 3):
-        told, table = on_spark(home, "--as-of", AS_OF, "--budget", "0.4")
+        with monkeypatch.context() as patch:
+            patch.setattr(distributed_record, "rows_of", failing_after(150))
+            assert keepwell("decide", "-c", elsewhere, "-o", elsewhere / "spark.parquet", "--engine", "spark", *asked).code
+        half = kept(elsewhere)
+        assert not (elsewhere / "spark.parquet").exists()
+        told, table = on_spark(elsewhere, *asked, "--no-pages")
     assert table.equals(planned)
     assert 0 < table["cost"].sum() <= 0.4
     assert said.out.splitlines()[-1] in told.out
+    assert f"{table.height} decisions are in the store" in told.out
+    assert len(half["decisions"]) == len(before["decisions"]) + 100
+    assert set(half["decisions"]) < set(expected["decisions"])
+    assert kept(elsewhere) == expected
+
+
+def failing_after(rows):
+    """As `rows_of`, but that the store is gone after so many."""
+    given = count()
+
+    def some(cell):
+        for row in rows_of(cell):
+            if next(given) == rows:
+                raise StoreUnavailable("the store has gone")
+            yield row
+
+    return some
+
+
+def without_logs(home):
+    """Its store as if no log had ever been put into it, with the members and what was decided on them."""
+    with closing(Store.open(Workspace.find(home).store_url)) as store, store.engine.begin() as connection:
+        for table in (schema.events, schema.loads):
+            connection.execute(table.delete())
+        connection.execute(schema.touches.delete().where(schema.touches.c.source.is_distinct_from("decision")))
+
+
+def kept(home):
+    """By table what the store holds, without what follows from the order in which events came."""
+    with closing(Store.open(Workspace.find(home).store_url)) as store, store.engine.connect() as connection:
+        tables = (schema.members, schema.events, schema.touches, schema.decisions, schema.uses)
+        rows = {table.name: [dict(row) for row in connection.execute(select(table)).mappings()] for table in tables}
+    rows["decisions"] = [row | {"basis": json.loads(row["basis"]) | {"event_key": None}} for row in rows["decisions"]]
+    return {name: sorted(str(row | {"event_key": None}) for row in told) for name, told in rows.items()}
 
 
 @pytest.mark.parametrize(
     ("options", "why"),
     [
         (["-o", "decisions.csv", "--engine", "spark"], "Spark writes a folder of Parquet"),
-        (["-o", "decisions.parquet", "--engine", "spark", "--record"], "--record keeps decisions one by one in the store"),
         (["-o", "decisions.parquet", "--engine", "spark", "--conf", "spark.executor.memory"], "write it as KEY=VALUE"),
         (["-o", "decisions.parquet", "--master", "local[2]"], "--master, --conf and --no-pages are for --engine spark"),
     ],

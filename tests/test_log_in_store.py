@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from models.community import DAY_US
+from models.events import EventLog
 from models.moments import microseconds
 from models.posted import posted_touches
 from models.quotas import Quotas
@@ -119,11 +120,25 @@ def test_of_old_events_the_last_of_each_member_and_type_stays_and_those_of_the_s
     assert store.prune(Retention(NOW_US - 365 * DAY_US, ("quit",)), archive) == 0
 
 
+def test_what_a_log_brings_has_not_come_through_the_service(store):
+    last = store.last_event_key()
+    told = pl.DataFrame({"member_id": ["cleo"], "joined": [datetime(2026, 1, 1, tzinfo=UTC)]})
+    event = pl.DataFrame(
+        {"member": [0], "timestamp": told["joined"], "type": ["post"], "value": [None], "channel": [None], "event_id": ["e"]}
+    )
+    assert store.load_log(EventLog(event.cast({"member": pl.UInt32, "value": pl.Float64, "channel": pl.String}), told)).events == 1
+    assert store.last_event_key() > last
+    assert not store.arrived_since(last)
+    store.add_events([LoggedEvent("cleo", NOW_US, "read")])
+    assert store.arrived_since(last)
+    assert not store.arrived_since(store.last_event_key())
+
+
 def test_decisions_of_a_run_are_kept_once_without_those_whose_members_were_contacted_meanwhile(store):
-    counts = store.contact_counts()
-    assert counts == {"anna": 0, "bert": 0}
+    assert store.contact_counts() == {}
     store.record([decided(9, member="bert")])
-    rows = [decided(0, seen=counts["anna"]), decided(1, member="bert", seen=counts["bert"])]
+    rows = [decided(0), decided(1, member="bert")]
     assert store.keep_run(rows, ENDLESS) == {"bert"}
     assert store.keep_run(rows[:1], ENDLESS) == frozenset()
+    assert store.contact_counts() == {"anna": 1, "bert": 1}
     assert sorted(store.assignments()["decision_id"]) == ["d0", "d9"]

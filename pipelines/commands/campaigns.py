@@ -33,8 +33,6 @@ def decide(  # noqa: PLR0917 - typer calls it by name, an option each
         from pipelines.rollout import running_rollout
         from pipelines.spark_session import settings_of
 
-        if record:
-            raise typer.BadParameter("--record keeps decisions one by one in the store; Spark writes them into its folder alone")
         settings, steps = settings_of(conf or ()), Steps()
         told = decide_on_spark(
             workspace,
@@ -47,6 +45,7 @@ def decide(  # noqa: PLR0917 - typer calls it by name, an option each
             now=at,
             progress=steps,
             pages=not no_pages,
+            record=record,
         )
         print_decided_on_spark(told, OUT)
         if (running := running_rollout(workspace)) is not None:
