@@ -70,12 +70,13 @@ class ContactStore(schema.Transactions):
         with self._writing() as connection:
             return report_touches(connection, reports, channels, quotas_at, skew_us)
 
-    def report_outcomes(self, reports: Sequence[OutcomeReport], events: Mapping[str, LoggedEvent], skew_us: int) -> list[Verdict]:
-        """`events`, by outcome, are what an outcome says that the member did; they are kept with those outcomes that are accepted."""
+    def report_outcomes(self, reports: Sequence[OutcomeReport], events: Sequence[LoggedEvent | None], skew_us: int) -> list[Verdict]:
+        """`events` are what each outcome says that the member did, if anything; those of accepted outcomes are kept with them."""
         with self._writing() as connection:
             verdicts = report_outcomes(connection, reports, skew_us)
+            done = zip(events, verdicts, strict=True)
+            add_events(connection, [event for event, verdict in done if event is not None and verdict == ACCEPTED])
             accepted = [report for report, verdict in zip(reports, verdicts, strict=True) if verdict == ACCEPTED]
-            add_events(connection, [events[report.outcome_id] for report in accepted if report.outcome_id in events])
             answered = {report.decision_id: report.type for report in accepted if report.decision_id and report.type in RESPONSES}
             answer_touches(connection, answered)
             return verdicts

@@ -29,6 +29,8 @@ class CloudEventData(BaseModel):
 class CloudEvent(BaseModel):
     """`subject` is the member, and `source#id` becomes the `event_id`, for CloudEvents are told apart by the two together.
 
+    A `#` of the id is written as `%23` there, for a source may hold one too.
+
     Extension attributes are left aside.
     """
 
@@ -53,7 +55,7 @@ class CloudEvent(BaseModel):
 
     @property
     def event_id(self) -> str:
-        return f"{self.source}#{self.id}"
+        return f"{self.source}#{self.id.replace('#', '%23')}"
 
     def logged(self) -> LoggedEvent:
         data = self.data or CloudEventData()

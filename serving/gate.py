@@ -51,6 +51,11 @@ class Gate:
             return Refusal(TOO_LARGE, self._limit)
         has_body = length != "0" or "transfer-encoding" in headers
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        coding = headers.get("content-encoding", "identity").strip().lower()
+        if has_body and coding not in {"", "identity"}:
+            return Refusal(
+                UNSUPPORTED, f'a body in the coding "{coding}" is not read; send it as it is', headers={"Accept-Encoding": "identity"}
+            )
         if has_body and media_type not in read:
             given = f'"{media_type}"' if media_type else "no media type"
             return Refusal(UNSUPPORTED, f"{given} was given; send {' or '.join(read)}", headers={"Accept": ", ".join(read)})

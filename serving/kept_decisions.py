@@ -33,8 +33,8 @@ class Cursor:
         """Raises Refusal for what is none."""
         try:
             at_us, _, decision_id = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(":")
-            return cls(int(at_us), decision_id)
-        except ValueError:
+            return cls(microseconds(_moment(int(at_us))), _printable(decision_id))
+        except (ValueError, OverflowError):
             fault = Fault(parameter="query.cursor", code="invalid_cursor", detail="no cursor of this service; begin without one")
             raise Refusal(INVALID, f"query.cursor: {fault.detail}", (fault,)) from None
 
@@ -102,6 +102,13 @@ def _touch(touch: Touch, now_us: int) -> TouchAnswer:
 
 def _outcome(outcome: OutcomeReport) -> OutcomeAnswer:
     return OutcomeAnswer(outcome_id=outcome.outcome_id, type=outcome.type, at=_moment(outcome.at_us), value=outcome.value)
+
+
+def _printable(text: str) -> str:
+    """PostgreSQL takes no other; raises ValueError."""
+    if not text.isprintable():
+        raise ValueError(text)
+    return text
 
 
 def _moment(at_us: int) -> datetime:

@@ -86,7 +86,7 @@ def keep_outcomes(service: Service, rows: Sequence[Row[ReportedOutcome]]) -> Eve
     """Durable when this returns; raises StoreUnavailable."""
 
     def keep(outcomes: Sequence[ReportedOutcome]) -> list[Verdict]:
-        events = {outcome.outcome_id: outcome.event() for outcome in outcomes if outcome.type in service.event_types}
+        events = [outcome.event() if outcome.type in service.event_types else None for outcome in outcomes]
         return service.store.report_outcomes([outcome.report() for outcome in outcomes], events, _skew_us(service))
 
     return _judged(service, rows, keep)

@@ -46,6 +46,19 @@ def test_a_structured_event_is_kept_under_its_source_and_id(running):
     assert send(running, {**EVENT, "source": "elsewhere"}, ONE)["accepted"] == 1
 
 
+def test_events_are_told_apart_by_source_and_id_wherever_their_hashes_stand(running):
+    alike = [{**EVENT, "source": "urn:a", "id": "b#c"}, {**EVENT, "source": "urn:a#b", "id": "c"}]
+    assert send(running, alike, BATCH)["accepted"] == 2
+    assert send(running, alike, BATCH)["duplicate"] == 2
+
+
+def test_in_binary_mode_there_may_be_no_data(running):
+    headers = {f"ce-{name}": EVENT[name] for name in ("specversion", "source", "type", "time", "subject")}
+    answer = running.client.post("/v1/events", headers={**headers, "ce-id": "bare"})
+    assert answer.json() == {"accepted": 1, "duplicate": 0, "rejected": []}
+    assert running.client.post("/v1/events").status_code == 422
+
+
 def test_bad_events_of_a_batch_are_refused_by_row_and_the_rest_accepted(running):
     without_subject = {key: value for key, value in EVENT.items() if key != "subject"}
     batch = [

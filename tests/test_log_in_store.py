@@ -97,7 +97,7 @@ def test_pages_of_decisions_of_one_instant_follow_each_other(store):
 def test_outcomes_are_kept_once_with_what_they_followed(store):
     store.record([decided(0)])
     outcome = OutcomeReport("o", "anna", "redeemed", NOW_US + 5, "d0", 12.5)
-    assert [verdict.state for verdict in store.report_outcomes([outcome, outcome], {}, 0)] == ["accepted", "duplicate"]
+    assert [verdict.state for verdict in store.report_outcomes([outcome, outcome], [None, None], 0)] == ["accepted", "duplicate"]
     assert store.outcomes().rows()[0][:4] == ("o", "anna", "d0", "redeemed")
     assert store.assignments()["response"].to_list() == ["redeemed"]
     assert [one.outcome_id for one in store.reported(["d0"]).outcomes] == ["o"]

@@ -112,7 +112,7 @@ def test_what_members_are_sent_and_refuse_after_the_stage_does_not_count_in_it(s
         for name in mine[:5]:
             connection.execute(update(touches).where(touches.c.member_id == name).values(at_us=end, response="refused"))
     answers = [OutcomeReport(f"o-{name}", name, "refused", end - (number < 2), f"d-{name}") for number, name in enumerate(mine[5:12])]
-    store.report_outcomes(answers, {}, 0)
+    store.report_outcomes(answers, [None] * len(answers), 0)
     after = read_comparison(store, whole, DECLARED.policy, DECLARED, NOW)
     told = {name: row(after, name).mean * row(after, name).members for name in ("contacts", "refusals", "cost")}
     sent = int(planted.challenger.sum()) - 5

@@ -1,6 +1,7 @@
 """Decisions read back page by page, with what became of them, and made again from what was known then."""
 
 import re
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 from itertools import count
 
@@ -206,7 +207,13 @@ def test_decisions_are_found_by_member_and_time(running, answers):
     assert get(running, member_id="nobody").json() == {"decisions": [], "next_cursor": None}
 
 
-@pytest.mark.parametrize("query", [{"cursor": "???"}, {"cursor": "eA"}, {"limit": "0"}, {"limit": "201"}, {"from": "yesterday"}])
+BEYOND_ALL_TIME, UNPRINTABLE = ({"cursor": urlsafe_b64encode(text).decode()} for text in (b"9" * 30 + b":x", b"1:\0"))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"cursor": "???"}, {"cursor": "eA"}, BEYOND_ALL_TIME, UNPRINTABLE, {"limit": "0"}, {"limit": "201"}, {"from": "yesterday"}],
+)
 def test_a_query_that_cannot_be_read_is_refused(running, query):
     answer = running.client.get("/v1/decisions", params=query)
     assert (answer.status_code, answer.json()["type"]) == (422, "/docs#invalid-request")

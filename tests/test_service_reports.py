@@ -140,6 +140,14 @@ def test_an_outcome_that_is_behaviour_is_one_event_however_it_is_sent(running):
     assert running.store.api_events()["event_id"].to_list() == ["same"]
 
 
+def test_what_a_refused_outcome_says_is_no_event(running):
+    at = NOW.isoformat()
+    rows = [{"outcome_id": "twice", "member_id": member, "type": "purchase", "at": at} for member in ("m0000004", "m0000005")]
+    answer = running.client.post("/v1/outcomes", json={"outcomes": rows}).json()
+    assert (answer["accepted"], [row["code"] for row in answer["rejected"]]) == (1, ["outcome_id_reused"])
+    assert running.store.api_events().filter(event_id="twice")["member_id"].to_list() == ["m0000004"]
+
+
 def test_an_outcome_may_be_the_response_to_the_touch_of_its_decision(running):
     (member_id,) = treated(running, 1)
     decision_id = decide(running, member_id)

@@ -39,7 +39,7 @@ CLOUD_EVENTS = TypeAdapter(Annotated[list[Row[CloudEvent]], Field(max_length=MAX
         }
     },
 )
-def add_events(service: CurrentService, _holder: Ingesting, request: Request, body: Annotated[object, Body()]) -> EventsAnswer:
+def add_events(service: CurrentService, _holder: Ingesting, request: Request, body: Annotated[object, Body()] = None) -> EventsAnswer:
     """Scope `ingest`. Accepted events are durable when the answer is sent; sending them again counts them as duplicates.
 
     Of members who were erased nothing is kept; rows of theirs are rejected as `erased_member`.
