@@ -144,9 +144,10 @@ def _check_experiments(community: Community) -> None:
     valued = [signal.name for signal in community.signals if signal.value != "none"]
     for experiment in community.experiments:
         where = f"experiments.{experiment.id}"
-        if experiment.column is not None and community.members is None:
-            message = f"{where}.column: there are no columns without a table of `members`"
-            raise ValueError(message)
+        for key in ("column", "cluster"):
+            if getattr(experiment, key) is not None and community.members is None:
+                message = f"{where}.{key}: there are no columns without a table of `members`"
+                raise ValueError(message)
         for metric in experiment.metrics:
             _refuse_unknown(f"{where}.metrics.{metric.name}.per", "signal", [metric.per or "any"], signals)
             values = metric.kind == "ratio"

@@ -171,7 +171,7 @@ def _card(read: ReadOut, community: Community, language: Language) -> Experiment
         return ExperimentCard(name, (waits,), (None,), "", mismatch=False)
     sentences = tuple(lift_sentence(lift, read, community, language) for lift in read.lifts)
     whiskers = tuple(_whisker(lift) for lift in read.lifts)
-    return ExperimentCard(name, sentences, whiskers, check_sentence(read.check, language), read.check.mismatch)
+    return ExperimentCard(name, sentences, whiskers, check_sentence(read.sizes, language), read.sizes.mismatch)
 
 
 def _whisker(lift: Lift) -> tuple[Whisker, float] | None:

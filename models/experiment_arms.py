@@ -28,10 +28,16 @@ def begin_us(day: date, community: Community) -> int:
     return microseconds(datetime.combine(day, time(), tzinfo=community.zone))
 
 
-def hashed_arms(member_ids: Sequence[str], experiment: Experiment) -> Integers:
-    """(n,): by the hash of the experiment's id and the member's, so that a member stays where it is."""
-    draws = draws_of(f"{experiment.id}:{member_id}" for member_id in member_ids)
+def hashed_arms(units: Sequence[str], experiment: Experiment) -> Integers:
+    """(n,): by the hash of the experiment's id and the member's, or the cluster's, so that each stays where it is."""
+    draws = draws_of(f"{experiment.id}:{unit}" for unit in units)
     return choose(np.tile([arm.share for arm in experiment.arms], (len(draws), 1)), draws)
+
+
+def clustered_arms(told: pl.Series, experiment: Experiment) -> Integers:
+    """(n,): all members of a cluster in its arm; NO_ARM for those who are in none."""
+    clusters = told.cast(pl.String)
+    return np.where(clusters.is_null().to_numpy(), NO_ARM, hashed_arms(clusters.fill_null("").to_list(), experiment))
 
 
 def written_arms(told: pl.Series, experiment: Experiment) -> Integers:
@@ -49,6 +55,8 @@ def arms_in_force(community: Community, member_ids: Sequence[str], columns: Memb
 def _arms_of(experiment: Experiment, community: Community, member_ids: Sequence[str], columns: MemberColumns, as_of_us: int) -> Integers:
     if as_of_us < begin_us(experiment.start, community):
         return np.full(len(member_ids), NO_ARM)
-    if experiment.column is None:
-        return hashed_arms(member_ids, experiment)
-    return written_arms(columns.text(experiment.column), experiment)
+    if experiment.column is not None:
+        return written_arms(columns.text(experiment.column), experiment)
+    if experiment.cluster is not None:
+        return clustered_arms(columns.text(experiment.cluster), experiment)
+    return hashed_arms(member_ids, experiment)

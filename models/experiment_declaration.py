@@ -49,14 +49,16 @@ class Experiment(Declared):
     """Members in arms, the first of which is the control.
 
     Arms follow from a salted hash of the member's id, and stay; or from the text in `column` of the members table, where another system
-    assigned them. Members are enrolled from the begin of `start` to the begin of `end`, by the community's clock: those who are active
-    then at once, others when they join. Without `metrics` the usual ones are read.
+    assigned them. With `cluster`, a column of that table, members with one text there are in one arm: the hash is that of the text, and
+    those without any take no part. Members are enrolled from the begin of `start` to the begin of `end`, by the community's clock: those
+    who are active then at once, others when they join. Without `metrics` the usual ones are read.
     """
 
     id: Identifier
     label: Label | None = None
     arms: Annotated[tuple[Arm, ...], Field(min_length=2, max_length=10)]
     column: str | None = None
+    cluster: str | None = None
     start: date
     end: date | None = None
     metrics: Annotated[tuple[Metric, ...], Field(max_length=20)] = ()

@@ -29,6 +29,7 @@ VERDICTS: dict[Verdict, str] = {
     "waiting": "experiment.waiting",
     "not_readable": "experiment.not_readable",
 }
+OF_CLUSTERS: dict[Verdict, str] = {"too_few": "experiment.too_few_clusters", "waiting": "experiment.waiting_clusters"}
 SLOW_DAYS = 730
 ARMS = {HELD_BACK: "experiment.arm_control", TREATED: "experiment.arm_treated", NO_ACTION: "experiment.arm_none"}
 PLAIN = ("metric", "kind", "days", "arm", "control", "members", "control_members", "mean", "control_mean", "verdict")
@@ -51,10 +52,10 @@ def told(read: ReadOut, community: Community, language: Language) -> dict[str, A
         "level": read.level,
         "members_per_day": read.pace,
         "arms": [
-            {"id": arm, "label": arm_label(arm, read, community, language), "members": members, "expected": expected}
-            for arm, members, expected in zip(read.arms, read.check.observed, read.check.expected, strict=True)
+            {"id": arm, "label": arm_label(arm, read, community, language), "members": members, "expected": expected, "clusters": clusters}
+            for arm, members, expected, clusters in zip(read.arms, read.check.observed, read.check.expected, _clusters(read), strict=True)
         ],
-        "sample_ratio": {"p": read.check.p, "mismatch": read.check.mismatch, "text": check_sentence(read.check, language)},
+        "sample_ratio": {"p": read.sizes.p, "mismatch": read.sizes.mismatch, "text": check_sentence(read.sizes, language)},
         "lifts": [_told(lift, read, community, language) for lift in read.lifts],
     }
 
@@ -67,6 +68,10 @@ def _told(lift: Lift, read: ReadOut, community: Community, language: Language) -
         **{name: getattr(lift, name) for name in JUDGED},
         "text": lift_sentence(lift, read, community, language),
     }
+
+
+def _clusters(read: ReadOut) -> tuple[int | None, ...]:
+    return (None,) * len(read.arms) if read.clusters is None else read.clusters.observed
 
 
 def _bounded(name: str, estimate: Estimate | None) -> dict[str, Any]:
@@ -105,7 +110,10 @@ def check_sentence(check: RatioCheck, language: Language) -> str:
         return text(language, "experiment.nobody")
     counts = " : ".join(number(language, count) for count in check.observed)
     expected = " : ".join(number(language, round(count)) for count in check.expected)
-    key = "experiment.mismatch" if check.mismatch else "experiment.sound"
+    if check.of_clusters:
+        key = "experiment.mismatch_clusters" if check.mismatch else "experiment.sound_clusters"
+    else:
+        key = "experiment.mismatch" if check.mismatch else "experiment.sound"
     return text(language, key, counts=counts, expected=expected, p=written_p(check.p))
 
 
@@ -124,6 +132,8 @@ def lift_sentence(lift: Lift, read: ReadOut, community: Community, language: Lan
         given |= {"lift": value, "bounds": span(language, low, high), "p": written_p(lift.adjusted_p)}
     amounts = {"target": lift.target, "largest": lift.largest_compatible, "detectable": lift.smallest_detectable}
     given |= {name: _unsigned(shown, amount) for name, amount in amounts.items()}
+    if read.clusters is not None and lift.verdict in OF_CLUSTERS:
+        return text(language, OF_CLUSTERS[lift.verdict], clusters=number(language, sum(read.clusters.observed)), **given)
     return text(language, "experiment.slow" if too_slow(lift) else VERDICTS[lift.verdict], **given)
 
 

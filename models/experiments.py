@@ -12,7 +12,7 @@ import polars as pl
 
 from models.errors import UnknownExperiment
 from models.events import event_arrays, without_members
-from models.experiment_arms import NO_ARM, begin_us, hashed_arms, written_arms
+from models.experiment_arms import NO_ARM, begin_us, clustered_arms, hashed_arms, written_arms
 from models.experiment_declaration import Metric
 from models.experiment_measures import Behaviour
 from models.intervention_trials import read_interventions
@@ -145,7 +145,7 @@ def read_declared(record: Record, experiment: Experiment) -> ReadOut:
     stop_us = record.until_us if end_us is None else min(end_us, record.until_us)
     everyone = Snapshots.at(record.events, start_us)
     present = record.behaviour.qualifying.active(everyone, community.churn) & (joined <= start_us) & (start_us < stop_us)
-    arms = arms_of(record, experiment)
+    arms, clusters = arms_of(record, experiment), clusters_of(record, experiment)
     enrolled = np.flatnonzero((present | ((joined > start_us) & (joined < stop_us))) & (arms >= 0))
     enrolment = Enrolment(
         arms=tuple(arm.id for arm in experiment.arms),
@@ -154,19 +154,33 @@ def read_declared(record: Record, experiment: Experiment) -> ReadOut:
         since_us=np.maximum(joined[enrolled], start_us),
         started_us=start_us,
         ended_us=end_us,
+        cluster=None if clusters is None else clusters[enrolled],
     )
     return _read(record, experiment.id, "declared", enrolment, enrolled, experiment.metrics or standard_metrics(community))
 
 
 def arms_of(record: Record, experiment: Experiment) -> Integers:
     """(n_members,): positions in `arms`, NO_ARM for those who are in none."""
-    if experiment.column is None:
-        held_back: Flags = in_control(record.member_ids, record.community.policy)
-        return np.where(held_back, NO_ARM, hashed_arms(record.member_ids, experiment))
+    if experiment.column is not None:
+        arms = written_arms(_told(record, experiment.column), experiment)
+        return arms if experiment.cluster is None else np.where(_told(record, experiment.cluster).is_null().to_numpy(), NO_ARM, arms)
+    held_back: Flags = in_control(record.member_ids, record.community.policy)
+    if experiment.cluster is not None:
+        return np.where(held_back, NO_ARM, clustered_arms(_told(record, experiment.cluster), experiment))
+    return np.where(held_back, NO_ARM, hashed_arms(record.member_ids, experiment))
+
+
+def clusters_of(record: Record, experiment: Experiment) -> Integers | None:
+    """(n_members,): the cluster of each as a code, any for those who are in none; None where members were put into arms one by one."""
+    if experiment.cluster is None:
+        return None
+    return _told(record, experiment.cluster).fill_null("").rank("dense").to_numpy().astype(np.int64)
+
+
+def _told(record: Record, column: str) -> pl.Series:
+    """Missing for all where the log has no such column."""
     told = record.log.members
-    if experiment.column not in told.columns:
-        return np.full(told.height, NO_ARM)
-    return written_arms(told[experiment.column], experiment)
+    return told[column].cast(pl.String) if column in told.columns else pl.repeat(None, told.height, dtype=pl.String, eager=True)
 
 
 def _read(record: Record, name: str, kind: Kind, enrolment: Enrolment, member: Integers, metrics: Sequence[Metric]) -> ReadOut:

@@ -69,10 +69,14 @@ def read_and_keep(store: Store, community: Community, now: datetime, read_at: da
 
 
 def _read_out(told: dict[str, Any]) -> ReadOut:
-    check = {name: tuple(told["check"][name]) for name in ("observed", "expected")}
+    clusters = told.get("clusters")
     lifts = tuple(_lift(one) for one in told["lifts"])
     plain = {name: told[name] for name in ("id", "kind", "started_us", "ended_us", "until_us", "pace", "level")}
-    return ReadOut(**plain, arms=tuple(told["arms"]), check=RatioCheck(**check, p=told["check"]["p"]), lifts=lifts)
+    return ReadOut(**plain, arms=tuple(told["arms"]), check=_check(told["check"]), lifts=lifts, clusters=clusters and _check(clusters))
+
+
+def _check(told: dict[str, Any]) -> RatioCheck:
+    return RatioCheck(tuple(told["observed"]), tuple(told["expected"]), told["p"], of_clusters=told.get("of_clusters", False))
 
 
 def _lift(told: dict[str, Any]) -> Lift:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import chdtrc
 
 from models.community import DAY_US
-from models.two_arms import ALPHA, Compared, compare_arms
+from models.two_arms import ALPHA, Compared, compare_arms, compare_clusters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,11 +28,15 @@ FEWEST = 2
 
 @dataclass(frozen=True)
 class RatioCheck:
-    """Members per arm against those that the shares lead to expect; `p` of the chi-square test; below MISMATCH something chose them."""
+    """Members, or clusters, per arm against those that the shares lead to expect.
+
+    p: of the chi-square test; below MISMATCH something chose them.
+    """
 
     observed: tuple[int, ...]
     expected: tuple[float, ...]
     p: float
+    of_clusters: bool = False
 
     @property
     def mismatch(self) -> bool:
@@ -103,7 +107,10 @@ class Lift:
 
 @dataclass(frozen=True)
 class ReadOut:
-    """`arms` begin with the control; members per arm, enrolled by `until_us`; `pace`: members enrolled per day of late."""
+    """`arms` begin with the control; members per arm, enrolled by `until_us`; `pace`: members enrolled per day of late.
+
+    `clusters`: how many of them are in each arm, where whole clusters were put into arms; each counts in every arm in which it has members.
+    """
 
     id: str
     kind: Kind
@@ -115,10 +122,16 @@ class ReadOut:
     lifts: tuple[Lift, ...]
     pace: float
     level: float = 1 - ALPHA
+    clusters: RatioCheck | None = None
 
     @property
     def members(self) -> int:
         return sum(self.check.observed)
+
+    @property
+    def sizes(self) -> RatioCheck:
+        """Of what was put into arms."""
+        return self.check if self.clusters is None else self.clusters
 
     def lift(self, metric: str, arm: str | None = None) -> Lift:
         """Of the last arm where none is named; raises KeyError."""
@@ -128,7 +141,7 @@ class ReadOut:
     def to_dict(self) -> dict[str, Any]:
         told = asdict(self)
         told["members"] = self.members
-        told["check"]["mismatch"] = self.check.mismatch
+        told["check"]["mismatch"] = self.sizes.mismatch
         for row, lift in zip(told["lifts"], self.lifts, strict=True):
             row["largest_compatible"] = lift.largest_compatible
         return told
@@ -136,7 +149,7 @@ class ReadOut:
 
 @dataclass(frozen=True)
 class Enrolment:
-    """Members of an experiment: arm (n,), positions in `arms`; since_us (n,): when each was enrolled."""
+    """Members of an experiment: arm (n,), positions in `arms`; since_us (n,): when each was enrolled; cluster (n,): codes."""
 
     arms: tuple[str, ...]
     shares: tuple[float, ...]
@@ -144,6 +157,14 @@ class Enrolment:
     since_us: Integers
     started_us: int | None
     ended_us: int | None = None
+    cluster: Integers | None = None
+
+    def clusters(self) -> RatioCheck | None:
+        if self.cluster is None:
+            return None
+        pairs = np.unique(np.column_stack([self.cluster, self.arm]), axis=0)
+        observed = np.bincount(pairs[:, 1], minlength=len(self.arms)).tolist()
+        return replace(sample_ratio(observed, self.shares), of_clusters=True)
 
     def pace(self, until_us: int) -> float:
         """Members enrolled per day over the last PACE_DAYS, or since the first day, on which many may be enrolled at once."""
@@ -160,20 +181,25 @@ def read_out(experiment_id: str, kind: Kind, enrolment: Enrolment, measures: Seq
     A member counts for a metric once its whole window has been seen.
     """
     observed = np.bincount(enrolment.arm, minlength=len(enrolment.arms)).tolist()
-    check = sample_ratio(observed, enrolment.shares)
+    check, clusters = sample_ratio(observed, enrolment.shares), enrolment.clusters()
     pace = enrolment.pace(until_us)
     compared = [_lift(enrolment, measure, position, pace) for measure in measures for position in range(1, len(enrolment.arms))]
-    lifts = judged(compared, readable=not check.mismatch)
-    return ReadOut(experiment_id, kind, enrolment.arms, enrolment.started_us, enrolment.ended_us, until_us, check, lifts, pace)
+    lifts = judged(compared, readable=not (clusters or check).mismatch)
+    arms, started_us, ended_us = enrolment.arms, enrolment.started_us, enrolment.ended_us
+    return ReadOut(experiment_id, kind, arms, started_us, ended_us, until_us, check, lifts, pace, clusters=clusters)
 
 
 def _lift(enrolment: Enrolment, measure: Measure, position: int, pace: float) -> Lift:
     treated, control = ((enrolment.arm == one) & measure.due for one in (position, 0))
-    compared = compare_arms(measure, treated, control) if min(treated.sum(), control.sum()) >= FEWEST else None
-    share = enrolment.shares[0] + enrolment.shares[position]
+    compared = _compared(measure, treated, control, enrolment.cluster) if min(treated.sum(), control.sum()) >= FEWEST else None
+    share = enrolment.shares[0] + enrolment.shares[position] if enrolment.cluster is None else 0.0
     return lift_of(
         measure, enrolment.arms[position], enrolment.arms[0], int(treated.sum()), int(control.sum()), compared, pace=pace * share
     )
+
+
+def _compared(measure: Measure, treated: Flags, control: Flags, cluster: Integers | None) -> Compared | None:
+    return compare_arms(measure, treated, control) if cluster is None else compare_clusters(measure, treated, control, cluster)
 
 
 def lift_of(

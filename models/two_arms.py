@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from tea_tasting.metrics.mean import MeanResult
     from tea_tasting.metrics.proportion import ProportionResult
 
-    from models.arrays import Flags, Floats
+    from models.arrays import Flags, Floats, Integers
     from models.experiment_declaration import MetricKind
 
 ALPHA = 0.05
 POWER = 0.8
 REACH = float(ndtri(1 - ALPHA / 2))
+LEAST_ADJUSTED = 20
 NOTHING = 1e-12
 """Of the square of a mean: a smaller variance is rounding."""
 
@@ -77,6 +78,40 @@ class _Columns(NamedTuple):
     before_per: str | None = None
 
 
+def compare_clusters(measure: Measure, treated: Flags, control: Flags, cluster: Integers) -> Compared | None:
+    """As `compare_arms`, where whole clusters were put into arms; None too where an arm has fewer than two of them.
+
+    The unit is the cluster: each metric is the ratio of its sums over the members of the clusters (Deng, Knoblich and Lu 2018, section
+    3.1). What members did before is left out where an arm has fewer than LEAST_ADJUSTED clusters: the slope, fitted to so few, would take
+    out chance.
+    """
+    rows = np.flatnonzero(treated | control)
+    codes, unit = np.unique(2 * cluster[rows] + treated[rows], return_inverse=True)
+    is_treated = codes % 2 == 1
+    fewest = min(is_treated.sum(), (~is_treated).sum())
+    if fewest < 2:
+        return None
+    found = compare_arms(_summed(measure, rows, unit, adjusted=fewest >= LEAST_ADJUSTED), is_treated, ~is_treated)
+    return None if found is None else replace(found, members=len(rows))
+
+
+def _summed(measure: Measure, rows: Integers, unit: Integers, *, adjusted: bool) -> Measure:
+    """Sums over the members of each unit, by their number where the metric has no denominator of its own."""
+
+    def total(values: Floats | None) -> Floats:
+        return np.bincount(unit, weights=None if values is None else values[rows]).astype(np.float64)
+
+    known = adjusted and measure.before is not None
+    return replace(
+        measure,
+        value=total(measure.value),
+        due=np.ones(int(unit.max()) + 1, dtype=np.bool_),
+        per=total(measure.per),
+        before=total(measure.before) if known else None,
+        before_per=total(measure.before_per) if known else None,
+    )
+
+
 def compare_arms(measure: Measure, treated: Flags, control: Flags) -> Compared | None:
     """Of members who are due; None where a ratio has nothing to divide by, or in neither arm anything varies.
 
@@ -96,7 +131,7 @@ def compare_arms(measure: Measure, treated: Flags, control: Flags) -> Compared |
         return None
     pooled = not all(varies)
     adjusted = columns.before is not None
-    if measure.kind == "retention" and not adjusted:
+    if measure.kind == "retention" and measure.per is None and not adjusted:
         found: MeanResult | ProportionResult = Proportion(
             "value", method="norm", correction=False, equal_var=pooled, confidence_level=1 - ALPHA
         ).analyze_aggregates(other, one)

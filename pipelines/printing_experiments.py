@@ -34,8 +34,8 @@ def print_read_out(read: ReadOut, told: ExperimentsTold, console: Console) -> No
     console.print(table, highlight=False)
     for lift in read.lifts:
         console.print(lift_sentence(lift, read, community, language), highlight=False, soft_wrap=True)
-    style = "yellow" if read.check.mismatch else "dim"
-    console.print(check_sentence(read.check, language), style=style, highlight=False, soft_wrap=True)
+    style = "yellow" if read.sizes.mismatch else "dim"
+    console.print(check_sentence(read.sizes, language), style=style, highlight=False, soft_wrap=True)
     console.print()
 
 

@@ -18,12 +18,13 @@ Interval = tuple[float, float]
 
 
 class ArmAnswer(BaseModel):
-    """`expected`: members that its share, or the sum of the chances, leads to expect."""
+    """`expected`: members that its share, or the sum of the chances, leads to expect; `clusters`: null where members were assigned."""
 
     id: str
     label: str
     members: int
     expected: float
+    clusters: int | None
 
 
 class SampleRatio(BaseModel):

@@ -101,6 +101,16 @@ def test_the_arms_that_another_system_wrote_are_read_from_their_column():
     assert found.tolist() == [1, 0, NO_ARM, NO_ARM]
 
 
+def test_members_of_one_branch_are_offered_what_its_arm_is_offered():
+    branch = pl.Series(np.resize(np.array(["north", "south", "west", None]), len(world().log.members)), dtype=pl.String)
+    kept = declared({"coupon": {"experiment": {"letter_test": ["letter", "card"]}}}, cluster="branch")
+    coupon = decided(kept, branch=branch)["propensity_coupon"]
+    arm = dict(zip(("north", "south", "west"), hashed_arms(("north", "south", "west"), kept.experiments[0]), strict=True))
+    assert {0} < set(arm.values())
+    for name in ("north", "south", "west", None):
+        assert (coupon.filter(branch.eq_missing(name)).max() > 0) == (arm.get(name, 0) > 0)
+
+
 def test_who_is_in_no_arm_of_another_system_is_offered_nothing_that_is_kept_for_the_last_one():
     groups = pl.Series(np.resize(np.array(["card", "letter", "other", None]), len(world().log.members)), dtype=pl.String)
     kept = declared({"coupon": {"experiment": {"letter_test": "card"}}}, column="mail_group")

@@ -14,6 +14,7 @@ from models.errors import InputError, UnknownExperiment
 from models.events import EventLog
 from models.experiment_arms import hashed_arms
 from models.experiments import Record, experiment_ids, read_experiments
+from models.kept_read_outs import KeptReadOuts
 from models.moments import microseconds
 from models.policy import in_control
 from models.store import DecisionRow, Store
@@ -125,6 +126,19 @@ def test_arms_of_another_system_are_read_from_their_column():
     (read,) = read_experiments(told, "letter_test")
     assert read.check.observed == (3, 3)
     assert (read.lift("retention").mean, read.lift("retention").control_mean) == pytest.approx((2 / 3, 2 / 3))
+
+
+@pytest.mark.parametrize("column", [None, "mail_group"])
+def test_whole_branches_in_one_arm_are_read_by_branch(column):
+    """30 branches of 27 members, and 90 members without a branch, who take no part."""
+    source = {"path": "m.csv", "member": "m", "joined": "j"}
+    world, who = declared(letter(cluster="branch", column=column), members=source, policy={"control_share": 0.0}), ids(900)
+    branch = [f"branch {number % 30}" if number < 810 else None for number in range(900)]
+    written = ["letter" if number % 30 < 15 else "none" for number in range(900)]
+    log = log_of(who, np.arange(900) % 7 > 1, branch=branch, mail_group=written)
+    (told,) = read_experiments(record(world, log), "letter_test")
+    assert (sum(told.clusters.observed), told.members) == (30, 810)
+    assert KeptReadOuts.from_json(KeptReadOuts(NOW, "", "", (told,)).to_json(), microseconds(NOW)).read_outs == (told,)
 
 
 def test_who_joins_while_it_runs_is_enrolled_on_joining_and_who_was_silent_before_is_not():
@@ -245,6 +259,7 @@ def test_nothing_is_known_after_the_midnight_that_follows_the_last_event(store_u
         ({"metrics": [{"name": "m", "kind": "ratio", "signal": "post", "per": "post"}]}, "unknown signal with a `value` 'post'"),
         ({"id": "coupon"}, "'coupon' is given more than once"),
         ({"column": "group"}, "there are no columns without a table of `members`"),
+        ({"cluster": "group"}, "letter_test.cluster: there are no columns without a table of `members`"),
     ],
 )
 def test_an_experiment_that_cannot_be_read_is_refused_when_it_is_declared(change, message):

@@ -1,5 +1,7 @@
 """What an experiment says, against truths that were planted, worked out by hand, or published."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ import tea_tasting as tt
 from models.community import DAY_US
 from models.experiment_wording import check_sentence
 from models.read_out import Enrolment, drawn_ratio, holm, read_out, sample_ratio
-from models.two_arms import Measure, compare_arms
+from models.two_arms import Measure, compare_arms, compare_clusters
 from tests import read_outs
 from tests.experiment_logs import hillstrom, karlan_list, wikipedia_welcome
 
@@ -92,6 +94,49 @@ def test_the_intervals_hold_a_planted_lift_about_as_often_as_they_say():
         lift = compare_arms(measure(value, kind="retention", before=np.log1p(before)), treated, ~treated).lift
         held.append(lift.lower < 0.08 < lift.upper)
     assert 0.92 <= np.mean(held) <= 0.98
+
+
+def groups_in_arms(rng, n_groups=24):
+    """Members of branches of unequal size; what differs between branches differs for all their members, and nothing has an effect."""
+    sizes = rng.integers(10, 60, n_groups)
+    group, arm = np.repeat(np.arange(n_groups), sizes), rng.permutation(n_groups) % 2
+    stays = rng.random(len(group)) < 1 / (1 + np.exp(-rng.normal(0.3, 0.5, n_groups)[group]))
+    return stays.astype(float), arm[group], group
+
+
+def test_members_of_one_group_are_no_independent_witnesses():
+    """Where groups were put into arms: 100 trials without an effect. By member a fourth would miss; the binomial error is 2.2 points."""
+    rng, missed, missed_by_member = np.random.default_rng(3), 0, 0
+    for _ in range(100):
+        stays, arm, group = groups_in_arms(rng)
+        by_group, by_member = (
+            read_out("trial", "declared", replace(enrolled(arm), cluster=cluster), [measure(stays, kind="retention")], 60 * DAY_US).lifts[0]
+            for cluster in (group, None)
+        )
+        missed += not by_group.lift.lower <= 0 <= by_group.lift.upper
+        missed_by_member += not by_member.lift.lower <= 0 <= by_member.lift.upper
+        assert by_group.lift.value == pytest.approx(by_member.lift.value)
+    assert missed / 100 < 0.12
+    assert missed_by_member / 100 > 0.15
+
+
+def test_the_error_of_groups_is_that_of_drawing_whole_groups_again():
+    rng = np.random.default_rng(5)
+    stays, arm, group = groups_in_arms(rng, 60)
+    found = compare_clusters(measure(stays, kind="retention"), arm == 1, arm == 0, group)
+    sums, sizes = (np.bincount(group, weights=each) for each in (stays, np.ones(len(stays))))
+    sides = [np.unique(group[arm == code]) for code in (1, 0)]
+    drawn = [[rng.choice(side, len(side)) for side in sides] for _ in range(2000)]
+    lifts = [sums[one].sum() / sizes[one].sum() - sums[other].sum() / sizes[other].sum() for one, other in drawn]
+    assert (found.lift.upper - found.lift.lower) / (2 * 1.96) == pytest.approx(np.std(lifts), rel=0.1)
+    assert found.members == len(stays)
+
+
+def test_one_group_an_arm_is_nothing_to_compare_and_groups_are_what_is_counted():
+    arm = np.repeat([0, 1], 300)
+    told = read_out("trial", "declared", replace(enrolled(arm), cluster=arm), [measure(np.arange(600) % 3, kind="count")], 60 * DAY_US)
+    assert (told.members, told.clusters.observed, told.lifts[0].verdict) == (600, (1, 1), "waiting")
+    assert check_sentence(told.sizes, "en").startswith("The arms have as many groups as they should have: 1 : 1")
 
 
 def test_the_sizes_of_the_arms_are_checked_against_their_shares():

@@ -147,8 +147,8 @@ class Cards:
             measures=tuple(self._measured(lift, read) for lift in read.lifts),
             waits=text(self.language, "community_report.waits", members=members) if waits else None,
             arms=self._arms(read),
-            check=check_sentence(read.check, self.language),
-            mismatch=read.check.mismatch,
+            check=check_sentence(read.sizes, self.language),
+            mismatch=read.sizes.mismatch,
             running=self._running(read),
             note=self._note(read),
         )
