@@ -38,6 +38,7 @@ from models.store_migrations import Migration
 from models.store_overviews import OverviewStore
 from models.store_prepared import Prepared
 from models.store_privacy import PrivacyStore, Receipt
+from models.store_reports import ReportStore
 from models.store_retention import RetentionStore
 from models.store_rollouts import RolloutStore
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow, Then
@@ -54,6 +55,7 @@ __all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", 
 @dataclass(frozen=True)
 class Store(
     ContactStore,
+    ReportStore,
     LogStore,
     KeyStore,
     PrivacyStore,

@@ -1,10 +1,10 @@
-"""Contacts in the store: what is reserved, reported, released, and how many places and how much money that takes."""
+"""Contacts in the store: what is reserved and released, and how many places and how much money that takes."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from sqlalchemy import Connection, RowMapping, Table, bindparam, literal_column, select, update
@@ -14,29 +14,16 @@ from models.community import DAY_US
 from models.contact_policy import history_days
 from models.events import NEVER_US
 from models.interventions import ContactHistory
-from models.reports import (
-    ACCEPTED,
-    Change,
-    DecisionMade,
-    Known,
-    OutcomeReport,
-    Touch,
-    TouchReport,
-    Verdict,
-    judge_outcome,
-    judge_touch,
-)
-from models.sources import RESPONSES
+from models.reports import Change, DecisionMade, OutcomeReport, Touch
 from models.store_elements import OneOf
 from models.store_prepared import Many, Prepared
-from models.store_statements import add_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from models.community import Community
     from models.quotas import Quotas
-    from models.store_rows import DecisionRow, LoggedEvent
+    from models.store_rows import DecisionRow
 
 NO_CONTACT = ("undelivered", "expired")
 Row = TypeVar("Row", DecisionMade, OutcomeReport, Touch)
@@ -57,29 +44,7 @@ RESERVED = Many(schema.touches.insert())
 
 
 class ContactStore(schema.Transactions):
-    """The store's part that other systems report to."""
-
-    def report_touches(
-        self,
-        reports: Sequence[TouchReport],
-        channels: Mapping[str, tuple[str, ...]],
-        quotas_at: Callable[[int], Quotas],
-        skew_us: int,
-    ) -> list[Verdict]:
-        """`channels` by intervention; `quotas_at` tells the quotas of the period of a moment; clocks may differ by `skew_us`."""
-        with self._writing() as connection:
-            return report_touches(connection, reports, channels, quotas_at, skew_us)
-
-    def report_outcomes(self, reports: Sequence[OutcomeReport], events: Sequence[LoggedEvent | None], skew_us: int) -> list[Verdict]:
-        """`events` are what each outcome says that the member did, if anything; those of accepted outcomes are kept with them."""
-        with self._writing() as connection:
-            verdicts = report_outcomes(connection, reports, skew_us)
-            done = zip(events, verdicts, strict=True)
-            add_events(connection, [event for event, verdict in done if event is not None and verdict == ACCEPTED])
-            accepted = [report for report, verdict in zip(reports, verdicts, strict=True) if verdict == ACCEPTED]
-            answered = {report.decision_id: report.type for report in accepted if report.decision_id and report.type in RESPONSES}
-            answer_touches(connection, answered)
-            return verdicts
+    """The store's part that counts places and money."""
 
     def used(self, begins_us: int) -> dict[str, float]:
         """What is used up of each resource in the period that begins then."""
@@ -107,56 +72,6 @@ def contacts(
     )
 
 
-def report_touches(
-    connection: Connection,
-    reports: Sequence[TouchReport],
-    channels: Mapping[str, tuple[str, ...]],
-    quotas_at: Callable[[int], Quotas],
-    skew_us: int,
-) -> list[Verdict]:
-    """`quotas_at` gives for a moment the quotas of its period. Rows of one member are judged in their order."""
-    known = _known(connection, reports, channels, skew_us)
-    touches, reservations = dict(known.touches), dict(known.reservations)
-    verdicts: list[Verdict] = []
-    changes: list[Change] = []
-    for report in reports:
-        judged = judge_touch(report, replace(known, touches=touches, reservations=reservations))
-        if isinstance(judged, Verdict):
-            verdicts.append(judged)
-            continue
-        change = judged if judged.before else Change(None, _counted(judged.after, quotas_at(report.at_us)))
-        touches[change.after.touch_id] = change.after
-        reservations.pop(change.after.decision_id or "", None)
-        changes.append(change)
-        verdicts.append(ACCEPTED)
-    _write(connection, changes, quotas_at)
-    return verdicts
-
-
-def _counted(touch: Touch, quotas: Quotas) -> Touch:
-    """A contact of another origin takes its place in the period in which it was made."""
-    uses = quotas.use(touch.intervention_id, touch.channel, touch.cost or 0.0)
-    cost = quotas.costs.get(touch.intervention_id) if touch.cost is None else touch.cost
-    return replace(touch, cost=cost, period_us=quotas.begins_us) if uses else replace(touch, cost=cost)
-
-
-def _known(
-    connection: Connection, reports: Sequence[TouchReport | OutcomeReport], channels: Mapping[str, tuple[str, ...]], skew_us: int
-) -> Known:
-    """Holds the rows of the members until the transaction ends, so that no decision on them is made in between."""
-    decision_ids = {report.decision_id for report in reports if report.decision_id is not None}
-    decisions = {row.decision_id: row for row in rows_of(connection, schema.decisions, "decision_id", decision_ids, DecisionMade)}
-    touch_ids = {report.touch_id for report in reports if isinstance(report, TouchReport)}
-    member_ids = {report.member_id for report in reports if report.member_id is not None} | {row.member_id for row in decisions.values()}
-    table = schema.members.c.member_id
-    held = connection.scalars(select(table).where(table.in_(member_ids)).order_by(table).with_for_update())
-    members = frozenset(held)
-    touches = {row.touch_id: row for row in rows_of(connection, schema.touches, "touch_id", touch_ids, Touch)}
-    of_decisions = rows_of(connection, schema.touches, "decision_id", decision_ids, Touch)
-    reservations = {row.touch_id: row for row in of_decisions if row.is_reservation}
-    return Known(members, decisions, touches, reservations, channels, skew_us)
-
-
 def rows_of(connection: Connection, table: Table, column: str, values: Iterable[str], kind: type[Row]) -> list[Row]:
     """Those whose column holds one of the values, as the dataclass whose fields are columns of the table."""
     names = [field.name for field in fields(kind)]
@@ -168,21 +83,7 @@ def _made(kind: type[Row], row: RowMapping) -> Row:
     return kind(**row)
 
 
-def _write(connection: Connection, changes: Sequence[Change], quotas_at: Callable[[int], Quotas]) -> None:
-    if not changes:
-        return
-    table = schema.touches
-    new = [asdict(change.after) for change in changes if change.before is None]
-    if new:
-        connection.execute(table.insert(), new)
-    moved = [{**asdict(change.after), "was": change.before.touch_id} for change in changes if change.before is not None]
-    if moved:
-        connection.execute(update(table).where(table.c.touch_id == bindparam("was")), moved)
-    seen_anew(connection, {change.after.member_id for change in changes})
-    take(connection, _uses_of(changes, quotas_at))
-
-
-def _uses_of(changes: Iterable[Change], quotas_at: Callable[[int], Quotas]) -> Counter[tuple[int, str]]:
+def uses_of(changes: Iterable[Change], quotas_at: Callable[[int], Quotas]) -> Counter[tuple[int, str]]:
     """By period and resource, what the changes take more than before."""
     more: Counter[tuple[int, str]] = Counter()
     for change in changes:
@@ -251,7 +152,7 @@ def reserve(connection: Connection, rows: Sequence[DecisionRow], quotas: Quotas 
     touches = [_reservation(row, quotas.begins_us if quotas is not None and limited else None) for row in reserving]
     RESERVED.each(connection, [vars(touch) for touch in touches])
     if quotas is not None:
-        take(connection, _uses_of([Change(None, touch) for touch in touches], quotas.at))
+        take(connection, uses_of([Change(None, touch) for touch in touches], quotas.at))
 
 
 def _reservation(row: DecisionRow, period_us: int | None) -> Touch:
@@ -280,35 +181,4 @@ def release_expired(connection: Connection, now_us: int, quotas: Quotas) -> None
     changes = [Change(touch, replace(touch, state="expired", expires_us=None)) for touch in held]
     ended = update(table).where(table.c.touch_id == bindparam("of")).values(state="expired", expires_us=None)
     connection.execute(ended, [{"of": touch.touch_id} for touch in held])
-    take(connection, _uses_of(changes, quotas.at))
-
-
-def report_outcomes(connection: Connection, reports: Sequence[OutcomeReport], skew_us: int) -> list[Verdict]:
-    known = _known(connection, reports, {}, skew_us)
-    table = schema.outcomes
-    held = {
-        row.outcome_id: row for row in rows_of(connection, table, "outcome_id", {report.outcome_id for report in reports}, OutcomeReport)
-    }
-    verdicts: list[Verdict] = []
-    new: list[dict[str, Any]] = []
-    for report in reports:
-        verdict = judge_outcome(report, held.get(report.outcome_id), known)
-        verdicts.append(verdict)
-        if verdict == ACCEPTED:
-            held[report.outcome_id] = report
-            new.append(asdict(report))
-    if new:
-        connection.execute(schema.insert_new(connection, table).on_conflict_do_nothing(), new)
-    return verdicts
-
-
-def answer_touches(connection: Connection, responses: Mapping[str, str]) -> None:
-    """The member's response, by decision, stands with the touches of that decision that may have reached the member."""
-    if not responses:
-        return
-    touches = [touch for touch in rows_of(connection, schema.touches, "decision_id", responses, Touch) if touch.state != "undelivered"]
-    table = schema.touches
-    said = update(table).where(table.c.touch_id == bindparam("of")).values(response=bindparam("said"))
-    if touches:
-        connection.execute(said, [{"of": touch.touch_id, "said": responses[touch.decision_id or ""]} for touch in touches])
-        seen_anew(connection, {touch.member_id for touch in touches})
+    take(connection, uses_of(changes, quotas.at))

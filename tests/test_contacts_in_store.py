@@ -9,7 +9,7 @@ import pytest
 
 from models.moments import microseconds
 from models.quotas import NOTHING_USED_UP, Quotas
-from models.reports import TouchReport
+from models.reports import OutcomeReport, TouchReport
 from models.store import DecisionRow, LoggedEvent, Store
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -136,3 +136,19 @@ def test_a_contact_of_another_system_takes_a_place_too(store):
     told = TouchReport("t", NOW_US, "delivered", member_id="m0", intervention_id="call")
     assert report(store, told, told) == ["accepted", "duplicate"]
     assert used(store) == {"intervention:call": 1, "budget": 10.0}
+
+
+def test_of_several_who_report_under_one_id_at_once_one_is_taken(store):
+    def reported(name, member_id):
+        contact = TouchReport(name, NOW_US, "delivered", member_id=member_id, intervention_id="call")
+        (outcome,) = store.report_outcomes([OutcomeReport(name, member_id, "applied", NOW_US)], [None], 0)
+        return [*report(store, contact), outcome.code or outcome.state]
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(6):
+            told = list(pool.map(reported, [f"same {number}"] * 8, MEMBERS))
+            assert [Counter(each) for each in zip(*told, strict=True)] == [
+                {"accepted": 1, "touch_id_reused": 7},
+                {"accepted": 1, "outcome_id_reused": 7},
+            ]
+    assert store.outcomes().height == len(store.other_contacts()) == 6
