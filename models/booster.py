@@ -16,13 +16,16 @@ from typing import Any
 import numpy as np
 
 from models.arrays import Floats
+from models.cores import in_parts
 from models.errors import ModelRefused
 
 RAW_SCORE, CONTRIBUTIONS = 1, 3
 """C_API_PREDICT_RAW_SCORE and C_API_PREDICT_CONTRIB of LightGBM/c_api.h."""
 ELEMENT_TYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
-ONE_THREAD_ROWS = 1000
+FEWEST_MARGINS, FEWEST_CONTRIBUTIONS = 64, 16
+"""Rows of a part that another core gets: for fewer, to wake it costs as much as it saves."""
 ALL_TREES = -1
+ONE_THREAD = b"num_threads=1 verbosity=-1"
 
 
 class Booster:
@@ -55,8 +58,16 @@ class Booster:
             raise ModelRefused(f"a model of {self.features} features was asked with a table of shape {features.shape}; train again")
         data = np.ascontiguousarray(features, dtype=features.dtype if features.dtype in ELEMENT_TYPES else np.float64)
         told = np.empty((len(data), width))
-        if len(data) == 0:
-            return told
+
+        def ask(rows: slice) -> None:
+            self._tell(data[rows], told[rows], what, first_tree, trees)
+
+        if len(data):
+            in_parts(len(data), FEWEST_CONTRIBUTIONS if what == CONTRIBUTIONS else FEWEST_MARGINS, ask)
+        return told
+
+    def _tell(self, data: Floats, told: Floats, what: int, first_tree: int, trees: int) -> None:
+        """LightGBM's own threads are not asked for: their number is one for all of its callers, who overrun each other's buffers."""
         written = ctypes.c_int64()
         code = _library().LGBM_BoosterPredictForMat(
             self._handle,
@@ -68,23 +79,18 @@ class Booster:
             what,
             first_tree,
             trees,
-            _ONE_THREAD if len(data) < ONE_THREAD_ROWS else _ALL_THREADS,
+            ONE_THREAD,
             ctypes.byref(written),
             told.ctypes.data,
         )
         _checked(code)
         if written.value != told.size:
             raise ModelRefused(f"a model told {written.value} numbers where {told.size} belong; train again")
-        return told
 
     def _whole(self, function: str) -> int:
         told = ctypes.c_int()
         _checked(getattr(_library(), function)(self._handle, ctypes.byref(told)))
         return told.value
-
-
-_ONE_THREAD, _ALL_THREADS = b"num_threads=1 verbosity=-1", b"num_threads=0 verbosity=-1"
-"""For a few rows one: to wake the others costs more than they save."""
 
 
 @cache

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 import numpy as np
 
 from models.actions import NO_ACTION
 from models.candidate_texts import CandidateTexts
+from models.cores import begun
 from models.decision import Candidate, Decision
 from models.policy import MANDATORY_FIRST
 from models.shadow_prices import FREE, Terms
@@ -22,7 +23,7 @@ from models.weighing import NOWHERE, Context, Weighed, weigh
 
 if TYPE_CHECKING:
     from models.actions import Intervention
-    from models.arrays import Flags, Integers
+    from models.arrays import Flags, Floats, Integers
     from models.decision import NoActionReason, Reason, UpliftSource
     from models.declared import Language
     from models.engine import Engine
@@ -78,17 +79,37 @@ def tell(
     acting: Flags | None = None,
 ) -> Decisions:
     """What was weighed, in full, row by row; `last_us` is what `last_event_us` gives, `explain` and `acting` as of `decide`."""
+    effects = None if explain is None else _EffectReasons.begun(engine, weighed, acting)
     reasons = reasons_by_row(engine, weighed, language, explain)
-    effects = {} if explain is None else _effect_reasons(engine, weighed, language, acting)
-    return Decisions(engine, weighed, about, Standings(engine, weighed, last_us), language, reasons, effects)
+    by_row = {} if effects is None else effects.told(language)
+    return Decisions(engine, weighed, about, Standings(engine, weighed, last_us), language, reasons, by_row)
 
 
-def _effect_reasons(engine: Engine, weighed: Weighed, language: Language, acting: Flags | None) -> dict[int, tuple[Reason, ...]]:
-    """By row, of scored members for whom something was chosen."""
-    asked = weighed.chosen > 0 if acting is None else (weighed.chosen > 0) & acting
-    rows = np.flatnonzero(weighed.scored & asked)
-    told = engine.effect_reasons(weighed.scores.features[rows], weighed.chosen[rows] - 1, language)
-    return dict(zip(rows.tolist(), told, strict=True))
+BEGUN_ROWS = 100
+"""For fewer, to begin beside costs as much as it saves."""
+
+
+@dataclass(frozen=True)
+class _EffectReasons:
+    """Of scored members for whom something was chosen, by their rows."""
+
+    engine: Engine
+    rows: Integers
+    features: Floats
+    contributions: Callable[[], Floats]
+
+    @classmethod
+    def begun(cls, engine: Engine, weighed: Weighed, acting: Flags | None) -> Self:
+        """Of many rows the contributions are worked out while something else is told."""
+        asked = weighed.chosen > 0 if acting is None else (weighed.chosen > 0) & acting
+        rows = np.flatnonzero(weighed.scored & asked)
+        features = weighed.scores.features[rows]
+        work = partial(engine.effect_contributions, features, weighed.chosen[rows] - 1)
+        return cls(engine, rows, features, work if len(rows) < BEGUN_ROWS else begun(work))
+
+    def told(self, language: Language) -> dict[int, tuple[Reason, ...]]:
+        told = self.engine.effect_reasons(self.features, self.contributions(), language)
+        return dict(zip(self.rows.tolist(), told, strict=True))
 
 
 class _Weights(NamedTuple):

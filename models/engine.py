@@ -192,19 +192,27 @@ class Engine:
         typical = Typical.of(self.churn.main_model.calibration, contributions.base, self.reference.values)
         return reasons_of(contributions.values, features, probability, typical, self.groups, language, max_reasons=most)
 
-    def effect_reasons(self, features: Floats, arm: Integers, language: Language) -> list[tuple[Reason, ...]]:
-        """Why the learned effect of intervention `arm`, shape (n,), is not the usual one for each row; nothing where it is believed.
+    def effect_contributions(self, features: Floats, arm: Integers) -> Floats:
+        """To the learned effect of intervention `arm`, shape (n,), for each row: shape (n, n_features + 1), the usual effect last.
+
+        All 0 where it is believed.
+        """
+        values = np.zeros((len(features), features.shape[1] + 1))
+        if self.learned_uplift is not None:
+            for each in np.unique(arm).tolist():
+                values[arm == each] = self.learned_uplift.contributions_to(features[arm == each], each)
+        return values
+
+    def effect_reasons(self, features: Floats, contributions: Floats, language: Language) -> list[tuple[Reason, ...]]:
+        """Why an effect is not the usual one for each row, of its `effect_contributions`; nothing where it is believed.
 
         They add up to the member's effect less that of the usual member, in percentage points.
         """
         if self.learned_uplift is None or not len(features):
             return [()] * len(features)
-        values = np.empty((len(features), features.shape[1] + 1))
-        for each in np.unique(arm).tolist():
-            values[arm == each] = self.learned_uplift.contributions_to(features[arm == each], each)
-        usual, effect = values[:, -1], values.sum(axis=1)
+        usual, effect = contributions[:, -1], contributions.sum(axis=1)
         unmoved = Typical(0.0, 1.0, self.reference.values)
-        return reasons_of(values[:, :-1], features, effect - usual, unmoved, self.groups, language, max_reasons=MOST_EFFECT_REASONS)
+        return reasons_of(contributions[:, :-1], features, effect - usual, unmoved, self.groups, language, max_reasons=MOST_EFFECT_REASONS)
 
 
 def explain(engine: Engine, features: Floats, probability: Floats, language: Language) -> list[tuple[Reason, ...]]:

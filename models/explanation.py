@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import numpy as np
 
 from models.decision import Reason
+from models.once import Once
 from models.reason_choice import speaking
 from models.reason_groups import OTHER
 from models.texts import text
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from models.attributes import Attribute
     from models.declared import Language
     from models.margins import Contributions
-    from models.reason_groups import ReasonGroups, Shown
+    from models.reason_groups import ReasonGroup, ReasonGroups
 
 TINY_MARGIN = 1e-6
 STEEPEST = 1.0
@@ -112,13 +114,16 @@ def reasons_of(
     order = np.argsort(-np.abs(by_group), axis=1, kind="stable")
     count = order.shape[1] if max_reasons is None else max_reasons
     rest = np.take_along_axis(points.values, order[:, count:], axis=1).sum(axis=1) + points.rest
-    teller = _Teller(groups, language, typical.values.tolist())
     strongest = order[:, :count]
     position = np.take_along_axis(spoken.position, strongest, axis=1)
     contribution, told, drives = (np.take_along_axis(table, strongest, axis=1) for table in (by_group, points.values, spoken.drives))
-    tables = (strongest, contribution, told, position, drives, *_shown(features, position, groups), rest)
-    columns = zip(*(table.tolist() for table in tables), strict=True)
-    return [teller.reasons(_Row(row, *of_one)) for row, of_one in zip(features, columns, strict=True)]
+    counts = contribution != 0
+    tables = (np.broadcast_to(np.arange(len(order))[:, None], counts.shape), position, np.greater(contribution, 0), told, drives)
+    columns = (table[counts].tolist() for table in (*tables, *_shown(features, position, groups)))
+    teller = _Teller(groups, language, typical.values, features)
+    each = [teller.reason(_One(*one)) for one in zip(*columns, strict=True)]
+    ends = accumulate(counts.sum(axis=1).tolist(), initial=0)
+    return [(*each[begin:end], *teller.other(left)) for (begin, end), left in zip(pairwise(ends), rest.tolist(), strict=True)]
 
 
 class _ShownFigures(NamedTuple):
@@ -150,60 +155,49 @@ def reasons(
     return reasons_of(contributions[None], features[None], one, typical, groups, language, max_reasons=max_reasons)[0]
 
 
-class _Row(NamedTuple):
-    """Of one member: all features, and of the groups that are told, the strongest first, plain numbers.
+class _One(NamedTuple):
+    """One reason: whose, the position in `ReasonGroups.shown` of what speaks for its group, whether its points are a raise, and how many.
 
-    Their positions, contributions, points, which feature speaks for each, whether it drives the group, its value and counts as of
-    `_ShownFigures`. `rest`: the points of all other groups together.
+    `drives`: what speaks is what moves the group; its value and counts are as of `_ShownFigures`.
     """
 
-    features: Floats
-    group: list[int]
-    contribution: list[float]
-    points: list[float]
-    speaking: list[int]
-    drives: list[bool]
-    value: list[float]
-    recent: list[float]
-    both: list[float]
-    rest: float
+    row: int
+    position: int
+    raises: bool
+    points: float
+    drives: bool
+    value: float
+    recent: float
+    both: float
 
 
 @dataclass(frozen=True)
 class _Teller:
+    """`typical` (k,); `features` (n, k)."""
+
     groups: ReasonGroups
     language: Language
-    typical: list[float]
+    typical: Floats
+    features: Floats
 
-    def reasons(self, row: _Row) -> tuple[Reason, ...]:
-        told = [self._reason(row, place) for place, contribution in enumerate(row.contribution) if contribution != 0]
-        return (*told, *self.other(row.rest))
-
-    def _reason(self, row: _Row, place: int) -> Reason:
-        group = self.groups.groups[row.group[place]]
+    def reason(self, one: _One) -> Reason:
+        group, shown = self.groups.speakers[one.position]
         if group.attribute is not None:
-            return self._of_attribute(row, place, group.columns, group.attribute)
-        shown = self.groups.shown[row.speaking[place]]
-        value, usual = _known(row.value[place]), _known(self.typical[shown.column])
-        told = Told(shown, value, usual, _counts(row, place, shown), row.drives[place])
+            return self._of_attribute(one, group, group.attribute)
+        value, usual = _known(one.value), _usual(self.typical)[shown.column]
+        counts = (0.0, 0.0) if shown.counts is None else (one.recent, one.both - one.recent)
+        text = reason_sentence(group, Told(shown, value, usual, counts, one.drives), self.groups.currency, self.language)
+        direction = _direction(one.raises)
+        return Reason(group.code, direction, one.points, value, usual, text, shown.feature.name, shown.feature.window_days)
+
+    def _of_attribute(self, one: _One, group: ReasonGroup, attribute: Attribute) -> Reason:
+        columns = list(group.columns)
+        told, usual = (attribute.told(of[columns].astype(np.float64)) for of in (self.features[one.row], self.typical))
+        value, typical = (round(at, 4) if isinstance(at, float) else None for at in (told, usual))
         return Reason(
             code=group.code,
-            direction="raises" if row.contribution[place] > 0 else "lowers",
-            contribution_pp=row.points[place],
-            value=value,
-            typical=usual,
-            text=reason_sentence(group, told, self.groups.currency, self.language),
-            feature=shown.feature.name,
-            window_days=shown.feature.window_days,
-        )
-
-    def _of_attribute(self, row: _Row, place: int, columns: tuple[int, ...], attribute: Attribute) -> Reason:
-        told, usual = (attribute.told(np.array([of[column] for column in columns])) for of in (row.features, self.typical))
-        value, typical = (round(one, 4) if isinstance(one, float) else None for one in (told, usual))
-        return Reason(
-            code=self.groups.groups[row.group[place]].code,
-            direction="raises" if row.contribution[place] > 0 else "lowers",
-            contribution_pp=row.points[place],
+            direction=_direction(one.raises),
+            contribution_pp=one.points,
             value=value,
             typical=typical,
             text=attribute_sentence(attribute.name, told, usual, self.language),
@@ -214,16 +208,17 @@ class _Teller:
         """Nothing where nothing is left over."""
         if contribution_pp == 0:
             return ()
-        direction: Literal["raises", "lowers"] = "raises" if contribution_pp > 0 else "lowers"
-        return (Reason(OTHER, direction, contribution_pp, None, None, text(self.language, "reason.together")),)
+        return (Reason(OTHER, _direction(contribution_pp > 0), contribution_pp, None, None, text(self.language, "reason.together")),)
 
 
-def _counts(row: _Row, place: int, shown: Shown) -> tuple[float, float]:
-    """Of a trend: events in the window, and in the one before it."""
-    if shown.counts is None:
-        return 0.0, 0.0
-    return row.recent[place], row.both[place] - row.recent[place]
+def _direction(raises: bool) -> Literal["raises", "lowers"]:  # noqa: FBT001 - what it says is all that there is
+    return "raises" if raises else "lowers"
 
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 4)
+
+
+@Once
+def _usual(typical: Floats) -> list[float | None]:
+    return [_known(value) for value in typical.tolist()]

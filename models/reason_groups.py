@@ -105,6 +105,11 @@ class ReasonGroups:
         return tuple(shown for group in self.groups for shown in group.shown)
 
     @cached_property
+    def speakers(self) -> tuple[tuple[ReasonGroup, Shown], ...]:
+        """Each of `shown` with its group."""
+        return tuple((group, shown) for group in self.groups for shown in group.shown)
+
+    @cached_property
     def arrays(self) -> ShownArrays:
         sizes = [len(group.shown) for group in self.groups]
         units = [shown.unit for shown in self.shown]

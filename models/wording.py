@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from models.reason_groups import ReasonGroup, Shown, Unit
 
 
+MOST_SENTENCES = 8_192
+
+
 class Told(NamedTuple):
     """A feature of one member: its value and the usual one, None for missing, and of a trend the events in the window and before it.
 
@@ -32,20 +35,29 @@ class Told(NamedTuple):
 
 def reason_sentence(group: ReasonGroup, told: Told, currency: str, language: Language) -> str:
     """The member's value against the usual one; None is read as never having happened. A trend is told against the time before it."""
-    unit, (recent, before) = told.shown.unit, told.counts
+    shown, label = told.shown, "" if group.label is None else group.label.of(language)
+    unit = shown.unit
     if unit == "trend":
-        variant = _trend_variant(recent, before)
-        return _statement(group, told, variant, language, _events(language, recent), before=_events(language, before))
-    shown, usual = (amount(language, at, unit, currency) for at in (told.value, told.typical))
-    same = shown == usual
-    statement = _statement(group, told, _variant(unit, told.value, told.typical, same=same), language, shown)
-    key = "usual.same" if same else "usual.finer" if not told.drives else "usual.is" if told.typical else "usual.none"
-    return text(language, key, statement=statement, typical=usual)
+        return _trend(language, shown.wording, shown.window_days, label, *told.counts)
+    value, typical = told.value, told.typical
+    said, usual = amount(language, value, unit, currency), amount(language, typical, unit, currency)
+    same = said == usual
+    key = "usual.same" if same else "usual.finer" if not told.drives else "usual.is" if typical else "usual.none"
+    statement = f"reason.{shown.wording}.{_variant(unit, value, typical, same=same)}"
+    return _beside_usual(language, statement, shown.window_days, label, said, key, usual)
 
 
-def _statement(group: ReasonGroup, told: Told, variant: str, language: Language, value: str, before: str = "") -> str:
-    label = group.label.of(language) if group.label is not None else ""
-    return _frame(language, f"reason.{told.shown.wording}.{variant}", told.shown.window_days, label).format(value=value, before=before)
+@lru_cache(maxsize=MOST_SENTENCES)
+def _beside_usual(language: Language, statement: str, window_days: int, label: str, said: str, key: str, usual: str) -> str:
+    """Many members differ in finer things than what is said of them."""
+    told = _frame(language, statement, window_days, label).format(value=said, before="")
+    return text(language, key, statement=told, typical=usual)
+
+
+@lru_cache(maxsize=MOST_SENTENCES)
+def _trend(language: Language, wording: str, window_days: int, label: str, recent: float, before: float) -> str:
+    key = f"reason.{wording}.{_trend_variant(recent, before)}"
+    return _frame(language, key, window_days, label).format(value=_events(language, recent), before=_events(language, before))
 
 
 @cache

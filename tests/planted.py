@@ -138,9 +138,13 @@ class PlantedEngine:
             status=np.array(self.status)[snapshots.member],
         )
 
-    def effect_reasons(self, features, arm, _language):
-        """Effects are believed, so there is nothing to tell."""
+    def effect_contributions(self, features, arm):
+        """Effects are believed."""
         assert len(features) == len(arm)
+        return np.zeros((len(features), features.shape[1] + 1))
+
+    def effect_reasons(self, features, _contributions, _language):
+        """So there is nothing to tell."""
         return [()] * len(features)
 
 

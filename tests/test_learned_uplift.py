@@ -142,9 +142,10 @@ def test_the_model_card_tells_the_effects(taught):
 def test_a_member_is_told_why_the_effect_is_not_the_usual_one(taught):
     engine, features = taught.trained.engine, taught.trained.test_features[:30]
     arms = np.arange(30) % 2
-    told = engine.effect_reasons(features, arms, "en")
+    told = engine.effect_reasons(features, engine.effect_contributions(features, arms), "en")
     effect = taught.uplift.fitted.effect(features[:, taught.uplift.columns])[np.arange(30), arms]
     usual = taught.uplift.contributions(features)[np.arange(30), arms, -1]
     np.testing.assert_allclose([sum(reason.contribution_pp for reason in row) for row in told], 100 * (effect - usual), atol=1e-6)
     assert any(row for row in told)
-    assert engine.effect_reasons(features[:1], np.array([2]), "en") == [()]
+    believed = engine.effect_contributions(features[:1], np.array([2]))
+    assert engine.effect_reasons(features[:1], believed, "en") == [()]
