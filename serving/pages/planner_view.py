@@ -19,6 +19,7 @@ from models.simulated_plan import Simulated
 from models.supply import Capacity
 from models.texts import decimal, estimate, money, named, number, plural, share, span, text, window
 from models.wording import channel_name, opening, tier_name
+from serving.pages.planner_rows import ArmRow, Kept, Point, Slider
 from serving.pages.site import month
 from serving.pages.visitors import Visitor
 from serving.service import Service
@@ -28,55 +29,6 @@ MOST, CHANNEL = "most:", "channel:"
 
 RULES_SHOWN = 8
 STEPS = 100
-
-
-@dataclass(frozen=True)
-class Slider:
-    """`value` is empty where nothing limits; at `highest` the slider limits nothing."""
-
-    name: str
-    text: str
-    how: str
-    value: str
-    highest: str
-    step: str
-
-
-@dataclass(frozen=True)
-class ArmRow:
-    text: str
-    members: str
-    spend: str
-    saved: str
-    saved_bounds: str
-    net_value: str
-    net_bounds: str
-    evidence: str
-    about: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Point:
-    """Of the frontier: what the figure draws, and what the table says."""
-
-    label: str
-    spend: float
-    value: float
-    low: float
-    high: float
-    on: bool
-    spend_text: str
-    value_text: str
-    saved_text: str
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What a rule kept members from."""
-
-    members: str
-    text: str
 
 
 @dataclass(frozen=True)
