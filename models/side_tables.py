@@ -9,6 +9,7 @@ import polars as pl
 from models.actions import NO_ACTION
 from models.findings import Finding
 from models.groups import group_findings
+from models.logged_chances import PREFIX, chance_findings
 from models.member_columns import date_columns, rule_columns, rule_findings
 from models.reading import Place, Read, flags, not_a_number
 from models.screening import Fault, Screened
@@ -118,7 +119,8 @@ def read_touches(source: TouchesSource, place: Place, community: Community, memb
     said = told.rows["response"]
     rows = told.rows.with_columns(response=known_response(said)).filter(screened.accepted)
     found = (*_unknown_arms(rows, community, source), *_nobody_left_alone(rows, source), *_unknown_responses(said, source))
-    return Read(rows, screened.rejected, (*screened.findings, *found))
+    chances = chance_findings(rows, table.columns, community, source)
+    return Read(rows, screened.rejected, (*screened.findings, *found, *chances))
 
 
 def touch_columns(source: TouchesSource) -> dict[str, str | None]:
@@ -129,7 +131,7 @@ def touch_columns(source: TouchesSource) -> dict[str, str | None]:
 def logged_arms(source: TouchesSource, columns: Sequence[str]) -> dict[str, str]:
     """By the table's column the one of `EventLog.touches`."""
     prefix = source.propensity_prefix
-    return {} if prefix is None else {name: f"propensity_{name.removeprefix(prefix)}" for name in columns if name.startswith(prefix)}
+    return {} if prefix is None else {name: f"{PREFIX}{name.removeprefix(prefix)}" for name in columns if name.startswith(prefix)}
 
 
 def touch_rows(raw: pl.DataFrame, source: TouchesSource, place: Place, arms: Mapping[str, str], *, semicolons: bool) -> SideRows:

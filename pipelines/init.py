@@ -20,6 +20,7 @@ from models.errors import InputError
 from models.event_kinds import kind_of
 from models.groups import MOST_VALUES
 from models.intake import read_events, take_in
+from models.logged_chances import PREFIX
 from models.reading import Place, located, typed
 from models.sources import MOST_GROUPS, LogSource, MembersSource, TouchesSource
 from models.tables import open_table
@@ -242,7 +243,7 @@ def _touches_source(options: InitOptions, root: Path) -> TouchesSource | None:
         channel=_one_of(columns, ("channel", "渠道"), set()),
         delivered=_one_of(columns, ("delivered",), set()),
         response=_one_of(columns, ("response",), set()),
-        propensity_prefix="propensity_" if any(column.startswith("propensity_") for column in columns) else None,
+        propensity_prefix=PREFIX if any(column.startswith(PREFIX) for column in columns) else None,
     )
 
 
