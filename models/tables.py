@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
-import zlib
 from array import array
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -16,17 +14,18 @@ import numpy as np
 import polars as pl
 
 from models.errors import InputError
+from models.table_files import PARQUET_MAGIC, UNREADABLE, check_text, parquet_fault, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-GZIP_MAGIC, PARQUET_MAGIC, ZIP_MAGIC = b"\x1f\x8b", b"PAR1", b"PK\x03\x04"
-JSON_BEGINS = (b'{"', b"[{", b"[\n")
 SEPARATORS = ",;\t|"
 ROW = "__row"
 PARQUET_FIRST_LINE = 1
 CHUNK_ROWS = 4_000_000
+LONG_FIELD = f"a field has more than {csv.field_size_limit():,} characters; a quotation mark may open before it and never be closed"
+NO_ROWS = "holds lines that are no rows of CSV; look at its quotation marks, or save it as CSV again"
 MISSING = ("", "NULL", "null", "\\N", "NaN", "nan", "None", "N/A")
 
 
@@ -36,7 +35,7 @@ class Table:
 
     rows: lazily, all text where it was CSV. lines: the physical line at which each row begins, None where row 0 begins at
     `first_line` and each row is one line (Parquet counts rows from 1). misfits: the rows with more fields than the header, whole,
-    what was over in one column more; misfit_lines: their lines. files: of Parquet, each by itself.
+    what was over in one column more; misfit_lines: their lines. files: of Parquet, each by itself, and where they lie in `places`.
     """
 
     path: Path
@@ -48,15 +47,26 @@ class Table:
     misfit_lines: tuple[int, ...] = ()
     semicolons: bool = False
     files: tuple[pl.LazyFrame, ...] = ()
+    places: tuple[Path, ...] = ()
 
     def read(self, columns: Sequence[str]) -> pl.DataFrame:
         """Some columns of all rows, in the order of the file; raises InputError for a damaged file."""
-        return _collected(self.rows.select(columns), self.path)
+        return self.collected(self.rows.select(columns))
+
+    def collected(self, rows: pl.LazyFrame) -> pl.DataFrame:
+        """Of this table; raises InputError for a damaged file."""
+        try:
+            return rows.collect()
+        except UNREADABLE:
+            raise self._fault() from None
+
+    def _fault(self) -> InputError:
+        return parquet_fault(self.path, self.places) if self.places else InputError(f"{self.path} {NO_ROWS}")
 
     def chunks(self, columns: Sequence[str]) -> Chunks:
         """The same in pieces; a table that lies in memory as text is one piece."""
         if self.files:
-            heights = _collected(pl.concat([file.select(pl.len()) for file in self.files]), self.path).to_series()
+            heights = self.collected(pl.concat([file.select(pl.len()) for file in self.files])).to_series()
             ends = tuple(accumulate(heights.to_list()))
             if ends[-1] > CHUNK_ROWS:
                 return Chunks(self, tuple(columns), tuple(range(0, ends[-1], CHUNK_ROWS)), ends)
@@ -65,9 +75,9 @@ class Table:
     def whole(self, rows: pl.Series) -> pl.DataFrame:
         """All columns of the rows at the given rising positions."""
         if rows.is_empty():
-            return _collected(self.rows.limit(0), self.path)
+            return self.collected(self.rows.limit(0))
         numbered = self.rows.with_row_index(ROW)
-        return _collected(numbered.filter(pl.col(ROW).is_in(rows.cast(pl.get_index_type()).implode())).drop(ROW), self.path)
+        return self.collected(numbered.filter(pl.col(ROW).is_in(rows.cast(pl.get_index_type()).implode())).drop(ROW))
 
     def line(self, row: int) -> int:
         return self.first_line + row if self.lines is None else int(self.lines[row])
@@ -97,7 +107,7 @@ class Chunks:
         none = pl.LazyFrame(schema=self.table.rows.collect_schema())
         for begin in self.begins:
             rows = pl.concat([none, *self._pieces(begin, begin + CHUNK_ROWS)], how="diagonal_relaxed")
-            yield _collected(rows.select(self.columns), self.table.path)
+            yield self.table.collected(rows.select(self.columns))
 
     def _pieces(self, begin: int, end: int) -> Iterator[pl.LazyFrame]:
         """A slice of all files together would read those before it too."""
@@ -120,13 +130,6 @@ def open_table(path: Path) -> Table:
         raise InputError(f"{path} cannot be read: {fault.strerror or fault}") from None
 
 
-def _collected(rows: pl.LazyFrame, path: Path) -> pl.DataFrame:
-    try:
-        return rows.collect()
-    except pl.exceptions.PolarsError as fault:
-        raise InputError(f"{path} cannot be read: {str(fault).splitlines()[0]}") from None
-
-
 def _parquet_files(folder: Path) -> list[Path]:
     files = [file for file in sorted(folder.rglob("*.parquet")) if not file.name.startswith((".", "_"))]
     if not files:
@@ -134,14 +137,14 @@ def _parquet_files(folder: Path) -> list[Path]:
     return files
 
 
-def _parquet(path: Path, files: list[Path]) -> Table:
+def _parquet(path: Path, files: Sequence[Path]) -> Table:
     try:
         scans = [pl.scan_parquet(file, glob=False) for file in files]
         rows = pl.concat(scans, how="diagonal_relaxed")
         columns = tuple(rows.collect_schema().names())
-    except pl.exceptions.PolarsError as fault:
-        raise InputError(f"{path} cannot be read as Parquet: {str(fault).splitlines()[0]}") from None
-    return Table(path, columns, rows, PARQUET_FIRST_LINE, files=tuple(scans))
+    except UNREADABLE:
+        raise parquet_fault(path, files) from None
+    return Table(path, columns, rows, PARQUET_FIRST_LINE, files=tuple(scans), places=tuple(files))
 
 
 def _csv(path: Path) -> Table:
@@ -164,20 +167,12 @@ class Header:
 
 def _unpacked(path: Path) -> bytes:
     """The text of the file as UTF-8 without byte-order mark, packed or not whatever its name says."""
-    content = path.read_bytes()
-    if content.startswith(GZIP_MAGIC):
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as fault:
-            raise InputError(f"{path} is damaged gzip ({fault}); pack or fetch it again") from None
-    if content.startswith(ZIP_MAGIC):
-        raise InputError(f"{path} is a zip or a workbook; unpack it, or save the sheet with the rows as CSV")
+    content = unpacked(path)
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         content = _from_utf16(content, path)
     content = content.removeprefix(codecs.BOM_UTF8)
+    check_text(content, path)
     _check_utf8(content, path)
-    if content.lstrip().startswith(JSON_BEGINS):
-        raise InputError(f"{path} holds JSON; convert it to CSV or Parquet, with a row for each record and a column for each field")
     return content if b"\n" in content else content.replace(b"\r", b"\n")
 
 
@@ -201,7 +196,10 @@ def _check_utf8(content: bytes, path: Path) -> None:
 def header_of(content: bytes, path: Path) -> Header:
     """Of the beginning of a table, or of all of it; raises InputError."""
     head = content[: 1 << 20].decode(errors="ignore")
-    counts = {separator: len(next(csv.reader(io.StringIO(head, newline=""), delimiter=separator))) for separator in SEPARATORS}
+    try:
+        counts = {separator: len(next(csv.reader(io.StringIO(head, newline=""), delimiter=separator))) for separator in SEPARATORS}
+    except csv.Error:
+        raise InputError(f"{path} line 1: {LONG_FIELD}") from None
     separator = max(counts, key=lambda candidate: counts[candidate])
     reader = csv.reader(io.StringIO(head, newline=""), delimiter=separator)
     columns = tuple(" ".join(name.split()) for name in next(reader))
@@ -274,8 +272,8 @@ def _records(content: bytes, separator: str, path: Path) -> Iterator[tuple[int, 
         for fields in reader:
             line, start = start, reader.line_num + 1
             yield line, fields
-    except csv.Error as fault:
-        raise InputError(f"{path} line {start}: cannot be read as CSV, {fault}") from None
+    except csv.Error:
+        raise InputError(f"{path} line {start}: {LONG_FIELD}") from None
     if start > line + 1 and not content.endswith(b'"'):
         raise InputError(f"{path} line {line}: a quotation mark opens here and is never closed")
 

@@ -116,8 +116,8 @@ def unpack(path: Path, folder: Path) -> Manifest:
                 _extract(archive, name, content, folder)
     except OSError as fault:
         raise InputError(f"{path} cannot be read ({fault.strerror or fault})") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, TypeError, LookupError) as fault:
-        raise InputError(f"{path} is no whole backup ({fault}); take another, nothing was restored") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, TypeError, LookupError):
+        raise _torn(path, "it is torn, locked, or another kind of file") from None
     return manifest
 
 
@@ -134,10 +134,10 @@ def table_file(name: str) -> str:
 def _check(manifest: Manifest, archive: zipfile.ZipFile) -> None:
     named = {MANIFEST, *manifest.files}
     if named != set(archive.namelist()) or not {table_file(name) for name in manifest.tables} <= named:
-        raise ValueError("its manifest and its files do not agree")
+        raise _torn(archive.filename, "its manifest and its files do not agree")
     for name in manifest.files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
-            raise ValueError(f'"{name}" lies outside of it')
+            raise _torn(archive.filename, f'"{name}" lies outside of it')
 
 
 def _extract(archive: zipfile.ZipFile, name: str, content: Content, folder: Path) -> None:
@@ -148,7 +148,11 @@ def _extract(archive: zipfile.ZipFile, name: str, content: Content, folder: Path
         while chunk := source.read(AT_ONCE):
             hashed.write(chunk)
     if Content(hashed.tell(), hashed.digest.hexdigest()) != content:
-        raise ValueError(f"{name} is not what was put into it")
+        raise _torn(archive.filename, f"{name} is not what was put into it")
+
+
+def _torn(path: Path | str | None, why: str) -> InputError:
+    return InputError(f"{path} is no whole backup: {why}; take another, nothing was restored")
 
 
 def _plain(files: dict[str, Content]) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ import polars as pl
 
 from models.errors import InputError
 from models.reading import located
-from models.tables import GZIP_MAGIC, PARQUET_MAGIC, Table, header_of
+from models.table_files import GZIP_MAGIC, PARQUET_MAGIC, check_text, damaged_gzip
+from models.tables import Table, header_of, open_table
 from pipelines.distributed_screen import BLOCK, FILE, ROW, STRANGE
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 HEAD_BYTES = 1 << 20
+WANTED = "CSV, Parquet, or a folder of Parquet whose files have the same columns"
 CSV_ENDINGS = (".csv", ".csv.gz", ".tsv", ".txt")
 NESTED = ("array", "map", "struct")
 
@@ -62,6 +65,7 @@ class SparkTable:
 
 def open_on_spark(session: SparkSession, root: Path, path: str) -> SparkTable:
     """A declared path, or the address of a place that Spark reads, such as hdfs:// or s3a://. Raises InputError."""
+    from pyspark.core.context import Py4JError  # type: ignore[attr-defined]  # it is py4j's, which comes with pyspark
     from pyspark.errors import PySparkException
 
     remote = "://" in path
@@ -69,11 +73,22 @@ def open_on_spark(session: SparkSession, root: Path, path: str) -> SparkTable:
     try:
         if _is_csv(root, path, remote=remote):
             return _csv(session, place, path, _head(session, root, path, remote=remote))
-        return _parquet(session, place, path)
-    except PySparkException as fault:
-        raise InputError(f"{path} cannot be read by Spark: {str(fault).splitlines()[0]}") from None
     except FileNotFoundError:
         raise InputError(f"{located(root, path)} does not exist") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise damaged_gzip(located(root, path)) from None
+    except (PySparkException, Py4JError):
+        raise _unread(path) from None
+    if not remote:
+        open_table(located(root, path))
+    try:
+        return _parquet(session, place, path)
+    except (PySparkException, Py4JError):
+        raise _unread(path) from None
+
+
+def _unread(path: str) -> InputError:
+    return InputError(f"{path} cannot be read by Spark; see that it is there, that Spark may read it, and that it is {WANTED}")
 
 
 def _is_csv(root: Path, path: str, *, remote: bool) -> bool:
@@ -106,6 +121,7 @@ def _csv(session: SparkSession, place: str, path: str, head: bytes) -> SparkTabl
     text = head.removeprefix(b"\xef\xbb\xbf")
     if not text.strip():
         raise InputError(f"{path} is empty; it needs a header and at least one row")
+    check_text(text, Path(path))
     header = header_of(text, Path(path))
     columns = StructType([StructField(name, StringType()) for name in (*header.columns, STRANGE)])
     options = {

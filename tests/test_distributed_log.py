@@ -1,5 +1,6 @@
 """Spark reads the tables of a community row for row as one machine does: what is taken, what is refused, and in which order."""
 
+import gzip
 from contextlib import closing
 from datetime import timedelta
 
@@ -10,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.declaration import load_community
+from models.errors import InputError
 from models.preferences import Preferences
 from models.store import Store
 from models.store_rows import LoggedEvent
+from models.tables import open_table
 from pipelines.deliveries import take_in_files
 from pipelines.distributed_parts import whole_members
+from pipelines.distributed_tables import open_on_spark
 from pipelines.workspace import Workspace
 from tests.planted import community, intervention, signal
 from tests.serving_world import write_home
@@ -142,6 +146,18 @@ def test_a_folder_of_parquet_is_read_in_the_order_of_its_files(spark, tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         rows.slice(begin, rows_in_it).write_parquet(file)
     assert_alike(on_one_machine(workspace), on_spark(spark, workspace))
+
+
+@pytest.mark.parametrize("name", ["torn.parquet", "torn.csv.gz", "workbook.csv"])
+def test_a_file_that_cannot_be_read_is_told_as_on_one_machine(spark, tmp_path, name):
+    packed = gzip.compress(b"m;t\nm1;2025-06-01\n" * 1000, mtime=0)
+    content = {"torn.parquet": b"PAR1 and nothing more", "torn.csv.gz": packed[:-30], "workbook.csv": b"PK\x03\x04 and more"}[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as here:
+        open_table(tmp_path / name)
+    with pytest.raises(InputError) as there:
+        open_on_spark(spark, tmp_path, name)
+    assert str(there.value).removeprefix(f"{tmp_path}/") == str(here.value).removeprefix(f"{tmp_path}/")
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 20), st.integers(1, 7))
