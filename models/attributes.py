@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, Self
 
@@ -43,11 +44,14 @@ class Attribute:
         """Shape (n, n_columns) float32; a label never seen, or rare, is `other`."""
         if not self.levels:
             return as_numbers(texts).astype(np.float32)[:, None]
-        rare = len(self.levels)
-        column_of = {level: column for column, level in enumerate(self.levels)} | {None: MISSING}
+        rare, column_of = len(self.levels), self._column_of
         code = np.array([column_of.get(told, rare) for told in texts.to_list()], dtype=np.int64)
         one_hot: Floats = (code[:, None] == np.arange(rare + 1)).astype(np.float32)
         return one_hot
+
+    @cached_property
+    def _column_of(self) -> dict[str | None, int]:
+        return {level: column for column, level in enumerate(self.levels)} | {None: MISSING}
 
     def told(self, columns: Floats) -> float | str | None:
         """The number or the level (OTHER for all that are rare) of one row, None where it is missing."""
@@ -84,10 +88,11 @@ class AttributeEncoding:
 
     def columns(self, texts: pl.DataFrame | None, member: Integers) -> Floats:
         """Shape (n, n_columns) float32 for the members in these rows of `texts`; an attribute that they lack is missing."""
-        held = pl.DataFrame() if texts is None else rows_at(texts, member)
-        unknown = pl.Series([None] * len(member), dtype=pl.String)
-        each = [attribute.columns(held[attribute.name] if attribute.name in held.columns else unknown) for attribute in self.attributes]
-        return np.concatenate([np.empty((len(member), 0), dtype=np.float32), *each], axis=1)
+        if not self.attributes:
+            return np.empty((len(member), 0), dtype=np.float32)
+        held = {} if texts is None else {column.name: column for column in rows_at(texts, member)}
+        lacking = pl.Series([None] * len(member), dtype=pl.String) if any(one.name not in held for one in self.attributes) else None
+        return np.concatenate([attribute.columns(held.get(attribute.name, lacking)) for attribute in self.attributes], axis=1)
 
     def usual(self, columns: Floats) -> Floats:
         return np.concatenate([np.empty(0), *(attribute.usual(columns[:, place]) for attribute, place in self.places)])
@@ -142,7 +147,7 @@ def attributes_from_json(rows: Sequence[str | None], names: Sequence[str]) -> pl
     if not names:
         return None
     objects = [{} if row is None else json.loads(row) for row in rows]
-    return pl.DataFrame({name: pl.Series(name, [_text(one.get(name)) for one in objects], dtype=pl.String) for name in names})
+    return pl.DataFrame([pl.Series(name, [_text(one.get(name)) for one in objects], dtype=pl.String) for name in names])
 
 
 def _text(value: object) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,8 +70,12 @@ class Isotonic:
 
     def __call__(self, margin: npt.ArrayLike) -> FloatArray:
         asked = np.asarray(margin, dtype=np.float64)
-        beyond = asked - np.clip(asked, self.margin[0], self.margin[-1])
-        return np.asarray(expit(np.interp(asked, self.margin, self.log_odds) + self.tail_slope * beyond))
+        beyond = asked - np.minimum(np.maximum(asked, self.margin[0]), self.margin[-1])
+        return np.asarray(expit(np.interp(asked, *self._line) + self.tail_slope * beyond))
+
+    @cached_property
+    def _line(self) -> tuple[FloatArray, FloatArray]:
+        return np.array(self.margin), np.array(self.log_odds)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -103,4 +108,6 @@ def calibration_from_dict(stored: Mapping[str, Any]) -> Calibration:
 
 def beta_columns(margin: FloatArray) -> FloatArray:
     """The columns ln p, -ln(1 - p) and 1 for p = sigmoid(margin), on a new last axis of length 3."""
-    return np.stack([-np.logaddexp(0, -margin), np.logaddexp(0, margin), np.ones_like(margin)], axis=-1)
+    columns = np.empty((*margin.shape, 3))
+    columns[..., 0], columns[..., 1], columns[..., 2] = -np.logaddexp(0, -margin), np.logaddexp(0, margin), 1.0
+    return columns

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.actions import NO_ACTION
 from models.json_texts import NULL, lists, numbers, objects, strings, written
-from models.policy import MANDATORY_FIRST
+from models.policy import MANDATORY_FIRST, levers
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers
@@ -74,13 +74,12 @@ class CandidateTexts:
     def figures(self) -> Figures:
         """`weighed_uplift` = uplift + caution (low - uplift); `expected_net_value` = uplift x value - cost."""
         weighed, community = self.weighed, self.engine.community
-        levers = np.array([intervention.lever_weight for intervention in community.interventions])
         value, caution = weighed.scores.value.astype(np.float64), community.policy.caution
         uplift, low = self._beside(0.0, weighed.uplift), self._beside(0.0, weighed.interval.low)
         cost = self._beside(0.0, weighed.cost)
         each = (
             *(uplift, low, self._beside(0.0, weighed.interval.high), uplift + caution * (low - uplift)),
-            *(np.repeat(value, self.told.shape[1]).reshape(self.told.shape), self._beside(1.0, levers)),
+            *(np.repeat(value, self.told.shape[1]).reshape(self.told.shape), self._beside(1.0, levers(community.interventions))),
             *(self._beside(1.0, weighed.context_weight), cost, self._beside(0.0, weighed.priority)),
             *(self._beside(0.0, weighed.charge.total), weighed.propensity, uplift * value[:, None] - cost),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from models.eligibility import reachable
 from models.features import ANY
 from models.interventions import ContactHistory, Refusals, Rule
 from models.once import Once
+from models.policy import CLASSES
 from models.quotas import NOTHING_USED_UP
 from models.scenes import SLACK_DAYS
 
@@ -53,19 +54,39 @@ def contact_ruling(
     d days no d days hold more than n of them, and one is possible again after exactly d days. What is `used_up` holds back marketing alone.
     """
     desk = _Desk(history, community, columns, as_of_us)
-    mandatory, transactional = desk.closed_channels(), desk.unreachable_channels()
-    closed = {"marketing": desk.without_places(mandatory, used_up), "mandatory": mandatory, "transactional": transactional}
-    ruled = np.empty((columns.n_members, len(community.interventions)), dtype=np.int16)
-    chosen, everyone = np.empty_like(ruled), np.arange(columns.n_members)
-    for position, intervention in enumerate(community.interventions):
-        here = closed[intervention.message_class]
-        order = np.array([desk.channels.index(name) for name in _preferred(intervention.channels, channel)])
-        chosen[:, position] = order[np.argmax(here[:, order] == 0, axis=1)]
-        ruled[:, position] = here[everyone, chosen[:, position]]
+    mandatory = desk.closed_channels()
+    closed = np.array([desk.without_places(mandatory, used_up), mandatory, desk.unreachable_channels])
+    ways = _ways(community)
+    classes, channels = ways.get(channel, ways[None])
+    here = closed[classes[:, None], :, channels]
+    first = np.argmax(here == 0, axis=1)
+    every = np.arange(len(classes))[:, None]
+    ruled, chosen = here[every, first, np.arange(columns.n_members)].T, channels[every, first].T
     at_rest = desk.resting()
     exhausted = np.array([_exhausted(intervention, used_up) for intervention in community.interventions], dtype=np.int16)
     code = np.where(at_rest > 0, at_rest, np.where(ruled > 0, ruled, exhausted))
     return ContactRuling(Refusals(_rules(community), code), chosen)
+
+
+class _Ways(NamedTuple):
+    """Of each intervention its message class, shape (k,), and its channels in their order, the last one again and again, shape (k, most)."""
+
+    classes: Integers
+    channels: Integers
+
+    @classmethod
+    def of(cls, community: Community, channel: str | None) -> Self:
+        orders = [[community.channels.index(name) for name in _preferred(one.channels, channel)] for one in community.interventions]
+        most = max(map(len, orders), default=1)
+        filled = [order + order[-1:] * (most - len(order)) for order in orders]
+        classes = [CLASSES.index(one.message_class) for one in community.interventions]
+        return cls(np.array(classes, dtype=np.int64), np.array(filled, dtype=np.int16).reshape(-1, most))
+
+
+@Once
+def _ways(community: Community) -> dict[str | None, _Ways]:
+    """By the channel where the conversation is now."""
+    return {channel: _Ways.of(community, channel) for channel in (None, *community.channels)}
 
 
 @Once
@@ -156,6 +177,7 @@ class _Desk:
         recently: Flags = self._count(self.history.refused, self.community.contact_policy.refusal_cooldown_days) > 0
         return recently
 
+    @cached_property
     def unreachable_channels(self) -> Integers:
         """(n_members, n_channels): where the member cannot be reached at all."""
         reached = [reachable(self.columns, self.community.members, name) for name in self.channels]
@@ -163,7 +185,7 @@ class _Desk:
 
     def closed_channels(self) -> Integers:
         """(n_members, n_channels): the first rule that closes each."""
-        closed = self.unreachable_channels()
+        closed = self.unreachable_channels.copy()
         for row, channel in self.history.opted_out:
             here = self._covered(channel)
             closed[row, here & (closed[row] == 0)] = _CODE[OPTED_OUT]

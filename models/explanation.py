@@ -111,14 +111,14 @@ def reasons_of(
     by_group = groups.sums(contributions)
     points = percentage_points(by_group, probability, typical)
     spoken = speaking(contributions, by_group, features, typical.values, groups)
-    order = np.argsort(-np.abs(by_group), axis=1, kind="stable")
+    order, rows = np.argsort(-np.abs(by_group), axis=1, kind="stable"), np.arange(len(features))[:, None]
     count = order.shape[1] if max_reasons is None else max_reasons
-    rest = np.take_along_axis(points.values, order[:, count:], axis=1).sum(axis=1) + points.rest
+    rest = points.values[rows, order[:, count:]].sum(axis=1) + points.rest
     strongest = order[:, :count]
-    position = np.take_along_axis(spoken.position, strongest, axis=1)
-    contribution, told, drives = (np.take_along_axis(table, strongest, axis=1) for table in (by_group, points.values, spoken.drives))
+    position = spoken.position[rows, strongest]
+    contribution, told, drives = (table[rows, strongest] for table in (by_group, points.values, spoken.drives))
     counts = contribution != 0
-    tables = (np.broadcast_to(np.arange(len(order))[:, None], counts.shape), position, np.greater(contribution, 0), told, drives)
+    tables = (np.broadcast_to(rows, counts.shape), position, np.greater(contribution, 0), told, drives)
     columns = (table[counts].tolist() for table in (*tables, *_shown(features, position, groups)))
     teller = _Teller(groups, language, typical.values, features)
     each = [teller.reason(_One(*one)) for one in zip(*columns, strict=True)]

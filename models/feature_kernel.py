@@ -99,6 +99,12 @@ class _Writer:
         self._out[:, self._next : self._next + width] = flat
         self._next += width
 
+    def each(self, *columns: np.ndarray) -> None:
+        """One column each, of shape (n,)."""
+        for place, column in enumerate(columns, start=self._next):
+            self._out[:, place] = column
+        self._next += len(columns)
+
     def close(self) -> None:
         if self._next != self._out.shape[1]:
             raise AssertionError(f"the kernel wrote {self._next} columns, but {self._out.shape[1]} are declared")
@@ -166,18 +172,18 @@ def _write_any(writer: _Writer, layout: Layout, block: Block, cells: _Cells, act
     days_since = np.fmin.reduce(cells.days_since[:, qualifying], axis=1)
     first_days = np.fmax.reduce(cells.first_days[:, qualifying], axis=1)
     tenure = np.maximum((block.as_of_us - block.joined_us) / DAY_US, 0)
-    seen = np.clip(tenure, 1, layout.windows[-1])
+    seen = np.minimum(np.maximum(tenure, 1), layout.windows[-1])
     writer.add(count)
     writer.add(active_days)
     writer.add(_trend(count, layout))
-    writer.add(np.stack([days_since, tenure, count[:, -1] * 7 / seen, days_since / seen, first_days], axis=1))
-    writer.add(_gaps(active, block.n, days_since))
-    writer.add(_weeks(active, block.n, seen))
+    writer.each(days_since, tenure, count[:, -1] * 7 / seen, days_since / seen, first_days)
+    writer.each(*_gaps(active, block.n, days_since))
+    writer.each(*_weeks(active, block.n, seen))
     writer.add((count_of_each > 0).sum(axis=1))
     writer.add(_entropy(count_of_each[:, :, -1]))
 
 
-def _gaps(active: _ActiveDays, n: int, days_since: np.ndarray) -> np.ndarray:
+def _gaps(active: _ActiveDays, n: int, days_since: np.ndarray) -> tuple[np.ndarray, ...]:
     """Days between consecutive active days: mean, spread, longest; the current gap against them; mean / (mean + spread)."""
     number, total, squares, longest = np.zeros((4, n))
     if len(active.day):
@@ -191,10 +197,10 @@ def _gaps(active: _ActiveDays, n: int, days_since: np.ndarray) -> np.ndarray:
     mean = _ratio(total, number)
     spread = np.sqrt(np.maximum(_ratio(squares, number) - mean * mean, 0))
     longest[number == 0] = np.nan
-    return np.stack([mean, spread, longest, days_since / mean, (days_since - mean) / (spread + 1), mean / (mean + spread)], axis=1)
+    return mean, spread, longest, days_since / mean, (days_since - mean) / (spread + 1), mean / (mean + spread)
 
 
-def _weeks(active: _ActiveDays, n: int, seen_days: np.ndarray) -> np.ndarray:
+def _weeks(active: _ActiveDays, n: int, seen_days: np.ndarray) -> tuple[np.ndarray, ...]:
     """Distinct weeks (of age) with activity, their share of the weeks seen, and how many of them run without a break up to `as_of`."""
     week = active.day // 7
     fresh = np.flatnonzero(_changes(active.row) | _changes(week))
@@ -202,7 +208,7 @@ def _weeks(active: _ActiveDays, n: int, seen_days: np.ndarray) -> np.ndarray:
     number = np.bincount(row, minlength=n)
     from_the_end = np.cumsum(number)[row] - 1 - np.arange(len(row))
     streak = np.bincount(row, weights=week == from_the_end, minlength=n)
-    return np.stack([number, number / np.ceil(seen_days / 7), streak], axis=1)
+    return number, number / np.ceil(seen_days / 7), streak
 
 
 def _write_timing(writer: _Writer, layout: Layout, block: Block, acts: _Acts) -> None:
@@ -228,7 +234,7 @@ def _write_response(writer: _Writer, layout: Layout, block: Block, touch: int) -
     answered = touches_in[(block.row[following] == block.row[touches_in]) & prompt]
     number = np.bincount(block.row[touches], minlength=block.n)
     answers = np.bincount(block.row[answered], minlength=block.n)
-    writer.add(np.stack([answers, _ratio(answers, number)], axis=1))
+    writer.each(answers, _ratio(answers, number))
 
 
 def _changes(values: np.ndarray) -> np.ndarray:

@@ -270,8 +270,8 @@ def lower_bound(values: np.ndarray, low: np.ndarray, high: np.ndarray, target: n
 def _blocks(lengths: np.ndarray) -> list[tuple[int, int]]:
     """Consecutive snapshots, cut where the running number of events passes a multiple of the block size."""
     n = len(lengths)
-    if n == 0:
-        return []
+    if n <= 1:
+        return [(0, n)] * n
     weight = np.cumsum(lengths + 16) // BLOCK_EVENTS
     edges = [0, *(np.flatnonzero(np.diff(weight)) + 1).tolist(), n]
     return list(pairwise(edges))

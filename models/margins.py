@@ -72,7 +72,7 @@ class LinearMargin:
 
     def standard(self, features: np.ndarray) -> np.ndarray:
         z = (signed_log(features.take(self.columns, axis=1), self.fill) - self.mean) / self.scale
-        held: np.ndarray = np.clip(z, -LARGEST_STANDARD_SCORE, LARGEST_STANDARD_SCORE)
+        held: np.ndarray = np.minimum(np.maximum(z, -LARGEST_STANDARD_SCORE), LARGEST_STANDARD_SCORE)
         return held
 
 

@@ -54,7 +54,7 @@ def _weight_table(community: Community, contexts: Sequence[str]) -> Floats:
 
 def priorities(community: Community, context_weight: Floats, uplift: Floats, value: Floats) -> Floats:
     """context_weight x lever_weight x (uplift x value) - cost, in money, shape (n_members, n_interventions); doing nothing has 0."""
-    worth: Floats = context_weight * _levers(community.interventions) * (uplift * value[:, None]) - costs(community)
+    worth: Floats = context_weight * levers(community.interventions) * (uplift * value[:, None]) - costs(community)
     return worth
 
 
@@ -69,7 +69,8 @@ def _costs(interventions: tuple[Intervention, ...]) -> Floats:
 
 
 @Once
-def _levers(interventions: tuple[Intervention, ...]) -> Floats:
+def levers(interventions: tuple[Intervention, ...]) -> Floats:
+    """(n_interventions,)."""
     return np.array([intervention.lever_weight for intervention in interventions])
 
 
@@ -90,6 +91,8 @@ def urgent_action(community: Community, priorities: Floats, allowed: Flags) -> I
     """
     rank = np.where(allowed, _urgency(community.interventions), 0)
     top = rank.max(axis=1)
+    if not top.any():
+        return np.zeros(len(top), dtype=np.int64)
     worth = np.where(allowed & (rank == top[:, None]), np.nan_to_num(priorities), -np.inf)
     urgent: Integers = np.where(top > 0, 1 + np.argmax(worth, axis=1), 0)
     return urgent

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from models.arrays import Flags, Floats, Integers
-    from models.reason_groups import ReasonGroups, ShownArrays, Unit
+    from models.precision import Precision
+    from models.reason_groups import ReasonGroups, ShownArrays
 
 
 LEAST = 1e-9
@@ -50,42 +49,17 @@ def _difference(features: Floats, typical: Floats, shown: ShownArrays) -> Floats
     that against both.
     """
     values = np.concatenate([features[:, shown.columns], typical[None, shown.columns]]).astype(np.float64)
-    values = np.where(np.isnan(values), shown.missing, values)
-    for unit, columns in shown.of_unit:
-        values[:, columns] = as_written(values[:, columns], unit)
+    values = as_written(np.where(np.isnan(values), shown.missing, values), shown.precision)
     member, usual = values[:-1], values[-1]
     difference: Floats = (member > usual).astype(np.float64) - (member < usual)
     difference[np.isnan(member) != np.isnan(usual)] = np.nan
-    for unit, columns in shown.of_unit:
-        if unit == "trend":
-            difference[:, columns] *= np.sign(member[:, columns]) == difference[:, columns]
+    difference[:, shown.trends] *= np.sign(member[:, shown.trends]) == difference[:, shown.trends]
     return difference
 
 
-def as_written(values: Floats, unit: Unit) -> Floats:
-    """The precision at which `wording.amount` writes: values that are written alike become one number."""
-    return _WRITTEN.get(unit, _number)(values)
-
-
-def _number(values: Floats) -> Floats:
-    return np.where(np.abs(values) >= 10, np.rint(values), np.rint(values * 10) / 10)
-
-
-def _days(values: Floats) -> Floats:
-    return np.where(values >= 1, np.floor(values), np.floor(values * 24) / 24)
-
-
-def _money(values: Floats) -> Floats:
-    return np.where(np.abs(values) >= 1000, np.rint(values), np.rint(values * 100) / 100)
-
-
-def _share(values: Floats) -> Floats:
-    return np.rint(values * 100) / 100
-
-
-_WRITTEN: dict[Unit, Callable[[Floats], Floats]] = {
-    "days": _days,
-    "money": _money,
-    "share": _share,
-    "trend": lambda values: np.rint(values * 1e6) / 1e6,
-}
+def as_written(values: Floats, precision: Precision) -> Floats:
+    """The precision at which `wording.amount` writes, by column: values that are written alike become one number, shape (n, k)."""
+    fine = np.abs(values) < precision.whole_from
+    scaled = np.where(fine, values * precision.steps, values)
+    cut = np.where(precision.floored, np.floor(scaled), np.rint(scaled))
+    return np.where(fine, cut / precision.steps, cut)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from models.features import ANY, TOUCH, Feature
+from models.precision import Precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,7 @@ class ReasonGroup:
 
 @dataclass(frozen=True)
 class ShownArrays:
-    """The fields of each `Shown`, its group, and where each group begins; `of_unit`: which of them have a unit.
+    """The fields of each `Shown`, its group, and where each group begins; `trends`: positions of those that are trends.
 
     `counts` (n_shown, 2): the columns of a trend's counts, of all others their own.
     """
@@ -74,7 +75,8 @@ class ShownArrays:
     second: Flags
     group: Integers
     first: Integers
-    of_unit: tuple[tuple[Unit, Integers], ...]
+    precision: Precision
+    trends: Integers
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class ReasonGroups:
             second=np.array([shown.second for shown in self.shown]),
             group=np.repeat(np.arange(len(sizes)), sizes),
             first=np.array([0, *accumulate(sizes[:-1])]),
-            of_unit=tuple((unit, np.flatnonzero([other == unit for other in units])) for unit in dict.fromkeys(units)),
+            precision=Precision.of(units),
+            trends=np.flatnonzero([unit == "trend" for unit in units]),
         )
 
 

@@ -120,7 +120,7 @@ def _at(activity: Activity, position: Integers) -> Integers:
     """Times at positions that may lie outside; what is taken there means nothing."""
     if len(activity.timestamp_us) == 0:
         return np.full(len(position), NEVER_US)
-    at: Integers = activity.timestamp_us[np.clip(position, 0, len(activity.timestamp_us) - 1)]
+    at: Integers = activity.timestamp_us.take(position, mode="clip")
     return at
 
 

@@ -44,7 +44,7 @@ from models.store_rollouts import RolloutStore
 from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow, Then
 from models.store_sessions import SessionStore
 from models.store_shadow import ShadowStore
-from models.store_transactions import GroupCommit, reading, telling_of_failures
+from models.store_transactions import GroupCommit, Readers, telling_of_failures
 from models.store_whole_log import WholeLogStore
 
 MIGRATION_SECONDS = 60.0
@@ -74,6 +74,7 @@ class Store(
     """Every method is one transaction; all raise StoreUnavailable where the database does not answer, and then nothing was written."""
 
     engine: Engine
+    readers: Readers
     writers: GroupCommit | None = None
     recent: RecentHistories = field(default_factory=RecentHistories)
 
@@ -85,7 +86,7 @@ class Store(
         """
         with ExitStack() as on_failure:
             engine = schema.open_database(url, wait_seconds)
-            store = cls(engine, _writers(engine, wait_seconds))
+            store = cls(engine, Readers(engine), _writers(engine, wait_seconds))
             on_failure.callback(store.close)
             if not store._stands_ready():
                 store.bring_up()
@@ -96,7 +97,7 @@ class Store(
     def at(cls, url: str) -> Self:
         """Whatever state it is in: for what makes a store, or brings it up to date."""
         engine = schema.open_database(url, MIGRATION_SECONDS)
-        return cls(engine, _writers(engine, MIGRATION_SECONDS))
+        return cls(engine, Readers(engine), _writers(engine, MIGRATION_SECONDS))
 
     @classmethod
     def migrate(cls, url: str) -> Migration:
@@ -127,13 +128,14 @@ class Store(
             raise StoreUnavailable(f"{self.engine.url} holds no store ({error.orig})") from error
 
     def close(self) -> None:
+        self.readers.close()
         self.engine.dispose()
         if self.writers is not None:
             self.writers.close()
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with telling_of_failures(), reading(self.engine) as connection:
+        with telling_of_failures(), self.readers.reading() as connection:
             yield connection
 
     @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from time import sleep
@@ -24,6 +24,7 @@ from models.store_checkpoints import Checkpoints
 
 GROUP_LIMIT = 64
 POLL_SECONDS = 0.001
+MOST_IDLE = 4
 BUSY = "the store is busy with other writers; nothing was written, try again"
 
 
@@ -37,14 +38,47 @@ def telling_of_failures() -> Iterator[None]:
         raise StoreUnavailable(f"the store does not answer ({cause}); nothing was written, try again") from error
 
 
-@contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """One state of the database, whatever is committed meanwhile."""
-    with engine.connect() as connection:
-        if engine.dialect.name == "postgresql":
+class Readers:
+    """Connections of those who read, kept for the next one: to take one from the pool costs more than a short query does."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._pool = engine.pool
+        self._idle: deque[Connection] = deque()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One state of the database, whatever is committed meanwhile. After an error all connections are made anew."""
+        connection = self._taken()
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()
+            self.close()
+            raise
+        self._idle.append(connection)
+        if len(self._idle) > MOST_IDLE:
+            self._close_one()
+
+    def close(self) -> None:
+        while self._idle:
+            self._close_one()
+
+    def _taken(self) -> Connection:
+        if self._pool is not self._engine.pool:
+            self.close()
+            self._pool = self._engine.pool
+        with suppress(IndexError):
+            return self._idle.pop()
+        connection = self._engine.connect()
+        if self._engine.dialect.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ")
-        with connection.begin():
-            yield connection
+        return connection
+
+    def _close_one(self) -> None:
+        with suppress(IndexError):
+            self._idle.popleft().close()
 
 
 @dataclass(eq=False)
@@ -74,16 +108,20 @@ class _Group:
         finally:
             self.size += 1
 
-    def end(self) -> None:
-        """Commits, unless it failed. Does not raise: those who wait are told by `error`."""
+    def end(self) -> Connection | None:
+        """Commits, unless it failed, and returns the connection where all went well. Does not raise: those who wait are told by `error`."""
+        kept = None
         try:
             if self.error is None:
                 self.transaction.commit()
+                kept = self.connection
         except DBAPIError as error:
             self.error = error
         finally:
-            self.connection.close()
+            if kept is None:
+                self.connection.close()
             self.ended.set()
+        return kept
 
 
 class GroupCommit:
@@ -94,6 +132,7 @@ class GroupCommit:
         self._attempts = max(1, round(wait_seconds / POLL_SECONDS))
         self._line = _Line(wait_seconds)
         self._open: _Group | None = None
+        self._spare: Connection | None = None
         self.checkpoints = Checkpoints(engine, self._nobody_writing)
 
     @contextmanager
@@ -112,6 +151,8 @@ class GroupCommit:
 
     def close(self) -> None:
         self.checkpoints.close()
+        if self._spare is not None:
+            self._spare.close()
         self._engine.dispose()
 
     @contextmanager
@@ -127,7 +168,7 @@ class GroupCommit:
             try:
                 yield
             finally:
-                group.end()
+                self._spare = group.end()
         finally:
             self._line.go_on()
 
@@ -152,7 +193,7 @@ class GroupCommit:
             successor.set()
 
     def _end(self, group: _Group) -> None:
-        group.end()
+        self._spare = group.end()
         self.checkpoints.committed()
 
     def _begun(self) -> _Group:
@@ -168,7 +209,8 @@ class GroupCommit:
 
     def _begin(self) -> _Group:
         with ExitStack() as on_failure:
-            connection = on_failure.enter_context(self._engine.connect())
+            spare, self._spare = self._spare, None
+            connection = on_failure.enter_context(spare or self._engine.connect())
             group = _Group(connection, connection.begin())
             on_failure.pop_all()
             return group

@@ -63,14 +63,16 @@ class Uplift:
         return Estimate(self._effect(difference), self._interval(difference, level))
 
     def _effect(self, difference: Floats) -> Floats:
-        effect: Floats = np.clip(self.average + difference, -self.bound, self.bound)
-        return effect
+        return self._possible(self.average + difference)
 
     def _interval(self, difference: Floats, level: float) -> UpliftInterval:
         reach = ndtri((1 + level) / 2) * np.sqrt(self.error**2 + (self.slope_error * difference) ** 2 + self.missed**2)
         middle = self.average + difference
-        low, high = (np.clip(end, -self.bound, self.bound) for end in (middle - reach, middle + reach))
-        return UpliftInterval(low, high)
+        return UpliftInterval(self._possible(middle - reach), self._possible(middle + reach))
+
+    def _possible(self, effect: Floats) -> Floats:
+        held: Floats = np.minimum(np.maximum(effect, -self.bound), self.bound)
+        return held
 
     def contributions(self, features: Given) -> Floats:
         """Exact Shapley values of each effect, shape (n_members, n_interventions, n_features + 1), the usual effect last; they add up."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -88,7 +89,7 @@ class PriorUplift:
         )
 
     def effect(self, features: Floats, probability: Floats) -> Floats:  # noqa: ARG002 - a learned model reads the features
-        return _shifted(probability, self.shift)
+        return _shifted(probability, self._averted)
 
     def interval(
         self,
@@ -101,8 +102,20 @@ class PriorUplift:
         To first order that is effect +- z shift_error p1 (1 - p1), the error scaled by the slope at the member; unlike it, the ends stay
         within what is possible.
         """
-        reach = ndtri((1 + level) / 2) * self.shift_error
-        return UpliftInterval(_shifted(probability, self.shift - reach), _shifted(probability, self.shift + reach))
+        if level not in self._averted_by_ends:
+            reach = ndtri((1 + level) / 2) * self.shift_error
+            self._averted_by_ends[level] = _averted(self.shift - reach), _averted(self.shift + reach)
+        low, high = self._averted_by_ends[level]
+        return UpliftInterval(_shifted(probability, low), _shifted(probability, high))
+
+    @cached_property
+    def _averted(self) -> Floats:
+        return _averted(self.shift)
+
+    @cached_property
+    def _averted_by_ends(self) -> dict[float, tuple[Floats, Floats]]:
+        """Of both ends, by level."""
+        return {}
 
     def estimate(self, features: Floats, probability: Floats, level: float = 0.9) -> Estimate:
         return Estimate(self.effect(features, probability), self.interval(features, probability, level))
@@ -118,11 +131,16 @@ class PriorUplift:
         return cls(tuple(stored["interventions"]), np.array(stored["shift"]), np.array(stored["shift_error"]))
 
 
-def _shifted(probability: Floats, shift: Floats) -> Floats:
+def _averted(shift: Floats) -> Floats:
+    """1 - exp(-d)."""
+    averted: Floats = -np.expm1(-np.clip(shift, -_FARTHEST, _FARTHEST))
+    return averted
+
+
+def _shifted(probability: Floats, averted: Floats) -> Floats:
     """The change p - expit(logit(p) - d) = p (1 - p) (1 - exp(-d)) / (1 - p (1 - exp(-d))), shape (n_members, n_interventions).
 
-    In this form it is exactly 0 for d = 0 and at both ends of p.
+    `averted` is 1 - exp(-d). In this form it is exactly 0 for d = 0 and at both ends of p.
     """
     usual = np.asarray(probability, dtype=np.float64)[:, None]
-    averted: Floats = -np.expm1(-np.clip(shift, -_FARTHEST, _FARTHEST))
     return usual * (1 - usual) * averted / (1 - usual * averted)

@@ -36,7 +36,7 @@ from models.quiet_hours import delays
 from models.quotas import NOTHING_USED_UP
 from models.scenes import open_scenes
 from models.shadow_prices import FREE, Charge, Terms
-from models.uplift_beliefs import Estimate, PriorUplift, UpliftInterval
+from models.uplift_beliefs import Estimate, UpliftInterval
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers, Names
@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from models.quotas import UsedUp
     from models.snapshots import Snapshots
 
+_NO_ACTION_REASONS = np.array(
+    ["", "", "global_control", "contact_refused", "nothing_allowed", "outbid", "do_nothing_is_best", "explored_nothing"]
+)
+_GONE = 1
 BANDS: tuple[RiskBand, ...] = ("low", "medium", "high")
 INTERVAL_LEVEL = 0.9
 
@@ -122,9 +126,10 @@ class Weighed(Assessed):
         nothing_allowed = np.logical_not(standing.any(axis=1))
         outbid = (standing & (self.priority > 0)).any(axis=1)
         gone = ~self.scored & nothing_allowed
-        held = [self.chosen > 0, gone, self.control, self.opted_out, nothing_allowed, (self.best == 0) & outbid, self.best == 0]
-        names = ["", self.scores.status, "global_control", "contact_refused", "nothing_allowed", "outbid", "do_nothing_is_best"]
-        return np.select(held, [np.asarray(name, dtype=str) for name in names], "explored_nothing")
+        idle = self.best == 0
+        held = (self.chosen > 0, gone, self.control, self.opted_out, nothing_allowed, idle & outbid, idle, np.ones_like(idle))
+        first = np.array(held).argmax(axis=0)
+        return np.where(first == _GONE, self.scores.status, _NO_ACTION_REASONS[first])
 
 
 def assess(
@@ -217,10 +222,7 @@ def _effects(engine: Engine, scores: Scores, probability: Floats) -> Estimate:
     interventions, scored = engine.community.interventions, ~np.isnan(probability)
     if scored.all():
         return estimate
-    belief = PriorUplift.of(interventions, engine.reference.typical_probability)
-    usual = np.full(len(probability), engine.reference.typical_probability)
-    believed = belief.estimate(scores.features, usual, INTERVAL_LEVEL)
-    may_have = admitted(interventions, scores.status)
+    believed, may_have = engine.usual_beliefs(INTERVAL_LEVEL), admitted(interventions, scores.status)
 
     def known(learned: Floats, prior: Floats) -> Floats:
         return np.where(scored[:, None], learned, np.where(may_have, prior, np.nan))

@@ -14,6 +14,7 @@ from models.calibration import Identity, Isotonic, Platt
 from models.explanation import Typical, percentage_points, reasons, reasons_of, shap_summary
 from models.features import feature_spec
 from models.margins import BoosterMargin
+from models.precision import Precision
 from models.reason_choice import as_written
 from models.reason_groups import OTHER, reason_groups
 from models.wording import amount
@@ -446,7 +447,7 @@ def test_both_languages_tell_the_same_features(rng):
     st.floats(0, 3000, width=32),
 )
 def test_values_count_as_equal_where_they_are_written_alike(unit, one, other):
-    written = as_written(np.array([one, other]), unit)
+    written = as_written(np.array([[one], [other]]), Precision.of([unit]))
     alike = amount("en", one, unit, "CNY") == amount("en", other, unit, "CNY")
     assert alike or written[0] != written[1]
 
