@@ -91,8 +91,8 @@ class AttributeEncoding:
         if not self.attributes:
             return np.empty((len(member), 0), dtype=np.float32)
         held = {} if texts is None else {column.name: column for column in rows_at(texts, member)}
-        lacking = pl.Series([None] * len(member), dtype=pl.String) if any(one.name not in held for one in self.attributes) else None
-        return np.concatenate([attribute.columns(held.get(attribute.name, lacking)) for attribute in self.attributes], axis=1)
+        held |= {one.name: pl.Series([None] * len(member), dtype=pl.String) for one in self.attributes if one.name not in held}
+        return np.concatenate([attribute.columns(held[attribute.name]) for attribute in self.attributes], axis=1)
 
     def usual(self, columns: Floats) -> Floats:
         return np.concatenate([np.empty(0), *(attribute.usual(columns[:, place]) for attribute, place in self.places)])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from models.actions import NO_ACTION
-from models.json_texts import NULL, lists, numbers, objects, strings, written
+from models.json_texts import NULL, lists, numbers, objects, strings, word
 from models.policy import MANDATORY_FIRST, levers
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ class CandidateTexts:
 
     @cached_property
     def source(self) -> Texts:
-        sources = [written(self.engine.uplift.source(intervention.id)) for intervention in self.engine.community.interventions]
-        believed = written("prior")
+        sources = [word(self.engine.uplift.source(intervention.id)) for intervention in self.engine.community.interventions]
+        believed = word("prior")
         of_scored, scored = [believed, *sources], self.weighed.scored.tolist()
         return [of_scored[action] if scored[row] else believed for row, action in zip(self.row, self.action, strict=True)]
 

@@ -69,7 +69,7 @@ def contact_ruling(
 
 
 class _Ways(NamedTuple):
-    """Of each intervention its message class, shape (k,), and its channels in their order, the last one again and again, shape (k, most)."""
+    """Of each intervention its message class, shape (k,), and its channels in their order, shape (k, most); the last one fills up."""
 
     classes: Integers
     channels: Integers

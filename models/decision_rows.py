@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.json_texts import NULL, named, numbers, objects, strings, written
+from models.json_texts import NULL, named, numbers, objects, strings, word, written
 from models.moments import microseconds
 from models.store_rows import DecisionRow
 
@@ -90,7 +90,7 @@ def traces(decisions: Decisions) -> Texts:
             "exploration": numbers(decisions.exploration),
             "arm": [f'"{standings.arm(row)}"' for row in rows],
             "no_action_reason": named(decisions.no_action_reasons),
-            **{name: [written(value)] * len(decisions) for name, value in same},
+            **{name: [word(value)] * len(decisions) for name, value in same},
         }
     )
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from models.events import EventArrays
     from models.features import FeatureSpec
     from models.learned_uplift import LearnedUplift
-    from models.uplift_beliefs import Estimate, UpliftModel
+    from models.uplift_beliefs import UpliftModel
     from models.value import ValueModel
 
 MOST_REASONS, MOST_EFFECT_REASONS = 8, 3
@@ -115,15 +115,6 @@ class Engine:
         """Learned from touches where there were enough, else the catalogue's beliefs at the usual risk."""
         if self.learned_uplift is not None:
             return self.learned_uplift
-        return self._beliefs
-
-    def usual_beliefs(self, level: float) -> Estimate:
-        """What the catalogue believes at the usual risk, shape (1, n_interventions)."""
-        usual = np.array([self.reference.typical_probability])
-        return self._beliefs.estimate(np.empty((1, 0)), usual, level)
-
-    @cached_property
-    def _beliefs(self) -> PriorUplift:
         return PriorUplift.of(self.community.interventions, self.reference.typical_probability)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pydantic_core import to_json
@@ -17,6 +18,12 @@ NULL = "null"
 
 def written(value: object) -> str:
     return to_json(value, inf_nan_mode="null").decode()
+
+
+@lru_cache(maxsize=4096)
+def word(value: str | None) -> str:
+    """As `written`, of what is said again and again."""
+    return written(value)
 
 
 def numbers(values: Sequence[float | None]) -> Texts:
@@ -37,8 +44,7 @@ def strings(values: Sequence[str]) -> Texts:
 
 def named(values: Sequence[str | None]) -> Texts:
     """As `strings`, of few different names, or null."""
-    told = {name: written(name) for name in set(values)}
-    return [told[name] for name in values]
+    return [word(name) for name in values]
 
 
 def moments(values: Sequence[datetime | None]) -> Texts:

@@ -48,8 +48,8 @@ def _difference(features: Floats, typical: Floats, shown: ShownArrays) -> Floats
     A trend is told against the member's own time before, not against the typical one: it counts as a rise, or a fall, only where it is
     that against both.
     """
-    values = np.concatenate([features[:, shown.columns], typical[None, shown.columns]]).astype(np.float64)
-    values = as_written(np.where(np.isnan(values), shown.missing, values), shown.precision)
+    known = np.concatenate([features[:, shown.columns], typical[None, shown.columns]]).astype(np.float64)
+    values = as_written(np.where(np.isnan(known), shown.missing, known), shown.precision)
     member, usual = values[:-1], values[-1]
     difference: Floats = (member > usual).astype(np.float64) - (member < usual)
     difference[np.isnan(member) != np.isnan(usual)] = np.nan

@@ -145,8 +145,8 @@ class Store(
             yield connection
 
     def _asked(self, query: Prepared, **values: str | list[str]) -> list[tuple[Any, ...]]:
-        with telling_of_failures():
-            return query.rows_alone(self.engine, **values)
+        with telling_of_failures(), self.readers.asking() as connection:
+            return query.rows(connection, **values)
 
     def _overwrite_journal(self) -> None:
         if self.writers is not None:

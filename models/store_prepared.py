@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import Connection, Dialect, Engine, Insert, PoolProxiedConnection, Select, Update
+from sqlalchemy import Connection, Dialect, Insert, Select, Update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPICursor
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -36,8 +36,8 @@ class _Statement:
         every = self.usual | values
         if self.places is None:
             return every
-        given = (every[name] for name in self.places)
-        return tuple(json.dumps(value) if isinstance(value, list) else value for value in given)
+        given = [every[name] for name in self.places]
+        return tuple([json.dumps(value) if isinstance(value, list) else value for value in given])
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +51,6 @@ class Prepared:
         """Plain tuples. A list is bound by OneOf. Raises DBAPIError."""
         statement = self._for(connection.dialect)
         with driver_cursor(connection) as cursor:
-            cursor.execute(statement.text, statement.bound(values))
-            return list(cursor.fetchall())
-
-    def rows_alone(self, engine: Engine, **values: int | str | list[str]) -> list[tuple[Any, ...]]:
-        """Without a transaction, which would take longer than the query does. Raises OperationalError."""
-        statement = self._for(engine.dialect)
-        with _untransacted(engine) as connection:
-            cursor = connection.cursor()
             cursor.execute(statement.text, statement.bound(values))
             return list(cursor.fetchall())
 
@@ -101,28 +93,3 @@ def driver_cursor(connection: Connection) -> Iterator[DBAPICursor]:
             connection.invalidate(error)
             connection.engine.dispose()
         raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
-
-
-@contextmanager
-def _untransacted(engine: Engine) -> Iterator[PoolProxiedConnection]:
-    """The driver of PostgreSQL begins a transaction unless it is told not to. Where one connection fails, all are made anew."""
-    failed = engine.dialect.loaded_dbapi.Error
-    try:
-        connection = engine.raw_connection()
-    except failed as error:
-        raise OperationalError("", None, error) from error
-    try:
-        _begin_by_itself(engine, connection, begin=False)
-        yield connection
-        _begin_by_itself(engine, connection, begin=True)
-    except failed as error:
-        connection.invalidate()
-        engine.dispose()
-        raise OperationalError("", None, error) from error
-    finally:
-        connection.close()
-
-
-def _begin_by_itself(engine: Engine, connection: PoolProxiedConnection, *, begin: bool) -> None:
-    if engine.dialect.name == "postgresql":
-        connection.dbapi_connection.autocommit = not begin  # type: ignore[union-attr]  # psycopg's own

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from models.errors import StoreUnavailable
+from models.errors import KeepwellError, StoreUnavailable
 from models.store_checkpoints import Checkpoints
 
 GROUP_LIMIT = 64
@@ -49,20 +49,42 @@ class Readers:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One state of the database, whatever is committed meanwhile. After an error all connections are made anew."""
-        connection = self._taken()
-        try:
-            with connection.begin():
-                yield connection
-        except BaseException:
-            connection.close()
-            self.close()
-            raise
-        self._idle.append(connection)
-        if len(self._idle) > MOST_IDLE:
-            self._close_one()
+        with self._kept() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def asking(self) -> Iterator[Connection]:
+        """For one query, without a transaction, which would take longer than the query does."""
+        with self._kept() as connection:
+            _begin_by_itself(connection, begin=False)
+            yield connection
+            _begin_by_itself(connection, begin=True)
 
     def close(self) -> None:
         while self._idle:
+            self._close_one()
+
+    @contextmanager
+    def _kept(self) -> Iterator[Connection]:
+        """What it was asked for may be refused: that is no fault of the connection."""
+        connection, sound = self._taken(), False
+        try:
+            yield connection
+            sound = True
+        except KeepwellError:
+            sound = True
+            raise
+        finally:
+            if sound:
+                self._put_back(connection)
+            else:
+                connection.invalidate()
+                connection.close()
+                self.close()
+
+    def _put_back(self, connection: Connection) -> None:
+        self._idle.append(connection)
+        if len(self._idle) > MOST_IDLE:
             self._close_one()
 
     def _taken(self) -> Connection:
@@ -253,6 +275,12 @@ class _Line:
                 self._waiting.popleft().set()
             else:
                 self._taken = False
+
+
+def _begin_by_itself(connection: Connection, *, begin: bool) -> None:
+    """The driver of PostgreSQL begins a transaction unless it is told not to."""
+    if connection.dialect.name == "postgresql":
+        connection.connection.dbapi_connection.autocommit = not begin  # type: ignore[union-attr]  # psycopg's own
 
 
 def _in_transaction(connection: Connection) -> bool:

@@ -16,6 +16,7 @@ from models.experiment_arms import arms_in_force
 from models.lifecycle import lifecycle_of
 from models.member_columns import MemberColumns
 from models.moments import microseconds
+from models.once import Once
 from models.policy import (
     arbitration_refusals,
     best_action,
@@ -36,7 +37,7 @@ from models.quiet_hours import delays
 from models.quotas import NOTHING_USED_UP
 from models.scenes import open_scenes
 from models.shadow_prices import FREE, Charge, Terms
-from models.uplift_beliefs import Estimate, UpliftInterval
+from models.uplift_beliefs import Estimate, PriorUplift, UpliftInterval
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers, Names
@@ -222,13 +223,20 @@ def _effects(engine: Engine, scores: Scores, probability: Floats) -> Estimate:
     interventions, scored = engine.community.interventions, ~np.isnan(probability)
     if scored.all():
         return estimate
-    believed, may_have = engine.usual_beliefs(INTERVAL_LEVEL), admitted(interventions, scores.status)
+    believed, may_have = _usual_beliefs(engine), admitted(interventions, scores.status)
 
     def known(learned: Floats, prior: Floats) -> Floats:
         return np.where(scored[:, None], learned, np.where(may_have, prior, np.nan))
 
     low, high = (known(*ends) for ends in zip(estimate.interval, believed.interval, strict=True))
     return Estimate(known(estimate.effect, believed.effect), UpliftInterval(low, high))
+
+
+@Once
+def _usual_beliefs(engine: Engine) -> Estimate:
+    """What the catalogue believes at the usual risk, shape (1, n_interventions)."""
+    usual = engine.reference.typical_probability
+    return PriorUplift.of(engine.community.interventions, usual).estimate(np.empty((1, 0)), np.array([usual]), INTERVAL_LEVEL)
 
 
 def main_horizon(community: Community) -> int:

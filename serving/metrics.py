@@ -10,8 +10,9 @@ import os
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -26,6 +27,7 @@ from models.store_outbox import Standing
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TWENTIETHS = tuple(round(step / 20, 2) for step in range(1, 21))
+Figure = TypeVar("Figure", Counter, Histogram)
 LIVE_FILES = "gauge_live*_*.db"
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -40,6 +42,12 @@ MODEL = Gauge("keepwell_model_in_force", "Processes that decide by this version.
 MODEL_STALE = Gauge("keepwell_model_stale", "Processes that could not take the latest champion over.", multiprocess_mode="livesum")
 
 
+@cache
+def labelled(figure: Figure, *labels: str) -> Figure:
+    """The one with these labels, of which there are few: to look it up takes longer than to count."""
+    return figure.labels(*labels)
+
+
 def count_scores(risks: Iterable[Risk]) -> None:
     """Of every mode."""
     statuses: Tally[str] = Tally()
@@ -48,7 +56,7 @@ def count_scores(risks: Iterable[Risk]) -> None:
         if risk.probability is not None:
             PROBABILITIES.observe(risk.probability)
     for status, members in statuses.items():
-        SCORES.labels(status).inc(members)
+        labelled(SCORES, status).inc(members)
 
 
 def count_decisions(choices: Iterable[Choice]) -> None:
@@ -59,14 +67,14 @@ def count_decisions(choices: Iterable[Choice]) -> None:
         chosen[choice.chosen] += 1
         removed.update(choice.removed)
     for intervention, times in chosen.items():
-        DECISIONS.labels(intervention).inc(times)
+        labelled(DECISIONS, intervention).inc(times)
     for labels, times in removed.items():
-        REMOVED.labels(*labels).inc(times)
+        labelled(REMOVED, *labels).inc(times)
 
 
 def count_events(accepted: int, duplicate: int, rejected: int) -> None:
     for result, number in (("accepted", accepted), ("duplicate", duplicate), ("rejected", rejected)):
-        EVENTS.labels(result).inc(number)
+        labelled(EVENTS, result).inc(number)
 
 
 def tell_model(before: Engine | None, now: Engine) -> None:

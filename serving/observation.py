@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from serving.logs import LOGGER
-from serving.metrics import REQUESTS
+from serving.metrics import REQUESTS, labelled
 from serving.traces import Tracer, continued, new_id
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -60,7 +60,7 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in METHODS else OTHER
     state: dict[str, Any] = scope["state"]
     route = _route(scope)
-    REQUESTS.labels(method, route, status).observe(seconds)
+    labelled(REQUESTS, method, route, str(status)).observe(seconds)
     LOGGER.info("request", method=method, route=route, status=status, ms=round(1_000 * seconds, 2), key_id=state.get("key_id"))
 
 

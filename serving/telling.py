@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from models.json_texts import NULL, lists, moments, named, numbers, objects, strings, written
+from models.json_texts import NULL, lists, moments, named, numbers, objects, strings, word, written
 from models.refusal_wording import Standing, removal_sentence
 from models.texts import named as name_of
 from models.wording import uplift_sentence
@@ -72,7 +72,7 @@ def told_scores(
     """Where members stand, and what is told beyond that: by default nothing."""
     standings, engine, rows = texts.standings, texts.standings.engine, len(told)
     beyond = _More.nothing(rows) if more is None else more
-    moment, control = written(as_of), written(engine.community.policy.control_salt)
+    moment, control = written(as_of), word(engine.community.policy.control_salt)
     seen = moments([standings.last_event_at(row) for row in range(rows)])
     return objects(
         {
@@ -89,8 +89,8 @@ def told_scores(
             "suppressed": beyond.suppressed,
             "candidates": beyond.candidates,
             "experiment": [f'{{"id":{control},"arm":"{standings.arm(row)}"}}' for row in range(rows)],
-            "plan_id": [written(plan_id)] * rows,
-            "model": objects({"version": [written(engine.version)], "grade": [written(engine.grade)]}) * rows,
+            "plan_id": [word(plan_id)] * rows,
+            "model": objects({"version": [word(engine.version)], "grade": [word(engine.grade)]}) * rows,
             "data": [f'{{"features_as_of":{moment},"last_event_at":{at}}}' for at in seen],
             "warnings": [written(one.warnings) if one.warnings else "[]" for one in told],
         }
@@ -170,7 +170,7 @@ class _Teller:
                 "priority": [figures.priority[place] for place in at],
                 "shadow_price": [figures.shadow_price[place] for place in at],
                 "assignment_probability": [figures.probability[place] for place in at],
-                "exploration": [written(rank == 1 and decisions.exploration[row]) for row, rank, _ in told],
+                "exploration": ["true" if rank == 1 and decisions.exploration[row] else "false" for row, rank, _ in told],
                 "reasons": self._reasons(told, [texts.source[place] for place in at]),
                 "send_not_before": moments([one.not_before for one in sending]),
                 "valid_until": moments([one.valid_until for one in sending]),
@@ -188,7 +188,7 @@ class _Teller:
         at = tuple(np.array([(row, arm - 1) for row, _, arm in told], dtype=np.int64).reshape(-1, 2).T)
         numbers_of = zip(*(table[at].tolist() for table in (weighed.uplift, weighed.interval.low, weighed.interval.high)), strict=True)
         effects = strings([uplift_sentence(language, uplift, (low, high)) for uplift, low, high in numbers_of])
-        known = {source: written(name_of(language, "uplift_source", source[1:-1])) for source in set(sources)}
+        known = {source: word(name_of(language, "uplift_source", source[1:-1])) for source in set(sources)}
         more = [decisions.effect_reasons.get(row, ()) if rank == 1 else () for row, rank, _ in told]
         frame = '[{"code":"uplift","text":%s,"contribution_pp":null},{"code":"uplift_source","text":%s,"contribution_pp":null}%s]'
         each = zip(effects, (known[source] for source in sources), _effect_reasons(more), strict=True)
