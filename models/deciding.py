@@ -241,7 +241,7 @@ class Decisions:
             features_as_of=about.as_of,
             last_event_at=standings.last_event_at(row),
             churn=standings.churn(row),
-            member=standings.member(row),
+            member=standings.members[row],
             reasons=self.reasons[row],
             candidates=self._candidates(row),
             chosen=self.arms[self.chosen[row]],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, get_args
 
@@ -58,6 +58,17 @@ def removal_sentence(language: Language, candidate: Removed, standing: Standing,
             return cap_sentence(language, cap)
         case _:
             return text(language, f"removed.{candidate.removed_at}")
+
+
+def asked_of(candidate: Removed, standing: Standing) -> Hashable:
+    """All that `removal_sentence` tells of the member: candidates who fell out alike and ask alike have one sentence."""
+    rule = candidate.rule or ""
+    if candidate.removed_at != "eligibility":
+        return None
+    if rule in _BOUNDS:
+        return _BOUNDS[rule].of(standing)
+    of = _SETS[rule].of if rule in _SETS else None
+    return None if of is None else tuple(of(standing.member))
 
 
 @Once

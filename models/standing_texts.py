@@ -66,7 +66,7 @@ class StandingTexts:
     @cached_property
     def member(self) -> Texts:
         """Nothing of a member who switched personalisation off."""
-        members = [self.standings.member(row) for row in range(len(self.standings.scored))]
+        members = self.standings.members
         told = objects(
             {
                 "stage": [f'"{one.stage}"' for one in members],

@@ -143,7 +143,11 @@ class Standings:
             horizons=tuple(zip(declared.horizons_days, told.horizons, strict=True)),
         )
 
-    def member(self, row: int) -> MemberState:
+    @cached_property
+    def members(self) -> list[MemberState]:
+        return [self._member(row) for row in range(len(self.scored))]
+
+    def _member(self, row: int) -> MemberState:
         value, (tenure, silent, _) = self.values[row], self._days[row]
         lifecycles = self.assessed.lifecycles
         return MemberState(

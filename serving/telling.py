@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
 from models.json_texts import NULL, lists, moments, named, numbers, objects, strings, word, written
-from models.refusal_wording import Standing, removal_sentence
+from models.refusal_wording import Standing, asked_of, removal_sentence
 from models.texts import named as name_of
 from models.wording import uplift_sentence
 from serving.answers import ScoreAnswer
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from models.arrays import Integers
     from models.deciding import Decisions
     from models.decision import Reason, RemovalStage
+    from models.interventions import Rule
     from models.json_texts import Texts
     from models.standing_texts import StandingTexts
 
@@ -105,6 +106,10 @@ class _Removed(NamedTuple):
     intervention_id: str
     removed_at: RemovalStage
     rule: str
+
+    @classmethod
+    def by(cls, intervention_id: str, rule: Rule) -> Self:
+        return cls(intervention_id, rule.stage, rule.name)
 
 
 @dataclass(frozen=True)
@@ -199,16 +204,20 @@ class _Teller:
         """A list for each row."""
         texts, language, community = self.decisions.candidate_texts, self.decisions.language, self.decisions.engine.community
         removed = [place for place, code in enumerate(texts.removed) if code and texts.action[place]]
-        rules = [texts.rules[texts.removed[place] - 1] for place in removed]
-        ids = [self.decisions.arms[texts.action[place]] for place in removed]
-        told = [_Removed(name, rule.stage, rule.name) for name, rule in zip(ids, rules, strict=True)]
+        fell_out = [(texts.action[place], texts.removed[place]) for place in removed]
+        alike = {one: _Removed.by(self.decisions.arms[one[0]], texts.rules[one[1] - 1]) for one in set(fell_out)}
         standing = [self._standings[texts.row[place]] for place in removed]
+        asked = [(one, asked_of(alike[one], of)) for one, of in zip(fell_out, standing, strict=True)]
+        said = {
+            each: written(removal_sentence(language, alike[each[0]], of, community))
+            for each, of in dict(zip(asked, standing, strict=True)).items()
+        }
         items = objects(
             {
-                "intervention_id": [texts.ids[texts.action[place]] for place in removed],
+                "intervention_id": [texts.ids[action] for action, _ in fell_out],
                 "stage": [texts.stage[place] for place in removed],
                 "rule": [texts.rule[place] for place in removed],
-                "text": strings([removal_sentence(language, one, of, community) for one, of in zip(told, standing, strict=True)]),
+                "text": [said[each] for each in asked],
             }
         )
         return lists(items, np.bincount([texts.row[place] for place in removed], minlength=len(self.requests)).tolist())
@@ -216,8 +225,8 @@ class _Teller:
     @cached_property
     def _standings(self) -> list[Standing]:
         standings, probability = self.decisions.standings, self.decisions.weighed.probability.tolist()
-        rows = range(len(self.requests))
-        return [Standing(standings.member(row), probability[row] if standings.scored[row] else None) for row in rows]
+        each = zip(standings.members, probability, standings.scored, strict=True)
+        return [Standing(member, risk if scored else None) for member, risk, scored in each]
 
 
 def _effect_reasons(of_each: Sequence[Sequence[Reason]]) -> Texts:
