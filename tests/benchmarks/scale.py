@@ -35,8 +35,8 @@ class Assumed:
     busy: float = 0.7
 
 
-MEASURED = Unit(1.3, 4.4, 0.54, 7.0, 11.4, 154.0, 248.0, 6_860.0)
-"""With 10,000 members and 1,418,172 events, on a machine that others used."""
+MEASURED = Unit(0.8, 3.9, 0.33, 3.0, 11.7, 156.0, 243.0, 7_262.0)
+"""Differences between 1,000 and 4,000 members with 132 events each, on a machine without other work."""
 
 
 def needs(members: int, unit: Unit, of: Assumed) -> dict[str, str]:
@@ -50,7 +50,7 @@ def needs(members: int, unit: Unit, of: Assumed) -> dict[str, str]:
         "events kept": f"{held / 1e9:,.1f} G",
         "the kept log, Parquet": f"{held * unit.kept_event / TB:,.2f} TB",
         "events in the store": f"{held * unit.stored_event / TB:,.2f} TB",
-        "decisions of the service, a year in the store": f"{365 * asked * unit.stored_decision / TB:,.2f} TB",
+        "decisions of the service with their traces, a year": f"{365 * asked * unit.stored_decision / TB:,.2f} TB",
         "a table of decisions for all": f"{members * unit.decided_row / GB:,.0f} GB",
         "a night: take in the day, decide for all": f"{night_s / 3600:,.0f} core-hours",
         f"machines of {of.cores} cores for {of.night_hours:.0f} hours": f"{night_s / 3600 / (of.cores * of.busy * of.night_hours):,.1f}",
