@@ -62,7 +62,7 @@ class Quotas:
 
     def use(self, intervention: str, channel: str | None, cost: float) -> Counter[str]:
         """What one assignment takes of the resources that have a limit."""
-        taken = {f"intervention:{intervention}": 1.0, f"channel:{channel}": 1.0, BUDGET: cost}
+        taken = resources_of(intervention, channel, cost)
         return Counter({resource: amount for resource, amount in taken.items() if resource in self.limits})
 
     def used_up(self, used: Mapping[str, float]) -> UsedUp:
@@ -73,6 +73,11 @@ class Quotas:
             frozenset(name.removeprefix("channel:") for name in full if name.startswith("channel:")),
             frozenset(name for name, cost in self.costs.items() if cost > left + ROUNDING * max(1.0, left)),
         )
+
+
+def resources_of(intervention: str, channel: str | None, cost: float) -> dict[str, float]:
+    """What one assignment takes, limited or not."""
+    return {f"intervention:{intervention}": 1.0, f"channel:{channel}": 1.0, BUDGET: cost}
 
 
 def limits_of(capacity: Capacity) -> dict[str, float]:

@@ -14,6 +14,7 @@ from models.community import DAY_US
 from models.contact_policy import history_days
 from models.events import NEVER_US
 from models.interventions import ContactHistory
+from models.quotas import resources_of
 from models.reports import Change, DecisionMade, OutcomeReport, Touch
 from models.store_elements import OneOf
 from models.store_prepared import Many, Prepared
@@ -36,6 +37,11 @@ CONTACTS = Prepared(
         *(_touches.response, _touches.state, _touches.expires_us),
     ).where(OneOf(_touches.member_id, "member_ids"), _touches.at_us >= bindparam("since_us"))
 )
+ENDED = Prepared(
+    select(_touches.intervention_id, _touches.channel, _touches.cost).where(
+        _touches.expires_us <= bindparam("at_us"), _touches.period_us == bindparam("period_us")
+    )
+)
 _members = schema.members.c
 SEEN_ANEW = Many(
     update(schema.members).where(_members.member_id == bindparam("of")).values(contacts=_members.contacts + literal_column("1"))
@@ -46,10 +52,10 @@ RESERVED = Many(schema.touches.insert())
 class ContactStore(schema.Transactions):
     """The store's part that counts places and money."""
 
-    def used(self, begins_us: int) -> dict[str, float]:
-        """What is used up of each resource in the period that begins then."""
+    def used(self, begins_us: int, at_us: int = 0) -> dict[str, float]:
+        """What is used up at `at_us` of each resource in the period that begins then."""
         with self._reading() as connection:
-            return used(connection, begins_us)
+            return used(connection, begins_us, at_us)
 
 
 def contacts(
@@ -111,10 +117,16 @@ def take(connection: Connection, more: Mapping[tuple[int, str], float]) -> None:
         connection.execute(added, rows)
 
 
-def used(connection: Connection, begins_us: int) -> dict[str, float]:
-    """Of the period, by resource."""
+def used(connection: Connection, begins_us: int, at_us: int) -> dict[str, float]:
+    """Of the period, by resource; less what reservations hold that have ended by `at_us`, which the next decision releases."""
     table = schema.uses.c
-    return {row.resource: row.used for row in connection.execute(select(table.resource, table.used).where(table.period_us == begins_us))}
+    written = connection.execute(select(table.resource, table.used).where(table.period_us == begins_us))
+    taken = {row.resource: row.used for row in written}
+    for intervention, channel, cost in ENDED.rows(connection, period_us=begins_us, at_us=at_us) if taken else ():
+        for resource, amount in resources_of(intervention, channel, cost or 0.0).items():
+            if resource in taken:
+                taken[resource] -= amount
+    return taken
 
 
 def outrun(connection: Connection, rows: Sequence[DecisionRow], quotas: Quotas | None) -> frozenset[str]:

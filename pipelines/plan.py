@@ -100,7 +100,7 @@ def used_in_period(workspace: Workspace, community: Community, now: datetime) ->
     if not limits_of(community.capacity) or (workspace.store_file is not None and not workspace.store_file.is_file()):
         return {}
     with closing(Store.open(workspace.store_url)) as store:
-        return store.used(period_begin_us(now, community.capacity.period_days, community))
+        return store.used(period_begin_us(now, community.capacity.period_days, community), microseconds(now))
 
 
 def withdraw_plan(workspace: Workspace, *, now: datetime) -> None:

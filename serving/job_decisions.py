@@ -124,7 +124,7 @@ class Deciding:
         for one in before:
             if one.contacts:
                 taken.update(quotas.use(one.row.chosen, one.row.channel, one.row.cost))
-        return present_context(self.task.service.store, quotas, taken=taken)
+        return present_context(self.task.service.store, quotas, self.task.as_of, taken=taken)
 
     def _keep(self, decided: Sequence[Decided]) -> frozenset[str]:
         """Members who are to be decided again; then nothing was kept."""

@@ -118,7 +118,7 @@ class Task:
     def supply(self) -> Supply:
         """What the job asks for, as far as the period still has it."""
         declared, asked = self.service.community.capacity, self.request.capacity
-        used = self.service.store.used(self.quotas.begins_us) if self.quotas.limits else {}
+        used = self.service.store.used(self.quotas.begins_us, self.as_of_us) if self.quotas.limits else {}
         left = {resource: max(0.0, limit - used.get(resource, 0.0)) for resource, limit in self.quotas.limits.items()}
         capacity = Capacity(
             interventions=_least(left, "intervention:", asked.interventions),

@@ -69,7 +69,7 @@ def explain_member(service: Service, member_id: str, language: Language | None) 
     by, now = service.decider(member_id), service.clock()
     engine = by.engine
     told_in = language or engine.community.language
-    context = present_context(service.store, Quotas.of(service.community.capacity, engine.community, now))
+    context = present_context(service.store, Quotas.of(service.community.capacity, engine.community, now), now)
     past = service.store.past([member_id], engine.community, microseconds(now))
     asked = Snapshots.at(past.events, microseconds(now)), [member_id], [service.new_id()], past.contacts
     priced = pricing(service.store, by.priced_as, now)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from models.moments import microseconds
 from models.plan_figures import Outlook
 from models.plan_ground import Crowd, PlanGround
 from models.quotas import left_of, limits_of, period_begin_us
@@ -116,7 +117,8 @@ class PlanDesk:
         """What the running period has no more of, by resource, of what is declared. Raises StoreUnavailable."""
         if not limits_of(self._declared):
             return {}
-        return self._store().used(period_begin_us(self._clock(), self._declared.period_days, self._community))
+        now = self._clock()
+        return self._store().used(period_begin_us(now, self._declared.period_days, self._community), microseconds(now))
 
     def _plan(self, ground: Ground, asked: Asked, used: dict[str, float]) -> Simulated:
         terms, crowd, left = ground.ground.terms, self.crowd(ground, asked.audience), left_of(self._declared, used)

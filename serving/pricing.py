@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from models.declared import Language
 from models.engine import Engine
+from models.moments import microseconds
 from models.plan_in_force import PlanInForce, Standing
 from models.quotas import Quotas
 from models.shadow_prices import FREE, Terms
@@ -54,14 +55,16 @@ def standing_warnings(engine: Engine, pricing: Pricing, now: datetime, language:
     return [Fault(code="old_model", detail=detail), *said]
 
 
-def present_context(store: Store, quotas: Quotas, channel: str | None = None, taken: Mapping[str, float] = MappingProxyType({})) -> Context:
+def present_context(
+    store: Store, quotas: Quotas, now: datetime, channel: str | None = None, taken: Mapping[str, float] = MappingProxyType({})
+) -> Context:
     """What is used up of the period, `taken` included, which is decided but not kept yet.
 
     Read it before the members' contacts: what changes in between is found when a decision is kept. Raises StoreUnavailable.
     """
     if not quotas.limits:
         return Context(channel)
-    return Context(channel, quotas.used_up(Counter(store.used(quotas.begins_us)) + Counter(taken)))
+    return Context(channel, quotas.used_up(Counter(store.used(quotas.begins_us, microseconds(now))) + Counter(taken)))
 
 
 def pricing(store: Store, engine: Engine, now: datetime) -> Pricing:

@@ -268,7 +268,7 @@ class _Desk:
         for one in before:
             if one.row is not None and one.row.touches:
                 taken.update(self.quotas.use(one.row.chosen, one.row.channel, one.row.cost))
-        return present_context(self.service.store, self.quotas, channel, taken)
+        return present_context(self.service.store, self.quotas, self.now, channel, taken)
 
     def _decisions(self, group: Sequence[Asked], past: Past, as_of_us: int, context: Context) -> Decisions:
         return decide(

@@ -31,7 +31,7 @@ def what_if(service: Service, member_id: str, request: WhatIfRequest) -> WhatIfA
     by, now = service.decider(member_id), service.clock()
     engine = by.engine
     language = request.language or engine.community.language
-    context = present_context(service.store, Quotas.of(service.community.capacity, engine.community, now))
+    context = present_context(service.store, Quotas.of(service.community.capacity, engine.community, now), now)
     study = _Study(engine, member_id, service.new_id(), now, language, pricing(service.store, by.priced_as, now), context)
     added, faults = _accepted(service, [event.of(member_id) for event in request.add], now, language)
     before = service.store.past([member_id], engine.community, microseconds(now))

@@ -101,7 +101,9 @@ def test_undelivered_and_expired_contacts_give_places_and_money_back(store):
     store.record([row("m0"), row("m1", expires_us=NOW_US + hour), row("m2")], quotas=LIMITS)
     assert report(store, touch("t0", "m0-0", "undelivered"), touch("t2", "m2-0", cost=14.0)) == ["accepted"] * 2
     assert used(store) == {"intervention:call": 2, "budget": 24.0}
+    assert store.used(LIMITS.begins_us, NOW_US + hour) == {"intervention:call": 1, "budget": 14.0}
     assert not store.record([row("m3", at_us=NOW_US + hour)], quotas=LIMITS)
+    assert store.used(LIMITS.begins_us, NOW_US + hour) == {"intervention:call": 2, "budget": 24.0}
     assert used(store) == {"intervention:call": 2, "budget": 24.0}
     assert report(store, touch("t1", "m1-0")) == ["accepted"]
     assert used(store) == {"intervention:call": 3, "budget": 34.0}
