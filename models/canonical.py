@@ -86,7 +86,7 @@ def taken_in(events: Parted, community: Community, place: Place, parts: Shelf, a
         "events": events.findings,
         "members": declared.findings,
         "touches": touches.findings,
-        "leakage": _leak_findings(leaking, community, place.lines),
+        "leakage": leak_findings(leaking, community, place.lines),
         "log": log_findings(census, span, community, place.lines),
     }
     return Intake(
@@ -150,7 +150,7 @@ def everyone(first: pl.DataFrame, declared: pl.DataFrame) -> pl.DataFrame:
     return both.with_columns(pl.coalesce("joined", "first")).drop("first").sort("member_id")
 
 
-def _leak_findings(leaking: tuple[Leak, ...], community: Community, lines: Mapping[Key, int]) -> list[Finding]:
+def leak_findings(leaking: tuple[Leak, ...], community: Community, lines: Mapping[Key, int]) -> list[Finding]:
     """Every column of the members table is measured; one that is declared as an attribute is an error."""
     attributes = () if community.members is None else community.members.attributes
     findings = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -118,6 +119,18 @@ class Census:
             self.learned + other.learned,
             tuple(mine + its for mine, its in zip(self.pasts, other.pasts, strict=True)) if self.pasts else other.pasts,
         )
+
+    def to_json(self) -> str:
+        """Without the pasts."""
+        counts = {name: getattr(self, name) for name in ("types", "repeated", "timed", "old", "asked", "churned")}
+        daily = {day.isoformat(): events for day, events in self.daily.items()}
+        return json.dumps(counts | {"daily": daily, "learned": asdict(self.learned)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        told = json.loads(text)
+        daily = Counter({date.fromisoformat(day): events for day, events in told["daily"].items()})
+        return cls(**told | {"types": Counter(told["types"]), "daily": daily, "learned": Outcomes(**told["learned"])})
 
 
 def _learned(activity: Activity, span: Span, community: Community) -> Outcomes:

@@ -17,6 +17,10 @@ Level = Literal["error", "warning", "advice"]
 Step = Literal["events", "members", "touches", "leakage", "log", "files"]
 
 
+UNTOLD = "…"
+"""For a cell that is not shown."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """`line` is of the table that `column` is in, or of keepwell.yaml where `column` names one of its keys.

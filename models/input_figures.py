@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from models.findings import Finding, finding_of
+from models.findings import UNTOLD, Finding, finding_of
 
 INPUT = "input"
 """Their name in the store."""
@@ -44,5 +44,5 @@ _FIGURES = TypeAdapter(InputFigures)
 
 def told_findings(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """The gravest first; of a cell that a finding shows nothing is told: its line says where it stands."""
-    told = [replace(one, told=dict(one.told) | {"value": "…"}) if "value" in one.told else one for one in findings]
+    told = [replace(one, told=dict(one.told) | {"value": UNTOLD}) if "value" in one.told else one for one in findings]
     return tuple(sorted(told, key=lambda one: LEVELS.index(one.level)))

@@ -89,7 +89,7 @@ def read_events(source: LogSource, place: Place) -> Read:
     event_id = told.rows["event_id"]
     again = (event_id.is_not_null() & ~event_id.is_first_distinct()).to_numpy()
     screened = Screened.of(table, [*told.faults, *_given_before(source, again)])
-    further = [*_unused_columns(table, named), *_mixed_zones(table, source, Clocks.of(told.times), place)]
+    further = [*unused_columns(table.columns, named), *_mixed_zones(table, source, Clocks.of(told.times), place)]
     return Read(told.rows.filter(screened.accepted), screened.rejected, (*screened.findings, *further))
 
 
@@ -112,7 +112,7 @@ def read_in_parts(source: LogSource, place: Place, shelf: Shelf, added: Sequence
         scattered.add(told.rows.filter(pl.Series(codes[-1] == 0)))
         clocks, begin = clocks.then(Clocks.of(told.times), begin), begin + raw.height
     screened = Screened.of_codes(table, faults, np.concatenate(codes))
-    further = [*_unused_columns(table, named), *_mixed_zones(table, source, clocks, place)]
+    further = [*unused_columns(table.columns, named), *_mixed_zones(table, source, clocks, place)]
     for rows in added:
         scattered.add(new_rows(scattered, rows))
     return Parted(scattered, screened.rejected, (*screened.findings, *further))
@@ -179,8 +179,8 @@ def _texts_or_null(raw: pl.DataFrame, column: str | None) -> pl.Series:
     return pl.repeat(None, raw.height, dtype=pl.String, eager=True) if column is None else cell_texts(raw[column])
 
 
-def _unused_columns(table: Table, named: Mapping[str, str | None]) -> list[Finding]:
-    unused = [f'"{name}"' for name in table.columns if name not in named.values()]
+def unused_columns(columns: Sequence[str], named: Mapping[str, str | None]) -> list[Finding]:
+    unused = [f'"{name}"' for name in columns if name not in named.values()]
     if not unused:
         return []
     return [Finding("advice", None, None, "columns_unread", {"columns": unused})]

@@ -15,7 +15,7 @@ from models.statements import Statement
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from models.arrays import Flags
+    from models.arrays import Flags, Integers
     from models.community import Community
     from models.sources import TouchesSource
 
@@ -31,7 +31,7 @@ FOUND = {
     "proof.unsound_left_out": "unsound_left_out",
 }
 """By the key of what `train` says, the code of what `check` finds."""
-KEY = "touches.propensity_prefix"
+KEY, ALIKE = "touches.propensity_prefix", "__alike"
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Chances:
     notes: tuple[Statement, ...]
 
 
-def chances_of(touches: pl.DataFrame, arms: Sequence[str], counted: Flags) -> Chances:
-    """Of touches with these `arms` only; rows that are not `counted` are in no number, shape (n,).
+def chances_of(touches: pl.DataFrame, arms: Sequence[str], counted: Flags | Integers) -> Chances:
+    """Of touches with these `arms` only. counted (n,): how many each row stands for; those that stand for none are in no number.
 
     Rows whose logged propensities cannot be right (no chance of what was done, a sum away from 1) are left out. Beside at least
     FEWEST_LOGGED rows with logged propensities, those without any are left out too: the ones are an experiment, the others are not. Beside
     fewer, and where an arm that was assigned has no column, all propensities are to be estimated.
     """
     every, told = np.ones(touches.height, dtype=np.bool_), _told(touches)
-    numbers = {"enough": int((counted & told).sum()), "silent": int((counted & ~told).sum())}
+    numbers = {"enough": int(counted[told].sum()), "silent": int(counted[~told].sum())}
     if not logged_columns(touches) or (numbers["silent"] and not numbers["enough"]):
         return Chances(logged=False, kept=every, notes=())
     if numbers["silent"] and numbers["enough"] < FEWEST_LOGGED:
@@ -61,7 +61,7 @@ def chances_of(touches: pl.DataFrame, arms: Sequence[str], counted: Flags) -> Ch
     if absent := _unlogged(touches.filter(kept), arms):
         return Chances(logged=False, kept=kept, notes=(*notes, Statement("proof.none_logged_for", {"arms": ", ".join(absent)})))
     sound = kept & _believable(touches)
-    if lost := int((counted & kept & ~sound).sum()):
+    if lost := int(counted[kept & ~sound].sum()):
         notes = (*notes, Statement("proof.unsound_left_out", {"lost": lost}))
     return Chances(logged=True, kept=sound, notes=notes)
 
@@ -96,13 +96,30 @@ def _believable(touches: pl.DataFrame) -> Flags:
 
 def chance_findings(touches: pl.DataFrame, columns: Collection[str], community: Community, source: TouchesSource) -> list[Finding]:
     """What `train` will say of them, before it is run. `touches` are the accepted rows, `columns` those of their table."""
+    return alike_findings(touches.with_columns(**{ALIKE: pl.lit(1, pl.Int64)}), columns, community, source)
+
+
+def alike(touches: pl.DataFrame) -> pl.DataFrame:
+    """One row for each intervention and each way in which its chances are told, and how many there are, in ALIKE."""
+    logged = logged_columns(touches)
+    sound = _believable(touches) if logged else np.zeros(touches.height, dtype=np.bool_)
+    rows = touches.select(pl.col("intervention").cast(pl.String), *logged, told=_told(touches), sound=sound)
+    return (
+        rows.group_by("intervention", "told", "sound")
+        .agg(pl.col(logged).first(), pl.len().cast(pl.Int64).alias(ALIKE))
+        .drop("told", "sound")
+    )
+
+
+def alike_findings(touches: pl.DataFrame, columns: Collection[str], community: Community, source: TouchesSource) -> list[Finding]:
+    """As `chance_findings`, of rows that stand for so many as they have in ALIKE."""
     arms = [NO_ACTION, *(intervention.id for intervention in community.interventions)]
     known = touches.filter(pl.col("intervention").is_in(arms))
     if known.is_empty():
         return []
     if not logged_columns(known):
         return [_none_read(columns, source)]
-    notes = chances_of(known, arms, np.ones(known.height, dtype=np.bool_)).notes
+    notes = chances_of(known, arms, known[ALIKE].to_numpy()).notes
     return [Finding("warning", KEY, None, FOUND[note.key], {**note.told, "need": FEWEST_LOGGED}) for note in notes]
 
 

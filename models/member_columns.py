@@ -49,6 +49,13 @@ def kept_columns(community: Community) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*declared_attributes(community), *rule_columns(community), *group_columns(community))))
 
 
+def as_written(community: Community) -> frozenset[str]:
+    """Those of them that are texts whatever they look like: no model reads them."""
+    read_by_models = set(declared_attributes(community))
+    others = (name for name in (*rule_columns(community), *group_columns(community)) if name not in read_by_models)
+    return frozenset({*date_columns(community), *others})
+
+
 def rule_findings(members: pl.DataFrame, source: MembersSource) -> list[Finding]:
     """Cells that the rules cannot read, and what they then count as."""
     unread = [_unread(members[name], flags(members[name]), name, "not_yes_or_no") for name in _yes_or_no(source) if name in members.columns]

@@ -115,9 +115,9 @@ def _together(told: list[Answer]) -> Offers:
 
 
 def _sum(everyone: Everyone, ask: Callable[[PlanPart], Answer], name: str) -> np.ndarray:
-    total: np.ndarray = np.sum([told[name] for told in everyone.over(ask)], axis=0)
-    return total
+    return everyone.total(ask)[name]
 
 
 def _demand(everyone: Everyone, ask: AskDemand) -> Demand:
-    return sum((Demand(float(told["surplus"]), told["use"]) for told in everyone.over(ask)), Demand(0.0, np.zeros_like(ask.prices)))
+    told = everyone.total(ask)
+    return Demand(float(told["surplus"]), told["use"])

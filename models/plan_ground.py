@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 MOST_STRATA = 10_000
 """Up to so many members a plan is made for each by itself."""
 
-MEMBERS_ALIKE, MOST_AT_ALL = 6, 80_000
+MEMBERS_ALIKE, MOST_AT_ALL = 6, 60_000
 """In a stratum of a larger community, on average, as long as there are no more strata than that: a plan has to answer within a second."""
 
 PART, STRATA_OF_PART = 20_000, 7_000
@@ -159,27 +160,44 @@ def most_strata(members: int) -> int:
     return min(max(MOST_STRATA, members // MEMBERS_ALIKE), MOST_AT_ALL)
 
 
-@dataclass(frozen=True)
-class Footing:
-    """What members stand on. places: by CELL_KEYS, with `place`; stratum: of the strata of each part, their position in `strata`."""
+class Common(NamedTuple):
+    """The strata of all parts together. stratum: of the strata of each part, their position in `strata`."""
 
     strata: Strata
     stratum: tuple[Integers, ...]
+
+    @classmethod
+    def of(cls, parts: Iterable[Strata]) -> Self:
+        """One part at least; no more than AT_ONCE of them are held beside what others were condensed to."""
+        sizes: list[int] = []
+
+        def each() -> Iterator[Condensed]:
+            for strata in parts:
+                sizes.append(len(strata))
+                yield Condensed(strata, np.arange(len(strata)))
+
+        whole = _in_turns(each())
+        return cls(whole.strata, tuple(np.split(whole.code, np.cumsum(sizes)[:-1])))
+
+
+@dataclass(frozen=True)
+class Footing:
+    """What members stand on. places: by CELL_KEYS, with `place`."""
+
+    common: Common
     places: pl.DataFrame
 
     @classmethod
-    def of(cls, parts: Sequence[Strata], tally: StandingTally) -> Self:
-        """Of the strata of each part, one part at least, and of all members' tally."""
-        whole = _in_turns([Condensed(strata, np.arange(len(strata))) for strata in parts])
-        stratum = np.split(whole.code, np.cumsum([len(strata) for strata in parts])[:-1])
+    def of(cls, common: Common, tally: StandingTally) -> Self:
+        """Of the strata and the tally of all members."""
         places = tally.places.with_columns(place=pl.struct(CELL_KEYS).rank("dense").cast(pl.Int64) - 1)
-        return cls(whole.strata, tuple(stratum), places.sort("place"))
+        return cls(common, places.sort("place"))
 
     def placed(self, part: int, standings: pl.DataFrame, code: Integers) -> pl.DataFrame:
         """The standings of a part's members with `place` and `stratum`; code: of each of them the stratum of the part."""
         at = self.places.select(*CELL_KEYS, "place")
         found = standings.join(at, on=CELL_KEYS, how="left", nulls_equal=True, maintain_order="left")
-        return found.with_columns(stratum=pl.Series(self.stratum[part][code], dtype=pl.Int64))
+        return found.with_columns(stratum=pl.Series(self.common.stratum[part][code], dtype=pl.Int64))
 
     def ground(self, terms: Terms, placed: Iterable[pl.DataFrame]) -> PlanGround:
         """Of everyone, as `placed` tells part after part."""
@@ -188,29 +206,29 @@ class Footing:
             counted = rows.group_by("place", "stratum").agg(members=pl.len().cast(pl.Int64))
             pairs = pl.concat([pairs, counted]).group_by("place", "stratum").agg(pl.col("members").sum())
         alike = pairs.sort("place", "stratum")
-        return PlanGround(terms, self.strata, self.places.drop("place"), Alike(*(alike[name].to_numpy() for name in Alike._fields)))
+        return PlanGround(terms, self.common.strata, self.places.drop("place"), Alike(*(alike[name].to_numpy() for name in Alike._fields)))
 
 
 def lay_ground(terms: Terms, parts: Sequence[Condensed], standings: pl.DataFrame) -> Laid:
     """`parts` follow the rows of `standings`; one part at least."""
-    footing = Footing.of([part.strata for part in parts], StandingTally.of(standings))
+    footing = Footing.of(Common.of(part.strata for part in parts), StandingTally.of(standings))
     begins = np.cumsum([0, *(len(part.code) for part in parts)]).tolist()
     cut = (standings.slice(begin, len(part.code)) for begin, part in zip(begins, parts, strict=False))
     placed = pl.concat([footing.placed(at, rows, part.code) for at, (rows, part) in enumerate(zip(cut, parts, strict=True))])
     return Laid(footing.ground(terms, [placed]), placed.select(ROW_COLUMNS))
 
 
-def _in_turns(parts: Sequence[Condensed]) -> Condensed:
+def _in_turns(parts: Iterable[Condensed]) -> Condensed:
     """As `together`, of no more than AT_ONCE parts at a time."""
-    while len(parts) > AT_ONCE:
-        parts = [together(parts[begin : begin + AT_ONCE]) for begin in range(0, len(parts), AT_ONCE)]
-    return together(parts)
+    left = iter(parts)
+    groups = [together(some) for some in iter(lambda: list(islice(left, AT_ONCE)), [])]
+    return groups[0] if len(groups) == 1 else _in_turns(groups)
 
 
 def together(parts: Sequence[Condensed]) -> Condensed:
-    """Strata of all parts condensed again, and of each member its own."""
+    """Strata of all parts condensed again, and of each member, or of each of the strata that they were made of, its own."""
     begins = np.cumsum([0, *(len(part.strata) for part in parts)])
-    most = most_strata(sum(len(part.code) for part in parts))
+    most = most_strata(round(sum(float(part.strata.members.sum()) for part in parts)))
     whole = Strata.together([part.strata for part in parts]).condensed(most)
     code = np.concatenate([whole.code[begin + part.code] for begin, part in zip(begins, parts, strict=False)])
-    return Condensed(whole.strata, code)
+    return Condensed(whole.strata, code.astype(np.int32))

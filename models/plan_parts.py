@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -29,9 +29,19 @@ CLOSENESS = np.concatenate([[0.0], np.geomspace(1e-12, 1e12, 1_200)])
 
 
 class Everyone(Protocol):
-    """All parts, wherever they lie. `ask` is called for each of them there; its answers come back, in any order."""
+    """All parts, one at least, wherever they lie. `ask` is called for each of them there; its answers come back, in any order.
+
+    `total`: their sum alone, where all answers have the same names and shapes.
+    """
 
     def over(self, ask: Callable[[PlanPart], Answer]) -> Iterable[Answer]: ...
+
+    def total(self, ask: Callable[[PlanPart], Answer]) -> Answer: ...
+
+
+def summed(answers: Iterable[Answer]) -> Answer:
+    """Of one at least."""
+    return reduce(lambda one, other: {name: one[name] + other[name] for name in one}, answers)
 
 
 class PlanPart(NamedTuple):

@@ -149,7 +149,7 @@ def sought_turns(everyone: Everyone, followed: Followed, costs: Floats, edges: n
     begin, left = 0, followed.left[0]
     while True:
         asked = AskUses(followed, edges, begin)
-        after = left - np.cumsum(sum(told["use"] for told in everyone.over(asked)), axis=0)
+        after = left - np.cumsum(everyone.total(asked)["use"], axis=0)
         changed = (suffices(costs, after) != suffices(costs, left[None])).any(axis=1)
         if not changed.any():
             return replace(followed, end=after[-1])

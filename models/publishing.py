@@ -12,7 +12,7 @@ import polars as pl
 from models.kept_frontier import keep_frontier
 from models.moments import microseconds
 from models.overview import overview_with
-from models.plan_ground import ROW_COLUMNS, Footing, Terms
+from models.plan_ground import ROW_COLUMNS, Common, Footing, Terms
 from models.simulated_plan import EVERYONE, Question, frontier_of
 from models.standing_tally import StandingTally
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from models.plan_figures import Outlook
     from models.plan_ground import PlanGround
     from models.store import Store
-    from models.strata import Condensed, Strata
+    from models.strata import Condensed
 
 
 BUDGETS = 5
@@ -46,12 +46,12 @@ class Stood(NamedTuple):
 class Found:
     """How all members stand at a moment: what that adds up to, and them themselves, part after part, as often as they are asked for.
 
-    strata: of each part, what plans need of its members.
+    common: what plans need of all members.
     """
 
     tally: StandingTally
     activity: Activity
-    strata: Sequence[Strata]
+    common: Common
     everyone: Callable[[], Iterator[Stood]]
     known_from_us: int = 0
 
@@ -64,7 +64,8 @@ class Found:
             for begin, part in zip(begins, parts, strict=False):
                 yield Stood(standings.slice(begin, len(part.code)), part.code)
 
-        return cls(StandingTally.of(standings), activity, [part.strata for part in parts], everyone, known_from_us)
+        common = Common.of(part.strata for part in parts)
+        return cls(StandingTally.of(standings), activity, common, everyone, known_from_us)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Shown:
 def shown_of(engine: Engine, community: Community, found: Found, at: datetime) -> Shown:
     """`community` is what is declared now."""
     overview = overview_with(engine, community, found.tally, found.activity, at, known_from_us=found.known_from_us)
-    footing = Footing.of(found.strata, found.tally)
+    footing = Footing.of(found.common, found.tally)
 
     def everyone() -> Iterator[pl.DataFrame]:
         return (footing.placed(part, *stood) for part, stood in enumerate(found.everyone()))

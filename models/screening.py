@@ -10,12 +10,12 @@ import polars as pl
 
 from models.errors import InputError
 from models.finding_wording import ROWS
-from models.findings import Finding
+from models.findings import UNTOLD, Finding
 from models.tables import Table, free_name
 from models.texts import text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from models.arrays import Integers
     from models.findings import Told
@@ -120,6 +120,17 @@ def _findings(table: Table, faults: Sequence[Fault], code: np.ndarray, rejected:
         misfit = Finding(_level(odd, total), None, table.misfit_lines[0], f"{ROWS}{MISFIT}", {"count": odd, "total": total})
         found.append((odd, misfit))
     return tuple(finding for _, finding in sorted(found, key=lambda pair: -pair[0]))
+
+
+def counted_findings(counts: Mapping[tuple[str, str | None], int], total: int, ranks: Sequence[str]) -> tuple[Finding, ...]:
+    """Of rows that were counted in parts by code and column of their fault, `ranks` in the order of codes: no line or cell is told."""
+    rank = {code: at for at, code in enumerate(ranks)}
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], rank[one[0][0]]))
+    found = []
+    for (code, column), count in ordered:
+        told: Told = {"count": count, "total": total} | ({} if column is None else {"value": UNTOLD})
+        found.append(Finding(_level(count, total), column, None, f"{ROWS}{code}", told))
+    return tuple(found)
 
 
 def _level(count: int, total: int) -> Literal["error", "warning"]:

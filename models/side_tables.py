@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from models.actions import NO_ACTION
-from models.findings import Finding
 from models.groups import group_findings
 from models.logged_chances import PREFIX, chance_findings
-from models.member_columns import date_columns, rule_columns, rule_findings
+from models.member_columns import as_written, date_columns, rule_findings
 from models.reading import Place, Read, flags, not_a_number
 from models.screening import Fault, Screened
+from models.side_counts import MemberCounts, TouchCounts
 from models.sources import RESPONSES
 from models.tables import cell_texts
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from models.community import Community
-    from models.findings import Told
     from models.sources import MembersSource, TouchesSource
     from models.tables import Table
 
@@ -48,7 +46,11 @@ def read_members(source: MembersSource, place: Place, community: Community, firs
     ]
     screened = Screened.of(table, faults)
     rows = told.rows.filter(screened.accepted)
-    found = (*_member_findings(rows, first_events, source), *rule_findings(rows, source), *group_findings(rows.select(source.groups)))
+    found = (
+        *MemberCounts.of(rows, first_events).findings(source),
+        *rule_findings(rows, source),
+        *group_findings(rows.select(source.groups)),
+    )
     return Read(rows, screened.rejected, (*screened.findings, *found))
 
 
@@ -78,18 +80,17 @@ def member_rows(raw: pl.DataFrame, source: MembersSource, place: Place, communit
         Fault(unread, source.joined, "join_unread"),
         Fault(place.future(joined), source.joined, "join_future"),
     )
-    further = [_told(raw[name], place, community, source) for name in raw.columns if name not in {source.member, source.joined}]
+    further = [_told(raw[name], place, community) for name in raw.columns if name not in {source.member, source.joined}]
     rows = pl.DataFrame([member.alias("member_id"), joined.timestamp.alias("joined")]).hstack(_renamed(further))
     return SideRows(rows, faults)
 
 
-def _told(column: pl.Series, place: Place, community: Community, source: MembersSource) -> pl.Series:
+def _told(column: pl.Series, place: Place, community: Community) -> pl.Series:
     """A date that a scene reads as `YYYY-MM-DD`, what no model reads as it is written, all else as its type."""
     if column.name in date_columns(community):
         times = place.times(column).timestamp
         return times.dt.convert_time_zone(place.timezone).dt.strftime("%Y-%m-%d").alias(column.name)
-    as_written = column.name in (*rule_columns(community), *source.groups) and column.name not in source.attributes
-    return cell_texts(column) if as_written else place.typed(column)
+    return cell_texts(column) if column.name in as_written(community) else place.typed(column)
 
 
 def member_columns(source: MembersSource) -> dict[str, str | None]:
@@ -118,7 +119,7 @@ def read_touches(source: TouchesSource, place: Place, community: Community, memb
     screened = Screened.of(table, [*of_one, unknown, *told.faults[len(of_one) :]])
     said = told.rows["response"]
     rows = told.rows.with_columns(response=known_response(said)).filter(screened.accepted)
-    found = (*_unknown_arms(rows, community, source), *_nobody_left_alone(rows, source), *_unknown_responses(said, source))
+    found = TouchCounts.of(rows["intervention"], said, community).findings(source)
     chances = chance_findings(rows, table.columns, community, source)
     return Read(rows, screened.rejected, (*screened.findings, *found, *chances))
 
@@ -167,14 +168,6 @@ def known_response(said: pl.Series) -> pl.Series:
     return said.set(~said.is_in(RESPONSES).fill_null(value=False), None)
 
 
-def _unknown_responses(said: pl.Series, source: TouchesSource) -> list[Finding]:
-    strange = said.drop_nulls().filter(~said.drop_nulls().is_in(RESPONSES))
-    if strange.is_empty():
-        return []
-    told: Told = {"count": len(strange), "value": strange[0], "known": RESPONSES}
-    return [Finding("warning", source.response, None, "unknown_responses", told)]
-
-
 def _without_nested(raw: pl.DataFrame, source: MembersSource) -> pl.DataFrame:
     """Lists and records that nobody asked for are no attributes."""
     named = {source.member, source.joined, *source.attributes}
@@ -183,38 +176,3 @@ def _without_nested(raw: pl.DataFrame, source: MembersSource) -> pl.DataFrame:
 
 def _renamed(columns: list[pl.Series]) -> list[pl.Series]:
     return [column.alias(f"{column.name}_") if column.name in {"member_id", "joined"} else column for column in columns]
-
-
-def _member_findings(rows: pl.DataFrame, first_events: pl.DataFrame, source: MembersSource) -> list[Finding]:
-    both = rows.select("member_id", "joined").join(first_events, on="member_id", how="inner")
-    early = both.filter(pl.col("first") < pl.col("joined"))
-    findings = []
-    if idle := rows.height - both.height:
-        findings.append(Finding("advice", source.member, None, "no_events", {"count": idle, "total": rows.height}))
-    if strange := first_events.height - both.height:
-        told: Told = {"count": strange, "total": first_events.height, "path": source.path}
-        findings.append(Finding("warning", source.member, None, "not_in_table", told))
-    if early.height:
-        findings.append(_before_joining(early, source))
-    return findings
-
-
-def _before_joining(early: pl.DataFrame, source: MembersSource) -> Finding:
-    one = early.row(0, named=True)
-    times = {name: f"{one[name]:%Y-%m-%d %H:%M}" for name in ("first", "joined")}
-    return Finding("warning", source.joined, None, "before_joining", {"count": early.height, "value": one["member_id"]} | times)
-
-
-def _unknown_arms(rows: pl.DataFrame, community: Community, source: TouchesSource) -> list[Finding]:
-    known = {NO_ACTION, *(intervention.id for intervention in community.interventions)}
-    strange = [name for name in rows["intervention"].unique().sort() if name not in known]
-    if not strange:
-        return []
-    told: Told = {"count": len(strange), "names": [f'"{name}"' for name in strange[:5]]}
-    return [Finding("warning", source.intervention, None, "unknown_arms", told)]
-
-
-def _nobody_left_alone(rows: pl.DataFrame, source: TouchesSource) -> list[Finding]:
-    if rows.is_empty() or (rows["intervention"] == NO_ACTION).any():
-        return []
-    return [Finding("warning", source.intervention, None, "nobody_left_alone", {"count": rows.height})]

@@ -16,12 +16,13 @@ from models.member_sample import MemberSample
 from models.moments import microseconds
 from models.quotas import Quotas
 from models.supply import Supply
+from pipelines.distributed_check import PagesLook
 from pipelines.distributed_decide import BESIDE, Decide, decision_schema
 from pipelines.distributed_engine import SentEngine
 from pipelines.distributed_log import SparkLog, spark_log
 from pipelines.distributed_pages import SUMS, Aside
 from pipelines.distributed_plan import SparkPlan, parts_on_spark, plan_on_spark
-from pipelines.distributed_publish import publish_on_spark
+from pipelines.distributed_publish import input_on_spark, publish_on_spark
 from pipelines.distributed_record import SparkRecorder, check_rollout
 from pipelines.distributed_rows import spark_schema
 from pipelines.distributed_sums import FOUND, Add, Sums, check_groups_of
@@ -121,7 +122,7 @@ def decide_on_spark(
                 at,
                 language or here.engine.community.language,
                 schema,
-                sample=MemberSample.of(SAMPLED, sums.members) if pages else None,
+                look=PagesLook(MemberSample.of(SAMPLED, sums.members), sums.span) if pages else None,
                 plan=None if plan is None else session.sparkContext.broadcast(plan),
                 keeping=None if recorder is None else recorder.take_in(log, f"spark:{sums.mark:016x}"),
             )
@@ -132,7 +133,8 @@ def decide_on_spark(
                 if pages:
                     progress("pages")
                     aside = Aside(decided.filter(f"{SUMS} is not null"))
-                    publish_on_spark(workspace, here.engine, community, aside, sums, at, now=now)
+                    taken_in = input_on_spark(workspace, log, decided, sums, now)
+                    publish_on_spark(workspace, here.engine, community, aside, taken_in, at, now=now)
         return replace(_told(session.read.parquet(place), place, at, here.engine, sums, plan), recorded=recorded)
 
 

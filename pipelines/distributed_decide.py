@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from models.declared import Language
-from models.member_sample import MemberSample
+from pipelines.distributed_check import CHECKED, Checked, PagesLook
 from pipelines.distributed_engine import SentEngine
 from pipelines.distributed_kept import KEPT, Keeping
 from pipelines.distributed_pages import ROWS, SUMS, beside
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from models.engine import Engine
 
 
-BESIDE = pa.schema([(name, pa.binary()) for name in (SUMS, ROWS, KEPT)])
+BESIDE = pa.schema([(name, pa.binary()) for name in (SUMS, ROWS, CHECKED, KEPT)])
 """Columns beside those of decisions, in rows of their own, in which all others are null."""
 
 
@@ -34,8 +34,8 @@ BESIDE = pa.schema([(name, pa.binary()) for name in (SUMS, ROWS, KEPT)])
 class Decide:
     """Turns the rows of a partition into decisions, of each part into one row for the pages, and rows of the store, both in BESIDE.
 
-    language: of the reasons; sample: who is looked at for drift, None where pages are not fed; plan: what all follow, None where nothing
-    is limited; keeping: None where the store keeps no decision.
+    language: of the reasons; look: None where pages are not fed; plan: what all follow, None where nothing is limited; keeping: None where
+    the store keeps no decision.
     """
 
     assembly: Assembly
@@ -43,24 +43,31 @@ class Decide:
     at: datetime
     language: Language
     schema: pa.Schema
-    sample: MemberSample | None
+    look: PagesLook | None
     plan: Broadcast[SparkPlan] | None = None
     keeping: Keeping | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         engine = self.engine.load()
-        for part in self.assembly.parts(batches):
-            alone = batch = weigh_part(engine, part, self.at)
-            if self.plan is not None:
-                plan = self.plan.value
-                batch = batch.following(plan.prices, plan.following.outcome(plan_part_of(batch)))
-            table = told_table(engine, batch, self.at, self.language)
-            yield from to_batches(table, self.schema)
-            if self.sample is not None:
-                yield from to_batches(beside(engine, alone, table, self.sample, self.at), self.schema)
-            if self.keeping is not None:
-                for rows in self.keeping.told(engine, batch, self.at, self.language):
-                    yield from to_batches(rows, self.schema)
+        for taken in self.assembly.blocks(batches):
+            if self.look is not None:
+                checked = Checked.of(taken, self.assembly.declared, self.look)
+                yield from to_batches(pl.DataFrame({CHECKED: [checked.to_bytes()]}), self.schema)
+            for part in self.assembly.cut(taken):
+                yield from self._of_part(engine, part)
+
+    def _of_part(self, engine: Engine, part: Part) -> Iterator[pa.RecordBatch]:
+        alone = batch = weigh_part(engine, part, self.at)
+        if self.plan is not None:
+            plan = self.plan.value
+            batch = batch.following(plan.prices, plan.following.outcome(plan_part_of(batch)))
+        table = told_table(engine, batch, self.at, self.language)
+        yield from to_batches(table, self.schema)
+        if self.look is not None:
+            yield from to_batches(beside(engine, alone, table, self.look.sample, self.at), self.schema)
+        if self.keeping is not None:
+            for rows in self.keeping.told(engine, batch, self.at, self.language):
+                yield from to_batches(rows, self.schema)
 
 
 def decision_schema(assembly: Assembly, engine: Engine, at: datetime) -> pa.Schema:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from models.declaration import NO_LINES, load_declaration
 from models.habits import Asked, Clues, habits_of
 from models.intake import named_columns
-from models.member_columns import date_columns, kept_columns, rule_columns
+from models.member_columns import as_written, date_columns, kept_columns
 from models.moments import microseconds
 from models.posted import posted_touches
 from models.reading import Place
@@ -21,6 +21,7 @@ from models.store import Store
 from models.texts import text
 from models.tombstones import Tombstones
 from pipelines.archive import archived_events, delivered_files, together
+from pipelines.distributed_check import Columns
 from pipelines.distributed_parts import Assembly
 from pipelines.distributed_rows import ORDER, SHAPE, Kind, further_of, shaped_events, shaped_touches, spark_schema, to_batches
 from pipelines.distributed_screen import CLUES, Deliveries, Look, Screen
@@ -52,6 +53,7 @@ class SparkLog:
     community: Community
     assembly: Assembly
     wishes: Mapping[str, Preferences] = field(default_factory=dict)
+    columns: Columns = Columns(())
 
 
 @contextmanager
@@ -74,23 +76,27 @@ def screened_log(session: SparkSession, workspace: Workspace, community: Communi
     session.conf.set("spark.sql.caseSensitive", "true")
     lines = load_declaration(workspace.declaration).lines if workspace.declaration.is_file() else NO_LINES
     reader = _Reader(session, community, Place(workspace.root, dict(lines), community.timezone, now))
-    rows, assembly = reader.events(workspace), Assembly(community.model_dump_json(), deliveries=bool(delivered_files(workspace)))
+    events = reader.opened_log()
+    rows, assembly = reader.events(events, workspace), Assembly(community.model_dump_json(), deliveries=bool(delivered_files(workspace)))
     if community.members is not None:
         rows = rows.unionByName(reader.members())
+    columns = Columns(events.table.columns)
     if community.touches is not None:
         table = reader.touches()
+        columns = columns._replace(touches=table.columns)
         rows, assembly = rows.unionByName(table.rows), replace(assembly, touches=table.further)
     known = _known(session, workspace, now)
     if known is None:
-        return SparkLog(session, rows, community, assembly)
+        return SparkLog(session, rows, community, assembly, columns=columns)
     assembly = replace(assembly, tombstones=known.tombstones, posted_touches=known.further)
-    return SparkLog(session, rows.unionByName(known.rows), community, assembly, known.wishes)
+    return SparkLog(session, rows.unionByName(known.rows), community, assembly, known.wishes, columns)
 
 
 @dataclass(frozen=True)
 class _Touches:
     rows: DataFrame
     further: Mapping[str, pl.DataType]
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -99,14 +105,16 @@ class _Reader:
     community: Community
     place: Place
 
-    def events(self, workspace: Workspace) -> DataFrame:
+    def opened_log(self) -> SparkTable:
+        return self._opened(self.community.log.path, "log", named_columns(self.community.log))
+
+    def events(self, table: SparkTable, workspace: Workspace) -> DataFrame:
         """Of the declared log and of the files of days; an id that was given before, whoever's it was, is refused as on one machine."""
         source = self.community.log
-        table = self._opened(source.path, "log", named_columns(source))
         asked = Asked(self._texts(table, [source.time]), self._amounts(table, [source.value]))
         rows = self._screened(table, "events", list(named_columns(source).values()), asked)
         if source.event_id is not None:
-            rows = _each_id_once(rows)
+            rows = _each_id_once(rows, source.event_id)
         files = delivered_files(workspace)
         if not files:
             return rows
@@ -121,8 +129,7 @@ class _Reader:
         table = self._opened(source.path, "members", member_columns(source))
         require_rule_columns(table.table, source, self.place, self.community)
         kept, dates = kept_columns(self.community), date_columns(self.community)
-        as_written = {*dates, *(name for name in (*rule_columns(self.community), *source.groups) if name not in source.attributes)}
-        labels = tuple(name for name in kept if name not in as_written)
+        labels = tuple(name for name in kept if name not in as_written(self.community))
         asked = Asked(self._texts(table, [source.joined, *dates]), labels=labels)
         return self._screened(table, "members", [source.member, source.joined, *kept], asked)
 
@@ -134,7 +141,7 @@ class _Reader:
         arms = logged_arms(source, table.table.columns)
         asked = Asked(self._texts(table, [source.time]), self._amounts(table, list(arms)))
         rows = self._screened(table, "touches", [*named.values(), *arms], asked, arms)
-        return _Touches(rows, dict.fromkeys(arms.values(), pl.Float64()))
+        return _Touches(rows, dict.fromkeys(arms.values(), pl.Float64()), table.table.columns)
 
     def _opened(self, path: str, section: str, named: Mapping[str, str | None]) -> SparkTable:
         table = open_on_spark(self.session, self.place.root, path)
@@ -164,7 +171,7 @@ class _Reader:
         return table.cells([column for column in columns if column is not None]).mapInArrow(screen, spark_schema(SHAPE))
 
 
-def _each_id_once(rows: DataFrame) -> DataFrame:
+def _each_id_once(rows: DataFrame, column: str) -> DataFrame:
     """All rows of an id but the first of the table, be that refused or not, become rows that are refused."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
@@ -175,7 +182,7 @@ def _each_id_once(rows: DataFrame) -> DataFrame:
     instead = {
         "more": F.to_json(F.struct("member", "at_us", "type", "value", "channel", "event_id")),
         "channel": F.format_string(text("en", f"fault.{AGAIN}.found", value="%s"), "event_id"),
-        "type": F.lit(AGAIN),
+        "type": F.lit(f"{AGAIN} {column}"),
         "table": F.lit("events"),
         "member": F.lit(None).cast("string"),
         "kind": F.lit(int(Kind.REFUSED)).cast("byte"),

@@ -73,10 +73,14 @@ class Assembly:
 
     def parts(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Part]:
         """Of at most PART_MEMBERS members each."""
-        for rows in whole_members(batches):
-            taken = self.taken(rows)
-            for log in _cut(taken.log):
-                yield Part.of(self.declared, log, taken.preferences)
+        return (part for taken in self.blocks(batches) for part in self.cut(taken))
+
+    def blocks(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Taken]:
+        """Of some whole members each, or of none and rows that are refused."""
+        return (self.taken(rows) for rows in whole_members(batches))
+
+    def cut(self, taken: Taken) -> Iterator[Part]:
+        return (Part.of(self.declared, log, taken.preferences) for log in _cut(taken.log))
 
     def declared_logs(self, batches: Iterable[pa.RecordBatch]) -> Iterator[EventLog]:
         """As `parts`, without what came through the service."""
@@ -96,15 +100,15 @@ class Assembly:
         known = everyone(first, members.rows)
         touches = of_kind[Kind.TOUCH]
         strange = ~touches["member"].is_in(known["member_id"].implode())
-        log = log_of(events, known, self._touches(touches.filter(~strange)), self.declared)
-        log = without_members(log, self.tombstones.erased(log.members["member_id"].to_list()))
+        declared = log_of(events, known, self._touches(touches.filter(~strange)), self.declared)
+        log = without_members(declared, self.tombstones.erased(declared.members["member_id"].to_list()))
         posted = events_of(of_kind[Kind.POSTED_EVENT])
         contacts = of_kind[Kind.POSTED_TOUCH]
         log = with_touches(with_events(log, posted), touches_of(contacts, self.posted_touches or {}))
         wishes = dict(of_kind[Kind.WISH].select("member", "more").iter_rows())
-        refused = [of_kind[Kind.REFUSED], members.refused, _strangers(touches.filter(strange))]
+        refused = [of_kind[Kind.REFUSED], members.refused, _strangers(touches.filter(strange), self.declared)]
         preferences = {member_id: Preferences.from_json(told) for member_id, told in wishes.items()}
-        return Taken(log, preferences, pl.concat(refused, how="diagonal"))
+        return Taken(log, preferences, pl.concat(refused, how="diagonal"), rows, declared, members.rows, first)
 
     def _events(self, rows: pl.DataFrame) -> pl.DataFrame:
         log, *days = [rows] if not self.deliveries else _by_source(rows)
@@ -134,11 +138,19 @@ def _first_events(events: pl.DataFrame) -> pl.DataFrame:
 
 
 class Taken(NamedTuple):
-    """The log of some members, what they refused, and the rows of theirs that are refused, as `refused_rows` tells."""
+    """The log of some members, what they refused, and the rows of theirs that are refused, as `refused_rows` tells.
+
+    rows: all that it was made of. declared: the log without what came through the service, with members who were erased. members: rows of
+    the members table that are taken; first: the first event of each member, `member_id` and `first`.
+    """
 
     log: EventLog
     preferences: dict[str, Preferences]
     refused: pl.DataFrame
+    rows: pl.DataFrame
+    declared: EventLog
+    members: pl.DataFrame
+    first: pl.DataFrame
 
 
 class _Members(NamedTuple):
@@ -152,9 +164,10 @@ def _members(rows: pl.DataFrame, first: pl.DataFrame, community: Community) -> _
     told = pl.DataFrame({"member_id": rows["member"]}).hstack(more).with_columns(pl.col("joined").cast(pl.Int64).cast(UTC_TIME))
     again = ~told["member_id"].is_first_distinct()
     idle = told["joined"].is_null() & ~told["member_id"].is_in(first["member_id"].implode())
-    form = pl.select(
-        pl.when(again).then(pl.lit("member_again")).when(rows["type"].is_not_null()).then(rows["type"]).when(idle).then(pl.lit("neither"))
-    ).to_series()
+    source = community.members
+    member, joined = ("", "") if source is None else (source.member, source.joined)
+    twice, neither = pl.lit(f"member_again {member}"), pl.lit(f"neither {joined}")
+    form = pl.select(pl.when(again).then(twice).when(rows["type"].is_not_null()).then(rows["type"]).when(idle).then(neither)).to_series()
     bad = form.is_not_null()
     told_before = rows["channel"].set(again, None).filter(bad)
     reason = pl.select(pl.coalesce(told_before, _reasons(form.filter(bad), told.filter(bad)["member_id"]))).to_series()
@@ -164,10 +177,11 @@ def _members(rows: pl.DataFrame, first: pl.DataFrame, community: Community) -> _
 
 def _reasons(form: pl.Series, member: pl.Series) -> pl.Series:
     told = zip(form.to_list(), member.to_list(), strict=True)
-    return pl.Series([text("en", f"fault.{code}.found", value=member_id) for code, member_id in told], dtype=pl.String)
+    return pl.Series([text("en", f"fault.{code.partition(' ')[0]}.found", value=member_id) for code, member_id in told], dtype=pl.String)
 
 
-def _strangers(rows: pl.DataFrame) -> pl.DataFrame:
-    form = pl.repeat("unknown_member", rows.height, dtype=pl.String, eager=True)
+def _strangers(rows: pl.DataFrame, community: Community) -> pl.DataFrame:
+    column = "" if community.touches is None else community.touches.member
+    form = pl.repeat(f"unknown_member {column}", rows.height, dtype=pl.String, eager=True)
     cells = texts_to_json(rows.select("member", "at_us", "type", "channel"))
-    return refused_rows(form, _reasons(form, rows["member"]), "touches", cells)
+    return refused_rows(form, _reasons(form, rows["member"]), "touches", cells).with_columns(rows["event_id"])

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from models.parted_plan import CLOSE_CALLS, plan_in_parts
-from models.plan_parts import Answer, PlanPart
+from models.plan_parts import Answer, PlanPart, summed
 from models.planning import Settled, plan_jointly, settle
 from models.policy import costs
 from pipelines.distributed_rows import spark_schema
@@ -73,11 +74,29 @@ class Put:
     ask: Callable[[PlanPart], Answer]
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for held in batch.column("held").to_pylist():
-                written = io.BytesIO()
-                np.savez(written, allow_pickle=False, **self.ask(PlanPart.from_bytes(held)))
-                yield _held(written.getvalue())
+        return (_told(self.ask(part)) for part in _parts(batches))
+
+
+@dataclass(frozen=True)
+class Total:
+    """As Put, but that a partition answers once, with the sum over its parts, if it has any."""
+
+    ask: Callable[[PlanPart], Answer]
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        answers = (self.ask(part) for part in _parts(batches))
+        for first in answers:
+            yield _told(summed(chain([first], answers)))
+
+
+def _parts(batches: Iterable[pa.RecordBatch]) -> Iterator[PlanPart]:
+    return (PlanPart.from_bytes(held) for batch in batches for held in batch.column("held").to_pylist())
+
+
+def _told(answer: Answer) -> pa.RecordBatch:
+    written = io.BytesIO()
+    np.savez_compressed(written, allow_pickle=False, **answer)
+    return _held(written.getvalue())
 
 
 def _held(content: bytes) -> pa.RecordBatch:
@@ -91,11 +110,15 @@ class PartsOnSpark:
     weighed: DataFrame
 
     def over(self, ask: Callable[[PlanPart], Answer]) -> list[Answer]:
-        answers = []
-        for row in self.weighed.mapInArrow(Put(ask), spark_schema(HELD)).collect():
+        return list(self._answers(Put(ask)))
+
+    def total(self, ask: Callable[[PlanPart], Answer]) -> Answer:
+        return summed(self._answers(Total(ask)))
+
+    def _answers(self, put: Put | Total) -> Iterator[Answer]:
+        for row in self.weighed.mapInArrow(put, spark_schema(HELD)).collect():
             with np.load(io.BytesIO(row.held), allow_pickle=False) as told:
-                answers.append({name: told[name] for name in told.files})
-        return answers
+                yield {name: told[name] for name in told.files}
 
 
 @dataclass(frozen=True)

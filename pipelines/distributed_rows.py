@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 
+from models.side_tables import known_response
 from models.times import UTC_TIME
 
 if TYPE_CHECKING:
@@ -48,9 +49,10 @@ SHAPE = pa.schema(
 """`at_us`: microseconds since 1970 UTC. `source`: 0 for the declared table, 1 and more for files of days in their order; `file`, `block`
 and `row` tell the row's place in it.
 
-A touch has its intervention in `type`, whether it was delivered in `value`, the response in `event_id`; what else it has, and the columns
-of a member, stand in `more`, JSON of texts. A row that is refused has no member, its `table`, the form of its reason in `type`, the reason
-in `channel` and its cells in `more`. A reason has members' rows too: they stay with the member, each may be the first.
+A touch has its intervention in `type`, whether it was delivered in `value`, the response as it was written in `event_id`; what else it
+has, and the columns of a member, stand in `more`, JSON of texts. A row that is refused has no member, its `table`, in `type` the code of
+its fault and after a blank the column, the reason in `channel` and its cells in `more`. A reason has members' rows too: they stay with the
+member, each may be the first.
 """
 ORDER = ("member", "kind", "source", "at_us", "file", "block", "row")
 _OF_TOUCHES = frozenset({"member_id", "timestamp", "intervention", "channel", "delivered", "response"})
@@ -119,7 +121,7 @@ def touches_of(rows: pl.DataFrame, further: Mapping[str, pl.DataType]) -> pl.Dat
         pl.col("type").alias("intervention"),
         "channel",
         (pl.col("value") == 1).alias("delivered"),
-        pl.col("event_id").alias("response"),
+        known_response(rows["event_id"]).alias("response"),
     ).hstack([_as(more[name], kind) for name, kind in further.items()])
 
 

@@ -17,7 +17,7 @@ from models.habits import Asked, Clues
 from models.intake import event_rows
 from models.member_columns import kept_columns
 from models.screening import MISFIT
-from models.side_tables import known_response, member_rows, touch_rows
+from models.side_tables import member_rows, touch_rows
 from models.texts import text
 from pipelines.distributed_rows import SHAPE, Kind, frame_of, refused_rows, shaped_events, shaped_touches, texts_to_json, to_batches
 
@@ -122,15 +122,14 @@ def _touches(screen: Screen, raw: pl.DataFrame) -> pl.DataFrame:
     source = screen.declared.touches
     assert source is not None  # noqa: S101 - there is such a table
     told = touch_rows(raw, source, screen.place, screen.arms or {}, semicolons=screen.semicolons)
-    rows = told.rows.with_columns(response=known_response(told.rows["response"]))
-    return _screened(screen, raw, told.faults, shaped_touches(rows, Kind.TOUCH))
+    return _screened(screen, raw, told.faults, shaped_touches(told.rows, Kind.TOUCH))
 
 
 def _reasons(raw: pl.DataFrame, faults: Sequence[Fault]) -> pl.DataFrame:
-    """`form` and `reason` of the first fault that holds, null where none does."""
+    """`form`, the fault's code and after a blank its column, and `reason` of the first fault that holds, null where none does."""
     form, reason = pl.lit(None, pl.String), pl.lit(None, pl.String)
     for fault in reversed(faults):
-        form = pl.when(fault.mask).then(pl.lit(fault.code)).otherwise(form)
+        form = pl.when(fault.mask).then(pl.lit(f"{fault.code} {fault.column}")).otherwise(form)
         reason = pl.when(fault.mask).then(fault.told).otherwise(reason)
     return raw.select(form.alias("form"), reason.alias("reason"))
 
@@ -147,7 +146,7 @@ def _screened(screen: Screen, raw: pl.DataFrame, faults: Sequence[Fault], rows: 
         return rows
     told = reasons.filter(bad)
     refused = refused_rows(told["form"], told["reason"], screen.table, texts_to_json(raw.filter(bad).drop(FILE, BLOCK, ROW)))
-    if screen.table == "events":
+    if "event_id" in rows.columns:
         refused = refused.with_columns(rows.filter(bad)["event_id"])
     stood = np.concatenate([np.flatnonzero(~bad.to_numpy()), np.flatnonzero(bad.to_numpy())])
     return pl.concat([rows.filter(~bad), refused], how="diagonal")[np.argsort(stood)]

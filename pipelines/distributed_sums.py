@@ -13,10 +13,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from models.census import Span
 from models.errors import InputError
 from models.groups import MOST_VALUES, group_findings, groups_of_log
 from models.moments import EPOCH
-from pipelines.distributed_parts import Assembly, whole_members
+from pipelines.distributed_parts import Assembly
 from pipelines.distributed_rows import Kind, to_batches
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ MARKED = ("member", "kind", "at_us", "type", "value", "channel", "event_id", "mo
 class Sums:
     """first_us, last_us: of the events. refused: rows by table. joined_us: of who joined first. groups: values of each group column.
 
+    declared_us: the first and the last of the declared events, of members who were erased too.
     mark: of the rows of the tables, in whatever order and partitions they are; another one as soon as one row is another.
     """
 
@@ -44,6 +46,7 @@ class Sums:
     refused: Mapping[str, int] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mark: int = 0
+    declared_us: tuple[int, int] | None = None
 
     def __add__(self, other: Self) -> Self:
         groups = {name: {*self.groups.get(name, ()), *other.groups.get(name, ())} for name in {**self.groups, **other.groups}}
@@ -56,7 +59,14 @@ class Sums:
             Counter(self.refused) + Counter(other.refused),
             {name: tuple(sorted(values)[: MOST_VALUES + 1]) for name, values in groups.items()},
             (self.mark + other.mark) % MARKS,
+            _wider(self.declared_us, other.declared_us),
         )
+
+    @property
+    def span(self) -> Span:
+        """Of the declared log; of all events where nothing of it can be used."""
+        first, last = self.declared_us or (self.first_us or 0, self.last_us or 0)
+        return Span(*(EPOCH + timedelta(microseconds=at) for at in (first, last)))
 
     @property
     def last(self) -> datetime:
@@ -77,7 +87,14 @@ class Sums:
     @classmethod
     def from_json(cls, text: str) -> Self:
         told = json.loads(text)
-        return cls(**told | {"groups": {name: tuple(values) for name, values in told["groups"].items()}})
+        declared = told["declared_us"]
+        groups = {name: tuple(values) for name, values in told["groups"].items()}
+        return cls(**told | {"groups": groups, "declared_us": None if declared is None else tuple(declared)})
+
+
+def _wider(one: tuple[int, int] | None, other: tuple[int, int] | None) -> tuple[int, int] | None:
+    spans = [span for span in (one, other) if span is not None]
+    return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
 
 def _least(one: int | None, other: int | None) -> int | None:
@@ -96,11 +113,11 @@ class Add:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         sums = Sums()
-        for rows in whole_members(batches):
-            taken = self.assembly.taken(rows)
+        for taken in self.assembly.blocks(batches):
             refused = taken.refused.select("table", pl.col("channel").alias("reason"), pl.col("more").alias("row"))
             yield from to_batches(refused, FOUND)
-            sums += replace(self._sums(taken.log, Counter(refused["table"].to_list())), mark=_mark(rows))
+            of_log = self._sums(taken.log, Counter(refused["table"].to_list()))
+            sums += replace(of_log, mark=_mark(taken.rows), declared_us=_declared(taken.rows))
         yield from pa.Table.from_pylist([{"sums": sums.to_json()}], FOUND).to_batches()
 
     def _sums(self, log: EventLog, refused: Mapping[str, int]) -> Sums:
@@ -114,6 +131,11 @@ def _mark(rows: pl.DataFrame) -> int:
     """Of the declared tables."""
     hashes = rows.filter(pl.col("kind") <= int(Kind.TOUCH)).select(MARKED).hash_rows(seed=0)
     return int(hashes.to_numpy().sum(dtype=np.uint64))
+
+
+def _declared(rows: pl.DataFrame) -> tuple[int, int] | None:
+    at = rows.filter(pl.col("kind") == int(Kind.EVENT))["at_us"]
+    return None if at.is_empty() else (at.min(), at.max())  # type: ignore[return-value]  # polars types a minimum as any literal
 
 
 def check_groups_of(sums: Sums) -> None:

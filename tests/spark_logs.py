@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pyarrow as pa
 
-from models.declaration import load_community
+from models.declaration import load_community, load_declaration
 from models.events import EventLog
+from models.input_figures import told_findings
+from models.member_sample import EVERYONE
 from models.preferences import Preferences
+from pipelines.distributed_check import Checked, PagesLook
 from pipelines.distributed_log import spark_log
+from pipelines.distributed_parts import whole_members
+from pipelines.distributed_sums import FOUND, Add, Sums
 from pipelines.ingest import ingest
 from pipelines.loading import load
 from pipelines.spark_session import spark_session
 from pipelines.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pyspark.sql import SparkSession
+
+    from models.findings import Finding
+    from pipelines.distributed_log import SparkLog
 
 NOW = datetime(2025, 7, 20, 12, tzinfo=UTC)
 QUICK = {
@@ -37,11 +49,12 @@ QUICK = {
 
 @dataclass(frozen=True)
 class Told:
-    """`refused`: rows by table."""
+    """`refused`: rows by table; `findings`: of the check, as pages show them, without lines."""
 
     log: EventLog
     preferences: dict[str, Preferences]
     refused: dict[str, int]
+    findings: list[dict[str, Any]]
 
 
 @contextmanager
@@ -64,18 +77,39 @@ def on_spark(spark: SparkSession, workspace: Workspace, now: datetime = NOW) -> 
         assert isinstance(rows, pl.DataFrame)
         taken = log.assembly.taken(rows)
     refused = dict(taken.refused["table"].value_counts().iter_rows())
-    return Told(taken.log, taken.preferences, refused)
+    return Told(taken.log, taken.preferences, refused, checked_in_blocks(log, rows, workspace))
+
+
+def checked_in_blocks(log: SparkLog, rows: pl.DataFrame, workspace: Workspace) -> list[dict[str, Any]]:
+    """Added up from blocks of some ten rows, each of which was bytes."""
+    batches = rows.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches(max_chunksize=4)
+    blocks = [log.assembly.taken(block) for block in whole_members(batches, 10)]
+    told = pa.Table.from_batches(Add(log.assembly)(batches), FOUND)["sums"].drop_null().to_pylist()
+    sums = Sums.from_json(told[0])
+    look = PagesLook(EVERYONE, sums.span)
+    checked = [Checked.from_bytes(Checked.of(block, log.community, look).to_bytes()) for block in blocks]
+    lines = load_declaration(workspace.declaration).lines
+    return without_lines(reduce(add, checked).findings(log.community, log.columns, sums.span, lines))
+
+
+def without_lines(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Of tables, which parts of files do not know."""
+    tables = {"events", "members", "touches"}
+    told = [replace(one, line=None) if one.step in tables else one for one in told_findings(findings)]
+    return json.loads(json.dumps([asdict(one) for one in told]))
 
 
 def on_one_machine(workspace: Workspace, now: datetime = NOW) -> Told:
     loaded = load(workspace, now=now)
-    files = ingest(workspace, loaded.community, now=now).rejected_files
+    taken = ingest(workspace, loaded.community, now=now)
+    files = taken.rejected_files
     refused = {file.name.removesuffix(".rejected.csv"): pl.read_csv(file, infer_schema=False).height for file in files}
-    return Told(loaded.log, dict(loaded.preferences), refused)
+    return Told(loaded.log, dict(loaded.preferences), refused, without_lines(taken.findings))
 
 
 def assert_alike(one: Told, other: Told) -> None:
     assert one.refused == other.refused
+    assert one.findings == other.findings
     assert one.preferences == other.preferences
     assert plain(one.log.members).equals(plain(other.log.members))
     assert plain(one.log.events).equals(plain(other.log.events))

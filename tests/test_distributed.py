@@ -63,7 +63,7 @@ def home(tmp_path_factory):
 
 
 class Decided(NamedTuple):
-    """`pages`: all that they show of the run, without what follows from the order of members alone, and without findings of the check."""
+    """`pages`: all that they show of the run, without what follows from the order of members alone, and without lines of tables."""
 
     said: Said
     table: pl.DataFrame
@@ -89,7 +89,8 @@ def pages(home):
         *others, members = figures(store)
         drift, taken_in = (store.figures(name) for name in (DRIFT, INPUT))
         told = [*shown(store), *others, None if drift is None else json.loads(drift.body)]
-        return [*told, json.loads(taken_in.body) | {"at": None, "findings": None}, [one | {"stratum": None} for one in members]]
+        findings = [one | {"line": None} for one in json.loads(taken_in.body)["findings"]]
+        return [*told, json.loads(taken_in.body) | {"at": None, "findings": findings}, [one | {"stratum": None} for one in members]]
 
 
 def on_spark(home, *options):
@@ -107,6 +108,7 @@ def test_decisions_on_spark_are_those_of_one_machine(one, parted):
 def test_pages_show_of_a_run_on_spark_what_they_show_of_one_machine(one, parted):
     for told, expected in zip(parted.pages, one.pages, strict=True):
         assert_same(told, expected)
+    assert {"no_events", "not_in_table"} <= {one["code"] for one in parted.pages[-2]["findings"]}
 
 
 def test_a_task_whose_python_is_killed_is_done_again_with_the_same_outcome(spark, home, one, monkeypatch, tmp_path):

@@ -106,6 +106,7 @@ def few_partitions(spark):
 def test_tables_full_of_faults_are_taken_and_refused_alike(spark, messy):
     one = on_one_machine(messy)
     assert one.refused == {"events": 10, "members": 6, "touches": 5}
+    assert len(one.findings) > 20
     assert_alike(one, on_spark(spark, messy))
 
 
@@ -129,23 +130,28 @@ def test_files_of_days_and_what_came_through_the_service_are_put_together_alike(
 
 
 def test_a_folder_of_parquet_is_read_in_the_order_of_its_files(spark, tmp_path):
-    """Two rows of the same moment keep their order, which is that of files and not of their sizes."""
+    """Two rows of the same moment keep their order, which is that of files and not of sizes; an attribute that knows the end is found."""
     rng = np.random.default_rng(7)
     rows = pl.DataFrame(
         {
-            "m": rng.integers(0, 40, 6_000).astype(str),
+            "m": rng.integers(0, 60, 6_000).astype(str),
             "t": [NOW - timedelta(days=int(day)) for day in rng.integers(1, 90, 6_000)],
             "k": rng.choice(["post", "read", "purchase"], 6_000),
             "v": rng.normal(size=6_000).round(3),
         }
     )
     log = {"path": "events", "member": "m", "time": "t", "type": "k", "value": "v"}
-    workspace = home(tmp_path / "home", community(log=log, signals=[signal("post"), signal("read"), signal("purchase", value="money")]))
+    totals = rows.group_by("m").len("total").select("m", pl.lit("2025-01-01").alias("since"), "total").write_csv()
+    members = {"path": "members.csv", "member": "m", "joined": "since", "attributes": ["total"]}
+    declared = community(log=log, members=members, signals=[signal("post"), signal("read"), signal("purchase", value="money")])
+    workspace = home(tmp_path / "home", declared, members=totals)
     for name, (begin, rows_in_it) in {"a/1": (0, 500), "a-b": (500, 4_000), "c": (4_500, 1_500)}.items():
         file = workspace.root / "events" / f"{name}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
         rows.slice(begin, rows_in_it).write_parquet(file)
-    assert_alike(on_one_machine(workspace), on_spark(spark, workspace))
+    one = on_one_machine(workspace)
+    assert "leak_declared" in {finding["code"] for finding in one.findings}
+    assert_alike(one, on_spark(spark, workspace))
 
 
 @pytest.mark.parametrize("name", ["torn.parquet", "torn.csv.gz", "workbook.csv"])

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 from scipy.sparse import csr_array, vstack
 
+from models import plan_ground
 from models.expected_plan import COARSE, FINE, Planner
 from models.interventions import Rule
 from models.plan_figures import Prospects
-from models.plan_ground import PART, condensed_part, most_strata, together
+from models.plan_ground import PART, Common, condensed_part, most_strata
 from models.planning import Candidates, plan_jointly, room_of
 from models.strata import Strata
 from models.supply import Supply
@@ -155,8 +156,10 @@ def test_a_plan_for_members_taken_together_can_be_had_and_is_nearly_the_best(bud
 def test_a_large_community_in_parts_loses_little_of_the_plan_for_each_member(places):
     """Places send members from their best to what is next best; also where there are few of them, and where money is short too."""
     of = strata(crowd(40_000, 23, share_allowed=0.9))
-    parts = together([condensed_part(of[:PART]), condensed_part(of[PART:])]).strata
-    assert len(parts) <= most_strata(40_000) < 40_000 / 3
+    common = Common.of(condensed_part(half).strata for half in (of[:PART], of[PART:]))
+    parts = common.strata
+    assert 0.99 * most_strata(40_000) < len(parts) <= most_strata(40_000) < 40_000 / 3
+    assert [code.max() < len(parts) for code in common.stratum] == [True, True]
     for budget in (np.inf, 3000.0):
         there = supply(budget, interventions=(np.inf, places[0], np.inf, places[1]), channels=(9000, np.inf))
         plan, best = Planner(parts, 0.0).plan(there), Planner(of, 0.0).plan(there)
@@ -165,7 +168,20 @@ def test_a_large_community_in_parts_loses_little_of_the_plan_for_each_member(pla
 
 
 def test_the_larger_a_community_the_more_strata_until_a_plan_would_take_too_long():
-    assert [most_strata(members) for members in (500, 10_000, 90_000, 300_000, 5_000_000)] == [10_000, 10_000, 15_000, 50_000, 80_000]
+    assert [most_strata(members) for members in (500, 10_000, 90_000, 300_000, 5_000_000)] == [10_000, 10_000, 15_000, 50_000, 60_000]
+
+
+def test_strata_of_many_parts_are_put_together_some_at_a_time_and_as_finely_as_there_are_members(monkeypatch):
+    """90,000 members, four in each stratum of a part, are told apart by 15,000 strata and not by a sixth of 22,500."""
+    monkeypatch.setattr(plan_ground, "AT_ONCE", 2)
+    of = replace(strata(crowd(22_500, 25)), members=np.full(22_500, 4.0))
+    parts = [of[begin : begin + 4_500] for begin in range(0, 22_500, 4_500)]
+    common = Common.of(iter(parts))
+    assert 14_500 < len(common.strata) <= 15_000
+    assert common.strata.members.sum() == 90_000
+    assert [len(code) for code in common.stratum] == [4_500] * 5
+    counted = np.bincount(np.concatenate(common.stratum), np.concatenate([part.members for part in parts]))
+    assert counted.tolist() == common.strata.members.tolist()
 
 
 def test_members_who_differ_by_rounding_alone_are_one_stratum():

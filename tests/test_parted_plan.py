@@ -3,13 +3,16 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from models import parted_plan
 from models.parted_plan import plan_in_parts
-from models.plan_parts import PlanPart
+from models.plan_parts import AskNumbers, PlanPart, Terms, summed
 from models.planning import Candidates, plan_jointly, settle
 from models.supply import Supply
+from pipelines.distributed_plan import HELD, PartsOnSpark
+from pipelines.spark_session import spark_session
 
 COSTS = np.array([2.0, 15.0, 0.5])
 N = 12_000
@@ -23,6 +26,9 @@ class Here:
 
     def over(self, ask):
         return [ask(part) for part in self.parts]
+
+    def total(self, ask):
+        return summed(self.over(ask))
 
 
 def members(seed, n=N, alike=False):
@@ -127,3 +133,13 @@ def test_nothing_is_exceeded_where_many_members_have_one_turn(name, monkeypatch)
     chosen = np.array([one[0] for one in outcomes(everyone, plan_in_parts(everyone, there, 0.02, COSTS))])
     mandatory = used(candidates, np.where(candidates.urgent > 0, candidates.urgent, 0))
     assert (used(candidates, chosen) <= np.maximum(there.limits, mandatory) * (1 + 1e-9)).all()
+
+
+def test_on_spark_the_sum_over_all_parts_comes_from_a_sum_for_each_partition(spark):
+    """Three parts in four partitions, so that one has none."""
+    everyone, _ = cut(*members(8, n=90), 3)
+    rows = pa.table({"held": [part.to_bytes() for part in everyone.parts]}, HELD)
+    asked = AskNumbers(Terms(SUPPLIES["all"], SUPPLIES["all"].limits, 0.02))
+    with spark_session(None):
+        told = PartsOnSpark(spark.createDataFrame(rows).repartition(4)).total(asked)
+    assert told["use"] == pytest.approx(everyone.total(asked)["use"])

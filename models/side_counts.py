@@ -1,0 +1,117 @@
+"""What is counted of the tables beside the log before anything is said of them: counts of parts can be added."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import polars as pl
+
+from models.actions import NO_ACTION
+from models.findings import Finding
+from models.sources import RESPONSES
+
+if TYPE_CHECKING:
+    from models.community import Community
+    from models.findings import Told
+    from models.sources import MembersSource, TouchesSource
+
+MOST_NAMES = 1_000
+
+
+class Early(NamedTuple):
+    """A member who did something before joining, and when."""
+
+    value: str
+    first: str
+    joined: str
+
+
+@dataclass(frozen=True)
+class MemberCounts:
+    """Of the members table.
+
+    declared: rows that are taken. active: members with events. both: those of both; early: of these, those who did something before they
+    joined; example: the first of them by id.
+    """
+
+    declared: int = 0
+    active: int = 0
+    both: int = 0
+    early: int = 0
+    example: Early | None = None
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, first_events: pl.DataFrame) -> Self:
+        """rows: `member_id` and `joined`; first_events: `member_id` and `first`."""
+        both = rows.select("member_id", "joined").join(first_events, on="member_id", how="inner")
+        early = both.filter(pl.col("first") < pl.col("joined")).sort("member_id")
+        example = None if early.is_empty() else _early(early)
+        return cls(rows.height, first_events.height, both.height, early.height, example)
+
+    def __add__(self, other: Self) -> Self:
+        examples = [one for one in (self.example, other.example) if one is not None]
+        counts = (self.declared + other.declared, self.active + other.active, self.both + other.both, self.early + other.early)
+        return type(self)(*counts, min(examples, default=None))
+
+    def findings(self, source: MembersSource) -> list[Finding]:
+        findings = []
+        if idle := self.declared - self.both:
+            findings.append(Finding("advice", source.member, None, "no_events", {"count": idle, "total": self.declared}))
+        if strange := self.active - self.both:
+            told: Told = {"count": strange, "total": self.active, "path": source.path}
+            findings.append(Finding("warning", source.member, None, "not_in_table", told))
+        if self.example is not None:
+            findings.append(Finding("warning", source.joined, None, "before_joining", {"count": self.early} | self.example._asdict()))
+        return findings
+
+
+def _early(early: pl.DataFrame) -> Early:
+    one = early.row(0, named=True)
+    return Early(one["member_id"], *(f"{one[name]:%Y-%m-%d %H:%M}" for name in ("first", "joined")))
+
+
+@dataclass(frozen=True)
+class TouchCounts:
+    """Of the table of touches.
+
+    assigned: rows that are taken. strange: interventions that the declaration lacks, of parts the first MOST_NAMES. alone: are there rows
+    where nothing was done? unknown: responses that nobody knows; example: one of them.
+    """
+
+    assigned: int = 0
+    strange: tuple[str, ...] = ()
+    alone: bool = False
+    unknown: int = 0
+    example: str | None = None
+
+    @classmethod
+    def of(cls, interventions: pl.Series, responses: pl.Series, community: Community) -> Self:
+        """interventions: of rows that are taken; responses: of all, as they were written."""
+        known = {NO_ACTION, *(intervention.id for intervention in community.interventions)}
+        strange = tuple(name for name in interventions.unique().sort() if name not in known)
+        said = responses.drop_nulls()
+        unknown = said.filter(~said.is_in(RESPONSES))
+        alone = bool((interventions == NO_ACTION).any())
+        return cls(len(interventions), strange, alone, len(unknown), None if unknown.is_empty() else unknown[0])
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            self.assigned + other.assigned,
+            tuple(sorted({*self.strange, *other.strange}))[:MOST_NAMES],
+            self.alone or other.alone,
+            self.unknown + other.unknown,
+            other.example if self.example is None else self.example,
+        )
+
+    def findings(self, source: TouchesSource) -> list[Finding]:
+        findings = []
+        if self.strange:
+            names: Told = {"count": len(self.strange), "names": [f'"{name}"' for name in self.strange[:5]]}
+            findings.append(Finding("warning", source.intervention, None, "unknown_arms", names))
+        if self.assigned and not self.alone:
+            findings.append(Finding("warning", source.intervention, None, "nobody_left_alone", {"count": self.assigned}))
+        if self.example is not None:
+            told: Told = {"count": self.unknown, "value": self.example, "known": RESPONSES}
+            findings.append(Finding("warning", source.response, None, "unknown_responses", told))
+        return findings
