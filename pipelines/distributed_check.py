@@ -66,8 +66,8 @@ class PagesLook(NamedTuple):
 class Checked:
     """rows: those of each table. faults: refused rows by table and by the code and the column of their fault, parted by blanks.
 
-    chances: of touches, as `logged_chances.alike` tells. unread: cells that rules cannot read, by code and column. census: without pasts. sampled: some members with `member_id`, the columns
-    that a log keeps, and of each cut of the span what `Past` tells.
+    chances: of touches, as `logged_chances.alike` tells. unread: cells that rules cannot read, by code and column. census: without pasts.
+    sampled: some members with `member_id`, the columns that a log keeps, and of each cut of the span what `Past` tells.
     """
 
     rows: Counter[str]

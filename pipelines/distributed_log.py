@@ -53,7 +53,7 @@ class SparkLog:
     community: Community
     assembly: Assembly
     wishes: Mapping[str, Preferences] = field(default_factory=dict)
-    columns: Columns = Columns(())
+    columns: Columns = field(default_factory=lambda: Columns(()))
 
 
 @contextmanager
