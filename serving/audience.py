@@ -18,6 +18,7 @@ from models.overview import Band
 from models.store_overviews import StandingQuery
 from serving.answers import Answered
 from serving.decided_since import DecidedSince, decided_since
+from serving.fault_wording import MONTH, TEXT_OR_NOTHING
 from serving.latest_run import Run
 from serving.problems import INVALID, Fault, Refusal
 from serving.schemas import AudienceRequest, ShortText
@@ -27,8 +28,8 @@ STEP = 100 // BINS
 """Per cent of risk in a bin."""
 
 
-Month = Annotated[str, StringConstraints(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
-GroupText = Annotated[str, StringConstraints(max_length=330, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Month = Annotated[str, StringConstraints(pattern=MONTH)]
+GroupText = Annotated[str, StringConstraints(max_length=330, pattern=TEXT_OR_NOTHING)]
 _ANY = BeforeValidator(lambda given: given or None)
 """A form sends an empty text where nothing is chosen."""
 

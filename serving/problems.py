@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -23,6 +22,7 @@ from models.errors import (
     UnknownExperiment,
     UnknownMember,
 )
+from serving.fault_wording import worded
 from serving.logs import LOGGER
 from serving.metrics import STORE_ERRORS
 
@@ -165,7 +165,7 @@ def faults_of(errors: Iterable[Mapping[str, object]]) -> tuple[Fault, ...]:
 
 def _fault(error: Mapping[str, object]) -> Fault:
     place, *path = error["loc"] if isinstance(error["loc"], Sequence) and error["loc"] else ("body",)
-    code, detail = str(error["type"]), str(error["msg"])
+    code, detail = str(error["type"]), worded(error)
     if place == "body":
         return Fault(pointer="".join(f"/{_escaped(part)}" for part in path), code=code, detail=detail)
     return Fault(parameter=".".join(map(str, (place, *path))), code=code, detail=detail)
@@ -218,7 +218,7 @@ def _invalid(error: RequestValidationError) -> Refusal:
     details = error.errors()
     if details and details[0]["type"] == "json_invalid":
         place = details[0]["loc"][-1]
-        return Refusal(MALFORMED, f"{json.dumps(details[0]['ctx']['error'])} at character {place}")
+        return Refusal(MALFORMED, f"the body is no JSON from character {place} on")
     faults = faults_of(details)
     first = faults[0]
     return Refusal(INVALID, f"{first.pointer or first.parameter or 'the body'}: {first.detail}", faults)

@@ -28,6 +28,7 @@ from models.moments import microseconds
 from models.simulated_plan import Question
 from models.store import LoggedEvent
 from models.supply import Capacity
+from serving.fault_wording import MONTH, TEXT
 from serving.problems import Fault, faults_of
 
 MAX_ROWS = 1_000
@@ -36,8 +37,8 @@ MOST = 1e15
 _BEGINS_AS_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d")
 Mode = Literal["decide", "score_only", "simulate"]
 Part = Literal["reasons", "candidates"]
-Text = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
-ShortText = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Text = Annotated[str, Field(min_length=1, max_length=256, pattern=TEXT)]
+ShortText = Annotated[str, Field(min_length=1, max_length=64, pattern=TEXT)]
 
 
 def _written(value: object) -> object:
@@ -162,7 +163,7 @@ class WhatIfRequest(Received):
     language: Annotated[Language | None, Field(description="of the texts; by default that of the community")] = None
 
 
-Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
+Month = Annotated[str, Field(pattern=MONTH)]
 RiskBound = Annotated[int, Field(ge=0, le=100, multiple_of=100 // BINS)]
 
 

@@ -1,6 +1,7 @@
 """The contract at the edge: keys, problems, limits, the description of the service."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -40,6 +41,25 @@ def post(running, events):
     answer = running.client.post("/v1/events", json={"events": events})
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/v1/score", [], "give an object"),
+        ("/v1/score", {"member_id": "a\nb"}, "no control characters"),
+        ("/v1/score", {"member_id": "m0000001", "events": {}}, "give a list"),
+        ("/v1/score", {"member_id": "m0000001", "events": [{"type": "post", "timestamp": 5}]}, "give a time as RFC 3339 writes it"),
+        ("/v1/score/batch", {"requests": [3]}, "give an object"),
+        ("/v1/events", {"events": ["post"]}, "give an object"),
+        ("/v1/touches", {"touches": [None]}, "give an object"),
+        ("/v1/outcomes", {"outcomes": "x"}, "give a list"),
+    ],
+)
+def test_a_fault_names_no_class_and_no_pattern_of_the_code_that_found_it(running, path, body, said):
+    answer = running.client.post(path, json=body).text
+    assert said in answer
+    assert not re.search(r"Value error|instance of|match pattern|dictionary|extract|[A-Z][a-z]+[A-Z][a-z]+", answer), answer
 
 
 def test_without_a_key_nothing_is_answered(running):

@@ -14,6 +14,7 @@ from models.jobs import JobEnd, JobRow
 from models.moments import microseconds
 from models.store_rows import Claim
 from serving.auth import Planning
+from serving.fault_wording import CURSOR
 from serving.job_answers import JobAnswer, JobResult, JobsAnswer
 from serving.job_requests import new_job
 from serving.problems import IN_FLIGHT, JOB_NOT_ENDED, REUSED, UNKNOWN_JOB, Refusal
@@ -48,7 +49,7 @@ def create(service: CurrentService, holder: Planning, request: DecisionJobReques
 def jobs(
     service: CurrentService,
     _holder: Planning,
-    cursor: Annotated[str | None, Query(pattern=r"^[0-9]{1,17}\.[0-9a-f]{32}$", description="`next_cursor` of the page before")] = None,
+    cursor: Annotated[str | None, Query(pattern=CURSOR, description="`next_cursor` of the page before")] = None,
 ) -> JobsAnswer:
     """Scope `plan`. Newest first; jobs are kept for a month after their end."""
     created_us, _, job_id = (cursor or "").partition(".")
