@@ -14,6 +14,7 @@ from models.experiment_declaration import Metric
 from models.experiments import RETENTION, Record, standard_metrics
 from models.moments import EPOCH, microseconds
 from models.policy import in_control
+from models.preferences import UNASKED
 from models.rollout_comparison import Comparison, Sides, Watched, compare
 from models.rollouts import WHOLE
 from models.snapshots import Snapshots
@@ -80,7 +81,7 @@ def read_comparison(store: Store, rollout: Rollout, policy: Policy, community: C
     taken = rollout.takes(made["member_id"].to_list(), policy, term.stage.percent)
     record = Record.of(store, community, now)
     behaviour = _behaviour(record, rollout, made, min(term.until_us, record.until_us))
-    sent = _sent(community, made, store.everyones_preferences())
+    sent = _sent(community, made, store.everyones_preferences(), term.until_us)
     sides = Sides(taken, made["first_us"].to_numpy(), term.stage.percent / WHOLE, term.until_us)
     return compare(rollout.rollout_id, term.stage.percent, term.stage.since_us, sides, _followed(made, taken), (*behaviour, *sent))
 
@@ -124,11 +125,11 @@ def _placed(values: Floats | Flags, rows: Integers, members: int) -> Floats:
     return placed
 
 
-def _sent(community: Community, made: pl.DataFrame, wishes: dict[str, Preferences]) -> list[Watched]:
-    """Since a member is in; who refused before counts on both sides alike."""
-    guard, ids = community.rollout, made["member_id"].to_list()
+def _sent(community: Community, made: pl.DataFrame, wishes: dict[str, Preferences], until_us: int) -> list[Watched]:
+    """Since a member is in, and before `until_us`."""
+    guard, ids, since_us = community.rollout, made["member_id"].to_list(), made["first_us"].to_list()
     refused = (made["refusals"].to_numpy() > 0).astype(np.float64)
-    out = [wishes.get(one) is not None and (not wishes[one].personalization or bool(wishes[one].refused_channels)) for one in ids]
+    out = [wishes.get(one, UNASKED).refused_within(begin_us, until_us) for one, begin_us in zip(ids, since_us, strict=True)]
 
     def counted(name: str, value: Floats) -> Measure:
         return Measure(name, "count", 0, SMALLEST_LIFT, value, np.ones(len(ids), dtype=np.bool_))

@@ -76,10 +76,15 @@ class PrivacyStore(schema.Transactions):
         with self._reading() as connection:
             return preferences(connection)
 
-    def prefer(self, member_id: str, *, personalization: bool | None = None, contact: Mapping[str, bool] = NOTHING_SAID) -> Preferences:
-        """What is not said stays as it was; returns what holds now. No decision that is kept later contradicts it. Raises UnknownMember."""
+    def prefer(
+        self, member_id: str, *, personalization: bool | None = None, contact: Mapping[str, bool] = NOTHING_SAID, now_us: int | None = None
+    ) -> Preferences:
+        """What is not said stays as it was; returns what holds now. No decision that is kept later contradicts it. Raises UnknownMember.
+
+        `now_us`: when it is said, None where that is not known.
+        """
         with self._writing() as connection:
-            return prefer(connection, member_id, personalization, contact)
+            return prefer(connection, member_id, personalization, contact, now_us)
 
     def traces(self, member_id: str) -> Traces:
         """All rows of the member, by table; raises UnknownMember."""
@@ -131,12 +136,18 @@ def preferences_of(connection: Connection, member_id: str) -> Preferences:
     return preferences(connection, [member_id]).get(member_id, UNASKED)
 
 
-def prefer(connection: Connection, member_id: str, personalization: bool | None, contact: Mapping[str, bool]) -> Preferences:  # noqa: FBT001 - what the member says
+def prefer(
+    connection: Connection,
+    member_id: str,
+    personalization: bool | None,  # noqa: FBT001 - what the member says
+    contact: Mapping[str, bool],
+    now_us: int | None,
+) -> Preferences:
     """What is not said stays as it was. A decision under way that looked at the member before is taken again. Raises UnknownMember."""
     _hold(connection, member_id)
     held = preferences_of(connection, member_id)
     personal = held.personalization if personalization is None else personalization
-    wanted = Preferences(personal, {**held.contact, **contact})
+    wanted = Preferences(personal, {**held.contact, **contact}).said_after(held, now_us)
     table = schema.members
     told = update(table).where(table.c.member_id == member_id)
     connection.execute(told.values(preferences=wanted.to_json(), contacts=table.c.contacts + 1))

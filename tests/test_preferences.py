@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import func, select
 
 from models.events import event_arrays, without_members
+from models.moments import microseconds
+from models.preferences import Preferences
 from models.store import Store
 from models.store_schema import touches
 from pipelines.everyone import weigh_everyone
@@ -92,6 +94,17 @@ def test_what_is_not_named_stays_as_it_was(running):
     told = prefer(running, member_id, contact={"email": False})
     assert told == {"member_id": member_id, "personalization": False, "contact": {"wecom": True, "email": False, "phone": False}}
     assert running.client.get(f"/v1/members/{member_id}/preferences").json() == told
+
+
+def test_a_wish_is_kept_with_the_time_at_which_it_was_first_said(running):
+    member_id = world().log.members["member_id"][-1]
+    for said in ({"email": False}, {"email": False, "phone": False}, {"phone": True}):
+        prefer(running, member_id, contact=said)
+    held = running.store.preferences(member_id)
+    assert dict(held.since_us) == {"contact:email": microseconds(NOW)}
+    later = Preferences(personalization=False, contact=held.contact).said_after(held, 5)
+    assert later.since_us == {"personalization": 5, "contact:email": microseconds(NOW)}
+    assert Preferences.from_json('{"personalization": false, "contact": {}}').since_us == {}
 
 
 @pytest.mark.parametrize(

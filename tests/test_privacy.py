@@ -12,6 +12,7 @@ from sqlalchemy import JSON, Float, Integer, Numeric, Text, cast, insert, select
 
 from models.errors import UnknownMember
 from models.job_rows import Selected
+from models.moments import microseconds
 from models.store import DecisionRow, LoggedEvent, Store
 from models.store_jobs import select_members
 from models.store_privacy import holders
@@ -215,7 +216,7 @@ def test_the_export_shows_all_that_the_service_holds_of_a_member(running):
     rows = told["tables"]
     assert all(row["member_id"] == member_id for table in rows.values() for row in table)
     (member,), (request,) = rows["members"], rows["requests"]
-    assert member["preferences"] == {"personalization": True, "contact": {"phone": False}}
+    assert member["preferences"] == {"personalization": True, "contact": {"phone": False}, "since_us": {"contact:phone": microseconds(NOW)}}
     assert request["answer"] == decision
     assert [row["body"]["decision_id"] for row in rows["decisions"]] == [decision["decision_id"]]
     assert {"timestamp": NOW.isoformat().replace("+00:00", "Z"), "type": "post"}.items() <= rows["events"][-1].items()

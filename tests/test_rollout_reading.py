@@ -58,13 +58,28 @@ def test_who_no_longer_wants_to_be_contacted_or_known_counts_against_the_side(st
     ids = [f"m-{number:05}" for number in range(800)]
     taken = planted.rollout.takes(ids, DECLARED.policy)
     gone = [name for name, one in zip(ids, taken.tolist(), strict=True) if one][:60]
+    within = microseconds(NOW)
     for name in gone[:30]:
-        store.prefer(name, personalization=False)
+        store.prefer(name, personalization=False, now_us=within - 1)
     for name in gone[30:]:
-        store.prefer(name, contact={"email": False})
+        store.prefer(name, contact={"email": False}, now_us=within - 1)
     found = row(read(store, planted), "opt_outs")
     assert found.mean * found.members == pytest.approx(60)
     assert (found.champion_mean, found.verdict) == (0, "worse")
+
+
+def test_a_wish_from_before_or_after_the_stage_or_of_no_known_time_does_not_count_in_it(store):
+    planted, end = plant(store, BEGAN, members=600), microseconds(BEGAN + timedelta(days=20))
+    whole = store.raise_rollout(Stage(100, end, "anna"))
+    ids = [f"m-{number:05}" for number in range(600)]
+    mine = [name for name, one in zip(ids, whole.takes(ids, DECLARED.policy, HALF).tolist(), strict=True) if one]
+    for name, now_us in zip(mine, (None, microseconds(BEGAN) - 1, end), strict=False):
+        store.prefer(name, personalization=False, now_us=now_us)
+    for said, now_us in ({"email": False}, end - 1), ({"wecom": False}, end + 1):
+        store.prefer(mine[3], contact=said, now_us=now_us)
+    found = row(read_comparison(store, whole, DECLARED.policy, DECLARED, NOW), "opt_outs")
+    assert found.mean * found.members == pytest.approx(1)
+    assert planted.challenger.sum() == found.members
 
 
 def test_an_erased_member_is_on_neither_side(store):

@@ -35,7 +35,8 @@ def prefer(service: CurrentService, _holder: Protecting, member_id: MemberId, re
         detail = f"is no channel of the community; known are {', '.join(known)}"
         faults = tuple(Fault(pointer=f"/contact/{name}", code="unknown_channel", detail=f'"{name}" {detail}') for name in unknown)
         raise Refusal(INVALID, faults[0].detail, faults)
-    wanted = service.store.prefer(member_id, personalization=request.personalization, contact=request.contact)
+    now_us = microseconds(service.clock())
+    wanted = service.store.prefer(member_id, personalization=request.personalization, contact=request.contact, now_us=now_us)
     return _told(service, member_id, wanted)
 
 
