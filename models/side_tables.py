@@ -55,13 +55,17 @@ def read_members(source: MembersSource, place: Place, community: Community, firs
 
 
 def require_rule_columns(table: Table, source: MembersSource, place: Place, community: Community) -> None:
-    """Raises InputError for a column that interventions or scenes read and the table lacks."""
+    """Raises InputError for a column that interventions, scenes or experiments read and the table lacks."""
     for intervention in community.interventions:
         for column in intervention.eligibility.attributes or ():
             place.require(column, table, source.path, "interventions", f"{intervention.id}.eligibility.attributes")
     for scene in community.scenes:
         if scene.on_date is not None:
             place.require(scene.on_date, table, source.path, "scenes", f"{scene.name}.on_date")
+    for experiment in community.experiments:
+        for key, named in (("column", experiment.column), ("cluster", experiment.cluster)):
+            if named is not None:
+                place.require(named, table, source.path, "experiments", f"{experiment.id}.{key}")
 
 
 class SideRows(NamedTuple):

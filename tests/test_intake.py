@@ -350,6 +350,15 @@ def test_a_column_that_a_rule_names_in_vain_is_told_with_its_key(tmp_path, sourc
     assert str(fault.value).startswith(sentence)
 
 
+@pytest.mark.parametrize("key", ["column", "cluster"])
+def test_a_column_that_an_experiment_names_in_vain_is_told_with_its_key(tmp_path, key):
+    written(tmp_path, "member,joined,branch\nann,2025-01-05,north\n", "members.csv")
+    arms = [{"id": "none", "share": 0.5}, {"id": "letter", "share": 0.5}]
+    source = {"path": "members.csv", "member": "member", "joined": "joined"}
+    with pytest.raises(InputError, match=rf'experiments.letter_test.{key}: no column "brnch" in members.csv; it has "member"'):
+        read(tmp_path, PLAIN, members=source, experiments=[{"id": "letter_test", "arms": arms, "start": "2025-02-01", key: "brnch"}])
+
+
 def test_dates_of_scenes_are_kept_as_days_however_they_are_written(tmp_path):
     written(tmp_path, "member,joined,born\nann,2025-01-05,05/12/1990\nbob,2025-01-05,29/02/2000\n", "members.csv")
     scenes = [{"name": "birthday", "label": {"en": "Birthday", "zh": "生日"}, "on_date": "born", "within_days": 2}]
