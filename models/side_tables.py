@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from models.actions import NO_ACTION
 from models.groups import group_findings
 from models.logged_chances import PREFIX, chance_findings
 from models.member_columns import as_written, date_columns, rule_findings
@@ -144,7 +145,7 @@ def touch_rows(raw: pl.DataFrame, source: TouchesSource, place: Place, arms: Map
     member, intervention = cell_texts(raw[source.member]), cell_texts(raw[source.intervention])
     times = place.times(raw[source.time])
     everyone = pl.repeat(value=True, n=raw.height, eager=True)
-    delivered = everyone if source.delivered is None else flags(raw[source.delivered])
+    delivered = everyone if source.delivered is None else _delivered(raw[source.delivered], intervention)
     propensity = {name: place.numbers(raw[name], semicolons=semicolons) for name in arms}
     faults = [
         Fault(member.is_null(), source.member, "no_member"),
@@ -165,6 +166,12 @@ def touch_rows(raw: pl.DataFrame, source: TouchesSource, place: Place, arms: Map
         | {arms[name]: share for name, share in propensity.items()}
     )
     return SideRows(rows, tuple(faults))
+
+
+def _delivered(cells: pl.Series, intervention: pl.Series) -> pl.Series:
+    """Boolean; null where the cell says neither yes nor no. Of `none` there was nothing to deliver, so that its cell may be empty."""
+    idle = (intervention == NO_ACTION).fill_null(value=False) & cell_texts(cells).is_null()
+    return flags(cells).set(idle, value=False)
 
 
 def known_response(said: pl.Series) -> pl.Series:

@@ -264,9 +264,10 @@ def test_touches_are_read_with_their_propensities(tmp_path):
     text = (
         "member,time,intervention,delivered,p_none,p_question\n"
         "bob,2025-03-05,question,yes,0.4,0.6\n"
-        "ann,2025-03-04,none,no,0.5,0.5\n"
+        "ann,2025-03-04,none,,0.5,0.5\n"
         "eve,2025-03-04,none,no,0.5,0.5\n"
         "bob,2025-03-06,question,maybe,0.4,0.6\n"
+        "bob,2025-03-06,question,,0.4,0.6\n"
         "bob,2025-03-06,question,1,40,60\n"
         "bob,2025-03-06,,1,0.4,0.6\n"
     )
@@ -289,6 +290,7 @@ def test_touches_are_read_with_their_propensities(tmp_path):
     assert intake.rejected_touches["reason"].to_list() == [
         'member "eve" is neither in the log nor among the members',
         'delivered "maybe" is neither yes nor no',
+        'delivered "" is neither yes nor no',
         'propensity "40" is no probability',
         "no intervention",
     ]
