@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, astuple, dataclass, field
 from typing import Any, Self
@@ -139,9 +139,9 @@ class Store(
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        """Nothing of it is kept where its body raises."""
-        with telling_of_failures(), self.engine.begin() if self.writers is None else self.writers.writing() as connection:
+    def _writing(self, meanwhile: Callable[[], object] | None = None) -> Iterator[Connection]:
+        """Nothing of it is kept where its body raises. `meanwhile` may be done while the disk works: only the own disk is waited for."""
+        with telling_of_failures(), self.engine.begin() if self.writers is None else self.writers.writing(meanwhile) as connection:
             yield connection
 
     def _asked(self, query: Prepared, **values: str | list[str]) -> list[tuple[Any, ...]]:
@@ -242,13 +242,14 @@ class Store(
         events: Sequence[LoggedEvent] = (),
         quotas: Quotas | None = None,
         job: JobProgress | None = None,
+        meanwhile: Callable[[], object] | None = None,
     ) -> frozenset[str]:
         """Keep decisions, the answers given for them, the events that came with them, and how far a job came by them: all, or nothing.
 
         Returns the members whose contacts, or whose places and money, are no longer those that were seen, row by row in their order; then
-        nothing was written, and they are to be decided again.
+        nothing was written, and they are to be decided again. `meanwhile` is what may be done while the disk works.
         """
-        with self._writing() as connection:
+        with self._writing(meanwhile) as connection:
             held = statements.hold(connection, rows)
             stale = statements.stale(held, rows) | contacts.outrun(connection, rows, quotas)
             if not stale:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Lock
 from time import sleep
 
@@ -19,6 +20,7 @@ from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from models.cores import begun
 from models.errors import KeepwellError, StoreUnavailable
 from models.store_checkpoints import Checkpoints
 
@@ -158,14 +160,21 @@ class GroupCommit:
         self.checkpoints = Checkpoints(engine, self._nobody_writing)
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Returns when what was written is durable; raises StoreUnavailable where it is not, and then nothing was kept."""
+    def writing(self, meanwhile: Callable[[], object] | None = None) -> Iterator[Connection]:
+        """Returns when what was written is durable; raises StoreUnavailable where it is not, and then nothing was kept.
+
+        `meanwhile` is done while the disk works, by this thread; what it raises is raised once that is over, and all is kept.
+        """
         group = self._joined()
+        leave: Callable[[], None] = partial(self._leave, group)
         try:
             with group.part() as connection:
                 yield connection
+            if meanwhile is not None:
+                leave = begun(leave)
+                meanwhile()
         finally:
-            self._leave(group)
+            leave()
         group.ended.wait()
         if group.error is not None:
             cause = getattr(group.error, "orig", None) or group.error

@@ -32,10 +32,12 @@ from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_M
 from serving.schemas import ScoreRequest
 from serving.service import Service
 from serving.settings import wall_clock
-from serving.telling import Told, told_decisions, told_scores
+from serving.telling import Answers, Told, told_scores
 from serving.turns import Ending
 
 MAX_ATTEMPTS = 50
+MANY = 100
+"""Answers that take as long to put together as the disk takes to keep the decisions: the one is done while the other is."""
 
 Outcome = str | Refusal
 Outcomes = dict[int, Outcome]
@@ -64,13 +66,18 @@ class Asked:
 
 @dataclass(frozen=True)
 class Decided:
-    """`text` is the answer; `row` is None where it is not kept."""
+    """`place`: where its answer stands among `texts`; `row` is None where it is not kept."""
 
     asked: Asked
     risk: Risk
     choice: Choice
-    text: str
+    texts: Answers
+    place: int
     row: DecisionRow | None
+
+    @property
+    def text(self) -> str:
+        return self.texts.each[self.place]
 
 
 def _alone() -> None:
@@ -247,10 +254,10 @@ class _Desk:
         context = self._context(group[0].request.context.channel, before)
         past = self.service.store.past(member_ids, community, as_of_us, added)
         decisions = self._decisions(group, past, as_of_us, context)
-        answers = told_decisions(decisions, [asked.told for asked in group])
+        texts = Answers(decisions, [asked.told for asked in group])
         rows = self._rows(group, decisions, Bases(past, context, group[0].language, len(community.signals)))
-        for row, (asked, text) in enumerate(zip(group, answers, strict=True)):
-            yield Decided(asked, decisions.standings.risks[row], decisions.choices[row], text, rows.get(row))
+        for row, asked in enumerate(group):
+            yield Decided(asked, decisions.standings.risks[row], decisions.choices[row], texts, row, rows.get(row))
 
     def _rows(self, group: Sequence[Asked], decisions: Decisions, bases: Bases) -> dict[int, DecisionRow]:
         """Of those that are kept."""
@@ -295,5 +302,12 @@ class _Desk:
         answers = [
             Answer(self.key_id, one.asked.request.request_id, one.text, row.member_id) for one, row in kept if one.asked.request.request_id
         ]
+        rows, many = [row for _, row in kept], len(decided) >= MANY
+
+        def tell() -> list[str]:
+            return [one.text for one in decided]
+
+        if not many:
+            tell()
         self.ending()
-        return self.service.store.record([row for _, row in kept], answers, events, self.quotas)
+        return self.service.store.record(rows, answers, events, self.quotas, meanwhile=tell if many else None)

@@ -56,6 +56,18 @@ def score_answer(decisions: Decisions, request: ScoreRequest, warnings: Sequence
     return ScoreAnswer.model_validate_json(told_decisions(decisions, [Told(request, warnings)])[0])
 
 
+@dataclass(frozen=True)
+class Answers:
+    """The answers of those who were decided together, put together when one of them is asked for."""
+
+    decisions: Decisions
+    told: Sequence[Told]
+
+    @cached_property
+    def each(self) -> Texts:
+        return told_decisions(self.decisions, self.told)
+
+
 def told_decisions(decisions: Decisions, told: Sequence[Told]) -> Texts:
     """The JSON of a ScoreAnswer for each: to check what was just made, field by field, costs as much as to make it."""
     about, more = decisions.about, _Teller(decisions, [one.request for one in told]).more

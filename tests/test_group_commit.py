@@ -133,3 +133,24 @@ def test_many_writers_lose_nothing(notes):
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(notes.write, range(400)))
     assert sorted(notes.kept()) == list(range(400))
+
+
+def test_what_is_done_meanwhile_is_over_when_the_writer_returns_and_its_error_harms_nothing(notes):
+    done = []
+    with notes.writers.writing(lambda: done.append(1)) as connection:
+        connection.execute(text("INSERT INTO notes VALUES (1, '')"))
+        assert done == []
+    assert done == [1]
+    with pytest.raises(ZeroDivisionError), notes.writers.writing(lambda: 1 // 0) as connection:
+        connection.execute(text("INSERT INTO notes VALUES (2, '')"))
+    notes.write(3)
+    assert notes.kept() == [1, 2, 3]
+
+
+def test_nothing_is_done_meanwhile_where_nothing_could_be_written(notes):
+    notes.write(1)
+    done = []
+    with pytest.raises(IntegrityError), notes.writers.writing(lambda: done.append(1)) as connection:
+        connection.execute(text("INSERT INTO notes VALUES (1, '')"))
+    assert done == []
+    notes.write(2)
