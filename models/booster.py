@@ -25,6 +25,8 @@ ELEMENT_TYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
 FEWEST_MARGINS, FEWEST_CONTRIBUTIONS = 64, 16
 """Rows of a part that another core gets: for fewer, to wake it costs as much as it saves."""
 ALL_TREES = -1
+FEW_ROWS = 4
+"""To read the settings of a call takes LightGBM as long as some rows; asked one by one they are read once for all."""
 ONE_THREAD = b"num_threads=1 verbosity=-1"
 
 
@@ -37,6 +39,7 @@ class Booster:
         trees = ctypes.c_int()
         _checked(_library().LGBM_BoosterLoadModelFromString(model_text.encode(), ctypes.byref(trees), ctypes.byref(self._handle)))
         weakref.finalize(self, _library().LGBM_BoosterFree, self._handle)
+        self._ways: dict[tuple[int, np.dtype[Any]], ctypes.c_void_p] = {}
         self.outputs = self._whole("LGBM_BoosterGetNumClasses")
         self.features = self._whole("LGBM_BoosterGetNumFeature")
 
@@ -62,7 +65,9 @@ class Booster:
         def ask(rows: slice) -> None:
             self._tell(data[rows], told[rows], what, first_tree, trees)
 
-        if len(data):
+        if len(data) <= FEW_ROWS and (first_tree, trees) == (0, ALL_TREES):
+            self._tell_one_by_one(data, told, what)
+        else:
             in_parts(len(data), FEWEST_CONTRIBUTIONS if what == CONTRIBUTIONS else FEWEST_MARGINS, ask)
         return told
 
@@ -87,6 +92,31 @@ class Booster:
         if written.value != told.size:
             raise ModelRefused(f"a model told {written.value} numbers where {told.size} belong; train again")
 
+    def _tell_one_by_one(self, data: Floats, told: Floats, what: int) -> None:
+        way, written = self._way(what, data.dtype), ctypes.c_int64()
+        asked, answered = data.ctypes.data, told.ctypes.data
+        for row in range(len(data)):
+            _checked(
+                _library().LGBM_BoosterPredictForMatSingleRowFast(
+                    way, asked + row * data.strides[0], ctypes.byref(written), answered + row * told.strides[0]
+                )
+            )
+            if written.value != told.shape[1]:
+                raise ModelRefused(f"a model told {written.value} numbers where {told.shape[1]} belong; train again")
+
+    def _way(self, what: int, element: np.dtype[Any]) -> ctypes.c_void_p:
+        """LightGBM keeps one for each kind of answer, of all trees here."""
+        if (what, element) not in self._ways:
+            way = ctypes.c_void_p()
+            _checked(
+                _library().LGBM_BoosterPredictForMatSingleRowFastInit(
+                    self._handle, what, 0, ALL_TREES, ELEMENT_TYPES[element], self.features, ONE_THREAD, ctypes.byref(way)
+                )
+            )
+            weakref.finalize(self, _library().LGBM_FastConfigFree, way)
+            self._ways[what, element] = way
+        return self._ways[what, element]
+
     def _whole(self, function: str) -> int:
         told = ctypes.c_int()
         _checked(getattr(_library(), function)(self._handle, ctypes.byref(told)))
@@ -109,6 +139,8 @@ def _library() -> Any:  # noqa: ANN401 - ctypes types no function of a library
     library.LGBM_BoosterPredictForMat.argtypes = [
         address, address, whole, ctypes.c_int32, ctypes.c_int32, whole, whole, whole, whole, ctypes.c_char_p, address, address,
     ]  # fmt: skip
+    library.LGBM_BoosterPredictForMatSingleRowFast.argtypes = [address, address, address, address]
+    library.LGBM_FastConfigFree.argtypes = [address]
     return library
 
 

@@ -34,7 +34,7 @@ def asked():
     return table
 
 
-@pytest.mark.parametrize("rows", [1, 16, 1_200])
+@pytest.mark.parametrize("rows", [1, 3, 16, 1_200])
 @pytest.mark.parametrize(
     "laid_out", [np.ascontiguousarray, np.asfortranarray, np.float32, lambda table: np.nan_to_num(table).astype(np.int64)]
 )
@@ -64,12 +64,15 @@ def test_a_copy_has_a_handle_of_its_own(fitted, asked):
     np.testing.assert_array_equal(again.margins(asked), booster.margins(asked))
 
 
-def test_threads_ask_it_at_once(fitted, asked):
+@pytest.mark.parametrize("at_once", [1, 7])
+def test_threads_ask_it_at_once(fitted, asked, at_once):
     booster = Booster(fitted.model_to_string())
-    rows = [asked[at : at + 7] for at in range(0, 700, 7)]
+    rows = [asked[at : at + at_once] for at in range(0, 700, at_once)]
     with ThreadPoolExecutor(8) as pool:
         told = list(pool.map(booster.margins, rows))
+        shap = list(pool.map(booster.contributions, rows))
     np.testing.assert_array_equal(np.concatenate(told), booster.margins(asked[:700]))
+    np.testing.assert_array_equal(np.concatenate(shap), booster.contributions(asked[:700]))
 
 
 @pytest.mark.parametrize("columns", [0, FEATURES - 1, FEATURES + 1])
