@@ -124,6 +124,16 @@ def _given_before(source: LogSource, repeated: Flags) -> list[Fault]:
     return [Fault(pl.Series(repeated), source.event_id, "event_id_again")]
 
 
+def repeated_rows(source: LogSource, place: Place) -> int:
+    """Rows that say once more all that an earlier row with their id says."""
+    if source.event_id is None:
+        return 0
+    named = {column for column in named_columns(source).values() if column is not None}
+    raw = place.open(source.path, "log", named_columns(source)).read(sorted(named))
+    with_id = raw.filter(cell_texts(raw[source.event_id]).is_not_null())
+    return with_id.height - with_id.n_unique()
+
+
 def named_columns(source: LogSource) -> dict[str, str | None]:
     """By the key that names each."""
     return {key: getattr(source, key) for key in ("member", "time", "type", "value", "event_id", "channel")}

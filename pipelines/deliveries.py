@@ -12,7 +12,7 @@ import polars as pl
 
 from models.declaration import NO_LINES
 from models.errors import InputError
-from models.intake import each_once, read_events
+from models.intake import each_once, read_events, repeated_rows
 from models.reading import Place
 from pipelines.archive import deliver_events, was_delivered
 from pipelines.ingest import canonical_log, rejected_path, write_rejected
@@ -100,6 +100,7 @@ def take_in_files(workspace: Workspace, community: Community, files: Iterable[Pa
     """Reads each file by the columns of `log`, and writes what is refused of it beside the file, with the reasons.
 
     A file that cannot be read, or of which more rows than `schedule.most_rejected` cannot be used, is refused whole; of others such rows.
+    A row that stands there twice counts once, and its repetition is none of those.
 
     Raises InputError where the declared log itself cannot be read.
     """
@@ -138,8 +139,10 @@ class _Delivery:
 
     def _read(self, file: Path) -> Read:
         place = Place(self.workspace.root, NO_LINES, self.community.timezone, self.now)
-        read = read_events(self.community.log.model_copy(update={"path": str(file)}), place)
-        rows, rejected, most = read.rows.height + read.rejected.height, read.rejected.height, self.community.schedule.most_rejected
+        source = self.community.log.model_copy(update={"path": str(file)})
+        read = read_events(source, place)
+        most, again = self.community.schedule.most_rejected, 0 if read.rejected.is_empty() else repeated_rows(source, place)
+        rows, rejected = read.rows.height + read.rejected.height, read.rejected.height - again
         if rejected > most * rows:
             first = read.findings[0]
             raise InputError(

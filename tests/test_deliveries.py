@@ -98,6 +98,15 @@ def test_rows_that_cannot_be_used_are_left_out_and_lie_beside_the_file_with_thei
     assert pl.read_csv(tmp_path / "day.rejected.csv").select("line", "reason").rows() == [(3, 'time "soon" cannot be read')]
 
 
+def test_a_file_that_says_its_rows_twice_is_taken_in_once(workspace):
+    head, *rows = DAY.splitlines()
+    (taken,) = take(workspace, written(workspace.root, "\n".join([head, *rows, *rows, ""]), "day.csv")).taken
+    assert (taken.events, taken.known, taken.rejected) == (2, 1, 3)
+    other = [row.replace("ann", "eve").replace("bob", "eve") for row in rows]
+    told = take(workspace, written(workspace.root, "\n".join([head, *rows, *other, ""]), "other.csv"))
+    assert "2 of its 6 rows cannot be used" in told.refused[0].why
+
+
 def test_a_file_of_which_too_many_rows_cannot_be_used_is_refused_whole(workspace):
     day = written(workspace.root, DAY.replace("2025-03-03", "soon"), "day.csv")
     told = take(workspace, day)
