@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from models.kept_log import KeptLog
     from pipelines.workspace import Workspace
 
-APP = "serving.app:create_app"
+APP, HTTP = "serving.app:create_app", "serving.heads:BoundedHeads"
 IDLE_SECONDS = 75
 """Longer than clients and load balancers keep a connection that nobody uses, so that none is hung up on just as it is used again."""
 SILENT_SECONDS = 60
@@ -73,6 +73,7 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
         config = Config(
             APP,
             factory=True,
+            http=HTTP,
             host=host,
             port=port,
             workers=workers,

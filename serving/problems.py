@@ -57,6 +57,7 @@ class ProblemType:
     advice: str | None = None
 
 
+NO_HTTP = ProblemType("malformed-request", 400, "The request is no HTTP")
 MALFORMED = ProblemType("malformed-json", 400, "The body is not JSON")
 UNAUTHENTICATED = ProblemType("unauthenticated", 401, "No valid API key was given")
 FORBIDDEN = ProblemType("forbidden", 403, "The API key lacks the scope for this")
@@ -75,6 +76,7 @@ NOT_REPLAYABLE = ProblemType("not-replayable", 409, "What the decision was made 
 MODEL_GONE = ProblemType("model-gone", 409, "The model that decided cannot be loaded")
 TRACE_GONE = ProblemType("trace-gone", 410, "The trace of the decision has left the store")
 TOO_LARGE = ProblemType("body-too-large", 413, "The body is too large")
+HEAD_TOO_LARGE = ProblemType("head-too-large", 431, "The headers are too large")
 UNSUPPORTED = ProblemType("unsupported-media-type", 415, "The media type of the body is not read here")
 INVALID = ProblemType("invalid-request", 422, "The request breaks the contract")
 REUSED = ProblemType("request-id-reused", 422, "The request id was used with another body")
@@ -91,7 +93,7 @@ BUSY = ProblemType("busy", 503, "Too many decide on this member at once", retry=
 PROBLEM_TYPES = (
     *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, UNKNOWN_JOB, NO_RUN, NOT_ALLOWED, NOT_ACCEPTABLE),
     *(UNKNOWN_EXPERIMENT, NO_ROLLOUT, IN_FLIGHT, JOB_NOT_ENDED, NOT_REPLAYABLE, MODEL_GONE, TRACE_GONE),
-    *(TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
+    *(NO_HTTP, HEAD_TOO_LARGE, TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
     *(INTERNAL, NO_MODEL, STORE_DOWN, STORE_OUTDATED, NOT_READ, BUSY),
 )
 

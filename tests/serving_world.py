@@ -31,6 +31,7 @@ from models.simulation import World as Simulated
 from models.store import Store
 from models.training import train
 from models.training_rows import default_test_as_of
+from pipelines.serve import HTTP
 from serving.app import create_app
 from serving.service import NewId
 from serving.settings import Settings
@@ -191,7 +192,7 @@ def listening(app: object) -> Iterator[str]:
     others = _looking_up()
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # so that asyncio switches the delay off
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_keep_alive=PATIENCE_SECONDS))
+    server = uvicorn.Server(uvicorn.Config(app, http=HTTP, log_config=None, lifespan="on", timeout_keep_alive=PATIENCE_SECONDS))
     thread = Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     wait_until(lambda: server.started or not thread.is_alive())

@@ -25,6 +25,7 @@ from pydantic.fields import FieldInfo
 from models.community import Community
 from models.simulation import SimulationConfig, simulate
 from pipelines.cli import app
+from serving.problems import PROBLEM_TYPES
 from tests.patience import PATIENCE_SECONDS, PLAIN, wait_until
 from tests.planted import community, intervention, signal, tier
 
@@ -178,6 +179,14 @@ def test_the_documented_defaults_are_those_of_the_command(name):
             assert shown == "required", parameter.name
         elif parameter.name != "help" and parameter.default not in (None, False):
             assert shown == f"`{parameter.default}`", parameter.name
+
+
+def test_every_problem_is_documented_with_its_status():
+    rows = [
+        row.split("|")[1:3] for row in (ROOT / "docs" / "requests.md").read_text(encoding="utf-8").splitlines() if row.startswith("| `")
+    ]
+    told = {(name, int(status)) for names, status in rows for name in re.findall("`([a-z-]+)`", names)}
+    assert told == {(kind.name, kind.status) for kind in PROBLEM_TYPES}
 
 
 def test_every_environment_variable_that_is_read_or_set_is_documented():

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from serving.heads import MOST_HEAD_BYTES
 from tests.fuzzing import fuzz
 from tests.serving_world import NOW, serving, world, write_home
 
@@ -148,6 +149,48 @@ def test_a_body_that_is_odd_is_refused_and_never_guessed(running, text, status):
 def test_a_body_that_is_said_to_be_packed_is_not_unpacked(running):
     answer = post(running, "/v1/score", b"\x1f\x8b\x08\x00" + b"\0" * 100, **{"Content-Encoding": "gzip"})
     assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+
+
+def told_over_the_wire(running, *pieces):
+    """The status and the body of what is answered to these bytes; none of them after the answer has begun."""
+    with socket.create_connection((running.client.base_url.host, running.client.base_url.port)) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        answer = b""
+        while piece := connection.recv(1 << 16):
+            answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def test_headers_without_end_are_refused_before_they_fill_the_memory(running):
+    begin = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: "
+    status, told = told_over_the_wire(running, begin, b"a" * (MOST_HEAD_BYTES + 1 - len(begin)))
+    assert (status, told["type"], told["status"]) == (431, "/docs#head-too-large", 431)
+    long = {"X-Long": "a" * 20_000}
+    for _ in range(5):
+        assert running.client.get("/livez", headers=long).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: 5\r\nContent-Length: 6\r\n",
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+        b"Content-Length: -1\r\n",
+        b"no header at all\r\n",
+    ],
+)
+def test_headers_that_contradict_each_other_are_no_request(running, headers):
+    status, told = told_over_the_wire(running, b"POST /v1/score HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n{}")
+    assert (status, told["type"], len(told["request_id"])) == (400, "/docs#malformed-request", 16)
+
+
+def test_of_a_key_that_is_given_twice_the_first_holds(running):
+    right = running.client.headers["authorization"]
+    with running.without_key() as client:
+        answers = [client.get("/v1/models", headers=[("Authorization", one) for one in keys]) for keys in ((right, "x"), ("x", right))]
+    assert [answer.status_code for answer in answers] == [200, 401]
 
 
 def test_values_at_the_bound_do_not_spoil_a_score(running):
