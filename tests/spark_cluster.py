@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyspark
@@ -19,6 +21,7 @@ from tests.patience import wait_until
 SPARK = Path(pyspark.__file__).parent
 MASTER, WORKER = "org.apache.spark.deploy.master.Master", "org.apache.spark.deploy.worker.Worker"
 HOST = "127.0.0.1"
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,25 @@ def cluster(folder: Path, workers: int = 2, memory: str = "1g") -> Iterator[Clus
 
 
 def _started(what: str, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """In a group of its own, so that what it starts ends with it."""
+    """In a group of its own, so that what it starts ends with it, and it with this process."""
     environment = os.environ | {"SPARK_HOME": str(SPARK), "SPARK_LOCAL_IP": HOST, "PYSPARK_PYTHON": sys.executable}
     with log.open("wb") as said:
         command = [str(SPARK / "bin" / "spark-class"), what, *arguments]
-        return subprocess.Popen(command, stdout=said, stderr=said, env=environment, start_new_session=True)
+        return subprocess.Popen(
+            command,
+            stdout=said,
+            stderr=said,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=ending_with_parent(),  # noqa: PLW1509 - one call of the kernel, which takes no lock
+        )
+
+
+def ending_with_parent() -> Callable[[], None] | None:
+    """What a child does first so that Linux tells it to end as soon as the thread that starts it has, in whatever way; None elsewhere."""
+    if sys.platform != "linux":
+        return None
+    return partial(ctypes.CDLL(None).prctl, PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _said(log: Path, pattern: str) -> str:

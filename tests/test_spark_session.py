@@ -52,3 +52,19 @@ def test_without_pyspark_one_sentence_says_how_to_install_it():
     asked = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pipelines.spark_session import require_spark; require_spark()"
     run = subprocess.run([sys.executable, "-I", "-S", "-c", asked], capture_output=True, text=True, check=False)
     assert "InputError: the engine spark needs pyspark, which is not installed; install it with `pip install" in run.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody is told that the parent has gone")
+def test_what_a_killed_run_has_started_ends_with_it():
+    """As a master or a worker of a benchmark; its pipe is closed when it is gone."""
+    run = """
+import subprocess, sys, time
+from tests.spark_cluster import ending_with_parent
+subprocess.Popen(["sleep", "600"], start_new_session=True, preexec_fn=ending_with_parent())
+print(flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", run], cwd=ROOT, stdout=subprocess.PIPE) as running:
+        running.stdout.readline()
+        running.kill()
+        assert running.stdout.read() == b""

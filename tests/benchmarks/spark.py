@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from tests.serving_world import DECLARED, NOW, world, write_home
-from tests.spark_cluster import Cluster, cluster
+from tests.spark_cluster import Cluster, cluster, ending_with_parent
 
 AS_OF = NOW.date().isoformat()
 FILES = 4
@@ -120,7 +120,13 @@ def decided(name: str, home: Path, table: str, options: list[str], lose: Cluster
     output = home / f"{table}.parquet"
     command = [sys.executable, "-m", "pipelines.cli", "decide", "-c", str(home), "-o", str(output), "--as-of", AS_OF, *options]
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}) as run:
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=ending_with_parent(),  # noqa: PLW1509 - one call of the kernel, which takes no lock
+    ) as run:
         assert run.stderr is not None
         heard = []
         for line in run.stderr:
