@@ -10,7 +10,7 @@ import numpy as np
 from models.allocation import plan_of
 from models.dual import Demand, minimise_dual
 from models.offers import Offers
-from models.plan_parts import CLOSENESS, AskCalls, AskDemand, AskMargins, AskNumbers, AskSent, Calls, Terms
+from models.plan_parts import CLOSENESS, AskCalls, AskDemand, AskMargins, AskNumbers, AskSent, Calls, Terms, ids_of, sorted_by
 from models.plan_turns import AskKeys, Followed, sought_turns
 from models.planning import exploration_of
 from models.rationing import with_slack
@@ -59,7 +59,8 @@ def plan_in_parts(everyone: Everyone, supply: Supply, exploration: float, costs:
     rest, terms = np.maximum(limits - floor @ by_number, 0.0), Terms(supply, limits, least)
     dual = minimise_dual(lambda prices: _demand(everyone, AskDemand(terms, rest, prices)), rest)
     decided = _decided(everyone, Calls(terms, rest, dual.prices, dual.quotes), dual)
-    first = Followed(decided.calls, decided.ids, decided.choice, np.zeros(1, np.uint64), with_slack(limits)[None])
+    choices = dict(zip(decided.ids, decided.choice.tolist(), strict=True))
+    first = Followed(decided.calls, choices, np.zeros(1, np.uint64), with_slack(limits)[None])
     members = int(_sum(everyone, AskMargins(decided.calls), "members").sum())
     keys = np.sort(np.concatenate([told["keys"] for told in everyone.over(AskKeys(first, min(1.0, 8 * BINS / max(members, 1))))]))
     edges = np.unique(np.concatenate([_KEYS[:1], keys[:: max(1, len(keys) // BINS)], _KEYS[1:]]))
@@ -68,10 +69,10 @@ def plan_in_parts(everyone: Everyone, supply: Supply, exploration: float, costs:
 
 
 class _Decided(NamedTuple):
-    """The close calls: ids sorted, and choices."""
+    """The close calls: ids, and choices."""
 
     calls: Calls
-    ids: np.ndarray
+    ids: list[str]
     choice: Integers
     value: float
     bound: float
@@ -88,12 +89,12 @@ def _decided(everyone: Everyone, calls: Calls, dual: Dual) -> _Decided:
             break
         most *= 8
     worth = float(sum(one["worth"] for one in told))
-    ids = np.concatenate([one["ids"] for one in told])
-    order = np.argsort(ids, kind="stable")
+    ids = [each for one in told for each in ids_of(one["ids"])]
+    order = sorted_by(ids)
     plan = plan_of(_together(told).of_members(order), np.maximum(left, 0.0))
     bound = worth + plan.bound if narrowed.closeness == np.inf else dual.bound
     value = worth + plan.value
-    return _Decided(narrowed, ids[order], plan.choice, value, max(min(bound, dual.bound), value))
+    return _Decided(narrowed, [ids[row] for row in order.tolist()], plan.choice, value, max(min(bound, dual.bound), value))
 
 
 def _narrowed(calls: Calls, members: Integers, most: int) -> Calls:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import numpy as np
+import polars as pl
 
 from models.offers import NOBODY
 from models.planning import Candidates
@@ -44,6 +46,23 @@ def summed(answers: Iterable[Answer]) -> Answer:
     return reduce(lambda one, other: {name: one[name] + other[name] for name in one}, answers)
 
 
+def packed_ids(ids: Sequence[str]) -> np.ndarray:
+    """As bytes: an array of texts is as wide as the longest one in every row, and loses what ends in a null character."""
+    return np.frombuffer(json.dumps(list(ids)).encode(), np.uint8)
+
+
+def ids_of(packed: np.ndarray) -> list[str]:
+    """What `packed_ids` packed."""
+    told: list[str] = json.loads(packed.tobytes())
+    return told
+
+
+def sorted_by(ids: Sequence[str]) -> Integers:
+    """The positions of ids in their order."""
+    order: Integers = pl.Series(ids, dtype=pl.String).arg_sort().to_numpy()
+    return order
+
+
 class PlanPart(NamedTuple):
     """Members of a part, shape (n,) and (n, k). lot: uniform in [0, 1), and independent of the draw; it deals out what is tied."""
 
@@ -69,14 +88,14 @@ class PlanPart(NamedTuple):
     def to_bytes(self) -> bytes:
         written = io.BytesIO()
         arrays = {name: getattr(self.candidates, name) for name in _KEPT}
-        np.savez(written, allow_pickle=False, ids=np.array(self.ids, dtype=np.str_), draw=self.draw, lot=self.lot, **arrays)
+        np.savez(written, allow_pickle=False, ids=packed_ids(self.ids), draw=self.draw, lot=self.lot, **arrays)
         return written.getvalue()
 
     @classmethod
     def from_bytes(cls, written: bytes) -> Self:
         with np.load(io.BytesIO(written), allow_pickle=False) as held:
             candidates = Candidates(*(held[name] for name in _KEPT))
-            return cls(held["ids"].tolist(), candidates, held["draw"], held["lot"])
+            return cls(ids_of(held["ids"]), candidates, held["draw"], held["lot"])
 
 
 @dataclass(frozen=True)
@@ -228,7 +247,7 @@ class AskMargins:
 
 @dataclass(frozen=True)
 class AskCalls:
-    """used (r,) and worth of those who choose by prices; ids, value, cost, channel (k, m) and weight of those whose call is close."""
+    """used (r,) and worth of those who choose by prices; ids (packed), value, cost, channel (k, m), weight of those whose call is close."""
 
     calls: Calls
 
@@ -238,6 +257,6 @@ class AskCalls:
         choice[close] = NOBODY
         near = offers.of_members(np.flatnonzero(close))
         channel = {} if near.channel is None else {"channel": near.channel}
-        ids = np.array(part.ids, dtype=np.str_)[close]
+        ids = packed_ids([part.ids[row] for row in np.flatnonzero(close).tolist()])
         told = {"used": offers.used(choice), "worth": np.array(offers.worth(choice)), "ids": ids}
         return told | {"value": near.value, "cost": near.cost, "weight": near.weight} | channel

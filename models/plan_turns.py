@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 from models.offers import NOBODY
-from models.plan_parts import Calls, PlanPart, turn_key
+from models.plan_parts import Calls, PlanPart, sorted_by, turn_key
 from models.planning import Settled, standing
 from models.policy import choose, with_urgent
 from models.rationing import Turn
 
 if TYPE_CHECKING:
-    from models.arrays import Flags, Floats, Integers, Names
+    from collections.abc import Mapping
+
+    from models.arrays import Flags, Floats, Integers
     from models.offers import Offers
     from models.plan_parts import Answer, Everyone
     from models.planning import Standing
@@ -22,15 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Followed:
-    """A plan as each part follows it: by prices, and where the call was close as it was decided for all. ids: sorted; decided: choices.
+    """A plan as each part follows it: by prices, and where the call was close as it was decided for all. decided: choices by id.
 
     keys (t,): from which turn on there is no more than left (t, r), and of members who have the same turn from which id on, `firsts`;
     end (r,): what is left in the end, None while turns are sought.
     """
 
     calls: Calls
-    ids: Names
-    decided: Integers
+    decided: Mapping[str, int]
     keys: np.ndarray
     left: Floats
     firsts: tuple[str, ...] = ("",)
@@ -57,7 +58,7 @@ class Followed:
     def _choice(self, part: PlanPart) -> Integers:
         offers = self.calls.terms.of(part).offers(self.calls.rest)
         choice, close = self.calls.choice(part, offers), np.flatnonzero(self.calls.close(part, offers))
-        choice[close] = self.decided[np.searchsorted(self.ids, np.array(part.ids, dtype=self.ids.dtype)[close])]
+        choice[close] = [self.decided[part.ids[row]] for row in close.tolist()]
         return choice
 
     def outcome(self, part: PlanPart) -> Settled:
@@ -164,7 +165,7 @@ def sought_turns(everyone: Everyone, followed: Followed, costs: Floats, edges: n
 def _through(followed: Followed, left: Floats, members: PlanPart, costs: Floats) -> tuple[Followed, Floats]:
     """The turns among these members, one after the other, those of one turn by their ids, and what is left after them."""
     key = followed.turns(members).key
-    order = np.lexsort((np.array(members.ids, dtype=np.str_), key))
+    order = np.lexsort((np.argsort(sorted_by(members.ids)), key))
     while len(order):
         after = left - np.cumsum(followed.turns(members).used[order], axis=0)
         changed = (suffices(costs, after) != suffices(costs, left[None])).any(axis=1)

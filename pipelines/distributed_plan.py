@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.parted_plan import CLOSE_CALLS, plan_in_parts
-from models.plan_parts import Answer, PlanPart, summed
+from models.plan_parts import Answer, PlanPart, sorted_by, summed
 from models.planning import Settled, plan_jointly, settle
 from models.policy import costs
 from pipelines.distributed_rows import spark_schema
@@ -123,13 +123,13 @@ class PartsOnSpark:
 
 @dataclass(frozen=True)
 class Gathered:
-    """What came of a plan that was made as on one machine; ids: sorted."""
+    """What came of a plan that was made as on one machine; place: of each id."""
 
-    ids: np.ndarray
+    place: Mapping[str, int]
     settled: Settled
 
     def outcome(self, part: PlanPart) -> Settled:
-        at = np.searchsorted(self.ids, np.array(part.ids, dtype=self.ids.dtype))
+        at = np.array([self.place[one] for one in part.ids], dtype=np.int64)
         told = self.settled
         return Settled(told.propensity[at], told.best[at], told.chosen[at], told.outbid[at])
 
@@ -153,11 +153,10 @@ def plan_on_spark(parts: PartsOnSpark, community: Community, supply: Supply, mem
         plan = plan_in_parts(parts, supply, exploration, costs(community))
         return SparkPlan(plan.followed, plan.shadow_prices, plan.gap, plan.exploration)
     whole = PlanPart.together([PlanPart.from_bytes(told["part"].tobytes()) for told in parts.over(tell_all)])
-    order = np.argsort(np.array(whole.ids, dtype=np.str_), kind="stable")
-    everyone = whole.of_members(order)
+    everyone = whole.of_members(sorted_by(whole.ids))
     joint = plan_jointly(everyone.candidates, supply, exploration)
     outcome = settle(everyone.candidates, joint, supply, everyone.draw)
-    following = Gathered(np.array(everyone.ids, dtype=np.str_), outcome)
+    following = Gathered({one: row for row, one in enumerate(everyone.ids)}, outcome)
     return SparkPlan(following, joint.plan.shadow_prices, joint.gap, joint.exploration)
 
 

@@ -115,6 +115,20 @@ def test_it_does_not_matter_into_which_parts_the_members_fall():
     assert plans[0].value == pytest.approx(plans[1].value, rel=1e-5)
 
 
+def test_ids_that_end_alike_are_told_apart_and_a_long_one_takes_room_for_itself_alone():
+    """As where a row of a broken table is one cell."""
+    ids = ["m", "m\0", 'm",\\', "成员😀", "x" * 100_000, *(f"m{at}" for at in range(995))]
+    candidates, draw = members(9, n=len(ids))
+    whole = PlanPart.of(ids, ids, candidates, draw)
+    assert len(whole.to_bytes()) < 400_000
+    assert PlanPart.from_bytes(whole.to_bytes()).ids == ids
+    everyone = Here([PlanPart.from_bytes(whole.of_members(rows).to_bytes()) for rows in np.array_split(np.arange(len(ids)), 3)])
+    there = replace(SUPPLIES["money"], budget=900.0)
+    plan = plan_in_parts(everyone, there, 0.02, COSTS)
+    chosen = dict(zip(sorted(ids), outcomes(everyone, plan), strict=True))
+    assert used(candidates, np.array([chosen[one][0] for one in ids]))[0] <= 900.0
+
+
 def test_an_empty_part_changes_nothing():
     candidates, draw = members(6, n=2_000)
     everyone, whole = cut(candidates, draw, 2)
