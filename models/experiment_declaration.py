@@ -21,6 +21,7 @@ class Metric(Declared):
     """
 
     name: Identifier
+    label: Label | None = None
     kind: MetricKind
     signal: Name | None = None
     per: Name | None = None

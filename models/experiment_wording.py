@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.actions import NO_ACTION
 from models.experiments import HELD_BACK, TREATED
+from models.features import ANY
 from models.moments import EPOCH
 from models.texts import JOINER, decimal, money, moneys, number, plural, points, share, span, text
 from models.wording import opening
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from models.community import Community
     from models.declared import Language
+    from models.experiment_declaration import Metric
     from models.intervals import Estimate
     from models.read_out import Lift, RatioCheck, ReadOut, Verdict
 
@@ -37,6 +39,7 @@ JUDGED = (
     *("p", "adjusted_p", "adjusted_for_before", "smallest_detectable"),
     *("target", "largest_compatible", "members_needed", "days_needed"),
 )
+COUNTED = {"count": "experiment.count_of", "ratio": "experiment.ratio_of"}
 METRICS = {"retention": "experiment.retention", "contributions": "experiment.contributions", "value": "experiment.value"}
 
 
@@ -120,7 +123,7 @@ def check_sentence(check: RatioCheck, language: Language) -> str:
 def lift_sentence(lift: Lift, read: ReadOut, community: Community, language: Language) -> str:
     shown = partial(written, lift.kind, language=language, currency=community.currency)
     given: dict[str, str] = {
-        "metric": metric_label(lift, language),
+        "metric": metric_label(lift, read, community, language),
         "arm": arm_label(lift.arm, read, community, language),
         "control": arm_label(lift.control, read, community, language),
         "days": plural(language, "unit.days", lift.days),
@@ -142,10 +145,25 @@ def too_slow(lift: Lift) -> bool:
     return lift.verdict == "more_days" and (lift.days_needed or 0) > SLOW_DAYS
 
 
-def metric_label(lift: Lift, language: Language) -> str:
-    """The usual metrics by their names, one of the community as it was declared."""
+def metric_label(lift: Lift, read: ReadOut, community: Community, language: Language) -> str:
+    """The usual metrics by their names, one of the community by its label.
+
+    Without a label it goes by its name in English, which names are written in, and else by what it counts.
+    """
+    declared = {metric.name: metric for one in community.experiments if one.id == read.id for metric in one.metrics}.get(lift.metric)
+    if declared is not None and declared.label is not None:
+        return declared.label.of(language)
     usual = METRICS.get(lift.metric)
-    return opening(lift.metric.replace("_", " ")) if usual is None else text(language, usual)
+    if usual is not None:
+        return text(language, usual)
+    return opening(lift.metric.replace("_", " ")) if language == "en" or declared is None else _counted(declared, community, language)
+
+
+def _counted(metric: Metric, community: Community, language: Language) -> str:
+    if metric.kind not in COUNTED or metric.signal == ANY:
+        return text(language, METRICS.get(metric.kind, METRICS["contributions"]))
+    labels = {signal.name: signal.label.of(language) for signal in community.signals}
+    return text(language, COUNTED[metric.kind], signal=labels.get(metric.signal or ""), per=labels.get(metric.per or ""))
 
 
 def _unsigned(shown: Callable[[float], str], amount: float | None) -> str:

@@ -30,7 +30,7 @@ def print_read_out(read: ReadOut, told: ExperimentsTold, console: Console) -> No
     console.print(f"{label_of(read, community, language)} ({read.id})", style="bold", highlight=False)
     table = Table("metric", "arm", *(Column(name, justify="right") for name in FIGURES), box=SIMPLE)
     for lift in read.lifts:
-        table.add_row(metric_label(lift, language), arm_label(lift.arm, read, community, language), *_figures(lift, told))
+        table.add_row(metric_label(lift, read, community, language), arm_label(lift.arm, read, community, language), *_figures(lift, told))
     console.print(table, highlight=False)
     for lift in read.lifts:
         console.print(lift_sentence(lift, read, community, language), highlight=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from models.declaration import parse_declaration
 from models.errors import InputError, UnknownExperiment
 from models.events import EventLog
 from models.experiment_arms import hashed_arms
+from models.experiment_wording import metric_label
 from models.experiments import Record, experiment_ids, read_experiments
 from models.kept_read_outs import KeptReadOuts
 from models.moments import microseconds
@@ -118,6 +119,16 @@ def test_a_declared_experiment_finds_the_planted_lift_and_leaves_the_global_cont
     assert told.lift("basket").lift.value == pytest.approx(5, abs=0.1)
     assert told.lift("spent").lift.lower < 2.5 < told.lift("spent").lift.upper
     assert told.lift("purchases").lift.lower < 0 < told.lift("purchases").lift.upper
+
+
+def test_a_metric_goes_by_its_label_and_without_one_in_chinese_by_what_it_counts():
+    labelled = {"name": "x", "kind": "value", "label": {"en": "Spent", "zh": "消费"}}
+    any_post = {"name": "posts_7d", "kind": "count", "signal": "any"}
+    world = declared(letter(metrics=[*METRICS, any_post, labelled]))
+    (read,) = read_experiments(record(world, log_of(ids(8), [1, 0] * 4)), "letter_test")
+    told = {language: [metric_label(lift, read, world, language) for lift in read.lifts] for language in ("en", "zh")}
+    assert told["en"] == ["Retention", "Purchases", "Spent", "Basket", "Posts 7d", "Spent"]
+    assert told["zh"] == ["留存", "每位成员的如名次数", "金额", "平均每次如名的如名", "贡献", "消费"]
 
 
 def test_arms_of_another_system_are_read_from_their_column():

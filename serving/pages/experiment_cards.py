@@ -163,7 +163,7 @@ class Cards:
         scale = Scale.over([] if lift.lift is None else [lift.lift.interval])
         difference, between = ("", "") if lift.lift is None else self._difference(lift.kind, lift.lift)
         return Measured(
-            name=metric_label(lift, self.language),
+            name=metric_label(lift, read, self.community, self.language),
             arm=arm,
             chip=self._chip(lift),
             sentence=lift_sentence(lift, read, self.community, self.language),
@@ -234,7 +234,7 @@ class Cards:
         """The correction for several comparisons, and what was adjusted for."""
         told = [lift for lift in read.lifts if lift.p is not None]
         several = [text(self.language, "experiments.several", n=number(self.language, len(told)))] if len(told) > 1 else []
-        adjusted = list(dict.fromkeys(metric_label(lift, self.language) for lift in told if lift.adjusted_for_before))
+        adjusted = list(dict.fromkeys(metric_label(lift, read, self.community, self.language) for lift in told if lift.adjusted_for_before))
         before = text(self.language, "experiments.adjusted", metrics=text(self.language, "unit.list").join(adjusted)) if adjusted else None
         drawn = text(self.language, "experiments.drawn") if told and read.kind == "intervention" else None
         between = "" if self.language == "zh" else " "
