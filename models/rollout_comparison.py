@@ -116,10 +116,11 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, told: dict[str, Any]) -> Comparison:
-        check = {name: tuple(told["check"][name]) for name in ("observed", "expected")}
+        kept = told["check"]
+        check = RatioCheck(tuple(kept["observed"]), tuple(kept["expected"]), kept["p"])
         rows = tuple(Row(**row | {"difference": row["difference"] and Estimate(**row["difference"])}) for row in told["rows"])
         followed = (told["followed"][0], told["followed"][1])
-        return cls(**told | {"check": RatioCheck(**check, p=told["check"]["p"]), "rows": rows, "followed": followed})
+        return cls(**told | {"check": check, "rows": rows, "followed": followed})
 
 
 def compare(
