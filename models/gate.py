@@ -41,7 +41,8 @@ class PolicyProof:
     """What the challenger's and the champion's decisions are worth on the same logged decisions; `source` tells which these are.
 
     `renewed_gain`: set where the challenger decides by the same rules and was only trained again; the lower bound of what the champion's
-    decisions gain over doing nothing, money per decision.
+    decisions gain over doing nothing, money per decision. `as_it_is`: the gain of the very challenger on decisions that it learned from,
+    where `gain` is that of its effects learned anew.
     """
 
     challenger: Judged
@@ -50,6 +51,7 @@ class PolicyProof:
     source: Statement
     currency: str
     renewed_gain: float | None = None
+    as_it_is: PolicyDifference | None = None
 
     @property
     def tolerance(self) -> float:
@@ -126,8 +128,9 @@ def judge(risk: RiskProof | Missing, policy: PolicyProof | Missing | None, *, ma
     if isinstance(policy, Missing):
         return Verdict((GOLDEN, *risk_requirements, *_missing("policy_value", policy)))
     sound = (_believable("challenger", policy.challenger), _believable("champion", policy.champion))
-    better = _better(policy, policy.tolerance if margin is None else margin)
-    return Verdict((GOLDEN, *risk_requirements, *sound, better), (policy.source,))
+    allowed = policy.tolerance if margin is None else margin
+    better, itself = _better(policy, allowed), _as_it_is(policy, allowed)
+    return Verdict((GOLDEN, *risk_requirements, *sound, better, *itself), (policy.source,))
 
 
 def _missing(name: str, proof: Missing) -> tuple[Requirement, ...]:
@@ -170,6 +173,17 @@ def _better(policy: PolicyProof, margin: float) -> Requirement:
         return Requirement("policy_value", met=True, said=Statement("proof.policy_value", told))
     told |= {"bound": Difference(-margin, currency), "advice": _advice(policy, margin)}
     return Requirement("policy_value", met=False, said=Statement("proof.policy_value_missing", told))
+
+
+def _as_it_is(policy: PolicyProof, margin: float) -> tuple[Requirement, ...]:
+    """What was learned anew may be sound where the challenger is not, as one that learned from touches that were mended since."""
+    gain = policy.as_it_is
+    if gain is None:
+        return ()
+    bounds = {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
+    told: dict[str, Any] = {name: Difference(PER * amount, policy.currency) for name, amount in bounds.items()} | {"per": PER}
+    met = PER * gain.high >= -margin
+    return (Requirement("as_it_is", met, Statement("proof.as_it_is" if met else "proof.worse_as_it_is", told)),)
 
 
 def _advice(policy: PolicyProof, margin: float) -> Statement:

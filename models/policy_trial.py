@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from models.errors import NotEnoughData
 from models.held_out import hold_out
 from models.policy import costs
 from models.policy_comparison import DecisionRows, Target, best_constant, compare_policies, nobody, random_choice
-from models.policy_value import LEVEL
+from models.policy_value import LEVEL, estimate_dr, policy_difference
 from models.replaying import replay_held_out
 from models.statements import Statement
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from models.events import EventArrays, EventLog
     from models.held_out import HeldOut
     from models.policy_comparison import PolicyComparison
+    from models.policy_value import PolicyDifference, PolicyValue
     from models.replaying import Replayed
 
 FEWEST_LATER = 500
@@ -34,15 +35,20 @@ FEWEST_LATER = 500
 
 @dataclass(frozen=True)
 class PolicyTrial:
-    """`source` tells which assignments were used and what the engines had seen of them."""
+    """`source` tells which assignments were used and what the engines had seen of them.
+
+    `as_it_is`: for each engine whose effects were learned anew the gain over the first one by those that it has. It was learned from the
+    same assignments, so that the gain looks larger than it is: it can speak against an engine, and never for it.
+    """
 
     comparison: PolicyComparison
     source: Statement
     assignment: AssignmentKind
     warnings: tuple[Statement, ...]
+    as_it_is: Mapping[str, PolicyDifference]
 
     def to_dict(self) -> dict[str, Any]:
-        told = self.comparison.to_dict()
+        told = self.comparison.to_dict() | {"as_it_is": {role: asdict(gain) for role, gain in self.as_it_is.items()}}
         return {**told, "source": str(self.source), "assignment": self.assignment, "warnings": [str(warning) for warning in self.warnings]}
 
 
@@ -78,7 +84,16 @@ def try_policies(
     allowed = _aligned(replayed[name].allowed.astype(np.float64), engine, actions) > 0
     targets |= {"best_constant": best_constant(rows, allowed), "random": random_choice(allowed), "nobody": nobody(allowed)}
     compared = compare_policies(rows, targets, name, clip=clip, level=level)
-    return PolicyTrial(compared, _source(len(made), len(every), replayed), held.propensities.kind, made.warnings)
+    own = {
+        role: _aligned(told.as_it_is, engines[role], actions) for role, told in replayed.items() if role != name and told.relearned.any()
+    }
+    flattered = {role: _gain(rows, target, compared.policies[name].dr, clip) for role, target in own.items()}
+    return PolicyTrial(compared, _source(len(made), len(every), replayed), held.propensities.kind, made.warnings, flattered)
+
+
+def _gain(rows: DecisionRows, target: Floats, first: PolicyValue, clip: float | None) -> PolicyDifference:
+    given = (rows.reward, rows.chosen, rows.propensities, target, rows.predictions, rows.member)
+    return policy_difference(estimate_dr(*given, clip=clip, level=first.level), first)
 
 
 def _later(made: Assignments, engines: Sequence[Engine]) -> Integers:

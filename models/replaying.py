@@ -26,12 +26,16 @@ BATCH = 20_000
 
 @dataclass(frozen=True)
 class Replayed:
-    """propensity and allowed (n, 1 + k), `none` first; value (n,) of the member at that time. `relearned` (n,): effects of fold models."""
+    """propensity and allowed (n, 1 + k), `none` first; value (n,) of the member at that time. `relearned` (n,): effects of fold models.
+
+    `as_it_is` (n, 1 + k): the propensity by the engine's own effects, those rows included.
+    """
 
     propensity: Floats
     allowed: Flags
     value: Floats
     relearned: Flags
+    as_it_is: Floats
 
 
 def replay(engine: Engine, log: EventLog, events: EventArrays, snapshots: Snapshots) -> Replayed:
@@ -39,7 +43,7 @@ def replay(engine: Engine, log: EventLog, events: EventArrays, snapshots: Snapsh
     parts = [_weighed(engine, log, events, snapshots[begin : begin + BATCH]) for begin in range(0, len(snapshots), BATCH)]
     allowed = np.concatenate([np.column_stack([part.urgent == 0, part.allowed]) for part in parts])
     propensity, value = np.concatenate([part.propensity for part in parts]), np.concatenate([part.scores.value for part in parts])
-    return Replayed(propensity, allowed, value, np.zeros(len(value), dtype=np.bool_))
+    return Replayed(propensity, allowed, value, np.zeros(len(value), dtype=np.bool_), as_it_is=propensity)
 
 
 def replay_held_out(engine: Engine, held: HeldOut, log: EventLog, events: EventArrays, *, rng: np.random.Generator) -> Replayed:
@@ -59,7 +63,7 @@ def replay_held_out(engine: Engine, held: HeldOut, log: EventLog, events: EventA
         if len(rows):
             again = replay(relearned, log, events, snapshots[rows])
             propensity[rows], allowed[rows] = again.propensity, again.allowed
-    return Replayed(propensity, allowed, told.value, seen)
+    return Replayed(propensity, allowed, told.value, seen, as_it_is=told.propensity)
 
 
 def _weighed(engine: Engine, log: EventLog, events: EventArrays, snapshots: Snapshots) -> Weighed:

@@ -201,4 +201,5 @@ def _policy(trial: PolicyTrial, currency: str, *, renewal: bool) -> PolicyProof 
     source = Statement("proof.clauses", {"clauses": (trial.source, *unlogged)}) if unlogged else trial.source
     nothing = policies["nobody"].gain
     renewed_gain = -nothing.high if renewal and nothing is not None else None
-    return PolicyProof(policies[CHALLENGER], policies[CHAMPION], gain, source, currency, renewed_gain)
+    as_it_is = trial.as_it_is.get(CHALLENGER)
+    return PolicyProof(policies[CHALLENGER], policies[CHAMPION], gain, source, currency, renewed_gain, as_it_is)

@@ -62,6 +62,16 @@ def test_a_promising_challenger_is_told_how_many_decisions_it_needs() -> None:
     assert f"about {4 * n:,} logged decisions would show a gain of this size, {n:,} are there" in str(verdict.missing[0])
 
 
+def test_a_version_that_is_worse_with_its_own_effects_is_refused_however_good_those_learned_anew_are() -> None:
+    found = proof("greedy", "near")
+    spoilt = replace(found, as_it_is=replace(found.gain, value=-0.9, low=-1.0, high=-0.8))
+    verdict = judge(SOUND, spoilt)
+    assert [name for name, shown in met(verdict).items() if not shown] == ["as_it_is"]
+    assert "it learned something else than the log tells now" in str(verdict.missing[0])
+    assert judge(SOUND, replace(found, as_it_is=replace(found.gain, high=0.1))).passed
+    assert judge(SOUND, spoilt, margin=801).passed
+
+
 def test_a_margin_admits_what_is_hardly_worse() -> None:
     found = proof("greedy", "near")
     even = replace(found, gain=replace(found.gain, value=0.0, low=-0.05, high=0.05))

@@ -1,6 +1,6 @@
 """Champion, plain policies and a challenger on a log in which one intervention was planted to keep members, and another to lose them."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -8,9 +8,13 @@ import pytest
 
 from models.assignments import assignments_of
 from models.errors import NotEnoughData
+from models.learned_uplift import LearnedUplift
+from models.moments import microseconds
 from models.policy_trial import try_policies
 from models.replaying import replay
 from models.snapshots import Activity, label_churn, pool, population
+from models.uplift_beliefs import Estimate, PriorUplift, UpliftInterval
+from tests.learned import evidence
 from tests.planted import community, intervention
 
 DAY_US = 86_400_000_000
@@ -103,6 +107,37 @@ def test_an_action_that_was_never_logged_lies_outside(engine, log, trained_world
     judged = told.comparison.policies["challenger"]
     assert judged.dr.outside_support > 0.8
     assert "actions that the log never tried" in str(judged.warnings[0])
+
+
+@dataclass(frozen=True)
+class Certain:
+    """Stands for fitted effects that are the same for everybody."""
+
+    effects: dict[str, float]
+
+    @property
+    def interventions(self):
+        return tuple(self.effects)
+
+    @property
+    def evidence(self):
+        return {name: evidence(name) for name in self.effects}
+
+    def estimate(self, features, _level):
+        effect = np.tile(list(self.effects.values()), (len(features), 1))
+        return Estimate(effect, UpliftInterval(effect, effect))
+
+
+def test_a_version_that_learned_something_else_than_the_log_tells_is_seen_with_its_own_effects(engine, log, trained_world):
+    """As if from touches under each other's names, mended since. Of the assignments of the last day nothing can be learned anew."""
+    last = log.touches["timestamp"].max()
+    beliefs = PriorUplift.of(engine.community.interventions, engine.reference.typical_probability)
+    learned = LearnedUplift(Certain({"gift": -0.2, "nag": 0.2}), beliefs, np.arange(1), microseconds(last) + 1)
+    lately = replace(log, touches=log.touches.filter(pl.col("timestamp") == last))
+    told = tried({"champion": engine, "challenger": replace(engine, learned_uplift=learned, version="2")}, lately, trained_world)
+    assert told.comparison.policies["challenger"].gain.high >= 0
+    assert told.as_it_is["challenger"].high < 0
+    assert "champion" not in told.as_it_is
 
 
 def test_later_assignments_are_preferred(engine, log, trained_world):
