@@ -7,11 +7,13 @@ import polars as pl
 import pytest
 import yaml
 
-from models.errors import ModelRefused
+from models.errors import InputError, ModelRefused
 from models.registry import CHAMPION
 from models.rollout_reading import kept_comparison
 from models.store import Store
 from pipelines.decide import decide_all
+from pipelines.distributed_record import check_rollout
+from pipelines.loading import engine_of
 from pipelines.rollout import Said, was_rolled_back
 from pipelines.rollout_watch import finish, rollout_status, watch_rollout
 from pipelines.workspace import Workspace
@@ -113,6 +115,9 @@ def test_a_run_over_all_members_gives_each_to_its_engine(workspace, tmp_path):
     champions = run("champion.parquet")
     with stored(workspace) as store:
         rollout = store.start_rollout(plan_of(BEGAN))
+    with pytest.raises(InputError, match="gives version 2 50 % of the members, and Spark asks the champion alone"):
+        check_rollout(workspace, engine_of(workspace, None), limited=False)
+    check_rollout(workspace, engine_of(workspace, None), limited=True)
     both = run("both.parquet", record=True)
     taken = rollout.takes(both.table["member_id"].to_list(), DECLARED.policy)
     assert "version 2 decided for 50 % of the members" in both.rollout
