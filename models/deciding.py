@@ -81,8 +81,7 @@ def tell(
     """What was weighed, in full, row by row; `last_us` is what `last_event_us` gives, `explain` and `acting` as of `decide`."""
     effects = None if explain is None else _EffectReasons.begun(engine, weighed, acting)
     reasons = reasons_by_row(engine, weighed, language, explain)
-    by_row = {} if effects is None else effects.told(language)
-    return Decisions(engine, weighed, about, Standings(engine, weighed, last_us), language, reasons, by_row)
+    return Decisions(engine, weighed, about, Standings(engine, weighed, last_us), language, reasons, effects)
 
 
 BEGUN_ROWS = 100
@@ -100,7 +99,7 @@ class _EffectReasons:
 
     @classmethod
     def begun(cls, engine: Engine, weighed: Weighed, acting: Flags | None) -> Self:
-        """Of many rows the contributions are worked out while something else is told."""
+        """Of many rows the contributions are worked out while all else is told."""
         asked = weighed.chosen > 0 if acting is None else (weighed.chosen > 0) & acting
         rows = np.flatnonzero(weighed.scored & asked)
         features = weighed.scores.features[rows]
@@ -154,7 +153,7 @@ class _Offer(NamedTuple):
 
 @dataclass(frozen=True)
 class Decisions:
-    """Row by row, as columns; a Decision is made of a row where one is asked for. `reasons` for each row, `effect_reasons` for some."""
+    """Row by row, as columns; a Decision is made of a row where one is asked for. `reasons` for each row."""
 
     engine: Engine
     weighed: Weighed
@@ -162,13 +161,18 @@ class Decisions:
     standings: Standings
     language: Language
     reasons: list[tuple[Reason, ...]]
-    effect_reasons: dict[int, tuple[Reason, ...]]
+    effects: _EffectReasons | None
 
     def __len__(self) -> int:
         return len(self.about.member_ids)
 
     def __iter__(self) -> Iterator[Decision]:
         return (self[row] for row in range(len(self)))
+
+    @cached_property
+    def effect_reasons(self) -> dict[int, tuple[Reason, ...]]:
+        """By row; of some."""
+        return {} if self.effects is None else self.effects.told(self.language)
 
     @cached_property
     def arms(self) -> tuple[str, ...]:

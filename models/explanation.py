@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TINY_MARGIN = 1e-6
 STEEPEST = 1.0
+PLACES = 4
 SLOPE_STEP = 1e-3
 
 
@@ -127,7 +128,7 @@ def reasons_of(
 
 
 class _ShownFigures(NamedTuple):
-    """Of the feature that speaks for each group: its value, and of a trend the events in its window and in twice the window."""
+    """Of the feature that speaks for each group: its value as told; of a trend the events in its window and in twice that."""
 
     value: Floats
     recent: Floats
@@ -137,7 +138,8 @@ class _ShownFigures(NamedTuple):
 def _shown(features: Floats, position: Integers, groups: ReasonGroups) -> _ShownFigures:
     """`position` (n, most) in `ReasonGroups.shown`."""
     shown, rows = groups.arrays, np.arange(len(features))[:, None]
-    return _ShownFigures(*(features[rows, columns[position]] for columns in (shown.columns, *shown.counts.T)))
+    value, recent, both = (features[rows, columns[position]] for columns in (shown.columns, *shown.counts.T))
+    return _ShownFigures(value.astype(np.float64).round(PLACES), recent, both)
 
 
 def reasons(
@@ -184,7 +186,7 @@ class _Teller:
         group, shown = self.groups.speakers[one.position]
         if group.attribute is not None:
             return self._of_attribute(one, group, group.attribute)
-        value, usual = _known(one.value), _usual(self.typical)[shown.column]
+        value, usual = None if math.isnan(one.value) else one.value, _usual(self.typical)[shown.column]
         counts = (0.0, 0.0) if shown.counts is None else (one.recent, one.both - one.recent)
         text = reason_sentence(group, Told(shown, value, usual, counts, one.drives), self.groups.currency, self.language)
         direction = _direction(one.raises)
@@ -193,7 +195,7 @@ class _Teller:
     def _of_attribute(self, one: _One, group: ReasonGroup, attribute: Attribute) -> Reason:
         columns = list(group.columns)
         told, usual = (attribute.told(of[columns].astype(np.float64)) for of in (self.features[one.row], self.typical))
-        value, typical = (round(at, 4) if isinstance(at, float) else None for at in (told, usual))
+        value, typical = (round(at, PLACES) if isinstance(at, float) else None for at in (told, usual))
         return Reason(
             code=group.code,
             direction=_direction(one.raises),
@@ -215,10 +217,7 @@ def _direction(raises: bool) -> Literal["raises", "lowers"]:  # noqa: FBT001 - w
     return "raises" if raises else "lowers"
 
 
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)
-
-
 @Once
 def _usual(typical: Floats) -> list[float | None]:
-    return [_known(value) for value in typical.tolist()]
+    """As they are told, None where most members have none."""
+    return [None if math.isnan(value) else value for value in typical.astype(np.float64).round(PLACES).tolist()]

@@ -67,6 +67,8 @@ def number(language: Language, value: float) -> str:
 def decimal(value: float, places: int, *, signed: bool = False) -> str:
     """`places` decimals exactly; `signed` writes the plus too."""
     shown = f"{abs(value):,.{places}f}"
+    if value >= 0 and not signed:
+        return shown
     zero = not shown.strip("0.,")
     plus = "+" if signed and not zero else ""
     return f"{MINUS if value < 0 and not zero else plus}{shown}"

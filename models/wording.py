@@ -190,6 +190,9 @@ def tier_name(language: Language, tier: str, community: Community) -> str:
 
 def uplift_sentence(language: Language, uplift: float, interval: tuple[float, float]) -> str:
     """The effect on 100 members like this one; the sign is told in words."""
-    key = "uplift.gain" if uplift >= 0 else "uplift.loss"
-    n, low, high = (number(language, 100 * share) for share in (abs(uplift), *interval))
-    return text(language, key, n=n, bounds=span(language, low, high))
+    return _effect(language, uplift >= 0, *(number(language, 100 * share) for share in (abs(uplift), *interval)))
+
+
+@lru_cache(maxsize=MOST_SENTENCES)
+def _effect(language: Language, gain: bool, n: str, low: str, high: str) -> str:  # noqa: FBT001 - one of two sentences
+    return text(language, "uplift.gain" if gain else "uplift.loss", n=n, bounds=span(language, low, high))
