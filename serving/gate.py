@@ -43,7 +43,15 @@ class Gate:
         if refusal is not None:
             await refusal.response(request_id)(scope, receive, answer)
         else:
-            await self.app(scope, self._counted(receive), answer)
+            await self._asked(scope, self._counted(receive), answer)
+
+    async def _asked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """HEAD as GET (RFC 9110, section 9.3.2), for routes know no HEAD; the server, which has the method as it came, sends no body."""
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        try:
+            await self.app(asked, receive, send)
+        finally:
+            scope["route"] = asked.get("route")
 
     def _refusal(self, headers: Headers, read: Sequence[str]) -> Refusal | None:
         length = headers.get("content-length", "0")

@@ -120,6 +120,15 @@ def test_another_media_type_is_not_read(running):
     problem(running.client.post("/v1/score", content=b'{"member_id": "m"}'), 415, "unsupported-media-type")
 
 
+def test_head_is_get_without_the_body(running):
+    with running.without_key() as client:
+        told, head = client.get("/livez"), client.head("/livez")
+        assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", told.headers["content-length"])
+        assert client.head("/v1/models").status_code == 401
+    refused = running.client.head("/v1/score")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+
 def test_a_body_above_the_limit_is_not_read(running):
     long = {"member_id": "m" * 60_000}
     problem(running.client.post("/v1/score", json=long), 413, "body-too-large")
