@@ -90,7 +90,7 @@ def test_one_that_fails_alone_keeps_nothing_and_stands_in_nobodys_way(notes):
 
 def test_where_the_disk_is_full_everyone_of_the_transaction_is_told_and_nothing_is_kept(notes):
     notes.write(-1)
-    with notes.engine.connect() as connection:
+    with notes.writers.writing() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
     with notes.waiting(1, (2, "x" * 50_000), 3) as futures:
