@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
@@ -87,7 +88,13 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
             if workers > 1:
                 _run_several(config, listener)
             else:
-                Server(config).run(sockets=[listener])
+                _run_alone(config, listener)
+
+
+def _run_alone(config: Config, listener: socket.socket) -> None:
+    """When it has answered what it had begun uvicorn sends itself the signal that it was stopped by: SIGTERM then ends as SIGINT does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    Server(config).run(sockets=[listener])
 
 
 def _run_several(config: Config, listener: socket.socket) -> None:

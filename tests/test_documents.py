@@ -102,7 +102,8 @@ def served(command: list[str], folder: Path, port: int) -> Iterator[Served]:
             yield Served(f"http://127.0.0.1:{port}", re.search(r"kw_\S+", written(told))[0])
         finally:
             process.terminate()
-            process.wait()
+            exit_code = process.wait()
+    assert exit_code == 0
 
 
 def await_ready(process: subprocess.Popen[bytes], port: int, told: Path) -> None:
