@@ -85,6 +85,11 @@ class Readers:
                 self.close()
 
     def _put_back(self, connection: Connection) -> None:
+        """Where the store was closed meanwhile nobody would close what is kept."""
+        if self._pool is not self._engine.pool:
+            connection.invalidate()
+            connection.close()
+            return
         self._idle.append(connection)
         if len(self._idle) > MOST_IDLE:
             self._close_one()

@@ -343,3 +343,10 @@ def test_every_commit_is_on_the_disk_before_it_returns(sqlite_store):
     with sqlite_store.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+def test_a_connection_that_reads_while_the_store_is_closed_ends_with_it(store_url):
+    store = Store.open(store_url)
+    with store.readers.reading() as connection:
+        store.close()
+    assert connection.closed
