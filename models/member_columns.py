@@ -134,4 +134,5 @@ class MemberColumns:
         told = self.texts[column].fill_null("")
         names = told.unique(maintain_order=True)
         zones = tuple(ZoneInfo(name) if name in known_zones() else otherwise for name in names)
-        return Zones(zones, told.replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy())
+        code = told.replace_strict(names, range(len(names)), return_dtype=pl.Int64)
+        return Zones(zones, code.cast(pl.Int64).to_numpy())  # of nobody polars returns texts

@@ -22,7 +22,7 @@ def delays(as_of: datetime, community: Community, zones: Zones) -> Integers:
     Nothing for a transactional one, to the end of the member's quiet hours for the others.
     """
     quiet = community.contact_policy.quiet_hours
-    waiting = np.array([(send_not_before(as_of, quiet, zone) - as_of) // timedelta(microseconds=1) for zone in zones.zones])
+    waiting = np.array([(send_not_before(as_of, quiet, zone) - as_of) // timedelta(microseconds=1) for zone in zones.zones], dtype=np.int64)
     waits = np.array([intervention.message_class != "transactional" for intervention in community.interventions])
     delayed: Integers = waiting[zones.code][:, None] * waits
     return delayed

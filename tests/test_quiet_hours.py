@@ -112,7 +112,10 @@ def delay_hours(told, **given) -> list[list[float]]:
         members=source,
         **given,
     )
-    columns = MemberColumns(pl.DataFrame({"zone": told} if told else {}), len(told) or 1)
+    if told is None:
+        columns = MemberColumns(pl.DataFrame(), 1)
+    else:
+        columns = MemberColumns(pl.DataFrame({"zone": told}, schema={"zone": pl.String}), len(told))
     found = delays(AS_OF, declared, columns.zones("zone", declared.zone))
     return (found / 3_600_000_000).tolist()
 
@@ -125,4 +128,9 @@ def test_each_member_is_met_by_the_clock_of_its_own_zone_and_what_is_transaction
 
 def test_an_unknown_zone_is_that_of_the_community():
     assert delay_hours([None, "Middle/Earth", "UTC"], timezone="Asia/Shanghai") == [[13, 13, 0], [13, 13, 0], [0, 0, 0]]
-    assert delay_hours([], timezone="Asia/Shanghai") == [[13, 13, 0]]
+    assert delay_hours(None, timezone="Asia/Shanghai") == [[13, 13, 0]]
+
+
+def test_of_nobody_nobody_waits():
+    """As where a part of many members is empty."""
+    assert delay_hours([]) == []
