@@ -64,7 +64,8 @@ class Readers:
 
     def close(self) -> None:
         while self._idle:
-            self._close_one()
+            with suppress(IndexError):
+                _end(self._idle.popleft())
 
     @contextmanager
     def _kept(self) -> Iterator[Connection]:
@@ -80,15 +81,13 @@ class Readers:
             if sound:
                 self._put_back(connection)
             else:
-                connection.invalidate()
-                connection.close()
+                _end(connection)
                 self.close()
 
     def _put_back(self, connection: Connection) -> None:
         """Where the store was closed meanwhile nobody would close what is kept."""
         if self._pool is not self._engine.pool:
-            connection.invalidate()
-            connection.close()
+            _end(connection)
             return
         self._idle.append(connection)
         if len(self._idle) > MOST_IDLE:
@@ -108,6 +107,12 @@ class Readers:
     def _close_one(self) -> None:
         with suppress(IndexError):
             self._idle.popleft().close()
+
+
+def _end(connection: Connection) -> None:
+    """For good: its pool may be one that nobody asks any more."""
+    connection.invalidate()
+    connection.close()
 
 
 @dataclass(eq=False)
