@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self, cast
 
 import numpy as np
 
 from models.actions import NO_ACTION
 from models.candidate_texts import CandidateTexts
-from models.cores import begun
 from models.decision import Candidate, Decision
+from models.effect_reasons import EffectReasons
 from models.policy import MANDATORY_FIRST
 from models.shadow_prices import FREE, Terms
 from models.standing_texts import StandingTexts
@@ -23,7 +23,7 @@ from models.weighing import NOWHERE, Context, Weighed, weigh
 
 if TYPE_CHECKING:
     from models.actions import Intervention
-    from models.arrays import Flags, Floats, Integers
+    from models.arrays import Flags, Integers
     from models.decision import NoActionReason, Reason, UpliftSource
     from models.declared import Language
     from models.engine import Engine
@@ -79,36 +79,9 @@ def tell(
     acting: Flags | None = None,
 ) -> Decisions:
     """What was weighed, in full, row by row; `last_us` is what `last_event_us` gives, `explain` and `acting` as of `decide`."""
-    effects = None if explain is None else _EffectReasons.begun(engine, weighed, acting)
+    effects = None if explain is None else EffectReasons.begun(engine, weighed, acting)
     reasons = reasons_by_row(engine, weighed, language, explain)
     return Decisions(engine, weighed, about, Standings(engine, weighed, last_us), language, reasons, effects)
-
-
-BEGUN_ROWS = 100
-"""For fewer, to begin beside costs as much as it saves."""
-
-
-@dataclass(frozen=True)
-class _EffectReasons:
-    """Of scored members for whom something was chosen, by their rows."""
-
-    engine: Engine
-    rows: Integers
-    features: Floats
-    contributions: Callable[[], Floats]
-
-    @classmethod
-    def begun(cls, engine: Engine, weighed: Weighed, acting: Flags | None) -> Self:
-        """Of many rows the contributions are worked out while all else is told."""
-        asked = weighed.chosen > 0 if acting is None else (weighed.chosen > 0) & acting
-        rows = np.flatnonzero(weighed.scored & asked)
-        features = weighed.scores.features[rows]
-        work = partial(engine.effect_contributions, features, weighed.chosen[rows] - 1)
-        return cls(engine, rows, features, work if len(rows) < BEGUN_ROWS else begun(work))
-
-    def told(self, language: Language) -> dict[int, tuple[Reason, ...]]:
-        told = self.engine.effect_reasons(self.features, self.contributions(), language)
-        return dict(zip(self.rows.tolist(), told, strict=True))
 
 
 class _Weights(NamedTuple):
@@ -161,7 +134,7 @@ class Decisions:
     standings: Standings
     language: Language
     reasons: list[tuple[Reason, ...]]
-    effects: _EffectReasons | None
+    effects: EffectReasons | None
 
     def __len__(self) -> int:
         return len(self.about.member_ids)
