@@ -25,7 +25,7 @@ def plain_file(folder: Path, name: str) -> Path:
     if not name or path.name != name or path.parent != folder or path.is_symlink():
         raise ModelRefused(f'engine file "{name}" is no plain file of its folder; fetch the model again, or train again')
     if not path.is_file():
-        raise ModelRefused(f'engine file "{name}" is missing; delete {folder} to have the model fetched again, or train again')
+        raise ModelRefused(f'engine file "{name}" is missing; fetch the model again, or train again')
     if path.stat().st_size > MAX_BYTES:
         raise ModelRefused(f'engine file "{name}" has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read')
     return path
@@ -36,7 +36,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return _object(path)
     except (OSError, ValueError, RecursionError) as fault:
-        message = f"{path} is missing or damaged ({fault}); delete its folder, and the model is fetched again"
+        message = f'engine file "{path.name}" is missing or damaged ({fault}); fetch the model again, or train again'
         raise ModelRefused(message) from None
 
 

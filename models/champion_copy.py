@@ -1,15 +1,19 @@
-"""Which of the local copies of engines was the champion last: what a process starts with while the registry is away."""
+"""The local copies of engines, and which was the champion last: what a process starts with while the registry is away."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from dataclasses import asdict, dataclass
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from models.engine import Engine
-from models.engine_files import load_engine, seal_of
+from models.engine_files import check_files, load_engine, seal_of
 from models.errors import ModelRefused, NoChampion
 
 NOTE_FILE = "champion.json"
@@ -38,17 +42,62 @@ class ChampionCopy:
         draft.replace(cache / NOTE_FILE)
 
     def load(self, cache: Path) -> Engine:
-        """Raises ModelRefused where the files are not what was registered."""
+        """Raises ModelRefused where the files are not what was registered, or do not load."""
+        try:
+            if self._is_sealed(cache):
+                return load_engine(cache / self.folder, self.version)
+            why = "is not what was registered"
+        except OSError as fault:
+            why = f"cannot be read ({fault.strerror})"
+        raise ModelRefused(f'the copy of version "{self.version}" {why}; it is fetched anew where the registry answers')
+
+    def check(self, cache: Path) -> None:
+        """Raises ModelRefused where a file is not what was registered, whatever it says."""
+        if not self._is_sealed(cache):
+            raise ModelRefused(f'version "{self.version}" is not what was registered; train again')
+        check_files(cache / self.folder)
+
+    def is_whole(self, cache: Path) -> bool:
+        try:
+            self.check(cache)
+        except (ModelRefused, OSError):
+            return False
+        return True
+
+    def fetch(self, cache: Path, fetched_into: Callable[[Path], Path]) -> None:
+        """Where `fetched_into` gives files that are no better than those in the cache, these stay, and ModelRefused is raised."""
+        parent = (cache / self.folder).parent
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=parent) as scratch:
+            fresh = fetched_into(Path(scratch))
+            replace(self, folder=fresh.name).check(fresh.parent)
+            self.put(fresh, cache)
+
+    def put(self, fresh: Path, cache: Path) -> None:
+        """Moves a whole copy in, and one that is damaged to where that was; a whole one that others have put there meanwhile stays.
+
+        So a whole copy never moves while somebody reads it.
+        """
+        place = cache / self.folder
+        with _alone_in(place.parent):
+            if self.is_whole(cache):
+                return
+            with suppress(FileNotFoundError):
+                place.rename(fresh.with_name("damaged"))
+            fresh.rename(place)
+
+    def _is_sealed(self, cache: Path) -> bool:
         folder = cache / self.folder
-        if not folder.is_dir() or seal_of(folder) != self.seal:
-            raise ModelRefused(f'the copy of version "{self.version}" in {folder} is not what was registered')
-        return load_engine(folder, self.version)
+        return folder.is_dir() and seal_of(folder) == self.seal
 
 
-def move_whole(source: Path, target: Path) -> None:
-    """Of several processes that fetch the same version the first one's copy stays."""
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Of all processes of this machine, until the block ends. A file system without locks is not locked."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        source.rename(target)
-    except OSError:
-        if not target.exists():
-            raise
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -24,7 +25,7 @@ from models.snapshots import Snapshots
 from models.value import value_from_dict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from models.histories import Histories
@@ -132,8 +133,20 @@ def load_engine(folder: Path, version: str = "unregistered") -> Engine:
 
     Whatever stands in the folder, no code is run and no more memory is taken than its files are large.
     """
-    try:
+    with _refusing_malformed():
         return _loaded(folder, version)
+
+
+def check_files(folder: Path) -> None:
+    """Raises ModelRefused where a file is missing, strange or not as `engine.json` names it; what the files say is not looked at."""
+    with _refusing_malformed():
+        _check_files(read_json(plain_file(folder, ENGINE_FILE))["files"], folder)
+
+
+@contextmanager
+def _refusing_malformed() -> Iterator[None]:
+    try:
+        yield
     except MALFORMED as fault:
         why = f"{type(fault).__name__}: {fault}".partition("\n")[0][:200]
         message = f"the files of the engine do not fit each other ({why}); fetch the model again, or train again"
@@ -178,13 +191,10 @@ def _check_files(stored: Mapping[str, str], folder: Path) -> None:
     """Before any of them is parsed: LightGBM does not survive every damaged text."""
     strange = {path.name for path in folder.iterdir()} - {ENGINE_FILE, *stored}
     if strange:
-        raise ModelRefused(f'"{min(strange)}" is no file of the engine in {folder}; fetch the model again, or train again')
+        raise ModelRefused(f'"{min(strange)}" is no file of the engine; fetch the model again, or train again')
     for name, digest in stored.items():
         if _digest(plain_file(folder, name)) != digest:
-            message = (
-                f'engine file "{name}" has changed since it was saved; delete {folder} to have the model fetched again, or train again'
-            )
-            raise ModelRefused(message)
+            raise ModelRefused(f'engine file "{name}" has changed since it was saved; fetch the model again, or train again')
 
 
 def read_golden(folder: Path) -> Golden:

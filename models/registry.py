@@ -10,6 +10,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,9 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import ColSpec, DataType, Schema, TensorSpec
 
-from models.champion_copy import ChampionCopy, move_whole
+from models.champion_copy import ChampionCopy
 from models.champions import InForce, noted, to_note
-from models.engine_files import load_engine, save_engine, seal_of
+from models.engine_files import save_engine, seal_of
 from models.errors import ModelRefused, NoChampion, RegistryUnavailable
 
 if TYPE_CHECKING:
@@ -212,19 +213,16 @@ class Registry:
     @_quietly()
     def load(self, version: str, cache: Path) -> Engine:
         """The engine of a version, from a copy kept under `cache`; raises ModelRefused, also where it is not what was registered."""
-        found = self._version(version)
-        if not RUN_ID.fullmatch(str(found.run_id)):
-            raise ModelRefused(f'version "{version}" is of the run "{found.run_id}", which is no id of MLflow; train again')
-        folder = cache / str(found.run_id)
-        if not (folder / ENGINE_ARTIFACT).exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            self._fetch(version, folder)
-        if seal_of(folder / ENGINE_ARTIFACT) != found.tags.get(SEAL):
-            message = f'version "{version}" is not what was registered; delete {folder} to have it fetched again, or train again'
-            raise ModelRefused(message)
-        return load_engine(folder / ENGINE_ARTIFACT, version)
+        copy = self.copy_of(version)
+        if not copy.is_whole(cache):
+            try:
+                copy.fetch(cache, partial(self._fetched, version))
+            except MlflowException as fault:
+                why = f'the files of version "{version}" cannot be fetched ({_first_sentence(fault)}); try again'
+                raise RegistryUnavailable(why) from fault
+        return copy.load(cache)
 
-    def _fetch(self, version: str, folder: Path) -> None:
+    def _fetched(self, version: str, folder: Path) -> Path:
         """The engine's own files and nothing else of the model; raises ModelRefused where they are gone, or far too large."""
         mlflow.set_registry_uri(self.uri)
         mlflow.set_tracking_uri(self.uri)
@@ -236,13 +234,13 @@ class Registry:
         size = sum(file.file_size or 0 for file in listed)
         if size > MAX_ENGINE_BYTES:
             raise ModelRefused(f'the files of version "{version}" have {size:,} bytes; at most {MAX_ENGINE_BYTES:,} are fetched')
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            fetched = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch))
-            move_whole(fetched, folder / ENGINE_ARTIFACT)
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder)))
 
     def copy_of(self, version: str) -> ChampionCopy:
-        """Where `load` keeps it."""
+        """Where `load` keeps it. Raises ModelRefused, RegistryUnavailable."""
         found = self._version(version)
+        if not RUN_ID.fullmatch(str(found.run_id)):
+            raise ModelRefused(f'version "{version}" is of the run "{found.run_id}", which is no id of MLflow; train again')
         return ChampionCopy(version, f"{found.run_id}/{ENGINE_ARTIFACT}", str(found.tags.get(SEAL)))
 
     def champion(self, cache: Path) -> Engine:
@@ -271,13 +269,17 @@ class Registry:
             raise RegistryUnavailable(f"{path} is no MLflow database; give another URI, or move the file away and train again")
 
     def _unavailable(self, fault: Exception) -> RegistryUnavailable:
-        why = _without_password(str(fault)).strip().splitlines()[0].split(". ")[0]
+        why = _first_sentence(fault)
         return RegistryUnavailable(f"the registry {self.shown_uri} cannot be asked ({why}); give the URI of an MLflow that runs")
 
 
 def measured_file(name: str) -> str:
     """Its path in a run."""
     return f"{MEASURED}/{name}.json"
+
+
+def _first_sentence(fault: Exception) -> str:
+    return _without_password(str(fault)).strip().splitlines()[0].split(". ")[0]
 
 
 def _without_password(text: str) -> str:

@@ -90,6 +90,19 @@ def test_a_process_that_starts_decides_by_its_copy_and_then_by_the_champion_of_m
     models.stop()
 
 
+def test_a_process_that_starts_on_a_damaged_copy_has_it_fetched_anew(tmp_path, registry):
+    cache = tmp_path / "cache"
+    registry.load("1", cache)
+    copy = registry.copy_of("1")
+    copy.note(cache)
+    (cache / copy.folder / GOLDEN_FILE).unlink()
+    models = ModelSource(registry.uri, cache, PATIENCE_SECONDS)
+    models.start(wait_seconds=PATIENCE_SECONDS)
+    models.stop()
+    assert (models.version, models.error) == ("1", None)
+    assert copy.is_whole(cache)
+
+
 def with_golden_members_that_disagree(folder):
     rewritten(folder / GOLDEN_FILE, probability=np.full((5, 2), 0.5))
     resealed(folder)

@@ -1,8 +1,12 @@
 """Versions and roles of engines in a real MLflow: registered, promoted, rolled back, refused."""
 
+import fcntl
 import json
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +15,8 @@ import pytest
 import yaml
 
 import models
+from models.champion_copy import ChampionCopy
+from models.engine_files import ENGINE_FILE
 from models.errors import ModelRefused, NoChampion, RegistryUnavailable
 from models.registry import CHALLENGER, CHAMPION, MODEL_NAME, Registry
 from pipelines.lessons import lesson_of_loaded
@@ -171,12 +177,146 @@ def test_a_coupon_made_cheaper_in_the_registered_files_is_noticed(shelf, engine_
         shelf.promote("2")
 
 
-def test_a_copy_that_was_changed_later_is_refused(shelf):
-    shelf.promote("1")
-    (file,) = shelf.cache.glob("*/engine/golden.npz")
-    file.unlink()
-    with pytest.raises(ModelRefused, match=r'engine file "golden.npz" is missing; delete .* to have the model fetched again'):
-        shelf.champion()
+@pytest.fixture(scope="module")
+def whole_cache(registered_once, tmp_path_factory):
+    """With a copy of version 1; nobody may change it."""
+    folder, _ = registered_once
+    cache = tmp_path_factory.mktemp("whole") / "cache"
+    shelf_in(folder).registry.load("1", cache)
+    return cache
+
+
+@pytest.fixture
+def kept(shelf, whole_cache):
+    """The copy of version 1, to be spoilt."""
+    shutil.copytree(whole_cache, shelf.cache)
+    return shelf.registry.copy_of("1")
+
+
+def changed(engine):
+    file = next(engine.glob("churn*.lgb.txt"))
+    file.write_bytes(file.read_bytes()[:-9] + b"tampered!")
+
+
+def cut(engine):
+    (engine / ENGINE_FILE).write_text("{")
+
+
+def lost(engine):
+    (engine / "golden.npz").unlink()
+
+
+def linked(engine):
+    (engine / "golden.npz").rename(engine.parent / "elsewhere")
+    (engine / "golden.npz").symlink_to(engine.parent / "elsewhere")
+
+
+def with_a_pickle(engine):
+    (engine / "model.pkl").write_bytes(b"\x80\x04.")
+
+
+def emptied(engine):
+    shutil.rmtree(engine)
+    engine.mkdir()
+
+
+def made_a_file(engine):
+    shutil.rmtree(engine)
+    engine.write_text("no folder")
+
+
+@pytest.mark.parametrize("spoil", [changed, cut, lost, linked, with_a_pickle, emptied, made_a_file])
+def test_a_damaged_copy_is_not_whole_and_refused(shelf, kept, spoil):
+    assert kept.is_whole(shelf.cache)
+    spoil(shelf.cache / kept.folder)
+    assert not kept.is_whole(shelf.cache)
+    with pytest.raises(ModelRefused):
+        kept.load(shelf.cache)
+
+
+@pytest.mark.parametrize("spoil", [changed, linked, made_a_file])
+def test_a_damaged_copy_is_fetched_anew(shelf, kept, spoil):
+    place = shelf.cache / kept.folder
+    spoil(place)
+    assert shelf.registry.load("1", shelf.cache).version == "1"
+    assert kept.load(shelf.cache).version == "1"
+    assert [path for path in place.parent.iterdir() if path.name != "elsewhere"] == [place]
+
+
+def test_a_copy_that_is_whole_is_not_fetched_again(shelf, kept):
+    before = (shelf.cache / kept.folder).stat().st_ino
+    shelf.registry.load("1", shelf.cache)
+    assert (shelf.cache / kept.folder).stat().st_ino == before
+
+
+def test_where_what_the_registry_has_is_damaged_too_the_version_is_refused_until_that_is_mended(shelf, engine_folder):
+    shelf.registry.load("2", shelf.cache)
+    kept, file = shelf.registry.copy_of("2"), engine_folder / "golden.npz"
+    lost(shelf.cache / kept.folder)
+    whole = file.read_bytes()
+    file.write_bytes(b"no archive")
+    with pytest.raises(ModelRefused, match=r'"golden.npz" has changed since it was saved'):
+        shelf.registry.load("2", shelf.cache)
+    assert not (shelf.cache / kept.folder / "golden.npz").exists()
+    file.write_bytes(whole)
+    assert shelf.registry.load("2", shelf.cache).version == "2"
+
+
+def test_a_damaged_copy_stays_refused_while_the_registry_is_away(shelf, kept):
+    cut(shelf.cache / kept.folder)
+    away = Registry("gopher://host/base")
+    with pytest.raises(RegistryUnavailable, match="cannot be asked"):
+        away.load("1", shelf.cache)
+    with pytest.raises(ModelRefused, match="is not what was registered; it is fetched anew where the registry answers"):
+        kept.load(shelf.cache)
+
+
+def test_a_copy_that_cannot_be_read_is_refused(tmp_path):
+    with pytest.raises(ModelRefused, match=r'the copy of version "1" cannot be read \(File name too long\)'):
+        ChampionCopy("1", "n" * 300, "seal").load(tmp_path)
+
+
+def test_files_that_cannot_be_fetched_are_told_of(shelf):
+    run = shelf.registry.client.create_run(shelf.registry.client.get_experiment_by_name(MODEL_NAME).experiment_id)
+    version = shelf.registry.client.create_model_version(MODEL_NAME, "gopher://ann:secret@host/base", run.info.run_id).version
+    with pytest.raises(RegistryUnavailable, match=f'the files of version "{version}" cannot be fetched') as refused:
+        shelf.registry.load(str(version), shelf.cache)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.fixture
+def fresh(whole_cache, kept, tmp_path):
+    """Makes copies of version 1 such as one who fetches it has."""
+    numbers = count()
+    return lambda: shutil.copytree(whole_cache / kept.folder, tmp_path / str(next(numbers)) / "engine")
+
+
+def test_of_many_who_mend_a_copy_at_once_one_does_and_nobody_sees_it_damaged_again(shelf, kept, fresh):
+    place = shelf.cache / kept.folder
+    lost(place)
+
+    def mend(copy):
+        kept.put(copy, shelf.cache)
+        return [(kept.is_whole(shelf.cache), place.stat().st_ino) for _ in range(5)]
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = {one for mended in pool.map(mend, [fresh() for _ in range(16)]) for one in mended}
+    assert len(seen) == 1
+    assert {whole for whole, _ in seen} == {True}
+
+
+def test_who_mends_a_copy_waits_for_who_does_it_already(shelf, kept, fresh):
+    place = shelf.cache / kept.folder
+    lost(place)
+    with ThreadPoolExecutor(1) as pool:
+        holder = os.open(place.parent, os.O_RDONLY)
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        mending = pool.submit(kept.put, fresh(), shelf.cache)
+        with pytest.raises(TimeoutError):
+            mending.result(timeout=0.1)
+        assert not kept.is_whole(shelf.cache)
+        os.close(holder)
+    assert kept.is_whole(shelf.cache)
 
 
 def test_files_that_are_gone_are_named(shelf, engine_folder):
