@@ -32,7 +32,10 @@ class ShadowAnswer(Answered):
 
 
 class ModelInForce(Answered):
-    """`error` tells why a newer champion could not be taken over; `shadow` is null where no challenger is asked."""
+    """`error` tells why a newer champion could not be taken over, and the log of the service where it lies.
+
+    `shadow` is null where no challenger is asked.
+    """
 
     version: str
     grade: str

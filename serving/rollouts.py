@@ -22,6 +22,7 @@ from serving.leaving import joined
 from serving.logs import LOGGER
 from serving.metrics import MODEL, tell_model
 from serving.model_source import ModelSource
+from serving.places import without_places
 from serving.settings import wall_clock
 
 ROUND_SECONDS = 1.0
@@ -146,7 +147,8 @@ class RolloutWatch:
             try:
                 self.share = Share(rollout, self._challenger(rollout))
             except KeepwellError as error:
-                self._refused, self._again_at = str(error), now + timedelta(seconds=HEARD_SECONDS)
+                self._refused = without_places(str(error), self._mlflow_uri, self._cache)
+                self._again_at = now + timedelta(seconds=HEARD_SECONDS)
                 LOGGER.warning("challenger refused", version=rollout.challenger, why=str(error))
             else:
                 LOGGER.info("challenger decides", version=rollout.challenger, percent=rollout.percent)

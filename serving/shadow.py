@@ -14,6 +14,7 @@ from models.store import LoggedEvent
 from serving.leaving import joined
 from serving.logs import LOGGER
 from serving.operation_answers import ShadowAnswer
+from serving.places import without_places
 from serving.service import Service
 from serving.settings import wall_clock
 
@@ -53,10 +54,17 @@ class Shadow:
             try:
                 self.round()
             except KeepwellError as error:
-                self.error = str(error)
+                self._tell(str(error))
             except Exception:  # noqa: BLE001 - nothing that a challenger does may end the thread
                 LOGGER.exception("the challenger could not be asked")
                 self.error = "the challenger could not be asked; the log of the service tells why"
+
+    def _tell(self, why: str) -> None:
+        settings = self._service.settings
+        shown = without_places(why, settings.mlflow_uri, settings.model_cache)
+        if shown != self.error:
+            LOGGER.info("challenger not asked", why=why)
+        self.error = shown
 
     def round(self) -> None:
         """Raises NoChampion where there is no challenger, ModelRefused, RegistryUnavailable, StoreUnavailable."""

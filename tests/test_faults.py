@@ -65,6 +65,7 @@ def test_without_the_registry_the_service_goes_on_and_starts_again(tmp_path):
         wait_until(lambda: running.client.get("/readyz").status_code == 200)
         registry.write_text("this is no database, but it is long enough to be read as one")
         wait_until(lambda: "no MLflow database" in (trouble(running) or ""))
+        assert str(tmp_path) not in trouble(running)
         assert running.score("m0000003").status_code == 200
     with serving(home, **told) as running:
         assert running.client.get("/readyz").status_code == 200

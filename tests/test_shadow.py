@@ -114,6 +114,7 @@ def test_a_challenger_that_cannot_be_used_is_told_of_and_touches_no_answer(tmp_p
         assert running.score(members()[3]).status_code == 200
         registry.client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
         wait_until(lambda: "challenger" in (told(running)["error"] or ""))
+        assert str(registry.uri) not in told(running)["error"]
         assert told(running)["version"] is None
         assert running.score(members()[4]).status_code == 200
 

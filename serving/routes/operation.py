@@ -10,13 +10,13 @@ from fastapi import APIRouter, Header, Request, Response
 from prometheus_client.registry import Collector
 
 from models.catalogue_identity import catalogue_fingerprint
-from models.engine import Engine
 from models.errors import KeepwellError, StoreUnavailable
 from serving.auth import Administering, Measuring, Reading
 from serving.metrics import MEDIA_TYPE, STORE_DOWN, STORE_UP, Waiting, exposition
 from serving.monitor import Watched
 from serving.negotiation import has_already
 from serving.operation_answers import CatalogueAnswer, ModelInForce, Readiness
+from serving.places import without_places
 from serving.problems import RETRY_SECONDS, Refusal
 from serving.service import CurrentService, Service
 from serving.shadow import Shadow
@@ -82,7 +82,7 @@ def interventions(service: CurrentService, _holder: Reading, if_none_match: Anno
 def models(service: CurrentService, _holder: Reading, request: Request) -> ModelInForce:
     """Scope `read`. The model in force, and how far the challenger agrees with it where it is asked in the shadow."""
     shadow: Shadow | None = request.app.state.shadow
-    told = _in_force(service.engine(), service.models.error)
+    told = _in_force(service)
     return told if shadow is None else told.model_copy(update={"shadow": shadow.answer()})
 
 
@@ -90,10 +90,11 @@ def models(service: CurrentService, _holder: Reading, request: Request) -> Model
 def reload(service: CurrentService, _holder: Administering) -> ModelInForce:
     """Scope `admin`. Takes a new champion over at once; this process only, the others follow within seconds."""
     service.models.refresh()
-    return _in_force(service.engine(), service.models.error)
+    return _in_force(service)
 
 
-def _in_force(engine: Engine, error: str | None) -> ModelInForce:
+def _in_force(service: Service) -> ModelInForce:
+    engine, error, settings = service.engine(), service.models.error, service.settings
     made = engine.provenance
     return ModelInForce(
         version=engine.version,
@@ -101,5 +102,5 @@ def _in_force(engine: Engine, error: str | None) -> ModelInForce:
         in_use=made.in_use,
         trained_at=made.trained_at,
         trained_through=made.trained_through,
-        error=error,
+        error=None if error is None else without_places(error, settings.mlflow_uri, settings.model_cache),
     )
