@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from models.drift import shift_of, shifts_of
+from models.drift import shifts_of
 from models.errors import NotEnoughData
-from models.moments import microseconds
 from models.watched_model import ModelWatch, weights_of
 
 if TYPE_CHECKING:
     from models.engine import Engine
     from models.events import EventArrays
     from models.schedule import Watch
-    from models.snapshots import Snapshots
 
 DRIFT = "drift"
 """Their name in the store."""
@@ -42,7 +40,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class DriftFigures:
-    """Active members at `as_of` against those at `since`, when the outcomes of the champion's test began; at most MOST_MEMBERS each.
+    """Active members at `as_of` against those at `since`, that hour of the week nearest to the champion's test; MOST_MEMBERS each at most.
 
     `risk` is the score itself; `columns` are those that the model reads, that which moved most first.
     """
@@ -74,14 +72,13 @@ _FIGURES = TypeAdapter(DriftFigures)
 
 def drift_figures(engine: Engine, events: EventArrays, as_of: datetime, limits: Watch) -> DriftFigures | None:
     """None where nobody was active at one of the two times, as in a log that no longer reaches back."""
-    watch, since = ModelWatch.of(engine, events, as_of), engine.provenance.trained_through
+    watch = ModelWatch.of(engine, events, as_of)
     try:
-        members = [watch.asked(microseconds(at)) for at in (since, as_of)]
+        sides = watch.sides(as_of, most=MOST_MEMBERS)
+        risk = watch.score(sides)
     except NotEnoughData:
         return None
-    before, now = (engine.features(events, _thinned(one), threads=2) for one in members)
-    risk = shift_of("risk", engine.reference.probabilities, engine.churn.main_model.probability(now))
-    shifts = shifts_of(engine.names, before, now, weights_of(engine, before))
+    shifts = shifts_of(engine.names, sides.before, sides.after, weights_of(engine, sides.before))
     known = {feature.name: feature for feature in engine.spec.features}
     columns = []
     for one in shifts:
@@ -90,15 +87,11 @@ def drift_figures(engine: Engine, events: EventArrays, as_of: datetime, limits: 
         columns.append(Moved(one.name, signal, family, one.psi, one.chance, one.weight, one.beyond(limits.feature_psi)))
     return DriftFigures(
         as_of=as_of,
-        since=since,
+        since=watch.since(as_of),
         model_version=engine.version,
-        members_before=len(before),
-        members=len(now),
+        members_before=len(sides.before),
+        members=len(sides.after),
         threshold=limits.feature_psi,
         risk=Moved("risk", "risk", "risk", risk.psi, risk.chance, risk.weight, risk.beyond(limits.score_psi)),
         columns=tuple(columns),
     )
-
-
-def _thinned(members: Snapshots) -> Snapshots:
-    return members[:: 1 + (len(members) - 1) // MOST_MEMBERS]

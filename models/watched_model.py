@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.community import DAY_US
-from models.drift import shift_of, shifts_of
+from models.drift import MOST_ROWS, shift_of, shifts_of
 from models.errors import NotEnoughData
 from models.evaluation import evaluate_churn
 from models.foreseen import expected_auc, foresee
@@ -18,6 +18,8 @@ from models.readings import Reading, feature_drift, judged, score_drift
 from models.snapshots import Activity, label_churn, population
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from models.arrays import Floats
     from models.drift import Shift
     from models.engine import Engine
@@ -35,6 +37,7 @@ RESAMPLES = 200
 BEYOND_CHANCE = 3.29 / 1.96
 """Of half of a 95 % interval: one in a thousand lies farther away."""
 THREADS = 2
+WEEK = timedelta(weeks=1)
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,16 @@ class Moved:
 
 
 @dataclass(frozen=True)
+class Sides:
+    """What the model reads of members at two times, shape (n, n_features) and (m, n_features), and the main risk, (n,) and (m,)."""
+
+    before: Floats
+    after: Floats
+    risk_before: Floats
+    risk_after: Floats
+
+
+@dataclass(frozen=True)
 class ModelWatch:
     """`until_us`: nothing is known of that moment and later."""
 
@@ -79,17 +92,35 @@ class ModelWatch:
         last = int(events.timestamp_us.max(initial=0))
         return cls(engine, events, Activity.of(events, engine.qualifying), min(microseconds(as_of), last))
 
+    def since(self, as_of: datetime) -> datetime:
+        """When the members were asked about whom those of `as_of` are compared with."""
+        return same_hour_of_the_week(as_of, self.engine.provenance.trained_through, self.engine.community.zone)
+
+    def sides(self, as_of: datetime, *, most: int | None = None) -> Sides:
+        """Of at most so many members at each of the two times. Raises NotEnoughData where nobody was or is there to ask about."""
+        asked = [thinned(self.asked(microseconds(at)), most) for at in (self.since(as_of), as_of)]
+        before, after = (self.engine.features(self.events, one, threads=THREADS) for one in asked)
+        risk = self.engine.churn.main_model.probability
+        return Sides(before, after, risk(before), risk(after))
+
+    def score(self, sides: Sides) -> Shift:
+        """Of the risks between the two times; or of those of the test as this log gives them now, where that is more.
+
+        The latter moves where what the log says of the past has changed, which is the same at both times.
+        """
+        tested = thinned(self.asked(microseconds(self.engine.provenance.trained_through)), MOST_ROWS)
+        again = self.engine.churn.main_model.probability(self.engine.features(self.events, tested, threads=THREADS))
+        pairs = ((sides.risk_before, sides.risk_after), (self.engine.reference.probabilities, again))
+        return max((shift_of("risk", then, now, looks=len(pairs)) for then, now in pairs), key=lambda shift: shift.psi)
+
     def moved(self, as_of: datetime, *, rng: np.random.Generator) -> Moved:
         """Since the model was tested. Raises NotEnoughData where nobody was or is there to ask about."""
-        engine = self.engine
-        then, now = (self.asked(microseconds(at)) for at in (engine.provenance.trained_through, as_of))
-        before, after = (engine.features(self.events, asked, threads=THREADS) for asked in (then, now))
-        risk = engine.churn.main_model.probability(after)
+        sides = self.sides(as_of)
         return Moved(
-            features=shifts_of(engine.names, before, after, weights_of(engine, before)),
-            score=shift_of("risk", engine.reference.probabilities, risk),
-            foreseen=foresee(risk, rng=rng),
-            reference_auc=expected_auc(engine.reference.probabilities),
+            features=shifts_of(self.engine.names, sides.before, sides.after, weights_of(self.engine, sides.before)),
+            score=self.score(sides),
+            foreseen=foresee(sides.risk_after, rng=rng),
+            reference_auc=expected_auc(self.engine.reference.probabilities),
         )
 
     def matured(self, *, rng: np.random.Generator) -> tuple[Matured, ...]:
@@ -122,6 +153,20 @@ class ModelWatch:
             message = f"nobody was active in the {self.engine.community.churn.active_days} days before {day}"
             raise NotEnoughData(message)
         return asked
+
+
+def same_hour_of_the_week(as_of: datetime, tested: datetime, zone: ZoneInfo) -> datetime:
+    """The moment nearest to `tested` that is whole weeks from `as_of` by the clock of `zone`.
+
+    Members have a rhythm of the week: days since the last post are others on a Monday than on a Friday, and no model has aged by it.
+    """
+    now, then = as_of.astimezone(zone), tested.astimezone(zone)
+    return now + round((then - now) / WEEK) * WEEK
+
+
+def thinned(members: Snapshots, most: int | None) -> Snapshots:
+    """Every so many-th, at most `most`."""
+    return members if most is None else members[:: 1 + (len(members) - 1) // most]
 
 
 def weights_of(engine: Engine, features: Floats) -> Floats:

@@ -122,7 +122,7 @@ class MovedRiskAnswer(MovedAnswer):
 
 
 class DriftAnswer(Answered):
-    """Active members at `as_of` against those at `since`, when the model's test began."""
+    """Active members at `as_of` against those at `since`, the same hour of the week nearest to the model's test."""
 
     as_of: datetime
     since: datetime

@@ -2,8 +2,9 @@
 
 From a known day on, members become quieter, fade faster, the export loses an event type, or nothing changes. Without drift the model is
 trained again every 28 days, as `keepwell run` does; with drift the model in force stays. Thresholds are those of an empty `monitor:` block.
+`--weekly` is the log of the activity on the busiest day of the week over the average.
 
-python -m tests.benchmarks drift --members 1000 --seeds 1 2 3 --nights 112
+python -m tests.benchmarks drift --members 1000 --seeds 1 2 3 --nights 112 --weekly 0.15
 """
 
 from __future__ import annotations
@@ -60,9 +61,15 @@ def midnight(day: int) -> datetime:
     return datetime.combine(START + timedelta(days=day), datetime.min.time(), UTC)
 
 
-def arrays_of(kind: Kind, members: int, days: int, change: int, seed: int) -> EventArrays:
+@dataclass(frozen=True)
+class Size:
+    members: int
+    weekly: float
+
+
+def arrays_of(kind: Kind, size: Size, days: int, change: int, seed: int) -> EventArrays:
     world = replace(MIXED, then=kind.then, change_at=change / days)
-    config = SimulationConfig(members=members, days=days, start=START, truth_as_of=(), world=world)
+    config = SimulationConfig(members=size.members, days=days, start=START, truth_as_of=(), world=world, weekly_amplitude=size.weekly)
     simulated = simulate(config, np.random.default_rng(seed))
     codes = simulated.members.select("member_id").with_row_index("member")
     events = simulated.events.filter((pl.col("type") != (kind.loses or "")) | (pl.col("timestamp") < midnight(change)))
@@ -87,19 +94,19 @@ def alarms_on(engine: Engine, events: EventArrays, night: int) -> frozenset[str]
     return frozenset(reading.name for reading in readings if reading.status == "alarm")
 
 
-def quiet_nights(members: int, seed: int, nights: int) -> Iterator[frozenset[str]]:
+def quiet_nights(size: Size, seed: int, nights: int) -> Iterator[frozenset[str]]:
     """Without drift, the model trained again when it is due."""
-    events = arrays_of(KINDS["none"], members, BASE + nights, BASE, seed)
+    events = arrays_of(KINDS["none"], size, BASE + nights, BASE, seed)
     for night in range(BASE, BASE + nights):
         if (night - BASE) % Schedule().retrain_days == 0:
             engine = engine_at(events, night)
         yield alarms_on(engine, events, night)
 
 
-def drifting_nights(members: int, seed: int) -> dict[str, list[frozenset[str]]]:
+def drifting_nights(size: Size, seed: int) -> dict[str, list[frozenset[str]]]:
     """For each kind the mornings after the change. The model was made before it, in the past that all kinds of one seed share."""
     change = BASE + BEFORE
-    worlds = {name: arrays_of(kind, members, change + DRIFT_NIGHTS, change, seed) for name, kind in KINDS.items()}
+    worlds = {name: arrays_of(kind, size, change + DRIFT_NIGHTS, change, seed) for name, kind in KINDS.items()}
     engine = engine_at(worlds.pop("none"), BASE)
     mornings = range(change + 1, change + DRIFT_NIGHTS + 1)
     return {name: [alarms_on(engine, events, morning) for morning in mornings] for name, events in worlds.items()}
@@ -128,14 +135,16 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=1000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--nights", type=int, default=112, help="without drift")
+    parser.add_argument("--weekly", type=float, default=SimulationConfig.weekly_amplitude)
     asked = parser.parse_args()
+    size = Size(asked.members, asked.weekly)
     began, console = time.perf_counter(), Console(width=150)
-    still = {seed: list(quiet_nights(asked.members, seed, asked.nights)) for seed in asked.seeds}
-    told = {seed: drifting_nights(asked.members, seed) for seed in asked.seeds}
+    still = {seed: list(quiet_nights(size, seed, asked.nights)) for seed in asked.seeds}
+    told = {seed: drifting_nights(size, seed) for seed in asked.seeds}
     drifted = {name: {seed: told[seed][name] for seed in asked.seeds} for name in KINDS if name != "none"}
     console.print(_false_alarms(still, asked.nights), _noticed(drifted))
     told_seeds = ", ".join(map(str, asked.seeds))
-    console.print(f"{asked.members:,} members, seeds {told_seeds}, {time.perf_counter() - began:.0f} s")
+    console.print(f"{asked.members:,} members, weekly {asked.weekly:g}, seeds {told_seeds}, {time.perf_counter() - began:.0f} s")
 
 
 def _false_alarms(still: dict[int, list[frozenset[str]]], nights: int) -> Table:
