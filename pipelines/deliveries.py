@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import polars as pl
 
@@ -14,6 +15,7 @@ from models.declaration import NO_LINES
 from models.errors import InputError
 from models.intake import each_once, read_events, repeated_rows
 from models.reading import Place
+from models.store import Store
 from pipelines.archive import deliver_events, was_delivered
 from pipelines.ingest import canonical_log, rejected_path, write_rejected
 
@@ -33,7 +35,11 @@ _TIMES = ("first", "last", "at")
 
 @dataclass(frozen=True)
 class Taken:
-    """`events` are new to the log, `known` were in it already; `first` and `last` are the times of the accepted rows, `at` when it came."""
+    """`events` are new to the log, `known` were in it already, `repeated` say once more what an earlier row of the file says.
+
+    `rejected` cannot be used; `erased` are of members who were erased, and not kept. `first` and `last` are the times of the accepted rows,
+    `at` when it came. Rows that were rejected or repeated lie in `rejected_file`.
+    """
 
     file: str
     events: int
@@ -43,6 +49,12 @@ class Taken:
     last: datetime
     at: datetime
     rejected_file: str | None = None
+    repeated: int = 0
+    erased: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.events + self.known + self.repeated + self.rejected + self.erased
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {name: getattr(self, name).isoformat() for name in _TIMES}
@@ -115,6 +127,13 @@ def take_in_files(workspace: Workspace, community: Community, files: Iterable[Pa
     return told
 
 
+class _Given(NamedTuple):
+    """`repeated`: how many of the rows that `read` rejects say no more than an earlier one."""
+
+    read: Read
+    repeated: int
+
+
 @dataclass
 class _Delivery:
     """`before`: the rows of the files that were taken in since `log` was read."""
@@ -130,37 +149,58 @@ class _Delivery:
         name = _digest(file)
         if was_delivered(self.workspace, name):
             return replace(told, again=(*told.again, file.name))
-        read = self._read(file)
-        taken = self._counted(file, read)
-        deliver_events(self.workspace, name, read.rows)
+        given = self._read(file)
+        erased = _erased(self.workspace, given.read.rows["member_id"])
+        kept = given.read.rows.filter(~pl.col("member_id").is_in(list(erased)))
+        taken = self._counted(file, given, kept)
+        deliver_events(self.workspace, name, kept)
         _note(self.workspace, taken)
-        self.before.append(read.rows)
+        self.before.append(kept)
         return told.with_taken(taken)
 
-    def _read(self, file: Path) -> Read:
+    def _read(self, file: Path) -> _Given:
         place = Place(self.workspace.root, NO_LINES, self.community.timezone, self.now)
         source = self.community.log.model_copy(update={"path": str(file)})
         read = read_events(source, place)
-        most, again = self.community.schedule.most_rejected, 0 if read.rejected.is_empty() else repeated_rows(source, place)
-        rows, rejected = read.rows.height + read.rejected.height, read.rejected.height - again
+        most, repeated = self.community.schedule.most_rejected, 0 if read.rejected.is_empty() else repeated_rows(source, place)
+        rows, rejected = read.rows.height + read.rejected.height, read.rejected.height - repeated
         if rejected > most * rows:
             first = read.findings[0]
             raise InputError(
                 f"{rejected:,} of its {rows:,} rows cannot be used, and at most {most:.0%} may be left out (schedule.most_rejected); "
                 f"{first.message} (line {first.line}); {first.what_to_do}"
             )
-        return read
+        return _Given(read, repeated)
 
-    def _counted(self, file: Path, read: Read) -> Taken:
+    def _counted(self, file: Path, given: _Given, kept: pl.DataFrame) -> Taken:
+        read = given.read
         first, last = read.rows["timestamp"].min(), read.rows["timestamp"].max()
         near = self.log.scan().filter(pl.col("timestamp").is_between(first, last)).collect()
         ids = self.log.members["member_id"].gather(near["member"]).alias("member_id")
         known = near.with_columns(ids, pl.col("type").cast(pl.String))
         there = each_once([known, *self.before])
-        events = each_once([there, read.rows]).height - there.height
+        events = each_once([there, kept]).height - there.height
         beside = None if read.rejected.is_empty() else _write_beside(self.workspace, file, read.rejected)
-        told = None if beside is None else str(beside)
-        return Taken(file.name, events, read.rows.height - events, read.rejected.height, first, last, self.now, told)  # type: ignore[arg-type]  # polars types a minimum as any literal
+        return Taken(
+            file=file.name,
+            events=events,
+            known=kept.height - events,
+            rejected=read.rejected.height - given.repeated,
+            first=first,  # type: ignore[arg-type]  # polars types a minimum as any literal
+            last=last,  # type: ignore[arg-type]  # likewise
+            at=self.now,
+            rejected_file=None if beside is None else str(beside),
+            repeated=given.repeated,
+            erased=read.rows.height - kept.height,
+        )
+
+
+def _erased(workspace: Workspace, member_ids: pl.Series) -> frozenset[str]:
+    """Nobody where there is no store yet."""
+    if workspace.store_file is not None and not workspace.store_file.is_file():
+        return frozenset()
+    with closing(Store.open(workspace.store_url)) as store:
+        return store.erased(set(member_ids))
 
 
 def delivered_since(workspace: Workspace, since: datetime) -> list[Taken]:

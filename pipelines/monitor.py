@@ -72,10 +72,10 @@ def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int
 
 
 def _days(workspace: Workspace, loaded: Loaded, at: datetime) -> tuple[Reading, ...]:
-    """Of the days' files that came in the last week; nothing where none did."""
+    """Of the days' files that came in the last week; nothing where none did. Rows that say what is known already can be used."""
     files = delivered_since(workspace, at - timedelta(days=LATELY_DAYS))
     rejected = sum(one.rejected for one in files)
-    rows = rejected + sum(one.events + one.known for one in files)
+    rows = sum(one.rows for one in files)
     return (rejected_rows("rejected_lately", rejected, rows, loaded.community.monitor),) if files else ()
 
 

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from models.counting import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from models.readings import Monitored
-    from pipelines.deliveries import Deliveries
+    from pipelines.deliveries import Deliveries, Taken
     from pipelines.run import Ran
 
 MARKS = {"alarm": "[bold red]alarm  [/]", "ok": "[green]ok     [/]", "unknown": "[dim]unknown[/]"}
@@ -20,10 +22,20 @@ FEATURES_SHOWN = 5
 
 def print_deliveries(told: Deliveries, console: Console) -> None:
     for one in told.taken:
-        rejected = "" if one.rejected_file is None else f", {one.rejected:,} rejected, with reasons in {one.rejected_file}"
-        console.print(f"{one.file}: {one.events:,} new events, {one.known:,} known already{rejected}", highlight=False, soft_wrap=True)
+        console.print(f"{one.file}: {_taken(one)}", highlight=False, soft_wrap=True)
     for name in told.again:
         console.print(f"{name}: taken in before, adds nothing", highlight=False, soft_wrap=True)
+
+
+def _taken(one: Taken) -> str:
+    told = [counted(one.events, "new event"), f"{one.known:,} known already"]
+    if one.erased:
+        told.append(f"{one.erased:,} of erased members, not kept")
+    if one.repeated:
+        told.append(f"{one.repeated:,} repeated in the file")
+    if one.rejected:
+        told.append(f"{one.rejected:,} rejected")
+    return ", ".join(told) + ("" if one.rejected_file is None else f", with reasons in {one.rejected_file}")
 
 
 def print_monitor(told: Monitored, console: Console) -> None:

@@ -17,6 +17,7 @@ from pipelines.archive import forget_archived
 from pipelines.deliveries import take_in_files, waiting_files
 from pipelines.ingest import canonical_log
 from pipelines.loading import load
+from pipelines.monitor import monitor
 from pipelines.workspace import Workspace
 from tests.command_line import keepwell
 from tests.written_logs import NOW, declared, written
@@ -101,10 +102,25 @@ def test_rows_that_cannot_be_used_are_left_out_and_lie_beside_the_file_with_thei
 def test_a_file_that_says_its_rows_twice_is_taken_in_once(workspace):
     head, *rows = DAY.splitlines()
     (taken,) = take(workspace, written(workspace.root, "\n".join([head, *rows, *rows, ""]), "day.csv")).taken
-    assert (taken.events, taken.known, taken.rejected) == (2, 1, 3)
+    assert (taken.events, taken.known, taken.repeated, taken.rejected, taken.rows) == (2, 1, 3, 0, 6)
     other = [row.replace("ann", "eve").replace("bob", "eve") for row in rows]
     told = take(workspace, written(workspace.root, "\n".join([head, *rows, *other, ""]), "other.csv"))
     assert "2 of its 6 rows cannot be used" in told.refused[0].why
+
+
+def test_the_monitor_takes_rows_that_were_said_before_for_rows_that_can_be_used(tmp_path):
+    """A file with each row twice, and one that says what the log says already; then one of whose ten rows one cannot be read."""
+    workspace = community_in(tmp_path, most_rejected=0.5)
+    head, *rows = DAY.splitlines()
+    take(workspace, written(tmp_path, "\n".join([head, *rows, *rows, ""]), "twice.csv"), written(tmp_path, BASE, "known.csv"))
+    assert rejected_lately(workspace) == ("ok", 0.0)
+    take(workspace, written(tmp_path, "\n".join([head, rows[0], rows[1].replace("2025-03-03", "soon"), ""]), "bad.csv"))
+    assert rejected_lately(workspace) == ("alarm", 1 / 10)
+
+
+def rejected_lately(workspace):
+    told = {reading.name: reading for reading in monitor(workspace, as_of=None, now=NOW).readings}
+    return told["rejected_lately"].status, told["rejected_lately"].value
 
 
 def test_a_file_of_which_too_many_rows_cannot_be_used_is_refused_whole(workspace):
@@ -159,6 +175,16 @@ def test_an_erased_members_events_are_forgotten_and_do_not_come_back_with_the_fi
     (kept,) = workspace.deliveries.glob("*.parquet")
     assert b"cat" not in kept.read_bytes()
     assert take(workspace, day).again == ("day.csv",)
+
+
+def test_what_a_later_file_says_of_an_erased_member_is_told_apart_and_never_kept(workspace):
+    with closing(Store.open(workspace.store_url)) as store:
+        store.load_log(load(workspace, now=NOW).log)
+        store.erase("ann", NOW)
+    said = keepwell("ingest", written(workspace.root, DAY, "day.csv"), "-c", workspace.root)
+    assert "day.csv: 1 new event, 1 known already, 1 of erased members, not kept\n" in said.out
+    (kept,) = workspace.deliveries.glob("*.parquet")
+    assert pl.read_parquet(kept)["member_id"].to_list() == ["bob", "cat"]
 
 
 def test_nothing_is_forgotten_where_nobody_was_erased(workspace):
