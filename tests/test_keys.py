@@ -1,5 +1,7 @@
 """API keys: what is kept of them, what they may do and for how long, and how often they may ask."""
 
+import hmac
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -7,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from starlette.routing import Router
 
+from models import api_keys
 from models.api_keys import SCOPES, create_key, ensure_first_key, holder_of, revoke_key, rotate_key
 from models.errors import InputError, StoreUnavailable
 from models.store import KeyRow, Store
@@ -142,6 +145,46 @@ def test_a_key_with_any_sign_changed_is_refused(keys):
 @pytest.mark.parametrize("malformed", ["", "kw", "kw_", "kw__", "kw_x", "_", "kw_ffffffffffff_", "kw_\x00_\x00", "密钥", "kw_" * 10_000])
 def test_what_is_no_key_is_nobodys(keys, malformed):
     assert holder_of(keys, malformed, now=NOW) is None
+
+
+@pytest.fixture
+def steps_of(keys):
+    """What `models.api_keys` calls, one after another, to look a secret up: functions of its own and of others."""
+
+    def traced(secret):
+        steps = []
+
+        def step(frame, event, called):
+            if event == "c_call" and frame.f_code.co_filename == api_keys.__file__:
+                steps.append(called.__name__)
+            elif event == "call" and api_keys.__file__ in {frame.f_code.co_filename, frame.f_back.f_code.co_filename}:
+                steps.append(frame.f_code.co_qualname)
+
+        sys.setprofile(step)
+        try:
+            holder = holder_of(keys, secret, now=NOW)
+        finally:
+            sys.setprofile(None)
+        return holder, steps
+
+    return traced
+
+
+def test_an_unknown_key_and_a_wrong_secret_are_told_apart_by_nothing_that_is_done(keys, steps_of):
+    """The comparison is `hmac.compare_digest`, which takes the same time wherever two digests differ."""
+    secret = create_key(keys, "crm", ["read"], now=NOW)
+    prefix, key_id, token = secret.split("_", 2)
+    holder, right = steps_of(secret)
+    other_tokens = ("-" + token, token[:-1], "A" * len(token), "")
+    nobody, unknown = steps_of(f"{prefix}_{'f' * len(key_id)}_{token}")
+    wrong = [steps_of(f"{prefix}_{key_id}_{other}") for other in other_tokens]
+    assert holder.key_id == key_id
+    assert nobody is None
+    assert wrong == [(None, unknown)] * len(wrong)
+    compared = hmac.compare_digest.__name__
+    for steps in (right, unknown):
+        assert (steps.count(compared), steps.count("_digest"), steps.count("KeyStore.keys")) == (1, 1, 1)
+        assert steps.index("KeyStore.keys") < steps.index("_digest") < steps.index(compared)
 
 
 def test_the_store_keeps_no_secret(keys):
