@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from models.arrays import Floats, Integers
+
 NEIGHBOURS = 8
+FEWEST_NEIGHBOURS = 3
 LEAST_SPREADS, MOST_SHARE = 4.5, 0.3
 BUSY_DAY = 5.0
 
@@ -32,9 +35,10 @@ def holes(daily: Mapping[date, int]) -> tuple[Hole, ...]:
     Periods are days, or weeks where a usual day has fewer than 5 events; the first and the last day are not whole and left out.
 
     A period is compared with the 8 before and the 8 after it that are not empty, a day with those of the same day of the week. It is a
-    hole where n is under 30 % of their median and its 2 sqrt(n + 3/8), whose spread is 1 for Poisson counts (Anscombe 1948), lies 4.5
-    robust spreads below it. That spread is 1.4826 times the median step between neighbours over sqrt 2, at least 1, so that growth and
-    decline do not widen it. Neighbouring holes are one.
+    hole where n is under 30 % of what is usual there and its 2 sqrt(n + 3/8), whose spread is 1 for Poisson counts (Anscombe 1948), lies
+    4.5 robust spreads below it. That spread is 1.4826 times the median step between neighbours over sqrt 2, at least 1, so that growth
+    and decline do not widen it. Usual is their median, and in a log that grows no more than what had been reached by then (`_expected`):
+    an empty day is likely among its first ones, however busy those are that follow. Neighbouring holes are one.
     """
     first, last = min(daily), max(daily)
     days_told = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
@@ -51,25 +55,63 @@ def holes(daily: Mapping[date, int]) -> tuple[Hole, ...]:
 
 @dataclass(frozen=True)
 class _Usual:
-    """Of each period: the median of its neighbours, and how many robust spreads it lies below it. Shape (n_periods,)."""
+    """Of each period: what its neighbours lead to expect, and how many robust spreads it lies below it. Shape (n_periods,)."""
 
     count: np.ndarray
     spreads_below: np.ndarray
 
 
-def _usual(counts: np.ndarray, season: int) -> _Usual:
+@dataclass(frozen=True)
+class _Around:
+    """Positions of the periods with events that are nearest to one, rising."""
+
+    before: Integers
+    after: Integers
+
+    @classmethod
+    def of(cls, filled: Integers, position: int, most: int) -> Self:
+        at = int(np.searchsorted(filled, position))
+        beyond = at + int(position in filled[at : at + 1])
+        return cls(filled[max(0, at - most) : at], filled[beyond : beyond + most])
+
+    @property
+    def both(self) -> Integers:
+        return np.concatenate([self.before, self.after])
+
+
+def _usual(counts: Floats, season: int) -> _Usual:
     root = 2 * np.sqrt(counts + 0.375)
-    median, spread = np.full(len(counts), np.nan), np.ones(len(counts))
-    for start in range(season):
-        phase = np.arange(start, len(counts), season)
-        filled = phase[counts[phase] > 0]
-        for position in phase:
-            at = np.searchsorted(filled, position)
-            near = np.concatenate([filled[max(0, at - NEIGHBOURS) : at], filled[at + (position in filled[at : at + 1]) :][:NEIGHBOURS]])
-            if len(near) >= 3:
-                median[position] = np.median(root[near])
-                spread[position] = max(1.0, 1.4826 * np.median(np.abs(np.diff(root[near]))) / np.sqrt(2))
-    return _Usual((median / 2) ** 2 - 0.375, (median - root) / spread)
+    usual, spread = np.full(len(counts), np.nan), np.ones(len(counts))
+    filled = np.flatnonzero(counts > 0)
+    for position in range(len(counts)):
+        same = _Around.of(filled[filled % season == position % season], position, NEIGHBOURS)
+        if len(same.both) >= FEWEST_NEIGHBOURS:
+            usual[position] = _expected(root, position, same, _Around.of(filled, position, FEWEST_NEIGHBOURS))
+            spread[position] = max(1.0, 1.4826 * np.median(np.abs(np.diff(root[same.both]))) / np.sqrt(2))
+    return _Usual((usual / 2) ** 2 - 0.375, (usual - root) / spread)
+
+
+def _expected(root: Floats, position: int, same: _Around, days: _Around) -> float:
+    """The median of `same`; where they rise, no more than their line says of this time, and no more than had been reached by then.
+
+    The line has the median of all slopes between two of them (Theil 1950, Sen 1968).
+    """
+    near = same.both
+    one, other = np.triu_indices(len(near), k=1)
+    slope = float(np.median((root[near[other]] - root[near[one]]) / (near[other] - near[one])))
+    line = float(np.median(root[near] - slope * (near - position))) if slope > 0 else np.inf
+    return max(0.0, min(float(np.median(root[near])), line, _reached(root, same, days)))
+
+
+def _reached(root: Floats, same: _Around, days: _Around) -> float:
+    """The upper quartile of those before, or the highest of the last three; where there are not three, no more than the days beside it."""
+    reached = np.inf
+    if len(same.before):
+        reached = max(float(np.quantile(root[same.before], 0.75)), float(root[same.before[-FEWEST_NEIGHBOURS:]].max()))
+    if len(same.before) < FEWEST_NEIGHBOURS:
+        beside = days.before if len(days.before) == FEWEST_NEIGHBOURS else days.after
+        reached = min(reached, float(root[beside].max()))
+    return reached
 
 
 def _runs(counts: np.ndarray, usual: _Usual, start: date, days: int) -> list[Hole]:

@@ -175,6 +175,38 @@ def test_a_planted_hole_is_found_with_its_days(busy, first, days, left):
     assert hole.found == left * days
 
 
+DAYS = np.arange(200)
+GROWING = {
+    "evenly": DAYS / 2,
+    "fast": 5 * DAYS,
+    "doubling each week": np.minimum(200, 0.3 * 2 ** (DAYS / 7)),
+    "along an S": 60 / (1 + np.exp((70 - DAYS) / 12)),
+    "at a launch": np.where(DAYS < 60, 0.5, 80),
+    "at an early launch": np.where(DAYS < 20, 2, 80),
+}
+
+
+@pytest.mark.parametrize("rate", GROWING.values(), ids=GROWING)
+def test_the_quiet_first_days_of_a_community_that_grows_are_no_holes(rate, rng):
+    for _ in range(3):
+        assert holes(days_of(rng.poisson(rate * np.where(DAYS % 7 >= 5, 1.6, 0.8)))) == ()
+
+
+@pytest.mark.parametrize("rate", [rate for name, rate in GROWING.items() if name != "fast"])
+def test_a_hole_is_found_once_a_community_has_grown(rate, rng):
+    counts = rng.poisson(rate)
+    counts[120:124] = 0
+    (hole,) = holes(days_of(counts))
+    assert (hole.first, hole.last) == (date(2025, 5, 6), date(2025, 5, 9))
+
+
+@pytest.mark.parametrize(("first", "days"), [(1, 1), (3, 2), (9, 3)])
+def test_a_hole_in_the_first_days_of_a_busy_log_is_found(busy, first, days):
+    busy[first : first + days] = 0
+    (hole,) = holes(days_of(busy))
+    assert (hole.first, hole.last) == (date(2025, 1, 6) + timedelta(days=first), date(2025, 1, 5) + timedelta(days=first + days))
+
+
 def test_holes_of_sparse_logs_are_sought_by_the_week(rng):
     counts = rng.poisson(3, 300)
     assert holes(days_of(counts)) == ()
