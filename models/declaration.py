@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from pydantic import ValidationError
 
 from models.community import Community
 from models.declaration_faults import complaint, inside
+from models.declaration_syntax import faults_of_yaml
 from models.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def parse_declaration(text: str, name: str) -> Declaration:
     if tab := re.search(r"^ *\t", text, re.MULTILINE):
         raise InputError(f"{name} line {text.count(NEWLINE, 0, tab.start()) + 1}: indented with a tab; YAML is indented with spaces")
     node = _compose(text, name)
-    lines = dict(_key_lines(node, (), name))
-    with _faults_of_yaml(name):
+    with faults_of_yaml(text, name):
+        lines = dict(_key_lines(node, (), name))
         content = _content_of(node)
     try:
         return Declaration(Community.model_validate(content), MappingProxyType(lines))
@@ -94,7 +94,7 @@ def _read(path: Path) -> str:
 
 
 def _compose(text: str, name: str) -> yaml.Node:
-    with _faults_of_yaml(name):
+    with faults_of_yaml(text, name):
         node = yaml.compose(text, Loader=_PlainLoader)
     if node is None:
         raise InputError(f"{name} is empty; `keepwell init LOG --member COL --time COL` writes a complete one")
@@ -102,19 +102,6 @@ def _compose(text: str, name: str) -> yaml.Node:
         first = text.strip().splitlines()[0][:40]
         raise InputError(f"{name} line {node.start_mark.line + 1}: must hold keys such as `name:` and `log:`, not {first!r}")
     return node
-
-
-@contextmanager
-def _faults_of_yaml(name: str) -> Iterator[None]:
-    """PyYAML's errors as one sentence with the line; a value that does not fit its tag is a bare ValueError or IndexError there."""
-    try:
-        yield
-    except yaml.MarkedYAMLError as fault:
-        mark = fault.problem_mark or fault.context_mark
-        where = "" if mark is None else f" line {mark.line + 1}"
-        raise InputError(f"{name}{where}: not YAML, {fault.problem or fault.context}") from None
-    except (yaml.YAMLError, ValueError, IndexError) as fault:
-        raise InputError(f"{name}: not YAML, {str(fault).splitlines()[0]}") from None
 
 
 def _key_lines(node: yaml.Node, key: Key, name: str) -> Iterator[tuple[Key, int]]:

@@ -5,8 +5,10 @@ from datetime import time
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from models.declaration import load_community, load_declaration
+from models.declaration import load_community, load_declaration, parse_declaration
 from models.errors import InputError
 
 TEXT = """\
@@ -97,7 +99,7 @@ def test_every_key_knows_its_line(load):
         ("  type: type", "  type: type\n  type_is: post", "line 3: log: give exactly one of `type`"),
         ("name: posts", "name: posts\n    name: again", 'line 10: "name" is given again; it stands in line 9 already'),
         ("  path: events.csv", "\tpath: events.csv", "line 4: indented with a tab; YAML is indented with spaces"),
-        ("label: {en: posts", "label: {en: posts: x", "line 11: not YAML, "),
+        ("label: {en: posts", "label: {en: posts: x", "line 11, column 12: what `{` begins here lacks a comma or its `}`; look at its end"),
         ("    cost: 1\n", "", "line 22: interventions.question.cost is missing"),
         (
             "    cost: 1\n",
@@ -139,14 +141,14 @@ def test_a_fault_is_named_with_its_key_and_its_line(load, old, new, sentence):
         ("- a\n- list\n", "keepwell.yaml line 1: must hold keys such as `name:` and `log:`, not '- a'"),
         ("just words", "keepwell.yaml line 1: must hold keys such as `name:` and `log:`, not 'just words'"),
         ("name: 中".encode("gb18030"), "keepwell.yaml is not UTF-8 (byte 6); save it as UTF-8"),
-        ("name: !!python/object:os.system x", "keepwell.yaml line 1: not YAML, could not determine a constructor"),
-        ("name: *nothing", "keepwell.yaml line 1: not YAML, found undefined alias"),
-        ("name: \x00", "keepwell.yaml: not YAML, "),
+        ("name: !!python/object:os.system x", "keepwell.yaml line 1, column 7: a text cannot begin with `!`; put it in quotes"),
+        ("name: *nothing", "keepwell.yaml line 1, column 7: a text cannot begin with `*`; put it in quotes"),
+        ("name: \x00", "keepwell.yaml line 1, column 7: a character that cannot be written stands here"),
         ("? [a, b]\n: c", "keepwell.yaml line 1: a key must be a word, not a list or a mapping"),
-        ("name: !!int label", "keepwell.yaml: not YAML, "),
-        ("name: !!int", "keepwell.yaml: not YAML, "),
+        ("name: !!int label", "keepwell.yaml line 1, column 7: a value does not fit the type that is written before it"),
+        ("name: &all [*all]", "keepwell.yaml: its lists and keys go too deep, or one holds itself"),
         ("1: x", "keepwell.yaml line 1: "),
-        ("name: a\n---\nname: b\n", "keepwell.yaml line 2: not YAML, "),
+        ("name: a\n---\nname: b\n", "keepwell.yaml line 2, column 1: a second document begins here; take the line `---` out"),
     ],
 )
 def test_what_is_no_declaration_is_one_clear_sentence(load, content, sentence):
@@ -154,6 +156,40 @@ def test_what_is_no_declaration_is_one_clear_sentence(load, content, sentence):
         load(content)
     assert str(fault.value).startswith(sentence)
     assert "\n" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("name: a: b\n", "line 1, column 8: a colon stands where no key can be; put a value that holds a colon in quotes"),
+        ("name: x\nlog\nchurn: 1\n", "line 2, column 1: no colon follows this key; write `key: value`"),
+        ("log:\n  path: a\n member: b\n", "line 3, column 2: this line is indented otherwise than its neighbours"),
+        ("signals:\n  - name: p\n   event_types: [a]\n", "line 3, column 4: this line is indented otherwise"),
+        ("name: x\nl: [a, b\nc: d\n", "line 2, column 4: the list that `[` begins here lacks a comma or its `]`"),
+        ("name: x\nl: {a: b\n", "line 2, column 4: what `{` begins here lacks a comma or its `}`"),
+        ("l: [a]]\n", "line 1, column 7: this closes what was never opened"),
+        ("name: @x\n", "line 1, column 7: a text cannot begin with this character; put it in quotes"),
+        ('a: 1\nname: "abc\nb: c\n', "line 2, column 7: the quotation mark that begins here is never closed"),
+        ('name: "a" b\n', "line 1, column 11: a text goes on behind what is complete"),
+        ('name: "C:\\q"\n', "line 1, column 11: a backslash in double quotes needs a second one"),
+        ("a: - b\n", "line 1, column 4: an item of a list begins behind something else"),
+        ("name: | x\n", "line 1, column 9: nothing but a line break can follow `|` or `>`"),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_with_line_and_column_and_what_to_look_at(load, content, sentence):
+    with pytest.raises(InputError) as fault:
+        load(content)
+    assert str(fault.value).startswith(f"keepwell.yaml {sentence}")
+
+
+@given(st.lists(st.sampled_from([*" \n:-[]{}'\"*&!|>%@,?#\\~", "key", "a: 1\n", "  - b", "---"]), max_size=12).map("".join))
+def test_whatever_is_written_no_word_of_the_parser_is_told(content):
+    try:
+        parse_declaration(content, "keepwell.yaml")
+    except InputError as fault:
+        told = str(fault)
+        assert "\n" not in told
+        assert not any(word in told for word in ("while ", "expected ", "mapping v", "scanning", "token", "<block", "node", "stream"))
 
 
 def test_a_missing_file_says_which_command_writes_one(tmp_path):
