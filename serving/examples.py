@@ -11,7 +11,7 @@ from serving.cloud_events import BATCH, STRUCTURED
 
 Extra = dict[str, Any]
 
-_EVENT: Extra = {"event_id": "e-1", "type": "comment", "timestamp": "2026-11-20T09:00:00+08:00"}
+_EVENT: Extra = {"event_id": "e-1", "type": "read", "timestamp": "2026-11-20T09:00:00+08:00"}
 
 _REQUEST: Extra = {
     "member_id": "m-123",
@@ -75,7 +75,11 @@ _ANSWER: Extra = {
             "assignment_probability": 0.92,
             "exploration": False,
             "reasons": [
-                {"code": "uplift", "text": "Of 100 members like this one, about 6.0 more would stay (90 % interval +1.0 to +11.0)"}
+                {
+                    "code": "uplift",
+                    "text": "Of 100 members like this one, about 6.0 more would stay (90% interval: 1.0 to 11.0)",
+                    "contribution_pp": None,
+                }
             ],
             "send_not_before": "2026-11-20T01:00:05Z",
             "valid_until": "2026-11-27T01:00:05Z",
@@ -93,6 +97,7 @@ _ANSWER: Extra = {
     ],
     "candidates": None,
     "experiment": {"id": "global_control", "arm": "treated"},
+    "plan_id": None,
     "model": {"version": "7", "grade": "B"},
     "data": {"features_as_of": "2026-11-20T01:00:05Z", "last_event_at": "2026-11-20T01:00:00Z"},
     "warnings": [],

@@ -239,6 +239,30 @@ def test_every_request_answer_and_problem_has_an_example_that_is_true(running):
     assert without == []
 
 
+def left_out(described, schema, example, place=""):
+    """The fields that the schema has and the example has not."""
+    while "$ref" in schema:
+        schema = described["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    for one in schema.get("anyOf", ()):
+        yield from left_out(described, one, example, place)
+    if isinstance(example, list):
+        for part in example:
+            yield from left_out(described, schema.get("items", {}), part, f"{place}[]")
+    elif isinstance(example, dict):
+        fields = schema.get("properties", {})
+        yield from (f"{place}.{name}" for name in fields.keys() - example.keys())
+        for name in fields.keys() & example.keys():
+            yield from left_out(described, fields[name], example[name], f"{place}.{name}")
+
+
+def test_an_example_of_an_answer_leaves_no_field_out(running):
+    described = running.client.get("/openapi.json").json()
+    answers = [(name, content) for name, content in bodies(described) if " 2" in name and "example" in content]
+    assert [(name, *left_out(described, content["schema"], content["example"])) for name, content in answers] == [
+        (name,) for name, _ in answers
+    ]
+
+
 def test_every_problem_is_documented_where_it_may_be_met(running):
     described = running.client.get("/openapi.json").json()
     met = {kind for name, content in bodies(described) if "problem+json" in name for kind in content["examples"]}
