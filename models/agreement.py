@@ -25,6 +25,7 @@ def check_agreement(community: Community) -> None:
     _check_catalogue(community)
     _check_contact_policy(community)
     _check_capacity(community)
+    _check_touches(community)
     _check_experiments(community)
 
 
@@ -135,6 +136,12 @@ def _check_capacity(community: Community) -> None:
     ids = [intervention.id for intervention in community.interventions]
     _refuse_unknown("capacity.interventions", "intervention", community.capacity.interventions, ids)
     _refuse_unknown("capacity.channels", "channel", community.capacity.channels, community.channels)
+
+
+def _check_touches(community: Community) -> None:
+    if community.touches is not None and community.touches.cluster is not None and community.members is None:
+        message = "touches.cluster: there are no columns without a table of `members`"
+        raise ValueError(message)
 
 
 def _check_experiments(community: Community) -> None:

@@ -13,6 +13,8 @@ from models.community import DAY_US
 from models.histories import EventHistories
 from models.logged_chances import PREFIX, chances_of
 from models.snapshots import Snapshots
+from models.statements import Statement
+from models.touch_units import units_of_touches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from models.community import Community
     from models.events import EventArrays
     from models.histories import Histories
-    from models.statements import Statement
+    from models.touch_units import TouchUnits
 
 AssignmentKind = Literal["logged", "as_if_random", "observational"]
 
@@ -32,6 +34,7 @@ class Assignments:
 
     arm (n,): 0 for `none`, else 1 + position in `interventions`; propensities (n, 1 + n_interventions), `none` first, each row adding up to
     1, or None where they were not logged; retained (n,): 1.0 where the member was not gone over the horizon from the assignment on.
+    `units`: groups that were given the same together; None where members were not.
     """
 
     snapshots: Snapshots
@@ -40,6 +43,7 @@ class Assignments:
     propensities: Floats | None
     retained: Floats
     warnings: tuple[Statement, ...] = ()
+    units: TouchUnits | None = None
 
     def __len__(self) -> int:
         return len(self.arm)
@@ -47,6 +51,17 @@ class Assignments:
     def __getitem__(self, rows: Integers | Flags) -> Self:
         shares = None if self.propensities is None else self.propensities[rows]
         return replace(self, snapshots=self.snapshots[rows], arm=self.arm[rows], propensities=shares, retained=self.retained[rows])
+
+    @property
+    def unit(self) -> Integers:
+        """Of each row a code, shape (n,): rows with the same one depend on each other."""
+        member = self.snapshots.member
+        return member if self.units is None else self.units.of_member[member]
+
+    def like(self, rows: Flags) -> Integers:
+        """All members of the units that these rows belong to."""
+        members = np.unique(self.snapshots.member[rows])
+        return members if self.units is None else self.units.like(members)
 
     @property
     def names(self) -> Names:
@@ -76,7 +91,8 @@ def assignments_among(touches: pl.DataFrame, histories: Histories, community: Co
     rows = snapshots[kept]
     retained = 1.0 - histories.churned(rows, (community.churn.horizon_days,))[:, 0]
     shares = _propensities(known[kept], list(codes)) if chances.logged else None
-    return Assignments(rows, interventions, arm[kept], shares, retained, chances.notes)
+    units = units_of_touches(known, histories.rule_columns, community)
+    return Assignments(rows, interventions, arm[kept], shares, retained, (*chances.notes, *_by_group(units, rows)), units)
 
 
 def _snapshots(touches: pl.DataFrame, joined_us: Integers) -> Snapshots:
@@ -91,3 +107,10 @@ def _propensities(touches: pl.DataFrame, arms: Sequence[str]) -> Floats:
     shares = np.column_stack([touches[name].fill_null(0.0).to_numpy() if name in touches.columns else nothing for name in columns])
     conditional: Floats = shares / shares.sum(axis=1, keepdims=True)
     return conditional
+
+
+def _by_group(units: TouchUnits | None, rows: Snapshots) -> tuple[Statement, ...]:
+    if units is None:
+        return ()
+    groups = len(np.unique(units.of_member[rows.member]))
+    return (Statement("proof.by_group", {"column": units.column, "groups": groups}),)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from models.arm_counts import ArmCounts
 from models.census import Census, Span
 from models.declaration import line_of
 from models.events import EventLog
@@ -81,17 +82,19 @@ def taken_in(events: Parted, community: Community, place: Place, parts: Shelf, a
         advance("keeping the log", part, len(ends))
         parts.put(part_name(part), rows)
         census += Census.of(EventLog(rows, kept).of_range(ends[part - 1] if part else 0, ends[part]), community, span)
+    coded = None if community.touches is None else _coded(touches.rows, ids)
+    arms = ArmCounts.of(kept, coded, community)
     leaking = leaks(members.drop("member_id", "joined"), census.pasts)
     found: dict[Step, Sequence[Finding]] = {
         "events": events.findings,
         "members": declared.findings,
         "touches": touches.findings,
         "leakage": leak_findings(leaking, community, place.lines),
-        "log": log_findings(census, span, community, place.lines),
+        "log": (*log_findings(census, span, community, place.lines), *arms.findings(community, place.lines)),
     }
     return Intake(
         members=kept,
-        touches=None if community.touches is None else _coded(touches.rows, ids),
+        touches=coded,
         parts=parts,
         ends=ends,
         events=events.scattered.events,

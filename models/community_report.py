@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from models.charts import Chart, Series, line_chart
 from models.declared import STAGES
-from models.experiment_wording import check_sentence, label_of, lift_sentence
+from models.experiment_wording import label_of, lift_sentence, sizes_sentence
 from models.goal_wording import goal_row, target_sentences
 from models.intervals import Estimate
 from models.pages import page_template
@@ -171,7 +171,7 @@ def _card(read: ReadOut, community: Community, language: Language) -> Experiment
         return ExperimentCard(name, (waits,), (None,), "", mismatch=False)
     sentences = tuple(lift_sentence(lift, read, community, language) for lift in read.lifts)
     whiskers = tuple(_whisker(lift) for lift in read.lifts)
-    return ExperimentCard(name, sentences, whiskers, check_sentence(read.sizes, language), read.sizes.mismatch)
+    return ExperimentCard(name, sentences, whiskers, sizes_sentence(read, language), read.doubtful)
 
 
 def _whisker(lift: Lift) -> tuple[Whisker, float] | None:

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import ndtri, stdtrit
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers
+
+LEVEL = 0.9
+"""Of the intervals of effects."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,22 @@ def scores_of(arm: Integers, outcome: Floats, shares: Floats, expected: Floats) 
 
 
 def averages_of(scores: Scores, member: Integers) -> Averages:
-    """Error: sqrt(sum over members of (sum of their centred scores)^2) / n; NaN where no row is comparable."""
+    """Error: sqrt(G / (G - 1) sum over G members of (sum of their centred scores)^2) / n; NaN where no row is comparable.
+
+    Times Student's t of G - 1 degrees at LEVEL over the normal, so that intervals by few groups hold (Cameron and Miller 2015, section VI).
+    """
     number = scores.comparable.sum(axis=0)
+    few = _for_few(len(np.unique(member)))
     with np.errstate(invalid="ignore", divide="ignore"):
         effect = scores.score.sum(axis=0) / number
         centred = np.where(scores.comparable, scores.score - effect, 0.0)
         summed = np.column_stack([np.bincount(member, weights=column) for column in centred.T])
-        error = np.sqrt((summed**2).sum(axis=0)) / number
+        error = few * np.sqrt((summed**2).sum(axis=0)) / number
     return Averages(effect, error)
+
+
+def _for_few(groups: int) -> float:
+    """Infinite for one alone."""
+    if groups < 2:
+        return float("inf")
+    return float(np.sqrt(groups / (groups - 1)) * stdtrit(groups - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2))

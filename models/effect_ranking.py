@@ -40,7 +40,7 @@ def rank_effects(held: HeldOut, predicted: Floats, *, rng: np.random.Generator) 
         assigned = int((made.arm == position + 1).sum())
         if assigned < FEWEST_ROWS:
             continue
-        effects = ArmEffects.of_scores(scores.score[:, position], scores.comparable[:, position], made.snapshots.member)
+        effects = ArmEffects.of_scores(scores.score[:, position], scores.comparable[:, position], made.unit)
         curve = qini_curve(predicted[:, position], effects, rng=child)
         fifths, deciles = (uplift_by_decile(predicted[:, position], effects, bins=bins) for bins in (FIFTHS, 10))
         told.append(ArmRanking(name, assigned, curve.average, curve.qini, curve.qini_share, fifths, deciles))

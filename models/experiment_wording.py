@@ -10,7 +10,7 @@ from models.actions import NO_ACTION
 from models.experiments import HELD_BACK, TREATED
 from models.features import ANY
 from models.moments import EPOCH
-from models.texts import JOINER, decimal, money, moneys, number, plural, points, share, span, text
+from models.texts import JOINER, decimal, money, moneys, number, plural, points, sentences, share, span, text
 from models.wording import opening
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def told(read: ReadOut, community: Community, language: Language) -> dict[str, A
             {"id": arm, "label": arm_label(arm, read, community, language), "members": members, "expected": expected, "clusters": clusters}
             for arm, members, expected, clusters in zip(read.arms, read.check.observed, read.check.expected, _clusters(read), strict=True)
         ],
-        "sample_ratio": {"p": read.sizes.p, "mismatch": read.sizes.mismatch, "text": check_sentence(read.sizes, language)},
+        "whole_groups": read.whole_groups,
+        "sample_ratio": {"p": read.sizes.p, "mismatch": read.sizes.mismatch, "text": sizes_sentence(read, language)},
         "lifts": [_told(lift, read, community, language) for lift in read.lifts],
     }
 
@@ -106,6 +107,14 @@ def arm_label(arm: str, read: ReadOut, community: Community, language: Language)
             return label.of(language)
         return text(language, ARMS[NO_ACTION]) if arm == NO_ACTION else arm
     return text(language, ARMS[arm])
+
+
+def sizes_sentence(read: ReadOut, language: Language) -> str:
+    """Whether the arms have their sizes, and whether whole groups seem to be in them, though none are declared."""
+    check = check_sentence(read.sizes, language)
+    if read.whole_groups is None:
+        return check
+    return sentences(language, [check, text(language, "experiment.whole_groups", column=read.whole_groups)])
 
 
 def check_sentence(check: RatioCheck, language: Language) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import polars as pl
 
+from models.arm_counts import asked_about
 from models.errors import UnknownExperiment
 from models.events import event_arrays, without_members
 from models.experiment_arms import NO_ARM, begin_us, clustered_arms, hashed_arms, written_arms
 from models.experiment_declaration import Metric
 from models.experiment_measures import Behaviour
+from models.groups import group_columns
 from models.intervention_trials import read_interventions
 from models.moments import microseconds
 from models.policy import in_control
 from models.read_out import Enrolment, ReadOut, read_out
 from models.snapshots import Snapshots
+from models.whole_groups import counted, largest, whole_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -156,7 +159,17 @@ def read_declared(record: Record, experiment: Experiment) -> ReadOut:
         ended_us=end_us,
         cluster=None if clusters is None else clusters[enrolled],
     )
-    return _read(record, experiment.id, "declared", enrolment, enrolled, experiment.metrics or standard_metrics(community))
+    read = _read(record, experiment.id, "declared", enrolment, enrolled, experiment.metrics or standard_metrics(community))
+    return replace(read, whole_groups=_undeclared_groups(record, experiment, enrolment, enrolled))
+
+
+def _undeclared_groups(record: Record, experiment: Experiment, enrolment: Enrolment, enrolled: Integers) -> str | None:
+    if experiment not in asked_about(record.community):
+        return None
+    members, arm = record.log.members[enrolled], pl.Series(enrolment.arm)
+    columns = (name for name in group_columns(record.community) if name in members.columns)
+    found = largest(whole_groups(column, counted(members[column], arm)) for column in columns)
+    return None if found is None else found.column
 
 
 def arms_of(record: Record, experiment: Experiment) -> Integers:

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """n assignments, k interventions. fold (n,): rows of one member share theirs; retention (n, 1 + k): expected by action, `none` first.
+    """n assignments, k interventions. fold (n,): rows of one unit share theirs; retention (n, 1 + k): expected by action, `none` first.
 
-    `propensities` are the logged ones, else estimated; `scores` the doubly robust ones. No model saw the member that it was asked about.
+    `propensities` are the logged ones, else estimated; `scores` the doubly robust ones. No model saw the unit, a member or a
+    group that was given the same together, that it was asked about.
     """
 
     assignments: Assignments
@@ -56,7 +57,7 @@ def hold_out(features: Floats, assignments: Assignments, *, rng: np.random.Gener
         assignments.retained,
         assignments.propensities,
         interventions=assignments.interventions,
-        groups=assignments.snapshots.member,
+        groups=assignments.unit,
     )
     folding, estimating, seeding = rng.spawn(3)
     fold = assign_folds(trial.member.astype(np.int64), rng=folding, n_folds=trial.folds)
@@ -75,10 +76,9 @@ def fold_engines(
     Where these are too few the catalogue's beliefs stand, as they would in training.
     """
     columns = np.arange(held.features.shape[1]) if engine.learned_uplift is None else engine.learned_uplift.columns
-    member = held.assignments.snapshots.member
     engines = []
     for left_out, child in zip(range(held.folds), rng.spawn(held.folds), strict=True):
-        asked = np.unique(member[held.fold == left_out])
+        asked = held.assignments.like(held.fold == left_out)
         others = touches.filter(~pl.col("member").is_in(asked.tolist()))
         learned = learn_uplift(engine, events, others, columns, until_us=until_us, rng=child)
         engines.append(replace(engine, learned_uplift=learned.uplift))

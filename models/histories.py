@@ -41,6 +41,11 @@ class Histories(Protocol):
         ...
 
     @property
+    def rule_columns(self) -> pl.DataFrame | None:
+        """As of EventArrays."""
+        ...
+
+    @property
     def first_us(self) -> int:
         """Of the first event; there must be one."""
         ...
@@ -94,6 +99,10 @@ class EventHistories:
     @property
     def attributes(self) -> pl.DataFrame | None:
         return self.events.attributes
+
+    @property
+    def rule_columns(self) -> pl.DataFrame | None:
+        return self.events.rule_columns
 
     @property
     def first_us(self) -> int:

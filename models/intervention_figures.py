@@ -17,12 +17,13 @@ from models.actions import NO_ACTION
 from models.blocking_wording import DRAWN
 from models.community import DAY_US, Community
 from models.decision import UpliftSource
+from models.doubly_robust import LEVEL
 from models.events import between, touched
 from models.intervals import Estimate
 from models.moments import microseconds
 from models.snapshots import Activity
 from models.uplift_beliefs import PriorUplift
-from models.uplift_evidence import LEVEL, Evidence
+from models.uplift_evidence import Evidence
 
 if TYPE_CHECKING:
     from models.actions import Intervention

@@ -65,13 +65,13 @@ def _read(record: Record, made: Assignments, measures: Sequence[Measure], positi
 
 
 def _compared(made: Assignments, value: Floats, shares: Floats, rows: Flags, position: int) -> Compared | None:
-    """The mean doubly robust score of the rows, with the weighted means of both arms as what is expected; errors by member.
+    """The mean doubly robust score of the rows, with the weighted means of both arms as what is expected; errors by member, or group.
 
     None where one member holds all the weight, or nothing varies.
     """
     outcome, none, share = value[rows], shares[rows, 0], shares[rows, position]
     arm = np.select([made.arm[rows] == 0, made.arm[rows] == position], [0, 1], 2)
-    members = members_of_rows(made.snapshots.member[rows], len(outcome))
+    members = members_of_rows(made.unit[rows], len(outcome))
     try:
         control, treated = (
             ratio_of((arm == code) * outcome / chance, (arm == code) / chance, members).value for code, chance in ((0, none), (1, share))

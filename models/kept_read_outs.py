@@ -72,7 +72,14 @@ def _read_out(told: dict[str, Any]) -> ReadOut:
     clusters = told.get("clusters")
     lifts = tuple(_lift(one) for one in told["lifts"])
     plain = {name: told[name] for name in ("id", "kind", "started_us", "ended_us", "until_us", "pace", "level")}
-    return ReadOut(**plain, arms=tuple(told["arms"]), check=_check(told["check"]), lifts=lifts, clusters=clusters and _check(clusters))
+    return ReadOut(
+        **plain,
+        arms=tuple(told["arms"]),
+        check=_check(told["check"]),
+        lifts=lifts,
+        clusters=clusters and _check(clusters),
+        whole_groups=told.get("whole_groups"),
+    )
 
 
 def _check(told: dict[str, Any]) -> RatioCheck:

@@ -98,7 +98,7 @@ def learn_from_tried(engine: Engine, tried: Tried, kept: Integers, *, rng: np.ra
             made.propensities,
             priors,
             interventions=made.interventions,
-            groups=made.snapshots.member,
+            groups=made.unit,
             rng=rng,
         )
     except NotEnoughData as shortage:

@@ -33,7 +33,8 @@ def rule_columns(community: Community) -> tuple[str, ...]:
     asked = (name for intervention in community.interventions for name in intervention.eligibility.attributes or ())
     zone = () if members.timezone is None else (members.timezone,)
     read = (column for experiment in community.experiments for column in (experiment.column, experiment.cluster))
-    assigned = (column for column in read if column is not None)
+    touched = () if community.touches is None else (community.touches.cluster,)
+    assigned = (column for column in (*read, *touched) if column is not None)
     return tuple(
         dict.fromkeys((*zone, *members.reachable.values(), *members.consents.values(), *date_columns(community), *asked, *assigned))
     )

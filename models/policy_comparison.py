@@ -40,8 +40,9 @@ FIGURES = (
 class DecisionRows:
     """n logged decisions among 1 + k actions, `none` first.
 
-    chosen, member, fold (n,); reward (n,) money; propensities (n, 1 + k) as logged; predictions (n, 1 + k): the reward of each action by
-    models that have not seen the row's member, who are those of the other folds.
+    chosen, member, unit, fold (n,); reward (n,) money; propensities (n, 1 + k) as logged; predictions (n, 1 + k): the reward of each action
+    by models that have not seen the row's unit, who are those of the other folds. Rows of one unit, a member or a group that was given the
+    same together, depend on each other.
     """
 
     actions: tuple[str, ...]
@@ -50,6 +51,7 @@ class DecisionRows:
     propensities: Floats
     predictions: Floats
     member: Integers
+    unit: Integers
     fold: Integers
 
     def __len__(self) -> int:
@@ -117,10 +119,10 @@ class PolicyComparison:
 def compare_policies(
     rows: DecisionRows, targets: Mapping[str, Target], champion: str, *, clip: float | None = None, level: float = LEVEL
 ) -> PolicyComparison:
-    """Raises InputError where probabilities do not fit the rows, NotEnoughData on the rows of a single member."""
+    """Raises InputError where probabilities do not fit the rows, NotEnoughData on the rows of a single unit."""
     given = (rows.reward, rows.chosen, rows.propensities)
     robust = {
-        name: estimate_dr(*given, target.probabilities, rows.predictions, rows.member, clip=clip, level=level)
+        name: estimate_dr(*given, target.probabilities, rows.predictions, rows.unit, clip=clip, level=level)
         for name, target in targets.items()
     }
     judged = {}
@@ -128,11 +130,11 @@ def compare_policies(
         seen = (target.probabilities[np.arange(len(rows)), rows.chosen] > 0).any()
         judged[name] = Judged(
             dr=robust[name],
-            snips=estimate_snips(*given, target.probabilities, rows.member, clip=clip, level=level) if seen else None,
+            snips=estimate_snips(*given, target.probabilities, rows.unit, clip=clip, level=level) if seen else None,
             gain=None if name == champion else policy_difference(robust[name], robust[champion]),
             note=target.note,
         )
-    return PolicyComparison(len(rows), robust[champion].n_members, level, judged)
+    return PolicyComparison(len(rows), len(np.unique(rows.member)), level, judged)
 
 
 def nobody(allowed: Flags) -> Target:

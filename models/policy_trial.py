@@ -38,7 +38,8 @@ class PolicyTrial:
     """`source` tells which assignments were used and what the engines had seen of them.
 
     `as_it_is`: for each engine whose effects were learned anew the gain over the first one by those that it has. It was learned from the
-    same assignments, so that the gain looks larger than it is: it can speak against an engine, and never for it.
+    same assignments, so that the gain looks larger than it is: it can speak against an engine, and never for it. `by`: the column of the
+    groups over which intervals are, None where they are over members.
     """
 
     comparison: PolicyComparison
@@ -46,10 +47,12 @@ class PolicyTrial:
     assignment: AssignmentKind
     warnings: tuple[Statement, ...]
     as_it_is: Mapping[str, PolicyDifference]
+    by: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         told = self.comparison.to_dict() | {"as_it_is": {role: asdict(gain) for role, gain in self.as_it_is.items()}}
-        return {**told, "source": str(self.source), "assignment": self.assignment, "warnings": [str(warning) for warning in self.warnings]}
+        told |= {"source": str(self.source), "assignment": self.assignment, "intervals_by": self.by}
+        return told | {"warnings": [str(warning) for warning in self.warnings]}
 
 
 def try_policies(
@@ -88,11 +91,12 @@ def try_policies(
         role: _aligned(told.as_it_is, engines[role], actions) for role, told in replayed.items() if role != name and told.relearned.any()
     }
     flattered = {role: _gain(rows, target, compared.policies[name].dr, clip) for role, target in own.items()}
-    return PolicyTrial(compared, _source(len(made), len(every), replayed), held.propensities.kind, made.warnings, flattered)
+    by = None if made.units is None else made.units.column
+    return PolicyTrial(compared, _source(len(made), len(every), replayed), held.propensities.kind, made.warnings, flattered, by)
 
 
 def _gain(rows: DecisionRows, target: Floats, first: PolicyValue, clip: float | None) -> PolicyDifference:
-    given = (rows.reward, rows.chosen, rows.propensities, target, rows.predictions, rows.member)
+    given = (rows.reward, rows.chosen, rows.propensities, target, rows.predictions, rows.unit)
     return policy_difference(estimate_dr(*given, clip=clip, level=first.level), first)
 
 
@@ -132,6 +136,7 @@ def _rows(engine: Engine, held: HeldOut, replayed: Replayed, actions: tuple[str,
         propensities=_aligned(held.propensities.shares, engine, actions),
         predictions=retention * replayed.value[:, None] - cost,
         member=made.snapshots.member,
+        unit=made.unit,
         fold=held.fold,
     )
 

@@ -110,6 +110,7 @@ class ReadOut:
     """`arms` begin with the control; members per arm, enrolled by `until_us`; `pace`: members enrolled per day of late.
 
     `clusters`: how many of them are in each arm, where whole clusters were put into arms; each counts in every arm in which it has members.
+    `whole_groups`: the column by which they seem to have been, though it is not declared; the intervals are then too narrow.
     """
 
     id: str
@@ -123,6 +124,7 @@ class ReadOut:
     pace: float
     level: float = 1 - ALPHA
     clusters: RatioCheck | None = None
+    whole_groups: str | None = None
 
     @property
     def members(self) -> int:
@@ -132,6 +134,10 @@ class ReadOut:
     def sizes(self) -> RatioCheck:
         """Of what was put into arms."""
         return self.check if self.clusters is None else self.clusters
+
+    @property
+    def doubtful(self) -> bool:
+        return self.sizes.mismatch or self.whole_groups is not None
 
     def lift(self, metric: str, arm: str | None = None) -> Lift:
         """Of the last arm where none is named; raises KeyError."""

@@ -63,6 +63,8 @@ def require_rule_columns(table: Table, source: MembersSource, place: Place, comm
     for scene in community.scenes:
         if scene.on_date is not None:
             place.require(scene.on_date, table, source.path, "scenes", f"{scene.name}.on_date")
+    if community.touches is not None and community.touches.cluster is not None:
+        place.require(community.touches.cluster, table, source.path, "touches", "cluster")
     for experiment in community.experiments:
         for key, named in (("column", experiment.column), ("cluster", experiment.cluster)):
             if named is not None:

@@ -64,7 +64,8 @@ class MembersSource(Declared):
 class TouchesSource(Declared):
     """A table of earlier assignments: one row for each (member, time), `none` included.
 
-    `response` names the column with the member's answer: one of `RESPONSES`, empty where there was none.
+    `response` names the column with the member's answer: one of `RESPONSES`, empty where there was none. `cluster` is a column of the
+    members table: those with one text there were given the same together.
     """
 
     path: str
@@ -75,3 +76,4 @@ class TouchesSource(Declared):
     delivered: str | None = None
     response: str | None = None
     propensity_prefix: str | None = None
+    cluster: str | None = None

@@ -42,7 +42,8 @@ class TrialRows:
         cost: (n, k) expected money for each action.
         score: (n, k) doubly robust scores, whose mean over any rows chosen without looking at their outcomes is their average effect.
         given: (n, k) probabilities of what a contacted member gets, adding up to 1; 0 throughout where no comparison is possible.
-        member, fold: (n,) codes; a model was never asked about a member of the fold it learned from.
+        member, unit, fold: (n,) codes; rows of one unit, a member or a group that was given the same together, depend on each other and are
+            in one fold; a model was never asked about a unit of the fold it learned from.
     """
 
     risk: Floats
@@ -52,6 +53,7 @@ class TrialRows:
     score: Floats
     given: Floats
     member: Integers
+    unit: Integers
     fold: Integers
 
     def __len__(self) -> int:
@@ -165,7 +167,7 @@ def compare_targeting(rows: TrialRows, share: float, *, curve: Sequence[float] =
         share=share,
         level=level,
         n=len(kept),
-        n_members=treated.members.n,
+        n_members=len(np.unique(rows.member[kept])),
         left_out=len(rows) - len(kept),
         mix=tuple(rows.given[kept].mean(axis=0).tolist()),
         at={name: Targeted(found.kept.interval(level), found.money.interval(level)) for name, found in measured.items()},
@@ -200,7 +202,7 @@ class _Treated:
             "random": np.zeros(len(kept)),
         }
         places = {name: Places.of(score, rows.fold[kept]) for name, score in scores.items()}
-        return cls(members_of_rows(rows.member[kept], len(kept)), effect, value * effect - cost, places)
+        return cls(members_of_rows(rows.unit[kept], len(kept)), effect, value * effect - cost, places)
 
     def contacted(self, ranking: Ranking, share: float) -> _Contacted:
         """The place of the cut-off is taken as given: next to the noise of single outcomes its own error is nothing."""

@@ -86,8 +86,8 @@ def trial_of(
     )
     if not (arm == 0).any():
         raise NotEnoughData(f'assignment: no row is "{NO_ACTION}"; effects are against doing nothing, so some members must be left alone')
-    shares = None if propensities is None else _shares(propensities, order, arm)
     member = np.arange(len(arm)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    shares = None if propensities is None else _shares(propensities, order, arm, member)
     return Trial(matrix, order, arm, told, shares, member)
 
 
@@ -126,7 +126,7 @@ def _order(names: np.ndarray, interventions: Sequence[str] | None, propensities:
     return given
 
 
-def _shares(propensities: Given, order: tuple[str, ...], arm: Integers) -> Floats:
+def _shares(propensities: Given, order: tuple[str, ...], arm: Integers, member: Integers) -> Floats:
     shares = _matrix_of_shares(propensities, order)
     if np.isnan(shares).any() or (shares < 0).any() or (np.abs(shares.sum(axis=1) - 1) > ROUNDING).any():
         raise InputError("propensities: each row must hold probabilities that add up to 1, that of doing nothing among them")
@@ -134,7 +134,7 @@ def _shares(propensities: Given, order: tuple[str, ...], arm: Integers) -> Float
     if impossible:
         raise InputError(f"propensities: {impossible:,} rows give what was assigned no chance; log the probability before the draw")
     for position, name in enumerate((NO_ACTION, *order)):
-        _check_place(shares[:, position], arm == position, name)
+        _check_place(shares[:, position], arm == position, member, name)
     conditional: Floats = shares / shares.sum(axis=1, keepdims=True)
     return conditional
 
@@ -153,9 +153,11 @@ def _matrix_of_shares(propensities: Given, order: tuple[str, ...]) -> Floats:
     return shares
 
 
-def _check_place(share: Floats, assigned: np.ndarray, name: str) -> None:
+def _check_place(share: Floats, assigned: np.ndarray, member: Integers, name: str) -> None:
+    """As if one draw had decided all rows of a member, or of a group that was given the same together."""
     gap = assigned.mean() - share.mean()
-    error = np.sqrt(np.mean(share * (1 - share)) / len(share)) + 1e-12
+    spread = np.bincount(member, weights=np.sqrt(share * (1 - share)))
+    error = np.sqrt(np.square(spread).sum()) / len(share) + 1e-12
     if abs(gap) > MISPLACED_SHARE and abs(gap) / error > MISPLACED_Z:
         raise InputError(
             f"propensities: {name} was assigned to {assigned.mean():.1%} of the rows, but its column says {share.mean():.1%} on average; "

@@ -10,6 +10,7 @@ from scipy.special import ndtri
 
 from models.assignments import AssignmentKind
 from models.decision import UpliftSource
+from models.doubly_robust import LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from models.trial import Prior, Trial
     from models.uplift_weights import Weighted
 
-LEVEL = 0.9
 POWER = 0.8
 WITHIN_REACH = 10.0
 """Exploring is worth it while the members still needed are at most so many times those there are."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 import polars as pl
 
+from models.arm_counts import ArmCounts
 from models.canonical import leak_findings
 from models.census import Census, Past, Span
 from models.findings import UNTOLD, Finding
@@ -78,6 +79,7 @@ class Checked:
     census: Census
     sampled: pl.DataFrame
     chances: pl.DataFrame
+    arms: ArmCounts
 
     @classmethod
     def of(cls, taken: Taken, community: Community, look: PagesLook) -> Self:
@@ -92,6 +94,7 @@ class Checked:
             replace(census, pasts=()),
             _sampled(taken.declared.members, census.pasts, look.sample),
             pl.DataFrame() if taken.declared.touches is None else alike(taken.declared.touches),
+            ArmCounts.of(taken.declared.members, taken.declared.touches, community),
         )
 
     def __add__(self, other: Self) -> Self:
@@ -104,17 +107,19 @@ class Checked:
             self.census + other.census,
             pl.concat([self.sampled, other.sampled]),
             pl.concat([self.chances, other.chances], how="diagonal"),
+            self.arms + other.arms,
         )
 
     def to_bytes(self) -> bytes:
         counts = {name: getattr(self, name) for name in ("rows", "faults", "unread")}
         sides = {name: asdict(getattr(self, name)) for name in ("members", "touches")}
         told = {"counts": json.dumps(counts | sides), "census": self.census.to_json()}
-        return packed(pl.DataFrame([told | {name: packed(getattr(self, name)) for name in ("sampled", "chances")}]))
+        tables = {"sampled": self.sampled, "chances": self.chances, "arms": self.arms.table}
+        return packed(pl.DataFrame([told | {name: packed(table) for name, table in tables.items()}]))
 
     @classmethod
     def from_bytes(cls, written: bytes | bytearray) -> Self:
-        counts, census, sampled, chances = unpacked(written).row(0)
+        counts, census, sampled, chances, arms = unpacked(written).row(0)
         told = json.loads(counts)
         example = told["members"].pop("example")
         return cls(
@@ -126,6 +131,7 @@ class Checked:
             Census.from_json(census),
             unpacked(sampled),
             unpacked(chances),
+            ArmCounts(unpacked(arms)),
         )
 
     def findings(self, community: Community, columns: Columns, span: Span, lines: Mapping[Key, int]) -> tuple[Finding, ...]:
@@ -136,7 +142,7 @@ class Checked:
             "members": () if members is None else (*self._refused("members"), *self.members.findings(members), *self._unread()),
             "touches": () if touches is None else (*self._refused("touches"), *self._assigned(columns.touches, community, touches)),
             "leakage": leak_findings(leaks(*self._measured(community)), community, lines),
-            "log": log_findings(self.census, span, community, lines),
+            "log": (*log_findings(self.census, span, community, lines), *self.arms.findings(community, lines)),
         }
         return tuple(replace(finding, step=step) for step, findings in found.items() for finding in findings)
 

@@ -180,6 +180,10 @@ class SparkHistories:
     def attributes(self) -> pl.DataFrame | None:
         return _texts(self.members, ATTRIBUTE)
 
+    @cached_property
+    def rule_columns(self) -> pl.DataFrame | None:
+        return _texts(self.members, RULE)
+
     @property
     def first_us(self) -> int:
         first = self.members["first_us"].min()

@@ -96,6 +96,11 @@ def engine_of(workspace: Workspace, version: str | None) -> Engine:
     return models.champion(workspace.model_cache) if version is None else models.load(version, workspace.model_cache)
 
 
+def knowing_touches(engine: Engine, community: Community) -> Engine:
+    """Asked about touches as they are declared now, be it by which groups they were given."""
+    return replace(engine, community=engine.community.model_copy(update={"touches": community.touches}))
+
+
 def champion_or_challenger(workspace: Workspace, version: str | None) -> Engine:
     """A version, else the champion, else the challenger, so that a model can be looked at before it is in force."""
     try:

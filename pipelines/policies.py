@@ -12,7 +12,7 @@ from models.errors import NoChampion
 from models.model_figures import POLICIES
 from models.policy_trial import try_policies
 from models.registry import CHALLENGER, CHAMPION
-from pipelines.loading import engine_of, load_to_learn, registry
+from pipelines.loading import engine_of, knowing_touches, load_to_learn, registry
 from pipelines.publish_figures import publish_models
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def evaluate_policies(
     """
     progress("log")
     loaded = load_to_learn(workspace, now=now)
-    engines = _engines(workspace, version)
+    engines = {role: knowing_touches(engine, loaded.community) for role, engine in _engines(workspace, version).items()}
     progress("decisions, replayed and judged")
     trial = try_policies(engines, loaded.log, loaded.arrays, clip=clip, rng=np.random.default_rng(seed))
     progress("done")

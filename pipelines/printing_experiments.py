@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
-from models.experiment_wording import arm_label, check_sentence, label_of, lift_sentence, metric_label, written, written_mean, written_p
+from models.experiment_wording import arm_label, label_of, lift_sentence, metric_label, sizes_sentence, written, written_mean, written_p
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,8 +34,8 @@ def print_read_out(read: ReadOut, told: ExperimentsTold, console: Console) -> No
     console.print(table, highlight=False)
     for lift in read.lifts:
         console.print(lift_sentence(lift, read, community, language), highlight=False, soft_wrap=True)
-    style = "yellow" if read.sizes.mismatch else "dim"
-    console.print(check_sentence(read.sizes, language), style=style, highlight=False, soft_wrap=True)
+    style = "yellow" if read.doubtful else "dim"
+    console.print(sizes_sentence(read, language), style=style, highlight=False, soft_wrap=True)
     console.print()
 
 

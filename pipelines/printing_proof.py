@@ -37,7 +37,8 @@ def print_policies(tried: PoliciesTried, console: Console) -> None:
     for name, judged in comparison.policies.items():
         values = [_per_thousand(value) if value else "" for value in (judged.dr, judged.snips, judged.gain)]
         table.add_row(name.replace("_", " "), *values, f"{judged.dr.effective_sample_size:,.0f}")
-    unit = f"{tried.currency} for each 1,000 decisions, with {comparison.level:.0%} intervals over members"
+    over = "members" if tried.trial.by is None else f"groups of {tried.trial.by}"
+    unit = f"{tried.currency} for each 1,000 decisions, with {comparison.level:.0%} intervals over {over}"
     console.print(f"{unit}; {roles}", highlight=False)
     console.print(table, highlight=False)
     for name, judged in comparison.policies.items():

@@ -14,7 +14,7 @@ from models.policy_trial import try_policies
 from models.registry import CHALLENGER, CHAMPION
 from models.statements import Statement
 from pipelines.evaluate import known_outcomes
-from pipelines.loading import load_to_learn, registry
+from pipelines.loading import knowing_touches, load_to_learn, registry
 from pipelines.publish_figures import publish_models
 from pipelines.rollout import running_rollout
 
@@ -187,7 +187,8 @@ def _trial(engine: Engine, champion: Engine, loaded: Loaded, rng: np.random.Gene
     if touches is None or touches.is_empty():
         return None
     try:
-        return try_policies({CHAMPION: champion, CHALLENGER: engine}, loaded.log, loaded.arrays, rng=rng)
+        engines = {role: knowing_touches(one, loaded.community) for role, one in ((CHAMPION, champion), (CHALLENGER, engine))}
+        return try_policies(engines, loaded.log, loaded.arrays, rng=rng)
     except (InputError, NotEnoughData) as shortage:
         return Missing(Statement("proof.policies_not_measured", detail=str(shortage)))
 

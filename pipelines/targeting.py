@@ -16,7 +16,7 @@ from models.moments import microseconds
 from models.policy import costs
 from models.targeting import TrialRows, as_logged, best_predicted, compare_targeting
 from models.targeting_report import Occasion, render_targeting_report
-from pipelines.loading import champion_or_challenger, load_to_learn
+from pipelines.loading import champion_or_challenger, knowing_touches, load_to_learn
 from pipelines.output import writing
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def compare_rankings(
     """
     progress("log")
     loaded = load_to_learn(workspace, now=now)
-    engine = champion_or_challenger(workspace, version)
+    engine = knowing_touches(champion_or_challenger(workspace, version), loaded.community)
     touches = loaded.log.touches
     if touches is None:
         message = "no touches are declared: whom to contact is judged on what was tried; see `touches` in docs/declaration.md"
@@ -105,6 +105,7 @@ def _rows(engine: Engine, held: HeldOut, risk: np.ndarray, effects: np.ndarray, 
         score=held.scores.score,
         given=given,
         member=held.assignments.snapshots.member,
+        unit=held.assignments.unit,
         fold=held.fold,
     )
 

@@ -64,7 +64,10 @@ class LiftAnswer(BaseModel):
 
 
 class ReadOutAnswer(BaseModel):
-    """The first arm is the control. Nothing is known of `known_until` and later; intervals are of `level`."""
+    """The first arm is the control. Nothing is known of `known_until` and later; intervals are of `level`.
+
+    `whole_groups`: a column of groups that seem to be in arms as wholes, though `cluster` is not declared: the intervals are too narrow.
+    """
 
     id: str
     kind: Kind
@@ -75,6 +78,7 @@ class ReadOutAnswer(BaseModel):
     level: float
     members_per_day: float
     arms: list[ArmAnswer]
+    whole_groups: str | None
     sample_ratio: SampleRatio
     lifts: list[LiftAnswer]
 

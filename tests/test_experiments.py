@@ -13,7 +13,7 @@ from models.declaration import parse_declaration
 from models.errors import InputError, UnknownExperiment
 from models.events import EventLog
 from models.experiment_arms import hashed_arms
-from models.experiment_wording import metric_label
+from models.experiment_wording import metric_label, told
 from models.experiments import Record, experiment_ids, read_experiments
 from models.kept_read_outs import KeptReadOuts
 from models.moments import microseconds
@@ -150,6 +150,22 @@ def test_whole_branches_in_one_arm_are_read_by_branch(column):
     (told,) = read_experiments(record(world, log), "letter_test")
     assert (sum(told.clusters.observed), told.members) == (30, 810)
     assert KeptReadOuts.from_json(KeptReadOuts(NOW, "", "", (told,)).to_json(), microseconds(NOW)).read_outs == (told,)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_whole_branches_in_the_arms_of_another_system_are_told_where_no_groups_are_declared(whole):
+    source = {"path": "m.csv", "member": "m", "joined": "j", "groups": ["branch"]}
+    world, numbers = declared(letter(column="mail_group"), members=source), np.arange(600)
+    drawn = numbers % 30 < 15 if whole else np.random.default_rng(1).random(600) < 0.5
+    log = log_of(
+        ids(600), numbers % 7 > 1, branch=[f"branch {number % 30}" for number in numbers], mail_group=np.where(drawn, "letter", "none")
+    )
+    (read,) = read_experiments(record(world, log), "letter_test")
+    kept = KeptReadOuts.from_json(KeptReadOuts(NOW, "", "", (read,)).to_json(), microseconds(NOW)).read_outs[0]
+    assert kept.whole_groups == ("branch" if whole else None)
+    assert kept.doubtful == whole
+    assert ("declare `cluster: branch`" in told(kept, world, "en")["sample_ratio"]["text"]) == whole
+    assert ("请在该实验中声明 `cluster: branch`" in told(kept, world, "zh")["sample_ratio"]["text"]) == whole
 
 
 def test_who_joins_while_it_runs_is_enrolled_on_joining_and_who_was_silent_before_is_not():

@@ -18,9 +18,9 @@ TOLD = {
     **dict.fromkeys(
         ("count", "total", "local", "members", "most", "days", "have", "need", "of", "year", "found", "snapshots", "rarer", "need_rarer"), 3
     ),
-    **dict.fromkeys(("enough", "silent", "lost"), 3),
+    **dict.fromkeys(("enough", "silent", "lost", "groups", "alike"), 3),
     **dict.fromkeys(("value", "timezone", "name", "path", "joined", "kind", "signal", "day", "message", "what_to_do", "last"), "x"),
-    **dict.fromkeys(("prefix", "arms"), "x"),
+    **dict.fromkeys(("prefix", "arms", "column", "experiment"), "x"),
     **dict.fromkeys(("columns", "names", "known", "has", "kinds"), ("a", "b")),
     "first": "2026-01-01",
     "correlation": 0.5,

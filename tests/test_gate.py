@@ -20,7 +20,7 @@ def proof(challenger: str, champion: str, members: int = 4000) -> PolicyProof:
     rng = np.random.default_rng(2)
     log = log_of(members, 1.0, rng)
     fold = rng.integers(0, 5, members)[log.member]
-    rows = DecisionRows(NAMES, log.chosen, log.reward, log.propensities, predicted(log, rng), log.member, fold)
+    rows = DecisionRows(NAMES, log.chosen, log.reward, log.propensities, predicted(log, rng), log.member, log.member, fold)
     targets = targets_of(log)
     told = compare_policies(rows, {name: Target(targets[name]) for name in (champion, challenger)}, champion).policies
     return PolicyProof(

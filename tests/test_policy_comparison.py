@@ -15,7 +15,7 @@ def decisions(members: int = 3000, seed: int = 1) -> DecisionRows:
     rng = np.random.default_rng(seed)
     log = log_of(members, 1.0, rng)
     fold = rng.integers(0, 5, members)[log.member]
-    return DecisionRows(NAMES, log.chosen, log.reward, log.propensities, predicted(log, rng), log.member, fold)
+    return DecisionRows(NAMES, log.chosen, log.reward, log.propensities, predicted(log, rng), log.member, log.member, fold)
 
 
 def everything(rows: DecisionRows) -> np.ndarray:
@@ -56,6 +56,7 @@ def test_the_best_constant_is_chosen_on_rows_that_do_not_judge_it() -> None:
         propensities=np.full((4, 2), 0.5),
         predictions=np.zeros((4, 2)),
         member=np.arange(4),
+        unit=np.arange(4),
         fold=np.array([0, 0, 1, 1]),
     )
     told = best_constant(rows, np.ones((4, 2), dtype=bool)).probabilities
@@ -90,6 +91,7 @@ def test_a_policy_beyond_the_log_is_warned_of() -> None:
         (never / never.sum(axis=1, keepdims=True))[kept],
         rows.predictions[kept],
         rows.member[kept],
+        rows.unit[kept],
         rows.fold[kept],
     )
     call = Target(np.tile([0.0, 0.0, 0.0, 1.0], (len(narrow), 1)))

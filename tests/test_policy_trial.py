@@ -8,11 +8,14 @@ import pytest
 
 from models.assignments import assignments_of
 from models.errors import NotEnoughData
+from models.experiment_declaration import Experiment
+from models.held_out import hold_out
 from models.learned_uplift import LearnedUplift
 from models.moments import microseconds
 from models.policy_trial import try_policies
 from models.replaying import replay
 from models.snapshots import Activity, label_churn, pool, population
+from models.sources import TouchesSource
 from models.uplift_beliefs import Estimate, PriorUplift, UpliftInterval
 from tests.learned import evidence
 from tests.planted import community, intervention
@@ -154,3 +157,62 @@ def test_a_log_without_touches_or_outcomes_cannot_tell(engine, log, trained_worl
         tried({"champion": engine}, replace(log, touches=None), trained_world)
     with pytest.raises(NotEnoughData, match="whose outcome is known yet"):
         tried({"champion": engine}, replace(log, touches=log.touches.head(0)), trained_world)
+
+
+GROUPS = 40
+
+
+@pytest.fixture(scope="module")
+def branches(trained_world):
+    """The branch of each member, and the events with it."""
+    members = trained_world.log.members.height
+    column = pl.Series("branch", [f"branch {number % GROUPS}" for number in range(members)])
+    return replace(trained_world.events, rule_columns=column.to_frame())
+
+
+@pytest.fixture(scope="module")
+def of_branches(log):
+    """The same assignments, those of a branch alike: the first half has the gift."""
+    drawn = pl.when(pl.col("member") % GROUPS < GROUPS // 2).then(pl.lit("gift")).otherwise(pl.lit("none"))
+    return log.touches.with_columns(intervention=drawn, propensity_none=0.5, propensity_gift=0.5, propensity_nag=0.0)
+
+
+def declaring(engine, **changes):
+    return replace(engine, community=engine.community.model_copy(update=changes))
+
+
+TOUCHES = TouchesSource(path="touches.csv", member="m", time="t", cluster="branch")
+EXPERIMENT = Experiment.model_validate(
+    {"id": "e", "arms": [{"id": "none", "share": 0.5}, {"id": "x", "share": 0.5}], "start": "2025-01-01", "cluster": "branch"}
+)
+
+
+def test_groups_of_touches_are_those_declared_or_those_of_an_experiment_by_which_they_were_given(engine, log, of_branches, branches):
+    until_us = int(branches.timestamp_us.max())
+    by_touches, by_experiment = declaring(engine, touches=TOUCHES).community, declaring(engine, experiments=(EXPERIMENT,)).community
+    made = assignments_of(log.touches, branches, by_touches, until_us=until_us)
+    assert (made.units.column, len(np.unique(made.unit))) == ("branch", GROUPS)
+    assert str(made.warnings[-1]).endswith(f"intervals are over {GROUPS} groups")
+    assert assignments_of(of_branches, branches, by_experiment, until_us=until_us).units is not None
+    assert assignments_of(log.touches, branches, by_experiment, until_us=until_us).units is None
+    assert assignments_of(of_branches, branches, engine.community, until_us=until_us).units is None
+
+
+def test_folds_keep_groups_whole_and_what_is_learned_again_has_seen_none_of_theirs(engine, of_branches, branches):
+    until_us = int(branches.timestamp_us.max())
+    made = assignments_of(of_branches, branches, declaring(engine, touches=TOUCHES).community, until_us=until_us)
+    held = hold_out(np.zeros((len(made), 1)), made, rng=np.random.default_rng(2))
+    assert held.folds > 1
+    for fold in range(held.folds):
+        mine, others = (set(made.snapshots.member[rows] % GROUPS) for rows in (held.fold == fold, held.fold != fold))
+        assert not mine & others
+        assert set(made.like(held.fold == fold) % GROUPS) == mine
+
+
+def test_policies_are_compared_over_groups(engine, log, of_branches, branches, trained_world):
+    told = try_policies(
+        {"champion": declaring(engine, touches=TOUCHES)}, replace(log, touches=of_branches), branches, rng=np.random.default_rng(1)
+    )
+    assert (told.by, told.to_dict()["intervals_by"]) == ("branch", "branch")
+    assert told.comparison.policies["nobody"].dr.n_members == GROUPS
+    assert told.comparison.n_members > 5 * GROUPS

@@ -26,6 +26,7 @@ def trial_rows(effect_of_risk, n: int = 20_000, seed: int = 1, error: float = 0.
         score=score[:, None],
         given=np.ones((n, 1)),
         member=np.arange(n),
+        unit=np.arange(n),
         fold=rng.integers(0, 5, n),
     )
 
@@ -59,7 +60,7 @@ def test_a_prediction_that_is_wrong_is_found_out() -> None:
 def by_hand(risk, predicted, value, cost, score, given) -> TrialRows:
     """Each of four rows ten times, as ten members."""
     tens = [np.repeat(np.array(told, dtype=float), 10, axis=0) for told in (risk, predicted, value, cost, score, given)]
-    return TrialRows(*tens, member=np.arange(40), fold=np.zeros(40, dtype=int))
+    return TrialRows(*tens, member=np.arange(40), unit=np.arange(40), fold=np.zeros(40, dtype=int))
 
 
 def test_kept_and_money_by_hand() -> None:

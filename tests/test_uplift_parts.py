@@ -29,11 +29,11 @@ def test_a_score_is_the_modelled_effect_and_the_weighted_surprise():
 
 
 def test_the_error_of_an_average_sums_a_members_rows_before_it_squares_them():
-    """Scores 1, 1 of one member and -1, -1 of another: sqrt(2^2 + 2^2) / 4."""
+    """Scores 1, 1 of one member and -1, -1 of another: sqrt(2 / 1 (2^2 + 2^2)) / 4, and 6.314 / 1.645 for the one degree of freedom."""
     scores = Scores(np.array([[1.0], [1.0], [-1.0], [-1.0]]), np.ones((4, 1)), np.ones((4, 1), dtype=bool))
     averages = averages_of(scores, np.array([0, 0, 1, 1]))
     assert averages.effect[0] == 0
-    assert averages.error[0] == pytest.approx(np.sqrt(8) / 4)
+    assert averages.error[0] == pytest.approx(6.3138 / 1.6449, rel=1e-4)
 
 
 def test_a_guess_that_holds_is_believed_and_one_that_is_noise_is_not(rng):

@@ -11,10 +11,10 @@ from models.community import Community
 from models.declared import Language
 from models.experiment_wording import (
     arm_label,
-    check_sentence,
     label_of,
     lift_sentence,
     metric_label,
+    sizes_sentence,
     too_slow,
     written,
     written_estimate,
@@ -147,8 +147,8 @@ class Cards:
             measures=tuple(self._measured(lift, read) for lift in read.lifts),
             waits=text(self.language, "community_report.waits", members=members) if waits else None,
             arms=self._arms(read),
-            check=check_sentence(read.sizes, self.language),
-            mismatch=read.sizes.mismatch,
+            check=sizes_sentence(read, self.language),
+            mismatch=read.doubtful,
             running=self._running(read),
             note=self._note(read),
         )
