@@ -101,8 +101,10 @@ def test_a_value_that_cannot_be_believed_is_no_proof() -> None:
     verdict = judge(SOUND, replace(found, challenger=few))
     assert met(verdict)["policy_value"]
     assert [str(one) for one in verdict.missing] == [
-        f"the challenger's value cannot be believed: only 40 effective rows of {found.challenger.dr.n:,}; 100 are needed, "
-        "with fewer its interval is too narrow"
+        (
+            f"the challenger's value cannot be believed: only 40 effective rows of {found.challenger.dr.n:,}; 100 are needed, "
+            "with fewer its interval is too narrow"
+        )
     ]
 
 
