@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from models.attributes import declared_attributes
+from models.counting import counted
 from models.errors import UnknownMember
 from models.features import lower_bound
 from models.member_columns import rule_columns
@@ -58,7 +59,7 @@ class EventLog:
         """Row of a member in `members`; raises UnknownMember."""
         code = self.members["member_id"].index_of(member_id)
         if code is None:
-            message = f'member "{member_id}" is not in the log, which has {self.members.height:,} members; ids are case-sensitive'
+            message = f'member "{member_id}" is not in the log, which has {counted(self.members.height, "member")}; ids are case-sensitive'
             raise UnknownMember(message)
         return code
 

@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from models.churn_fit import fit_horizon
+from models.counting import counted
 from models.errors import NotEnoughData
 from models.evaluation import evaluate_churn, log_loss_difference
 from models.histories import EventHistories
@@ -77,16 +78,16 @@ class LearningCurve:
         if self.enough is not None:
             most = max(point.gain.upper for point in self.points if point.gain is not None and point.snapshots > self.enough)
             return (
-                f"{self.enough:,} snapshots are enough: doubling them takes at most {max(most, 0.0):.4f} off the log loss, "
-                f"{most / last.log_loss.value:.1%} of it"
+                f"{counted(self.enough, 'snapshot is', 'snapshots are')} enough: doubling them takes at most {max(most, 0.0):.4f} off "
+                f"the log loss, {most / last.log_loss.value:.1%} of it"
             )
         if last.gain is None:
             return "one size tells nothing about others"
         gain = f"{last.gain.value:.4f} ({last.gain.lower:.4f} to {last.gain.upper:.4f}) off the log loss"
-        took = f"the last doubling, to {last.snapshots:,} snapshots, took {gain}"
+        took = f"the last doubling, to {counted(last.snapshots, 'snapshot')}, took {gain}"
         if last.gain.lower > 0:
             return f"more snapshots help still: {took}"
-        return f"{self.tested:,} members of the test cannot tell whether more snapshots help: {took}"
+        return f"{counted(self.tested, 'member')} of the test cannot tell whether more snapshots help: {took}"
 
     def to_dict(self) -> dict[str, Any]:
         return {

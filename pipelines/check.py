@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from models.counting import counted
 from models.declaration import load_community
 from pipelines.ingest import ingest
 
@@ -46,7 +47,8 @@ def _print_json(found: Ingested, console: Console) -> None:
 def _print_table(found: Ingested, console: Console) -> None:
     log = found.log
     span = f"{log.first:%Y-%m-%d} to {log.last:%Y-%m-%d}"
-    console.print(f"{log.events:,} events of {log.members.height:,} members, {span}; {found.rejected:,} rows rejected", highlight=False)
+    whole = f"{counted(log.events, 'event')} of {counted(log.members.height, 'member')}"
+    console.print(f"{whole}, {span}; {counted(found.rejected, 'row')} rejected", highlight=False)
     for path in found.rejected_files:
         console.print(f"rejected rows, each with its line and reason: {path}", highlight=False, soft_wrap=True)
     if not found.findings:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import polars as pl
 
+from models.counting import counted
 from models.declaration import NO_LINES
 from models.errors import InputError
 from models.intake import each_once, read_events, repeated_rows
@@ -167,8 +168,8 @@ class _Delivery:
         if rejected > most * rows:
             first = read.findings[0]
             raise InputError(
-                f"{rejected:,} of its {rows:,} rows cannot be used, and at most {most:.0%} may be left out (schedule.most_rejected); "
-                f"{first.message} (line {first.line}); {first.what_to_do}"
+                f"{rejected:,} of its {counted(rows, 'row')} cannot be used, and at most {most:.0%} may be left out "
+                f"(schedule.most_rejected); {first.message} (line {first.line}); {first.what_to_do}"
             )
         return _Given(read, repeated)
 

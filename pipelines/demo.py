@@ -20,6 +20,7 @@ from urllib.request import Request, urlopen
 import polars as pl
 
 from models.api_keys import create_key
+from models.counting import counted
 from models.declaration import load_community
 from models.errors import KeepwellError
 from models.store import Store
@@ -73,7 +74,7 @@ def run_demo(folder: Path, members: int, seed: int, console: Console, *, now: da
     workspace = Workspace.find(folder)
     step("checking the log: keepwell check")
     found = ingest(workspace, load_community(workspace.declaration), now=now)
-    console.print(f"   {found.rejected:,} rows rejected, {len(found.findings)} findings", highlight=False)
+    console.print(f"   {counted(found.rejected, 'row')} rejected, {counted(len(found.findings), 'finding')}", highlight=False)
     step("training and testing on later outcomes: keepwell train")
     summary = train_challenger(workspace, Asked(seed=seed), now=now, progress=lambda name: console.print(f"   {name}", style="dim"))
     print_training(summary, console)

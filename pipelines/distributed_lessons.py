@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.actions import NO_ACTION
+from models.counting import counted
 from models.declaration import load_community
 from models.errors import InputError
 from models.member_sample import EVERYONE, Drawn, MemberSample
@@ -59,7 +60,7 @@ def lesson_on_spark(
         rows = log.rows.mapInArrow(pick, spark_schema(SHAPE)).filter("member is not null")
         with held_on_spark(log, rows, 1 + int(sample.share * totals.events) // PARTITION_EVENTS) as held:
             if held is None or not held.histories.members.height:
-                raise InputError(f"of {totals.members:,} members none is in the sample of {sample.share:.3g}; ask for more")
+                raise InputError(f"of {counted(totals.members, 'member')} none is in the sample of {sample.share:.3g}; ask for more")
             yield Lesson(
                 community=community,
                 histories=held.histories,

@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 from models.canonical import Intake
 from models.catalogue import Pace, default_contact_policy, default_interventions, default_lifecycle, default_scenes
 from models.community import Community, Value
+from models.counting import counted
 from models.declaration import NO_LINES, parse_declaration
 from models.declaration_text import declaration_text
 from models.declared import Language
@@ -290,8 +291,8 @@ def _is_group(column: pl.Series) -> bool:
 
 def _seen(profile: Profile, rejected: int) -> str:
     return (
-        f"Seen: {profile.events:,} events of {profile.members:,} members, {profile.first:%Y-%m-%d} to {profile.last:%Y-%m-%d}; "
-        f"{rejected:,} rows that cannot be used (`keepwell check` says why)."
+        f"Seen: {counted(profile.events, 'event')} of {counted(profile.members, 'member')}, "
+        f"{profile.first:%Y-%m-%d} to {profile.last:%Y-%m-%d}; {counted(rejected, 'row')} that cannot be used (`keepwell check` says why)."
     )
 
 
@@ -299,4 +300,4 @@ def _churn_notes(draft: ChurnDraft, profile: Profile) -> tuple[str, ...]:
     if not draft.dropped:
         return ()
     days = ", ".join(str(horizon) for horizon in draft.dropped)
-    return (f"The log holds {profile.days} days; horizons of {days} days are left out, since each needs three times as many.",)
+    return (f"The log holds {counted(profile.days, 'day')}; horizons of {days} days are left out, since each needs three times as many.",)

@@ -9,6 +9,7 @@ import numpy as np
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
+from models.counting import counted
 from models.learning_curve import learning_curve
 from models.training_rows import default_test_as_of
 from pipelines.dates import moment
@@ -47,7 +48,8 @@ def measure_learning_curve(
 
 def print_learning_curve(curve: LearningCurve, console: Console) -> None:
     console.print(
-        f"risk over {curve.horizon_days} days, tested on {curve.tested:,} members at {curve.test_as_of:%Y-%m-%d}", highlight=False
+        f"risk over {counted(curve.horizon_days, 'day')}, tested on {counted(curve.tested, 'member')} at {curve.test_as_of:%Y-%m-%d}",
+        highlight=False,
     )
     heads = ("snapshots", "CPU s", "AUC", "log loss", "less than at half")
     table = Table(*(Column(head, justify="right", no_wrap=True) for head in heads), box=SIMPLE, padding=(0, 1, 0, 0))

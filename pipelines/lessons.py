@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
+from models.counting import counted
 from models.errors import InputError
 from models.events import event_arrays, profile_of, without_members
 from models.histories import EventHistories
@@ -97,5 +98,5 @@ def sampled(loaded: Loaded, sample: MemberSample) -> Loaded:
     ids = loaded.log.members["member_id"]
     log = without_members(loaded.log, ids.filter(~sample.picks(ids.to_list())).to_list())
     if not log.members.height:
-        raise InputError(f"of {len(ids):,} members none is in the sample of {sample.share:.3g}; ask for more")
+        raise InputError(f"of {counted(len(ids), 'member')} none is in the sample of {sample.share:.3g}; ask for more")
     return replace(loaded, log=log, arrays=event_arrays(log, loaded.community))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
+from models.counting import counted
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -19,14 +21,19 @@ if TYPE_CHECKING:
     from pipelines.plan import Planned
 
 INTRODUCTION = (
-    "{members:,} members at {as_of}, version {version}. Expected, in {currency}; saved: members who stay because of the plan, with a 90 % "
+    "{members} at {as_of}, version {version}. Expected, in {currency}; saved: members who stay because of the plan, with a 90 % "
     "interval for which the effect of an intervention errs for all its members alike."
 )
 
 
 def print_plan(planned: Planned, console: Console, *, now: datetime) -> None:
     simulated, terms = planned.simulated, planned.simulated.terms
-    given = {"members": simulated.members, "as_of": terms.as_of.isoformat(), "version": terms.model_version, "currency": terms.currency}
+    given = {
+        "members": counted(simulated.members, "member"),
+        "as_of": terms.as_of.isoformat(),
+        "version": terms.model_version,
+        "currency": terms.currency,
+    }
     _say(INTRODUCTION.format(**given), console)
     console.print(_frontier(planned), highlight=False)
     budget = planned.outlook.budget

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
+from models.counting import counted
 from pipelines.train import effects_of
 
 if TYPE_CHECKING:
@@ -46,16 +47,15 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
     trained = summary.trained
     metrics = trained.churn.metrics
     console.print(
-        f"version {summary.registered.version}: learned from {trained.snapshots:,} snapshots at {trained.cuts} dates; "
-        f"tested on {metrics.n:,} members at {trained.test_as_of:%Y-%m-%d}, of whom {metrics.base_rate:.1%} were lost "
-        f"over {trained.engine.churn.main} days",
+        f"version {summary.registered.version}: learned from {counted(trained.snapshots, 'snapshot')} at {counted(trained.cuts, 'date')}; "
+        f"tested on {counted(metrics.n, 'member')} at {trained.test_as_of:%Y-%m-%d}, of whom {metrics.base_rate:.1%} were lost "
+        f"over {counted(trained.engine.churn.main, 'day')}",
         highlight=False,
     )
     drawn = trained.drawn
     if not drawn.sample.everyone:
-        console.print(
-            f"a sample of {summary.lesson.members:,} of {drawn.members:,} members: {drawn.sample.share:.3g} of all", highlight=False
-        )
+        whole = counted(drawn.members, "member")
+        console.print(f"a sample of {summary.lesson.members:,} of {whole}: {drawn.sample.share:.3g} of all", highlight=False)
     if left_out := summary.lesson.left_out:
         console.print(left_out_sentence(left_out), highlight=False)
     print_comparison(trained.churn.compared, trained.churn.in_use, console)
@@ -70,8 +70,7 @@ def print_training(summary: TrainingSummary, console: Console) -> None:
 
 
 def left_out_sentence(members: int) -> str:
-    who = "1 member has" if members == 1 else f"{members:,} members have"
-    return f"{who} switched personalisation off: nothing was learned of them"
+    return f"{counted(members, 'member has', 'members have')} switched personalisation off: nothing was learned of them"
 
 
 def print_effects(effects: Iterable[Evidence], console: Console) -> None:
@@ -99,8 +98,8 @@ def _points(each: Evidence) -> str:
 
 def print_evaluation(evaluated: Evaluated, console: Console) -> None:
     console.print(
-        f"version {evaluated.version} at {evaluated.as_of:%Y-%m-%d}: {evaluated.compared.metrics.n:,} members, "
-        f"{evaluated.compared.metrics.base_rate:.1%} lost over {evaluated.horizon_days} days",
+        f"version {evaluated.version} at {evaluated.as_of:%Y-%m-%d}: {counted(evaluated.compared.metrics.n, 'member')}, "
+        f"{evaluated.compared.metrics.base_rate:.1%} lost over {counted(evaluated.horizon_days, 'day')}",
         highlight=False,
     )
     print_comparison(evaluated.compared, evaluated.in_use, console)
@@ -147,15 +146,16 @@ def print_decisions(decided: Decided, output: Path, console: Console) -> None:
 
 
 def print_recorded(recorded: Recorded, console: Console) -> None:
-    console.print(f"{recorded.kept:,} decisions are in the store", highlight=False)
+    console.print(f"{counted(recorded.kept, 'decision is', 'decisions are')} in the store", highlight=False)
     if recorded.left_out:
-        told = f"{recorded.left_out:,} are not: these members were contacted, or erased, while the run was made"
+        left_out = counted(recorded.left_out, "is not: this member was", "are not: these members were")
+        told = f"{left_out} contacted, or erased, while the run was made"
         console.print(told, highlight=False, soft_wrap=True)
 
 
 def print_actions(counts: Mapping[str, int], as_of: datetime, version: str, output: str, console: Console) -> None:
     """How many members were decided on, and what was chosen for how many."""
-    told = f"{sum(counts.values()):,} members decided on at {as_of.isoformat()} by version {version}, in {output}"
+    told = f"{counted(sum(counts.values()), 'member')} decided on at {as_of.isoformat()} by version {version}, in {output}"
     console.print(told, highlight=False, soft_wrap=True)
     shown = Table("action", "members")
     for name, members in counts.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from models.counting import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -32,14 +34,15 @@ def print_restored(restored: Restored, console: Console) -> None:
 
 def _lines(restored: Restored) -> list[str]:
     filled, checked = restored.filled, restored.checked
-    rows = ", ".join(f"{count:,} {name}" for name, count in filled.rows.items() if count)
+    rows = ", ".join(f"{name} {count:,}" for name, count in filled.rows.items() if count)
     lines = [f"restored as it was at {restored.manifest.made_at}: {rows or 'an empty store'}"]
     if filled.migration.before != filled.migration.after:
         lines.append(f"brought from revision {filled.migration.before} to {filled.migration.after}")
     if filled.erased_again:
-        lines.append(f"{filled.erased_again:,} members who were erased since the backup are erased again")
+        lines.append(f"{counted(filled.erased_again, 'member who was', 'members who were')} erased since the backup: erased again")
     if filled.tombstones_lost:
-        lines.append(f"{filled.tombstones_lost:,} tombstones of members who are not in the backup could not be taken over: erase again")
+        lost = counted(filled.tombstones_lost, "tombstone of a member who is", "tombstones of members who are")
+        lines.append(f"{lost} not in the backup could not be taken over: erase again")
     if not restored.declaration:
         lines.append("the declaration that is here stays; that of the backup is .keepwell/keepwell.restored.yaml")
     lines.append("no model is in force" if restored.champion is None else f"version {restored.champion} is in force")

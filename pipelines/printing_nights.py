@@ -40,8 +40,9 @@ def _taken(one: Taken) -> str:
 
 def print_monitor(told: Monitored, console: Console) -> None:
     version = "no champion" if told.version is None else f"version {told.version}"
+    of_all = f"of {counted(len(told.readings), 'reading')}"
     console.print(
-        f"{told.as_of.isoformat()}, {version}: {len(told.alarms)} of {len(told.readings)} readings raise an alarm", highlight=False
+        f"{told.as_of.isoformat()}, {version}: {counted(len(told.alarms), f'{of_all} raises', f'{of_all} raise')} an alarm", highlight=False
     )
     for reading in sorted(told.readings, key=lambda one: ORDER.index(one.status)):
         console.print(f"{MARKS[reading.status]} [bold]{reading.name}[/]: {escape(reading.said)}", highlight=False, soft_wrap=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from models.counting import counted
 from models.experiment_wording import check_sentence
 from models.rollout_wording import followed_sentence, headline, row_sentence, state_sentence, todo
 from models.rollouts import shown
@@ -58,7 +59,7 @@ def _lines(told: RolledBack) -> list[str]:
     if told.ended is not None:
         last = told.ended.stages[-1].percent
         lines.append(f"roll-out {told.ended.rollout_id} of version {told.ended.challenger} has ended at {last:g} % of the members")
-        processes = "1 process of the service has" if len(told.taken_over) == 1 else f"{len(told.taken_over)} processes of the service have"
+        processes = counted(len(told.taken_over), "process of the service has", "processes of the service have")
         lines.append(f"{processes} taken it over, after {told.seconds:.1f} s")
     if told.silent:
         lines.append(f"nothing was heard of {', '.join(told.silent)}; what runs there takes it over when the store answers it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from models.counting import counted
 from pipelines.plan_printing import print_followed
 from pipelines.printing import print_actions, print_recorded
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 def print_decided_on_spark(decided: DecidedOnSpark, console: Console) -> None:
     print_actions(decided.actions, decided.as_of, decided.version, decided.place, console)
     sums = decided.sums
-    told = f"from {sums.events:,} events of {sums.members:,} members; the actions cost {decided.spent:,.2f} {decided.currency}"
+    seen = f"{counted(sums.events, 'event')} of {counted(sums.members, 'member')}"
+    told = f"from {seen}; the actions cost {decided.spent:,.2f} {decided.currency}"
     console.print(told, highlight=False, soft_wrap=True)
     if decided.recorded is not None:
         print_recorded(decided.recorded, console)

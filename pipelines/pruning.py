@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from models.counting import counted
 from models.errors import InputError
 from models.moments import microseconds
 from models.store_rows import Retention
@@ -30,8 +31,8 @@ class Pruned:
 
     @property
     def said(self) -> str:
-        told = f"{self.answers:,} answers are gone and {self.traces:,} traces in the archive"
-        return told if self.events is None else f"{told}, {self.events:,} events too"
+        told = f"{counted(self.answers, 'answer is', 'answers are')} gone and {counted(self.traces, 'trace')} in the archive"
+        return told if self.events is None else f"{told}, {counted(self.events, 'event')} too"
 
 
 def prune(workspace: Workspace, store: Store, community: Community, *, at: datetime, now: datetime) -> Pruned:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from models.counting import counted
 from models.errors import ModelRefused
 from models.readings import freshness
 from models.registry import CHALLENGER, CHAMPION
@@ -88,7 +89,8 @@ def _ingest(night: Night, record: RunRecord) -> Outcome:
     before = record.of("ingest")
     night.log_changed = before is None or before.told.get("log") not in (None, fingerprint)
     figures = told.to_dict() | {"again": len(told.again), "last": log.last.isoformat(), "in_store": vars(stored), "log": fingerprint}
-    said = f"{told.events:,} new events from {len(told.taken)} files; the log ends {log.last.isoformat(timespec='minutes')}"
+    added = f"{counted(told.events, 'new event')} from {counted(len(told.taken), 'file')}"
+    said = f"{added}; the log ends {log.last.isoformat(timespec='minutes')}"
     if told.refused:
         return Outcome("partial", f"{'; '.join(refusals(told))}; {said}", figures)
     return Outcome("done", said, figures)
@@ -99,8 +101,8 @@ def _check(night: Night, _: RunRecord) -> Outcome:
     levels = [finding.level for finding in found.findings]
     counts = {level: levels.count(level) for level in ("error", "warning", "advice")}
     told = {**counts, "messages": [f"{finding.level}: {finding.message}" for finding in found.findings if finding.level != "advice"]}
-    counted = f"{counts['error']} errors, {counts['warning']} warnings"
-    return Outcome("alarm", f"{counted}: {found.errors[0].message}", told) if found.errors else Outcome("done", counted, told)
+    said = f"{counted(counts['error'], 'error')}, {counted(counts['warning'], 'warning')}"
+    return Outcome("alarm", f"{said}: {found.errors[0].message}", told) if found.errors else Outcome("done", said, told)
 
 
 def _monitor(night: Night, _: RunRecord) -> Outcome:
@@ -108,7 +110,7 @@ def _monitor(night: Night, _: RunRecord) -> Outcome:
     told = {"version": watched.version, "alarms": {one.name: one.said for one in watched.alarms}, "model": watched.alarmed("model")}
     if watched.alarms:
         return Outcome("alarm", "; ".join(f"{one.name}: {one.said}" for one in watched.alarms), told)
-    return Outcome("done", f"{len(watched.readings)} readings, no alarm", told)
+    return Outcome("done", f"{counted(len(watched.readings), 'reading')}, no alarm", told)
 
 
 def _rollout(night: Night, _: RunRecord) -> Outcome:
@@ -152,12 +154,11 @@ def _due(night: Night, record: RunRecord) -> Outcome:
     days, schedule = (latest - through).days, night.community.schedule
     watched = record.of("monitor")
     if watched is not None and watched.told.get("model") and days >= schedule.retrain_early_days:
-        return Outcome("done", f"the monitor raised an alarm, and {days} days more can be learned from")
+        return Outcome("done", f"the monitor raised an alarm, and {counted(days, 'day')} more can be learned from")
     if days >= schedule.retrain_days:
-        return Outcome("done", f"{days} days more can be learned from")
-    return Outcome(
-        "not_due", f"version {newest} learned through {through:%Y-%m-%d}; {days} days more are there, {schedule.retrain_days} make it due"
-    )
+        return Outcome("done", f"{counted(days, 'day')} more can be learned from")
+    more = counted(days, "day more is", "days more are")
+    return Outcome("not_due", f"version {newest} learned through {through:%Y-%m-%d}; {more} there, {schedule.retrain_days} make it due")
 
 
 def _evaluate(night: Night, _: RunRecord) -> Outcome:
@@ -227,7 +228,7 @@ def _decide(night: Night, record: RunRecord) -> Outcome:
     if decided.recorded is not None:
         told |= {"recorded": decided.recorded.kept, "left_out": decided.recorded.left_out}
     acted = decided.table.height - chosen.get("none", 0)
-    return Outcome("done", f"{decided.table.height:,} members by version {decided.version}, {acted:,} with an action", told)
+    return Outcome("done", f"{counted(decided.table.height, 'member')} by version {decided.version}, {acted:,} with an action", told)
 
 
 def _put_in_force(table: Path, place: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from models.counting import counted
 from pipelines.options import AsJson, Home, Seed, day_of, language_of, now
 from pipelines.terminal import OUT, Steps, show_key
 from pipelines.workspace import Workspace
@@ -80,7 +81,8 @@ def ingest(
     print_deliveries(told, OUT)
     prepared = prepare(workspace, now=at)
     loaded = prepared.loaded
-    OUT.print(f"new in the store: {loaded.events:,} events, {loaded.members:,} members, {loaded.touches:,} touches", highlight=False)
+    new = (counted(loaded.events, "event"), counted(loaded.members, "member"), counted(loaded.touches, "touch", "touches"))
+    OUT.print(f"new in the store: {', '.join(new)}", highlight=False)
     show_key(prepared.first_key)
     if told.refused:
         raise InputError("; ".join(refusals(told)))
@@ -99,8 +101,9 @@ def simulate(
     from pipelines.simulate import simulate_to
 
     files = simulate_to(output, members, days, seed, world=world, start=day_of(start), overwrite=force)
+    rows = f"{counted(files.event_rows, 'event')} and {counted(files.touch_rows, 'touch', 'touches')}"
     OUT.print(
-        f"{files.event_rows:,} events and {files.touch_rows:,} touches of {members:,} members, world {world}, seed {seed}, in {output}",
+        f"{rows} of {counted(members, 'member')}, world {world}, seed {seed}, in {output}",
         highlight=False,
         soft_wrap=True,
     )

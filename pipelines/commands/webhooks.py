@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from models.counting import counted
 from models.webhooks import EVENT_TYPES
 from pipelines.options import AsJson, Home, now
 from pipelines.terminal import OUT, print_json
@@ -57,7 +58,8 @@ def rekey(config: Home = None) -> None:
     from pipelines.webhooks import rekey as rekey_secrets
 
     number = rekey_secrets(Workspace.find(config))
-    OUT.print(f"{number:,} secrets are sealed with the new key; those that endpoints verify by are the same", highlight=False)
+    sealed = counted(number, "secret is", "secrets are")
+    OUT.print(f"{sealed} sealed with the new key; those that endpoints verify by are the same", highlight=False)
 
 
 @app.command(name="key")
@@ -108,7 +110,7 @@ def redeliver(
 
     with store_of(Workspace.find(config)) as store:
         number = store.redeliver(microseconds(now()), endpoint, message)
-    OUT.print(f"{number:,} messages are due again", highlight=False)
+    OUT.print(f"{counted(number, 'message is', 'messages are')} due again", highlight=False)
 
 
 def _show_secret(secret: str) -> None:
