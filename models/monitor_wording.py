@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from models.actions import NO_ACTION
-from models.texts import calendar_day, messages, moment, money, number, span, text
+from models.texts import calendar_day, messages, moment, money, number, plural, span, text
 
 if TYPE_CHECKING:
     from models.declared import Language
@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 TIMES = ("last", "from", "until")
 BOUNDED = ("auc", "loss", "expected", "error")
+COUNTED = ("members", "count")
+"""The number that a verb follows."""
 SHARES = ("error",)
 """Of those that have bounds."""
 
 
 def said_of(language: Language, code: str, told: Mapping[str, Any], labels: Mapping[str, str] = NO_LABELS) -> str:
-    return text(language, f"monitor.{code}.said", **_words(language, told, labels))
+    key, words = f"monitor.{code}.said", _words(language, told, labels)
+    if f"{key}.other" in messages(language):
+        return plural(language, key, next(told[name] for name in COUNTED if name in told), **words)
+    return text(language, key, **words)
 
 
 def todo_of(language: Language, code: str, told: Mapping[str, Any], labels: Mapping[str, str] = NO_LABELS) -> str:

@@ -304,7 +304,7 @@ def test_a_response_is_one_of_three_words_and_any_other_is_none(tmp_path):
     intake = read(tmp_path, PLAIN, touches={"path": "touches.csv", "member": "member", "time": "time", "response": "answer"})
     assert intake.log.touches["response"].to_list() == ["refused", None, None]
     (finding,) = [finding for finding in intake.findings if finding.column == "answer"]
-    assert finding.message == '1 responses are not known, such as "maybe later"; they are taken for none'
+    assert finding.message == '1 response is not known: "maybe later"; it is taken for none'
     assert finding.what_to_do == "write one of accepted, refused, redeemed, or leave the cell empty"
 
 
@@ -332,8 +332,8 @@ def test_columns_that_rules_read_are_kept_as_they_are_written_and_no_model_sees_
         [False] * 2,
     ]
     assert [finding.message for finding in intake.findings if finding.column in ("zone", "likes_offers")] == [
-        '1 members have no yes or no, such as "perhaps"',
-        '1 members have no known time zone, such as "Narnia"',
+        '1 member has no yes or no: "perhaps"',
+        '1 member has no known time zone: "Narnia"',
     ]
 
 

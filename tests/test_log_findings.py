@@ -110,7 +110,9 @@ def test_repeated_events_are_kept_and_told(tmp_path):
     (finding,) = found(dates, "equal another one")
     assert (finding.level, finding.message[:15]) == ("advice", "2 of 4 events e")
     assert dates.log.events.height == 4
-    assert found(read(tmp_path, "member,time\n" + "ann,2025-03-01 18:30:05\n" * 2), "equal another one")[0].level == "warning"
+    assert (
+        found(read(tmp_path, "member,time\n" + "ann,2025-03-01 18:30:05\n" * 2), "1 of 2 events equals another one")[0].level == "warning"
+    )
 
 
 def test_rejected_rows_are_an_error_where_they_are_many(tmp_path):
@@ -122,7 +124,7 @@ def test_rejected_rows_are_an_error_where_they_are_many(tmp_path):
 
 def test_times_with_and_without_offset_in_one_column_are_told(tmp_path):
     intake = read(tmp_path, "member,time\nann,2025-03-01T10:00:00Z\nann,2025-03-01 18:30\n", timezone="Asia/Shanghai")
-    (finding,) = found(intake, "1 of 2 times have no offset")
+    (finding,) = found(intake, "1 of 2 times has no offset")
     assert (finding.line, finding.what_to_do[:49]) == (3, "those without are read by the clock of Asia/Shang")
     assert intake.log.events["timestamp"].to_list()[1] == datetime(2025, 3, 1, 10, 30, tzinfo=UTC)
 
@@ -130,22 +132,22 @@ def test_times_with_and_without_offset_in_one_column_are_told(tmp_path):
 def test_columns_that_are_not_read_and_old_times_are_told(tmp_path):
     intake = read(tmp_path, "member,time,colour\nann,1970-01-01,red\nann,2025-03-01,blue\n")
     assert found(intake, 'columns that are not read: "colour"')
-    assert found(intake, "1 events lie before 1990, the first at 1970-01-01")
+    assert found(intake, "1 event lies before 1990: 1970-01-01")
 
 
 def test_members_and_events_that_do_not_meet_are_told(tmp_path):
     written(tmp_path, "member,joined\nann,2025-03-05\nidle,2025-01-01\n", "members.csv")
     source = {"path": "members.csv", "member": "member", "joined": "joined"}
     intake = read(tmp_path, "member,time\nann,2025-03-01\nbob,2025-03-01\n", members=source)
-    assert found(intake, "1 of 2 members have no event")
-    assert found(intake, "1 of 2 members with events are not in members.csv")
+    assert found(intake, "1 of 2 members has no event")
+    assert found(intake, "1 of 2 members with events is not in members.csv")
     assert found(intake, 'events before they joined, such as "ann": 2025-03-01 00:00, joined 2025-03-05 00:00 UTC')
 
 
 def test_an_intervention_of_the_touches_that_is_not_declared_is_told(tmp_path):
     written(tmp_path, "member,time,intervention\nann,2025-03-02,gift\nann,2025-03-02,none\n", "touches.csv")
     intake = read(tmp_path, "member,time\nann,2025-03-01\n", touches={"path": "touches.csv", "member": "member", "time": "time"})
-    assert found(intake, '1 interventions are not in the catalogue: "gift"')
+    assert found(intake, '1 intervention is not in the catalogue: "gift"')
     assert not found(intake, "left alone")
 
 

@@ -39,8 +39,8 @@ def test_an_experiment_has_its_rows_alone_and_few_rows_are_none(tmp_path):
     silent = "bob,2025-03-05,question,,"
     (few,) = found(tmp_path, LOGGED, BOTH, silent, "ann,2025-03-05,none,0.4,0.6")
     (left,) = found(tmp_path, LOGGED, BOTH, silent, *["ann,2025-03-05,none,0.4,0.6"] * 500)
-    assert few.message == "1 assignments have logged probabilities and 1 have none, so all are estimated"
-    assert left.message == "1 assignments without logged probabilities are left out beside 500 that have them"
+    assert few.message == "assignments with logged probabilities: 1, without: 1; so all are estimated"
+    assert left.message == "1 assignment without logged probabilities is left out beside 500 with them"
     assert {few.code, left.code} < set(FOUND.values())
 
 

@@ -93,14 +93,20 @@ def declared_keys():
 def written_codes():
     """Of faults and findings, where the code that makes them names them."""
     written = sources()
-    told = {tuple(key.split(".")[:2]) for key in messages("en") if key.startswith(("fault.", "finding.")) and key.endswith(".found")}
+    told = {
+        tuple(key.split(".")[:2]) for key in map(stem, messages("en")) if key.startswith(("fault.", "finding.")) and key.endswith(".found")
+    }
     return {(family, code) for family, code in told if f'"{code}"' in written}
 
 
 def watched_codes():
     """Of readings, likewise."""
     written = sources()
-    return {key.split(".")[1] for key in messages("en") if re.fullmatch(r"monitor\.\w+\.said", key) and f'"{key.split(".")[1]}"' in written}
+    return {
+        key.split(".")[1]
+        for key in map(stem, messages("en"))
+        if re.fullmatch(r"monitor\.\w+\.said", key) and f'"{key.split(".")[1]}"' in written
+    }
 
 
 def sources():
