@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from models.experiment_declaration import Experiment
     from models.findings import Told
 
-FIRST, LAST = " first touch", " last touch"
-"""Asked beside the ids of experiments: the action of each member's first and last row of the touches."""
+TOUCHED = " touches"
+"""Asked beside the ids of experiments."""
+MOST_DAYS = 16
+"""Of the touches that are counted, the first in an order that has nothing to do with time."""
+SCATTER, RANGE = 2_654_435_761, 1 << 32
 ASKED: dict[str, type[pl.DataType]] = {"asked": pl.String, "column": pl.String, **COUNTED}
 
 
@@ -38,14 +41,16 @@ class ArmCounts:
         """`members` and `touches` as of an EventLog."""
         columns = [name for name in group_columns(community) if name in members.columns]
         if not columns:
-            return cls(_empty())
+            return cls(pl.DataFrame(schema=ASKED))
         asked = [(one.id, _written(members, one)) for one in asked_about(community)]
-        asked += [] if touches is None or _told_by_group(community) else _touched(touches, members.height, community)
-        return cls(pl.concat([_empty(), *_tables(members.select(columns), asked)]))
+        told = [*_tables(members.select(columns), asked)]
+        if touches is not None and not _told_by_group(community):
+            told += _of_touches(members.select(columns), touches, community)
+        return cls(_few_days(pl.concat([pl.DataFrame(schema=ASKED), *told])))
 
     def __add__(self, other: Self) -> Self:
-        sums = pl.concat([self.table, other.table]).group_by("asked", "column", "value", "arm")
-        return type(self)(sums.agg(pl.col("members").sum(), pl.col("log_chance").sum()))
+        sums = pl.concat([self.table, other.table]).group_by(list(ASKED)[:-2], maintain_order=True)
+        return type(self)(_few_days(sums.agg(pl.col("members").sum(), pl.col("log_chance").sum())))
 
     def findings(self, community: Community, lines: Mapping[Key, int]) -> Iterator[Finding]:
         for place, experiment in enumerate(community.experiments):
@@ -53,13 +58,12 @@ class ArmCounts:
                 line = line_of(lines, ("experiments", place))
                 told: Told = {**_told(found), "experiment": experiment.id}
                 yield Finding("warning", f"experiments.{experiment.id}.cluster", line, "groups_in_arms", told)
-        touched = largest(self._largest(asked) for asked in (FIRST, LAST))
+        touched = self._largest(TOUCHED)
         if touched is not None and touched.column not in clusters_of_experiments(community):
             yield Finding("warning", "touches.cluster", line_of(lines, ("touches",)), "groups_touched", _told(touched))
 
     def _largest(self, asked: str) -> WholeGroups | None:
-        parts = self.table.filter(pl.col("asked") == asked).sort("column").partition_by("column", as_dict=True)
-        return largest(whole_groups(str(column), counts) for (column,), counts in parts.items())
+        return _largest(self.table.filter(pl.col("asked") == asked))
 
 
 def asked_about(community: Community) -> tuple[Experiment, ...]:
@@ -84,8 +88,7 @@ def chance_of_done(touches: pl.DataFrame) -> pl.Series:
 
 def touched_groups(groups: pl.DataFrame, touches: pl.DataFrame, community: Community) -> WholeGroups | None:
     """The column of `groups`, in the rows of members, by which touches were given to groups as wholes."""
-    asked = _touched(touches, groups.height, community)
-    return largest(whole_groups(column.name, counted(column, told["arm"], told["log_chance"])) for _, told in asked for column in groups)
+    return _largest(_few_days(pl.concat(_of_touches(groups, touches, community))))
 
 
 def _told_by_group(community: Community) -> bool:
@@ -102,26 +105,34 @@ def _written(members: pl.DataFrame, experiment: Experiment) -> pl.DataFrame:
     )
 
 
-def _touched(touches: pl.DataFrame, n_members: int, community: Community) -> list[tuple[str, pl.DataFrame]]:
-    """`arm` and `log_chance` of each member's first and last row, null for those who have none."""
+def _of_touches(groups: pl.DataFrame, touches: pl.DataFrame, community: Community) -> list[pl.DataFrame]:
+    """In columns of ASKED, the first row that each member has on a day."""
     known = [NO_ACTION, *(intervention.id for intervention in community.interventions)]
     rows = touches.filter(pl.col("intervention").cast(pl.String).is_in(known))
-    told = rows.select("member", "timestamp", arm=pl.col("intervention").cast(pl.String), log_chance=chance_of_done(rows))
-    places = pl.DataFrame({"member": pl.int_range(n_members, dtype=pl.UInt32, eager=True)})
-    each = told.sort("member", "timestamp", maintain_order=True).group_by("member", maintain_order=True)
-    ends = ((FIRST, each.first()), (LAST, each.last()))
-    return [(asked, places.join(one, on="member", how="left", maintain_order="left")) for asked, one in ends]
+    day = pl.col("timestamp").dt.convert_time_zone(community.timezone).dt.date().to_physical().alias("day")
+    told = rows.select("member", day, arm=pl.col("intervention").cast(pl.String), log_chance=chance_of_done(rows))
+    once = told.unique(["member", "day"], keep="first", maintain_order=True)
+    texts = (column.cast(pl.String).gather(once["member"]) for column in groups)
+    return [_asked(TOUCHED, column.name, counted(column, once["arm"], once["log_chance"], once["day"])) for column in texts]
 
 
 def _tables(groups: pl.DataFrame, asked: Iterable[tuple[str, pl.DataFrame]]) -> Iterator[pl.DataFrame]:
-    for name, told in asked:
-        for column in groups:
-            counts = counted(column, told["arm"], told["log_chance"] if "log_chance" in told.columns else None)
-            yield counts.select(pl.lit(name).alias("asked"), pl.lit(column.name).alias("column"), *COUNTED)
+    return (_asked(name, column.name, counted(column, told["arm"])) for name, told in asked for column in groups)
 
 
-def _empty() -> pl.DataFrame:
-    return pl.DataFrame(schema=ASKED)
+def _asked(name: str, column: str, counts: pl.DataFrame) -> pl.DataFrame:
+    return counts.select(pl.lit(name).alias("asked"), pl.lit(column).alias("column"), *COUNTED)
+
+
+def _few_days(table: pl.DataFrame) -> pl.DataFrame:
+    """Of each column MOST_DAYS of those that it has; the same of sums of parts as of the whole."""
+    order = (pl.col("day") * SCATTER % RANGE).rank("dense").over("asked", "column")
+    return table.filter(order <= MOST_DAYS)
+
+
+def _largest(table: pl.DataFrame) -> WholeGroups | None:
+    parts = table.sort("column").partition_by("column", as_dict=True)
+    return largest(whole_groups(str(column), counts) for (column,), counts in parts.items())
 
 
 def _told(found: WholeGroups) -> Told:

@@ -18,11 +18,17 @@ MOVED = 0.02
 """So many members are expected in another arm than their group: those who changed groups since."""
 ODDS = 1e4
 FEWEST_GROUPS = 2
-COUNTED: dict[str, type[pl.DataType]] = {"value": pl.String, "arm": pl.String, "members": pl.Int64, "log_chance": pl.Float64}
+COUNTED: dict[str, type[pl.DataType]] = {
+    "day": pl.Int64,
+    "value": pl.String,
+    "arm": pl.String,
+    "members": pl.Int64,
+    "log_chance": pl.Float64,
+}
 
 
 class WholeGroups(NamedTuple):
-    """`groups` with at least two members each, of which in `alike` ones all members are in one arm."""
+    """`groups` with at least two members each, counted on each day anew, of which in `alike` ones all `members` are in one arm."""
 
     column: str
     groups: int
@@ -49,6 +55,11 @@ class Cells:
         return arm
 
     @property
+    def several(self) -> bool:
+        """Have at least two arms FEWEST_GROUPS groups?"""
+        return np.count_nonzero(np.bincount(self.arm) >= FEWEST_GROUPS) > 1
+
+    @property
     def together(self) -> float:
         """That of each group drawn as a whole, by shares that are learned as the groups are drawn (Krichevsky and Trofimov 1981).
 
@@ -63,28 +74,29 @@ class Cells:
         return float(shares + stayed + moved)
 
 
-def counted(group: pl.Series, arm: pl.Series, log_chance: pl.Series | None = None) -> pl.DataFrame:
-    """Members with a group and an arm in columns of COUNTED; `log_chance` is NaN where that of any is not known."""
+def counted(group: pl.Series, arm: pl.Series, log_chance: pl.Series | None = None, day: pl.Series | None = None) -> pl.DataFrame:
+    """Members with a group and an arm in columns of COUNTED; `log_chance` is NaN where that of any is not known, `day` 0 without any."""
     told = pl.lit(float("nan")) if log_chance is None else log_chance.alias("log_chance")
-    rows = pl.DataFrame({"value": group.cast(pl.String), "arm": arm.cast(pl.String)}).with_columns(log_chance=told)
+    on = pl.lit(0) if day is None else day.alias("day")
+    rows = pl.DataFrame({"value": group.cast(pl.String), "arm": arm.cast(pl.String)}).with_columns(log_chance=told, day=on)
     there = rows.drop_nulls(["value", "arm"])
-    return there.group_by("value", "arm").agg(pl.len().cast(pl.Int64).alias("members"), pl.col("log_chance").sum()).cast(pl.Schema(COUNTED))
+    return there.group_by("day", "value", "arm").agg(members=pl.len(), log_chance=pl.col("log_chance").sum()).cast(pl.Schema(COUNTED))
 
 
 def whole_groups(column: str, counts: pl.DataFrame) -> WholeGroups | None:
-    """Of `counts` in columns of COUNTED, a row for each group and arm.
+    """Of `counts` in columns of COUNTED, a row for each day, group and arm; what was drawn on one day is independent of other days.
 
-    Where drawing groups as wholes makes the arms more than ODDS times as likely as drawing members one by one, and at least two arms have
-    FEWEST_GROUPS groups. Chances that are not known are the shares of the arms, which makes the second as likely as it can be; so members
-    who were drawn one by one pass for groups with a probability of at most 1 / ODDS (Wasserman, Ramdas and Balakrishnan 2020).
+    Where drawing groups as wholes makes the arms more than ODDS times as likely as drawing members one by one, and on some day at least
+    two arms have FEWEST_GROUPS groups. Chances that are not known are the shares of the arms, which makes the second as likely as it can
+    be; so members who were drawn one by one pass for groups with a probability of at most 1 / ODDS (Wasserman, Ramdas and Balakrishnan
+    2020).
     """
-    cells = _cells(counts)
-    if not cells.members.size or cells.together - cells.alone <= np.log(ODDS):
+    days = [cells for day in counts.partition_by("day") if (cells := _cells(day)).members.shape[1] > 1]
+    if not any(cells.several for cells in days) or sum(cells.together - cells.alone for cells in days) <= np.log(ODDS):
         return None
-    if np.count_nonzero(np.bincount(cells.arm) >= FEWEST_GROUPS) < 2:
-        return None
-    sizes = cells.members.sum(axis=1)
-    return WholeGroups(column, len(sizes), int((cells.members.max(axis=1) == sizes).sum()), int(sizes.sum()))
+    sizes = np.concatenate([cells.members.sum(axis=1) for cells in days])
+    largest_arms = np.concatenate([cells.members.max(axis=1) for cells in days])
+    return WholeGroups(column, len(sizes), int((largest_arms == sizes).sum()), int(sizes.sum()))
 
 
 def largest(found: Iterable[WholeGroups | None]) -> WholeGroups | None:

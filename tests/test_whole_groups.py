@@ -56,6 +56,19 @@ def test_what_is_found_is_counted_by_group():
     assert found(group, (group < 5) ^ (np.arange(50) == 0)) == WholeGroups("branch", 10, 9, 50)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_is_drawn_anew_each_day_is_found_by_day_and_days_of_one_action_are_no_sign(whole):
+    """On 10 days 100 of 400 members are drawn, by groups of 20 or one by one; on two more everybody is given the same."""
+    rng = np.random.default_rng(5)
+    member = np.concatenate([*(rng.choice(400, 100, replace=False) for _ in range(10)), np.arange(400), np.arange(400)])
+    day = np.repeat(np.arange(12), [100] * 10 + [400, 400])
+    group = member % 20
+    drawn = (rng.random((12, 20)) < 0.5)[day, group] if whole else rng.random(len(day)) < 0.5
+    arm = np.select([day == 10, day == 11], [True, False], drawn)
+    told = whole_groups("branch", counted(*(pl.Series(one).cast(pl.String) for one in (group, arm)), day=pl.Series(day)))
+    assert (told is not None) == whole
+
+
 def test_one_group_an_arm_and_groups_of_one_member_show_nothing():
     assert found(np.repeat([0, 1], 500), np.repeat([True, False], 500)) is None
     assert found(np.arange(1000), np.arange(1000) % 2 == 0) is None
