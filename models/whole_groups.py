@@ -57,7 +57,7 @@ class Cells:
     @property
     def several(self) -> bool:
         """Have at least two arms FEWEST_GROUPS groups?"""
-        return np.count_nonzero(np.bincount(self.arm) >= FEWEST_GROUPS) > 1
+        return int((np.bincount(self.arm) >= FEWEST_GROUPS).sum()) > 1
 
     @property
     def together(self) -> float:
