@@ -134,12 +134,16 @@ def _one_connection(server: Server, world: ServiceWorld, seconds: float) -> dict
 
 
 def _batches(server: Server, world: ServiceWorld, alone: dict[str, float], together: dict[str, float]) -> None:
-    """Of as many members as there are, at most 1,000, beside single calls of the same mode: over one connection, and over CONNECTIONS."""
+    """Of as many members as there are, at most 1,000, beside single calls of the same mode: over one connection, and over CONNECTIONS.
+
+    One batch follows the other, so that the mean time of one tells the rate; of the dozen that fit into the time of a load the last, which
+    ends after it, would not be counted.
+    """
     asked = world.asked[:BATCH]
     for mode in MODES:
         body = json.dumps({"requests": [{"member_id": member_id, "mode": mode} for member_id in asked]})
-        load: Load = put_load(server, "/v1/score/batch", [body], connections=1, seconds=4)
-        members = load.rate * len(asked)
+        load: Load = put_load(server, "/v1/score/batch", [body], connections=1, seconds=6)
+        members = len(asked) / float(load.latency_s.mean())
         factors = f"{members / alone[mode]:.1f} x one connection, {members / together[mode]:.1f} x {CONNECTIONS}"
         print(f"  {mode:10} batches of {len(asked)}: {members:,.0f} members/s, {factors} ({load.told().strip()})", flush=True)
 
