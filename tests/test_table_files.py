@@ -64,8 +64,8 @@ def test_damaged_parquet_says_where_it_is_damaged(tmp_path, content, why):
     [
         *((other.begins + b" and more", f"is {other.what}; {other.todo}") for other in OTHERS),
         (bz2.compress(b"member,time\n"), "is packed with bzip2"),
-        (gzip.compress(ROWS), "is packed Parquet; unpack it"),
-        (gzip.compress(gzip.compress(b"member,time\n")), "is packed twice"),
+        (gzip.compress(ROWS, mtime=0), "is packed Parquet; unpack it"),
+        (gzip.compress(gzip.compress(b"member,time\n", mtime=0), mtime=0), "is packed twice"),
         ("member,time\nann,2025-03-01\n".encode("utf-16-le"), "holds bytes that are no text"),
         (b"x" * 200_000, "line 1: a field has more than 131,072 characters"),
     ],
@@ -88,6 +88,6 @@ def test_in_a_folder_the_file_that_is_damaged_is_named(tmp_path):
 
 
 def test_what_claims_to_hold_far_more_than_a_log_packs_to_is_not_unpacked_to_its_end(tmp_path):
-    member = gzip.compress(bytes(STEP), 9)
+    member = gzip.compress(bytes(STEP), 9, mtime=0)
     written(tmp_path, member * (FREELY_UNPACKED // STEP + 1), "events.csv.gz")
     assert "unpacks to more than 250 times its" in refusal(tmp_path, "events.csv.gz")
