@@ -64,7 +64,7 @@ def line_of(lines: Mapping[Key, int], key: Key) -> int | None:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Scalars of YAML 1.2: `on`, `no`, `21:30` and `2026-01-01` are text, as people mean them."""
+    """Scalars of YAML 1.2: `on`, `no`, `21:30` and `2026-01-01` are text, as people mean them. It knows no types but those of JSON."""
 
 
 def _content_of(node: yaml.Node) -> Any:  # noqa: ANN401 - a YAML document may hold anything until it is validated
@@ -77,6 +77,10 @@ _SCALARS = (
     ("tag:yaml.org,2002:int", r"^[-+]?[0-9]+$", list("-+0123456789")),
     ("tag:yaml.org,2002:float", r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", list("-+.0123456789")),
 )
+_TYPES = ("null", "bool", "int", "float", "str", "seq", "map")
+_PlainLoader.yaml_constructors = {
+    tag: construct for tag, construct in yaml.SafeLoader.yaml_constructors.items() if tag is None or tag.rpartition(":")[2] in _TYPES
+}
 _PlainLoader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in _SCALARS:
     _PlainLoader.add_implicit_resolver(_tag, re.compile(_pattern), _first)

@@ -20,6 +20,7 @@ class Slip:
     begun: bool = False
 
 
+MISFIT = "a value does not fit the type that is written before it with `!!`; take the type out"
 SLIPS = (
     Slip(
         "expected '<document start>'",
@@ -52,6 +53,7 @@ SLIPS = (
         begun=True,
     ),
     Slip("expected the node content", "a value is missing here, or begins with a bracket, brace or comma; write it, or put it in quotes"),
+    Slip("node, but found", MISFIT),
     Slip("character '\\t'", "a tab stands here; YAML is written with spaces"),
     Slip("that cannot start any token", "a text cannot begin with this character; put it in quotes"),
     Slip(
@@ -76,8 +78,8 @@ SLIPS = (
     Slip("single document", "a second document begins here; take the line `---` out, a declaration is one document"),
 )
 OTHERWISE = "this cannot be read; look here and in the line above for quotes or brackets left open, a missing colon, or another indent"
-MISFIT = "a value does not fit the type that is written before it with `!!`; take the type out"
 TOO_DEEP = "its lists and keys go too deep, or one holds itself by `&` and `*`; write them out, no deeper than docs/declaration.md tells"
+TOO_LONG = "a number has more digits than can be read; write it shorter, or put it in quotes where it is a text"
 UNPRINTABLE = "a character that cannot be written stands here; take it out"
 
 
@@ -96,8 +98,9 @@ def faults_of_yaml(text: str, name: str) -> Iterator[None]:
         raise InputError(f"{name} {_place(text, fault.position)}: {UNPRINTABLE}") from None
     except RecursionError:
         raise InputError(f"{name}: {TOO_DEEP}") from None
-    except (yaml.YAMLError, ValueError, IndexError):
-        raise InputError(f"{name} {_place(text, text.find('!!'))}: {MISFIT}") from None
+    except (yaml.YAMLError, ValueError, LookupError):
+        at = text.find("!!")
+        raise InputError(f"{name}: {TOO_LONG}" if at < 0 else f"{name} {_place(text, at)}: {MISFIT}") from None
 
 
 def _slip(said: str) -> Slip:
