@@ -212,13 +212,16 @@ class Registry:
 
     @_quietly()
     def load(self, version: str, cache: Path) -> Engine:
-        """The engine of a version, from a copy kept under `cache`; raises ModelRefused, also where it is not what was registered."""
+        """The engine of a version, from a copy kept under `cache`.
+
+        Raises ModelRefused, also where it is not what was registered, and RegistryUnavailable, also where no copy can be kept.
+        """
         copy = self.copy_of(version)
         if not copy.is_whole(cache):
             try:
                 copy.fetch(cache, partial(self._fetched, version))
-            except MlflowException as fault:
-                why = f'the files of version "{version}" cannot be fetched ({_first_sentence(fault)}); try again'
+            except (MlflowException, OSError) as fault:
+                why = f'the files of version "{version}" cannot be fetched into {cache} ({_first_sentence(fault)}); try again'
                 raise RegistryUnavailable(why) from fault
         return copy.load(cache)
 
@@ -279,7 +282,8 @@ def measured_file(name: str) -> str:
 
 
 def _first_sentence(fault: Exception) -> str:
-    return _without_password(str(fault)).strip().splitlines()[0].split(". ")[0]
+    said = _without_password(str(fault)).strip() or type(fault).__name__
+    return said.splitlines()[0].split(". ")[0]
 
 
 def _without_password(text: str) -> str:

@@ -284,6 +284,12 @@ def test_files_that_cannot_be_fetched_are_told_of(shelf):
     assert "secret" not in str(refused.value)
 
 
+def test_a_cache_that_cannot_be_written_is_told_of(shelf):
+    shelf.cache.write_text("no folder")
+    with pytest.raises(RegistryUnavailable, match=r'the files of version "1" cannot be fetched into .*\(\[Errno .*; try again'):
+        shelf.registry.load("1", shelf.cache)
+
+
 @pytest.fixture
 def fresh(whole_cache, kept, tmp_path):
     """Makes copies of version 1 such as one who fetches it has."""
