@@ -21,6 +21,7 @@ from serving.job_selection import Selection
 from serving.job_task import Interrupted, Task
 from serving.leaving import joined
 from serving.logs import LOGGER
+from serving.places import without_places
 from serving.service import Service
 from serving.settings import wall_clock
 
@@ -87,7 +88,9 @@ class JobWorker:
         except JobLost:
             LOGGER.info("decision job was cancelled or is in other hands", job_id=row.job_id)
         except KeepwellError as error:
-            self._end(row, "failed", str(error))
+            LOGGER.warning("decision job failed", job_id=row.job_id, why=str(error))
+            settings = self._service.settings
+            self._end(row, "failed", without_places(str(error), settings.mlflow_uri, settings.model_cache))
         except Exception:  # noqa: BLE001 - the worker has to outlive one job, whatever is wrong with it
             LOGGER.exception("decision job failed", job_id=row.job_id)
             self._end(row, "failed", "something went wrong here; the log of the service tells why")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 IN_THE_LOG = "[see the log]"
-_ANY_ADDRESS = r"\b[a-zA-Z][\w+.-]*:/{1,3}|(?<![\w/.~:])/(?=\w)"
+_ANY_ADDRESS = r"\b[a-zA-Z][\w+.-]*:/{1,3}|(?<![\w/.~:])/(?=[\w.])"
 _REST = r"[^\s;,)\"']*"
 
 

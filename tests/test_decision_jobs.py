@@ -25,6 +25,7 @@ from serving.job_requests import new_job
 from serving.job_selection import Selection
 from serving.job_task import Task
 from serving.job_worker import JobWorker
+from serving.places import IN_THE_LOG
 from serving.schemas import DecisionJobRequest
 from tests.patience import wait_until
 from tests.serving_world import DECLARED, NOW, Clock, client_of, serving, settings_of, world, write_home
@@ -275,6 +276,17 @@ def test_a_worker_that_lost_its_job_writes_nothing_more(tmp_path):
         assert lines_of(service, task.row.job_id) == []
         with service.store.engine.begin() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM touches WHERE state = 'reserved'").scalar() == 0
+
+
+def test_a_job_whose_model_is_gone_fails_without_telling_where_models_lie(tmp_path):
+    with workshop(tmp_path / "home") as service:
+        task = begun(service, "dead")
+        Selection(task).run()
+        with service.store.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE jobs SET lease_us = 0, model_version = '99'")
+        assert JobWorker(service).work()
+        row = service.store.job(task.row.job_id)
+        assert (row.status, row.error) == ("failed", f'"keepwell" has no version "99" in {IN_THE_LOG}; registered are 1')
 
 
 def test_a_cancelled_job_ends_where_it_is(tmp_path):

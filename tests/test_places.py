@@ -23,6 +23,7 @@ SQLITE, REMOTE = "sqlite:////srv/Fan Club/.keepwell/mlflow.db", "https://mlflow.
         ('the files of version "2" are no longer in file:///data/models/0f3a; train again', f"no longer in {IN_THE_LOG}; train again"),
         ("(unable to open '/var/lib/x.db')", f"(unable to open '{IN_THE_LOG}')"),
         ("with url: /api/2.0/mlflow (host=/run/socket)", f"with url: {IN_THE_LOG} (host={IN_THE_LOG})"),
+        ("[Errno 28] No space left on device: '/.data/base/x'", f"No space left on device: '{IN_THE_LOG}'"),
         ("gopher://host/base", IN_THE_LOG),
     ],
 )
