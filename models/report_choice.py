@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from models.actions import NO_ACTION
 from models.refusal_wording import Standing, removal_sentence
-from models.texts import decimal, estimate, money, moneys, named, points, share, text
+from models.texts import decimal, estimate, money, moneys, named, points, price, share, text
 from models.wording import channel_name, uplift_sentence
 
 if TYPE_CHECKING:
@@ -117,10 +117,10 @@ def title_of(candidate: Candidate, community: Community, language: Language) -> 
 
 def _figures(candidate: Candidate, community: Community, language: Language) -> tuple[Figure, ...]:
     benefit = candidate.uplift * candidate.value
-    benefit_text, cost, priority = moneys(language, (benefit, candidate.cost, candidate.priority), community.currency)
+    benefit_text, priority = moneys(language, (benefit, candidate.priority), community.currency)
     money_figures = (
         Figure(text(language, "report.benefit"), benefit_text, text(language, "report.benefit_how")),
-        Figure(text(language, "report.cost"), cost),
+        Figure(text(language, "report.cost"), price(language, candidate.cost, community.currency)),
         Figure(text(language, "report.priority"), priority, text(language, "report.priority_how")),
     )
     chance = Figure(text(language, "report.chance"), share(candidate.probability), text(language, "report.chance_how"))
@@ -164,7 +164,9 @@ def _option(candidate: Candidate, chosen: Candidate | None, decision: Decision, 
 def _option_figures(candidate: Candidate, community: Community, language: Language) -> tuple[Figure, ...]:
     low, high = (decimal(100 * bound, 1, signed=True) for bound in candidate.uplift_interval)
     effect = Figure(text(language, "report.effect"), estimate(language, points(language, 100 * candidate.uplift), low, high))
-    amounts = moneys(language, (candidate.cost, candidate.priority), community.currency)
-    worth = [Figure(text(language, name), amount) for name, amount in zip(("report.cost", "report.priority"), amounts, strict=True)]
+    worth = (
+        Figure(text(language, "report.cost"), price(language, candidate.cost, community.currency)),
+        Figure(text(language, "report.priority"), money(language, candidate.priority, community.currency)),
+    )
     chance = Figure(text(language, "report.chance"), share(candidate.probability))
     return (chance,) if candidate.intervention_id == NO_ACTION else (effect, *worth, chance)

@@ -107,14 +107,17 @@ def moneys(language: Language, values: Sequence[float], currency: str, *, signed
     """Amounts that belong together, such as one with its interval: whole where the largest is 10 or more, but for what would become 0."""
     large = max(abs(value) for value in values) >= WHOLE_FROM
     whole = currency in WITHOUT_HUNDREDTHS or all(round(value, 2) == round(value) for value in values)
-    places = [0 if whole or (large and (abs(value) >= 0.5 or round(value, 2) == 0)) else 2 for value in values]
+    places = [0 if whole or (large and (round(abs(value)) >= 1 or round(value, 2) == 0)) else 2 for value in values]
     return [_money(language, value, currency, at, signed=signed) for value, at in zip(values, places, strict=True)]
 
 
 def price(language: Language, value: float, currency: str) -> str:
-    """An amount that was declared or paid, to the hundredth."""
-    whole = currency in WITHOUT_HUNDREDTHS or round(value, 2) == round(value)
-    return _money(language, value, currency, 0 if whole else 2, signed=False)
+    """An amount that was declared or paid: to the hundredth, and below 1 with as many decimals as it has, up to four."""
+    if abs(value) >= 1:
+        places = 0 if currency in WITHOUT_HUNDREDTHS or round(value, 2) == round(value) else 2
+    else:
+        places = next(places for places in (0, 2, 3, 4) if round(value, places) == round(value, 4))
+    return _money(language, value, currency, places, signed=False)
 
 
 def _money(language: Language, value: float, currency: str, places: int, *, signed: bool) -> str:

@@ -146,6 +146,14 @@ def test_a_member_at_risk_is_told_in_sentences():
     assert "20 Nov 2026 16:00 (Asia/Shanghai)" in found
 
 
+def test_a_cost_below_one_is_told_as_it_was_declared():
+    cheap = tuple(replace(candidate, cost=candidate.cost / 6) for candidate in at_risk().candidates)
+    found = page(replace(at_risk(), candidates=cheap)).text
+    assert "Expected benefit CN¥11" in found
+    assert "Cost CN¥0.50" in found
+    assert "Cost CN¥0 " in found
+
+
 def test_an_effect_from_the_catalogue_is_called_an_assumption():
     prior = tuple(replace(candidate, uplift_source="prior") for candidate in at_risk().candidates)
     assert "The effect is an assumption from the catalogue, not yet measured here." in page(replace(at_risk(), candidates=prior)).text

@@ -21,7 +21,23 @@ from models.report_choice import State
 from models.reports import TOUCH_STATES, Response
 from models.rules import Scene
 from models.sources import MembersSource
-from models.texts import LANGUAGES, calendar_day, duration, listed, messages, money, named, number, plural, points, share, text, window
+from models.texts import (
+    LANGUAGES,
+    calendar_day,
+    duration,
+    listed,
+    messages,
+    money,
+    moneys,
+    named,
+    number,
+    plural,
+    points,
+    price,
+    share,
+    text,
+    window,
+)
 from models.wording import inside, natural_frequency, risk_sentence, status_sentence, uplift_sentence
 from tests.told_community import CATALOGUE, told_community
 from tests.told_community import intervention as told_intervention
@@ -207,6 +223,28 @@ def test_numbers_are_written_as_each_language_writes_them(value, english, chines
 def test_money_carries_its_currency(value, currency, english, chinese):
     assert money("en", value, currency) == english
     assert money("zh", value, currency) == chinese
+
+
+def test_beside_a_large_amount_none_becomes_nothing():
+    assert moneys("en", (25.3, 0.5, -0.4, 0.001), "CNY") == ["CN¥25", "CN¥0.50", "−CN¥0.40", "CN¥0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "currency", "written"),
+    [
+        (12, "CNY", "CN¥12"),
+        (12.5, "CNY", "CN¥12.50"),
+        (0.5, "CNY", "CN¥0.50"),
+        (0.035, "CNY", "CN¥0.035"),
+        (0.1 + 0.2, "CNY", "CN¥0.30"),
+        (0.99999, "CNY", "CN¥1"),
+        (0, "CNY", "CN¥0"),
+        (12.4, "JPY", "¥12"),
+        (0.5, "JPY", "¥0.50"),
+    ],
+)
+def test_a_price_is_written_as_it_was_declared(value, currency, written):
+    assert price("en", value, currency) == written
 
 
 def test_small_words_follow_the_number():

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 
 from models.actions import NO_ACTION
 from models.jobs import JobRow
-from models.texts import money, number, share, text
+from models.texts import money, number, price, share, text
 from models.wording import channel_name
 from serving.job_answers import JobAnswer, JobResult
 from serving.pages.audience import cell
@@ -136,7 +136,7 @@ def _line(service: Service, whoever: Visitor, row: JobResult) -> Line:
         action=labels.get(row.intervention_id, row.intervention_id),
         channel="" if row.channel is None else channel_name(language, row.channel),
         risk="–" if row.probability is None else share(row.probability),
-        cost=money(language, row.cost, currency),
+        cost=price(language, row.cost, currency),
         net_value=money(language, row.expected_net_value, currency),
         decision_id=row.decision_id,
     )
