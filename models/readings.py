@@ -138,12 +138,12 @@ def rejected_rows(name: str, rejected: int, rows: int, watch: Watch) -> Reading:
 
 
 def feature_drift(told: Sequence[Shift], watch: Watch) -> Reading:
-    """Of the columns that the model rests on, at least one; those that moved most first."""
+    """Of the columns that the model rests on, those that moved most first; none where it tells all members the same."""
     beyond = [shift for shift in told if shift.beyond(watch.feature_psi)]
-    largest = max(beyond or told, key=lambda shift: shift.psi)
-    figures = {"moved": len(beyond), "features": len(told), "weight": sum(shift.weight for shift in beyond), "largest": largest.psi}
+    largest = max((shift.psi for shift in beyond or told), default=0.0)
+    figures = {"moved": len(beyond), "features": len(told), "weight": sum(shift.weight for shift in beyond), "largest": largest}
     code = "feature_drift" if beyond else "no_feature_drift"
-    return judged("feature_drift", "model", beyond=bool(beyond), told=figures, code=code, value=largest.psi, threshold=watch.feature_psi)
+    return judged("feature_drift", "model", beyond=bool(beyond), told=figures, code=code, value=largest, threshold=watch.feature_psi)
 
 
 def score_drift(shift: Shift, watch: Watch) -> Reading:

@@ -97,8 +97,12 @@ class ModelWatch:
         return same_hour_of_the_week(as_of, self.engine.provenance.trained_through, self.engine.community.zone)
 
     def sides(self, as_of: datetime, *, most: int | None = None) -> Sides:
-        """Of at most so many members at each of the two times. Raises NotEnoughData where nobody was or is there to ask about."""
-        asked = [thinned(self.asked(microseconds(at)), most) for at in (self.since(as_of), as_of)]
+        """Of at most so many members at each of the two times, and of at most MOST_ROWS at the first.
+
+        Raises NotEnoughData where nobody was or is there to ask about.
+        """
+        then, now = (self.asked(microseconds(at)) for at in (self.since(as_of), as_of))
+        asked = (thinned(then, MOST_ROWS if most is None else most), thinned(now, most))
         before, after = (self.engine.features(self.events, one, threads=THREADS) for one in asked)
         risk = self.engine.churn.main_model.probability
         return Sides(before, after, risk(before), risk(after))
@@ -106,12 +110,14 @@ class ModelWatch:
     def score(self, sides: Sides) -> Shift:
         """Of the risks between the two times; or of those of the test as this log gives them now, where that is more.
 
-        The latter moves where what the log says of the past has changed, which is the same at both times.
+        The latter moves where what the log says of the past has changed, which is the same at both times. What is within chance is less
+        than what is not, however large.
         """
         tested = thinned(self.asked(microseconds(self.engine.provenance.trained_through)), MOST_ROWS)
         again = self.engine.churn.main_model.probability(self.engine.features(self.events, tested, threads=THREADS))
         pairs = ((sides.risk_before, sides.risk_after), (self.engine.reference.probabilities, again))
-        return max((shift_of("risk", then, now, looks=len(pairs)) for then, now in pairs), key=lambda shift: shift.psi)
+        shifts = [shift_of("risk", then, now, looks=len(pairs)) for then, now in pairs]
+        return max(shifts, key=lambda shift: (shift.psi > shift.chance, shift.psi))
 
     def moved(self, as_of: datetime, *, rng: np.random.Generator) -> Moved:
         """Since the model was tested. Raises NotEnoughData where nobody was or is there to ask about."""

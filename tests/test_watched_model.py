@@ -141,6 +141,10 @@ def test_features_that_moved_by_chance_or_little_raise_none():
     assert drift.said == "1 of 3 features that the model rests on have moved, 25% of its weight; the largest index is 0.40"
 
 
+def test_a_model_that_rests_on_no_feature_has_none_that_moved():
+    assert (feature_drift((), WATCH).status, feature_drift((), WATCH).value) == ("ok", 0.0)
+
+
 def test_scores_that_moved_raise_an_alarm_and_say_what_chance_would_leave():
     assert score_drift(Shift("risk", 0.3, 0.1), WATCH).status == "alarm"
     assert score_drift(Shift("risk", 0.3, 0.1), WATCH).interval == (0.0, 0.1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.drift import shifts_of
+from models.drift import shift_of, shifts_of
 from models.drift_figures import drift_figures
 from models.events import event_arrays
 from models.moments import microseconds
@@ -79,6 +79,15 @@ def test_a_log_that_tells_the_past_otherwise_than_it_did_at_the_test_is_seen_by_
     other = watching(pl.col("type") != "reaction", changed=datetime(2024, 1, 1, tzinfo=UTC))
     features, risks = readings(other, TESTED + timedelta(days=28))
     assert (features.status, risks.status) == ("ok", "alarm")
+
+
+def test_a_change_of_the_past_is_not_hidden_by_what_chance_does_with_few_members():
+    other = watching(pl.col("type") != "reaction", changed=datetime(2024, 1, 1, tzinfo=UTC))
+    few = replace(other.sides(TESTED), risk_before=np.linspace(0.1, 0.6, 6), risk_after=np.full(6, 0.9))
+    between = shift_of("risk", few.risk_before, few.risk_after)
+    told = other.score(few)
+    assert told.psi < between.psi < between.chance
+    assert told.beyond(WATCH.score_psi)
 
 
 @given(moments, moments, st.sampled_from(["UTC", "Europe/Berlin", "Asia/Shanghai", "America/New_York"]))
