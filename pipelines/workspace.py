@@ -31,7 +31,9 @@ class Workspace:
         for folder in folders:
             if (folder / DECLARATION_NAME).is_file():
                 return cls(folder)
-        raise InputError(f"no {DECLARATION_NAME} in {start}; `keepwell init LOG --member COL --time COL` writes one")
+        looked = f"{start}" if path is not None else f"{start} or above it"
+        advice = "name the one that there is with --config, or write one with `keepwell init LOG --member COL --time COL`"
+        raise InputError(f"no {DECLARATION_NAME} in {looked}; {advice}")
 
     @property
     def declaration(self) -> Path:

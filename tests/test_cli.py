@@ -258,7 +258,7 @@ def test_the_simulation_says_how_to_go_on(tmp_path):
         ("init {log} --member member --time time --type type --language fr", '"fr" is no language'),
         ("init {log} --member member --time time --type type -o {log}/keepwell.yaml", "cannot be written"),
         ("init {log}", "Missing option '--member'"),
-        ("check -c {empty}", "`keepwell init LOG --member COL --time COL` writes one"),
+        ("check -c {empty}", "with --config, or write one with `keepwell init LOG --member COL --time COL`"),
         ("train -c {small} --test-as-of yesterday", '"yesterday" is no date; write it as 2026-01-31'),
         ("train -c {small} --test-as-of 0001-01-01", "a year from 1900 to 2100"),
         ("train -c {small} --test-as-of 2025-07-10", "the latest date that can be tested is 2025-06-1"),

@@ -203,14 +203,17 @@ def test_decisions_are_made_after_the_last_event_and_never_in_the_future(workspa
         decision_time(loaded, "2026-01-02", now=NOW)
 
 
-def test_the_nearest_declaration_upwards_is_used(workspace, monkeypatch):
+def test_the_nearest_declaration_upwards_is_used(workspace, monkeypatch, tmp_path_factory):
     below = workspace.root / "a" / "b"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
     assert Workspace.find() == workspace
     assert Workspace.find(workspace.declaration) == workspace
-    with pytest.raises(InputError, match=r"no keepwell.yaml in .*b; `keepwell init LOG"):
+    with pytest.raises(InputError, match=r"no keepwell.yaml in .*b; name the one that there is with --config, or"):
         Workspace.find(below)
+    monkeypatch.chdir(tmp_path_factory.mktemp("outside"))
+    with pytest.raises(InputError, match=r"outside0 or above it; name the one that there is with --config"):
+        Workspace.find()
 
 
 def test_two_urls_move_all_state_elsewhere(workspace, monkeypatch):
