@@ -1,5 +1,6 @@
 """API keys: what is kept of them, what they may do and for how long, and how often they may ask."""
 
+import gc
 import hmac
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -149,7 +150,7 @@ def test_what_is_no_key_is_nobodys(keys, malformed):
 
 @pytest.fixture
 def steps_of(keys):
-    """What `models.api_keys` calls, one after another, to look a secret up: functions of its own and of others."""
+    """What `models.api_keys` calls, one after another, to look a secret up: functions of its own and of others, but no finalizers."""
 
     def traced(secret):
         steps = []
@@ -160,11 +161,13 @@ def steps_of(keys):
             elif event == "call" and api_keys.__file__ in {frame.f_code.co_filename, frame.f_back.f_code.co_filename}:
                 steps.append(frame.f_code.co_qualname)
 
+        gc.disable()
         sys.setprofile(step)
         try:
             holder = holder_of(keys, secret, now=NOW)
         finally:
             sys.setprofile(None)
+            gc.enable()
         return holder, steps
 
     return traced
