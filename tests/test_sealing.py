@@ -155,7 +155,7 @@ def test_the_command_line_changes_the_key_of_a_file(tmp_path):
     (endpoint_id,) = re.findall(r"ep_\w+", added.out)
     file = home / ".keepwell" / "secret.key"
     before = file.read_text()
-    assert "1 secrets" in keepwell("webhooks", "rekey", "-c", home).out
+    assert "1 secret is" in keepwell("webhooks", "rekey", "-c", home).out
     assert (len(file.read_text().split()), file.read_text() == before) == (1, False)
     with closing(Store.open(f"sqlite:///{home / '.keepwell' / 'keepwell.db'}")) as store:
         store.post_messages([Message(TYPE, "j", 0, {})])
@@ -173,7 +173,7 @@ def test_the_command_line_tells_of_a_missing_key_and_changes_nothing(tmp_path, m
     monkeypatch.setenv("KEEPWELL_SECRET_KEY", new_key())
     assert "another key" in keepwell("webhooks", "rekey", "-c", home).refusal
     monkeypatch.setenv("KEEPWELL_SECRET_KEY", f"{keepwell('webhooks', 'key').out.strip()},{away.read_text().strip()}")
-    assert "1 secrets" in keepwell("webhooks", "rekey", "-c", home).out
+    assert "1 secret is" in keepwell("webhooks", "rekey", "-c", home).out
 
 
 def test_the_service_seals_what_it_finds_and_goes_on_delivering(tmp_path):
