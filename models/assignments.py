@@ -34,7 +34,7 @@ class Assignments:
 
     arm (n,): 0 for `none`, else 1 + position in `interventions`; propensities (n, 1 + n_interventions), `none` first, each row adding up to
     1, or None where they were not logged; retained (n,): 1.0 where the member was not gone over the horizon from the assignment on.
-    `units`: groups that were given the same together; None where members were not.
+    `notes`: which rows were left out. `units`: groups that were given the same together; None where members were not.
     """
 
     snapshots: Snapshots
@@ -42,7 +42,7 @@ class Assignments:
     arm: Integers
     propensities: Floats | None
     retained: Floats
-    warnings: tuple[Statement, ...] = ()
+    notes: tuple[Statement, ...] = ()
     units: TouchUnits | None = None
 
     def __len__(self) -> int:
@@ -51,6 +51,14 @@ class Assignments:
     def __getitem__(self, rows: Integers | Flags) -> Self:
         shares = None if self.propensities is None else self.propensities[rows]
         return replace(self, snapshots=self.snapshots[rows], arm=self.arm[rows], propensities=shares, retained=self.retained[rows])
+
+    @property
+    def warnings(self) -> tuple[Statement, ...]:
+        """The notes, and over how many groups intervals are."""
+        if self.units is None:
+            return self.notes
+        told = {"column": self.units.column, "groups": len(np.unique(self.unit))}
+        return (*self.notes, Statement("proof.by_group", told))
 
     @property
     def unit(self) -> Integers:
@@ -78,7 +86,7 @@ def assignments_among(touches: pl.DataFrame, histories: Histories, community: Co
     """The assignments of an EventLog's touches whose whole outcome lies before `until_us`.
 
     Kept are those of members who were in the population when they were assigned, with an action that the catalogue has. Propensities are
-    conditional on that: divided by their sum over the catalogue's arms. `warnings` tell which rows `chances_of` leaves out.
+    conditional on that: divided by their sum over the catalogue's arms. `notes` tell which rows `chances_of` leaves out.
     """
     interventions = tuple(intervention.id for intervention in community.interventions)
     codes = {NO_ACTION: 0} | {name: position for position, name in enumerate(interventions, start=1)}
@@ -92,7 +100,7 @@ def assignments_among(touches: pl.DataFrame, histories: Histories, community: Co
     retained = 1.0 - histories.churned(rows, (community.churn.horizon_days,))[:, 0]
     shares = _propensities(known[kept], list(codes)) if chances.logged else None
     units = units_of_touches(known, histories.rule_columns, community)
-    return Assignments(rows, interventions, arm[kept], shares, retained, (*chances.notes, *_by_group(units, rows)), units)
+    return Assignments(rows, interventions, arm[kept], shares, retained, chances.notes, units)
 
 
 def _snapshots(touches: pl.DataFrame, joined_us: Integers) -> Snapshots:
@@ -107,10 +115,3 @@ def _propensities(touches: pl.DataFrame, arms: Sequence[str]) -> Floats:
     shares = np.column_stack([touches[name].fill_null(0.0).to_numpy() if name in touches.columns else nothing for name in columns])
     conditional: Floats = shares / shares.sum(axis=1, keepdims=True)
     return conditional
-
-
-def _by_group(units: TouchUnits | None, rows: Snapshots) -> tuple[Statement, ...]:
-    if units is None:
-        return ()
-    groups = len(np.unique(units.of_member[rows.member]))
-    return (Statement("proof.by_group", {"column": units.column, "groups": groups}),)

@@ -31,7 +31,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Averages:
-    """The mean score over the comparable rows and its standard error by member, each of shape (k,)."""
+    """The mean score over the comparable rows and its standard error by member, or group, each of shape (k,)."""
 
     effect: Floats
     error: Floats
@@ -53,22 +53,23 @@ def scores_of(arm: Integers, outcome: Floats, shares: Floats, expected: Floats) 
 
 
 def averages_of(scores: Scores, member: Integers) -> Averages:
-    """Error: sqrt(G / (G - 1) sum over G members of (sum of their centred scores)^2) / n; NaN where no row is comparable.
+    """Error: sqrt(G / (G - 1) sum over G members of (sum of their centred scores)^2) / n, of the G that have comparable rows.
 
     Times Student's t of G - 1 degrees at LEVEL over the normal, so that intervals by few groups hold (Cameron and Miller 2015, section VI).
+    Both are NaN where fewer than two have any: what happened to one alone may be that one's own story.
     """
     number = scores.comparable.sum(axis=0)
-    few = _for_few(len(np.unique(member)))
+    groups = np.array([len(np.unique(member[rows])) for rows in scores.comparable.T])
     with np.errstate(invalid="ignore", divide="ignore"):
-        effect = scores.score.sum(axis=0) / number
+        few = _for_few(groups)
+        effect = np.where(groups > 1, scores.score.sum(axis=0) / number, np.nan)
         centred = np.where(scores.comparable, scores.score - effect, 0.0)
         summed = np.column_stack([np.bincount(member, weights=column) for column in centred.T])
         error = few * np.sqrt((summed**2).sum(axis=0)) / number
     return Averages(effect, error)
 
 
-def _for_few(groups: int) -> float:
-    """Infinite for one alone."""
-    if groups < 2:
-        return float("inf")
-    return float(np.sqrt(groups / (groups - 1)) * stdtrit(groups - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2))
+def _for_few(groups: Integers) -> Floats:
+    """NaN for one alone, and for none."""
+    factor: Floats = np.sqrt(groups / (groups - 1)) * stdtrit(groups - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2)
+    return factor

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from models.uplift_curves import ArmEffects, qini_curve, uplift_by_decile
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from models.arrays import Floats
     from models.held_out import HeldOut
     from models.intervals import Estimate
     from models.uplift_curves import UpliftBin
 
 FIFTHS = 5
-FEWEST_ROWS = 50
+FEWEST_ROWS, FEWEST_UNITS = 50, 2
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,18 @@ class ArmRanking:
 
 
 def rank_effects(held: HeldOut, predicted: Floats, *, rng: np.random.Generator) -> tuple[ArmRanking, ...]:
-    """Predicted (n, k): held-out effects. Interventions with fewer than FEWEST_ROWS assigned rows are left out."""
+    """Predicted (n, k): held-out effects. Interventions with fewer than FEWEST_ROWS assigned rows are left out.
+
+    So are those that fewer than FEWEST_UNITS members, or groups, could have had.
+    """
     made, scores = held.assignments, held.scores
     told = []
     for position, (name, child) in enumerate(zip(made.interventions, rng.spawn(len(made.interventions)), strict=True)):
         assigned = int((made.arm == position + 1).sum())
-        if assigned < FEWEST_ROWS:
+        comparable = scores.comparable[:, position]
+        if assigned < FEWEST_ROWS or len(np.unique(made.unit[comparable])) < FEWEST_UNITS:
             continue
-        effects = ArmEffects.of_scores(scores.score[:, position], scores.comparable[:, position], made.unit)
+        effects = ArmEffects.of_scores(scores.score[:, position], comparable, made.unit)
         curve = qini_curve(predicted[:, position], effects, rng=child)
         fifths, deciles = (uplift_by_decile(predicted[:, position], effects, bins=bins) for bins in (FIFTHS, 10))
         told.append(ArmRanking(name, assigned, curve.average, curve.qini, curve.qini_share, fifths, deciles))

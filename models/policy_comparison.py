@@ -68,7 +68,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Judged:
-    """One policy; `gain` is its doubly robust value minus the champion's on the same rows, None for the champion itself."""
+    """One policy; `gain` is its doubly robust value minus the champion's on the same rows, None for the champion itself.
+
+    `snips` is None where what the policy does was done in the rows of fewer than two units.
+    """
 
     dr: PolicyValue
     snips: PolicyValue | None
@@ -127,10 +130,11 @@ def compare_policies(
     }
     judged = {}
     for name, target in targets.items():
-        seen = (target.probabilities[np.arange(len(rows)), rows.chosen] > 0).any()
+        done = target.probabilities[np.arange(len(rows)), rows.chosen] > 0
+        told = len(np.unique(rows.unit[done])) > 1
         judged[name] = Judged(
             dr=robust[name],
-            snips=estimate_snips(*given, target.probabilities, rows.unit, clip=clip, level=level) if seen else None,
+            snips=estimate_snips(*given, target.probabilities, rows.unit, clip=clip, level=level) if told else None,
             gain=None if name == champion else policy_difference(robust[name], robust[champion]),
             note=target.note,
         )

@@ -87,6 +87,8 @@ def trial_of(
     if not (arm == 0).any():
         raise NotEnoughData(f'assignment: no row is "{NO_ACTION}"; effects are against doing nothing, so some members must be left alone')
     member = np.arange(len(arm)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    if member.max() == 0:
+        raise NotEnoughData("groups: all rows are of one member or group; what is learned is tried on others, so there must be two")
     shares = None if propensities is None else _shares(propensities, order, arm, member)
     return Trial(matrix, order, arm, told, shares, member)
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from models.doubly_robust import Averages, Scores
     from models.trial import Trial
 
-ARM_ROWS = 100
-"""An arm with fewer rows is not fitted by itself."""
+ARM_ROWS, LINEAR_ROWS = 100, 50
+"""An arm with fewer rows is not fitted by itself; nor by the ridge where the other folds have fewer."""
 USUAL_SPREAD = 0.06
 """Of effects between members, in standard deviations of the outcome: the ridge believes in so much before it sees the data."""
 SHARPEST = 30.0
@@ -159,16 +159,18 @@ class _Fitter:
     def linear(self, fold: Integers, arm: int) -> Floats:
         """Ridge whose penalty is noise variance over believed variance of a coefficient, the usual spread shared by all columns; (n,).
 
-        The sums of each fold are taken once, and those of the others are the total less its own.
+        The sums of each fold are taken once, and those of the others are the total less its own. 0 where the others have fewer than
+        LINEAR_ROWS, as where an arm was possible in one group alone.
         """
         sums = [self._sums(np.flatnonzero((fold == held) & self.scores.comparable[:, arm]), arm) for held in range(int(fold.max()) + 1)]
         total = _Sums(*(np.sum(parts, axis=0) for parts in zip(*sums, strict=True)))
         believed = usual_spread(self.trial) ** 2 / self.columns.shape[1]
-        predicted = np.empty(len(fold))
+        predicted = np.zeros(len(fold))
         for held, own in enumerate(sums):
             rest = _Sums(*(whole - part for whole, part in zip(total, own, strict=True)))
-            asked = fold == held
-            predicted[asked] = rest.solved(believed, self.columns[asked])
+            if rest.rows >= LINEAR_ROWS:
+                asked = fold == held
+                predicted[asked] = rest.solved(believed, self.columns[asked])
         return predicted
 
     def _sums(self, rows: Integers, arm: int) -> _Sums:

@@ -33,7 +33,7 @@ class Evidence:
     """One intervention against `none`, on average over the rows where both were possible.
 
     Attributes:
-        average_effect: doubly robust, from the rows alone; None without rows. Its `interval` is at LEVEL, by member.
+        average_effect: doubly robust, from the rows alone; None without two members, or groups, of each arm. Its `interval` is at LEVEL.
         n, n_none: rows assigned to it, and to `none`.
         expected_effect, expected_error: after the prior, if any, weighted by precision; what the model's effects average to.
         heterogeneity_held: of the differences between members that the learners claim, the share found again out of fold, with

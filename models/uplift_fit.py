@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from models.propensity import Propensities
     from models.trial import Given, Prior, Trial
 
-FEWEST_ROWS = 50
+FEWEST_ROWS, FEWEST_UNITS = 50, 2
 MOST_STRETCH = 1.6
 
 
@@ -56,11 +56,13 @@ def fit_uplift(
         priors: for each intervention the change believed before any data, and how many members a trial would need to be worth as much.
         rng: decides the folds and the boosters' samples.
         interventions: their order, with those that no row has; by default the columns of `propensities`, else by name.
-        groups: the member of each row; rows of one member stay together and count as one in the errors.
+        groups: the member of each row, or the group that was given the same together; rows of one stay together and count as one in the
+            errors.
 
     Raises:
         InputError: arrays that do not fit together; an intervention that has neither rows nor a prior.
-        NotEnoughData: fewer than 50 rows, or none that was left alone.
+        NotEnoughData: fewer than 50 rows, none that was left alone, or rows of one group alone; an intervention without a prior that
+            one group alone had, or could have had.
     """
     known = interventions if interventions is not None or priors is None else _with_priors(assignment, propensities, priors)
     trial = trial_of(features, assignment, outcome, propensities, interventions=known, groups=groups)
@@ -79,6 +81,7 @@ def _fitted(trial: Trial, propensities: Propensities, priors: Mapping[str, Prior
     outcomes = arm_outcomes(trial, fold, seed)
     scores = scores_of(trial.arm, trial.outcome, propensities.shares, outcomes.mean)
     averages = _honest(trial, propensities, scores, averages_of(scores, trial.member))
+    _check_seen(trial, averages, priors)
     expected = expected_averages(trial, averages, priors)
     centred = Averages(expected.effect, expected.error)
     weighted = weigh_candidates(candidate_effects(trial, outcomes, scores, centred, fold, seed), scores, fold, trial.member)
@@ -117,11 +120,14 @@ def _learnable(scores: Scores) -> Flags:
 
 
 def _honest(trial: Trial, propensities: Propensities, scores: Scores, averages: Averages) -> Averages:
-    """A handful of rows may agree by chance: their error is at least that of outcomes with the variance of all rows."""
+    """A handful of rows may agree by chance: their error is at least that of outcomes with the variance of all rows.
+
+    Of what one member or group alone had nothing is told, for its effect is not told apart from that group's own story.
+    """
     variance = float(trial.outcome.var())
     effect, error = averages.effect.copy(), averages.error.copy()
     for arm, rows in enumerate(scores.comparable.T):
-        if trial.rows[arm + 1] == 0:
+        if min(_units(trial, arm + 1), _units(trial, 0)) < FEWEST_UNITS:
             effect[arm] = error[arm] = np.nan
         elif trial.rows[arm + 1] < FEW_ASSIGNED:
             spread = 1 / propensities.shares[rows, arm + 1] + 1 / propensities.shares[rows, 0]
@@ -129,10 +135,23 @@ def _honest(trial: Trial, propensities: Propensities, scores: Scores, averages: 
     return Averages(effect, error)
 
 
+def _units(trial: Trial, arm: int) -> int:
+    """Members, or groups, of the rows of an arm."""
+    return len(np.unique(trial.member[trial.arm == arm]))
+
+
 def _check_known(trial: Trial, priors: Mapping[str, Prior]) -> None:
     unknown = [name for name, rows in zip(trial.interventions, trial.rows[1:], strict=True) if rows == 0 and name not in priors]
     if unknown:
         raise InputError(f"interventions: {', '.join(unknown)} was never assigned and has no prior, so nothing is known of it; give one")
+
+
+def _check_seen(trial: Trial, averages: Averages, priors: Mapping[str, Prior]) -> None:
+    unseen = [name for name, effect in zip(trial.interventions, averages.effect, strict=True) if np.isnan(effect) and name not in priors]
+    if unseen:
+        raise NotEnoughData(
+            f"interventions: {', '.join(unseen)} was tried on one member or group alone, or against one, and has no prior; give one"
+        )
 
 
 def _with_priors(assignment: Given, propensities: Given, priors: Mapping[str, tuple[float, float]]) -> Sequence[str] | None:

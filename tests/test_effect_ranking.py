@@ -1,5 +1,7 @@
 """Curves of each intervention from the held-out rows of a trial whose effects are planted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from models.effect_ranking import rank_effects
 from models.held_out import HeldOut
 from models.propensity import propensities_of
 from models.snapshots import Snapshots
+from models.touch_units import TouchUnits
 from models.trial import trial_of
 from tests.uplift_worlds import ARMS, simulate_trial
 
@@ -16,8 +19,8 @@ N = 20_000
 
 
 @pytest.fixture(scope="module")
-def told():
-    """Effects as they are predict; the last intervention was hardly ever assigned."""
+def held_of_trial():
+    """The trial, and what is held of it; the last intervention was hardly ever assigned."""
     trial = simulate_trial("crossed", N, np.random.default_rng(3))
     arm = np.array([("none", *ARMS).index(name) for name in trial.assignment])
     treated = (arm[:, None] == np.arange(1, 5)) / trial.propensities[:, 1:]
@@ -31,12 +34,28 @@ def told():
     shares = propensities_of(trial_of(trial.features, trial.assignment, trial.outcome, trial.propensities, interventions=ARMS), None)
     retention = np.column_stack([trial.untreated, trial.untreated[:, None] + trial.effects])
     scores = Scores(score, np.ones_like(score), np.ones_like(score, dtype=bool))
-    held = HeldOut(made, trial.features, np.zeros(N, dtype=int), shares, retention, scores)
+    return trial, HeldOut(made, trial.features, np.zeros(N, dtype=int), shares, retention, scores)
+
+
+@pytest.fixture(scope="module")
+def told(held_of_trial):
+    """Effects as they are predict."""
+    trial, held = held_of_trial
     return trial, rank_effects(held, trial.effects, rng=np.random.default_rng(1))
 
 
 def test_an_intervention_that_was_hardly_tried_is_left_out(told):
     assert [ranked.intervention for ranked in told[1]] == list(ARMS[:3])
+
+
+def test_an_intervention_that_one_branch_alone_could_have_had_is_left_out(held_of_trial):
+    trial, held = held_of_trial
+    branch = np.arange(N) % 8
+    comparable = held.scores.comparable.copy()
+    comparable[:, [1, 2]] = (branch == 0)[:, None]
+    by_branch = replace(held.assignments, units=TouchUnits("branch", branch))
+    piloted = replace(held, assignments=by_branch, scores=replace(held.scores, comparable=comparable))
+    assert [ranked.intervention for ranked in rank_effects(piloted, trial.effects, rng=np.random.default_rng(1))] == [ARMS[0]]
 
 
 def test_the_average_is_that_which_was_planted(told):

@@ -80,6 +80,15 @@ def test_a_message_that_must_go_out_goes_out_under_every_policy() -> None:
     assert random_choice(allowed).probabilities.tolist() == [[0, 0, 0, 1]]
 
 
+def test_what_was_done_in_one_branch_alone_has_no_weighted_mean() -> None:
+    rows = decisions(300)
+    unit = np.where(rows.chosen == 2, 0, 1 + rows.member % 5)
+    always = Target(np.tile([0.0, 0.0, 1.0, 0.0], (len(rows), 1)))
+    told = compare_policies(replace(rows, unit=unit), {"champion": nobody(everything(rows)), "always": always}, "champion").policies
+    assert told["always"].snips is None
+    assert np.isfinite([told["always"].gain.low, told["always"].gain.high]).all()
+
+
 def test_a_policy_beyond_the_log_is_warned_of() -> None:
     rows = decisions(500)
     never = np.where(np.arange(ACTIONS) == 3, 0.0, rows.propensities)

@@ -17,6 +17,7 @@ from models.replaying import replay
 from models.snapshots import Activity, label_churn, pool, population
 from models.sources import TouchesSource
 from models.uplift_beliefs import Estimate, PriorUplift, UpliftInterval
+from pipelines.loading import knowing_touches
 from tests.learned import evidence
 from tests.planted import community, intervention
 
@@ -196,6 +197,23 @@ def test_groups_of_touches_are_those_declared_or_those_of_an_experiment_by_which
     assert assignments_of(of_branches, branches, by_experiment, until_us=until_us).units is not None
     assert assignments_of(log.touches, branches, by_experiment, until_us=until_us).units is None
     assert assignments_of(of_branches, branches, engine.community, until_us=until_us).units is None
+
+
+def test_an_engine_is_asked_by_the_groups_that_are_declared_now_and_decides_as_it_did(engine):
+    written = EXPERIMENT.model_copy(update={"id": "w", "column": "mail_group"})
+    own = [one.model_copy(update={"cluster": None}) for one in (EXPERIMENT, written)]
+    later = EXPERIMENT.model_copy(update={"id": "later"})
+    now = engine.community.model_copy(update={"touches": TOUCHES, "experiments": (EXPERIMENT, written, later)})
+    asked = knowing_touches(declaring(engine, experiments=tuple(own)), now).community
+    assert asked.touches == TOUCHES
+    assert asked.experiments == (own[0], written, later)
+
+
+def test_the_groups_told_are_those_of_the_rows_that_are_used(engine, of_branches, branches):
+    until_us = int(branches.timestamp_us.max())
+    made = assignments_of(of_branches, branches, declaring(engine, touches=TOUCHES).community, until_us=until_us)
+    some = made[np.flatnonzero(made.snapshots.member % GROUPS < 3)]
+    assert str(some.warnings[-1]).endswith("intervals are over 3 groups")
 
 
 def test_folds_keep_groups_whole_and_what_is_learned_again_has_seen_none_of_theirs(engine, of_branches, branches):

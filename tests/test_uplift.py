@@ -137,6 +137,28 @@ def test_little_data_moves_a_strong_prior_a_little_and_says_prior(rng):
     assert 0 < evidence.expected_effect < 0.15
 
 
+def of_twelve_branches(pilot, logged, rng):
+    """What `fit_uplift` is given of 1,200 members of twelve branches, of which `pilot` ones drew a gift for half of their members."""
+    branch, given = np.arange(1200) % 12, rng.random(1200) < 0.5
+    tried = np.isin(branch, pilot)
+    shares = np.where(tried[:, None], [0.5, 0.5], [1.0, 0.0]) if logged else None
+    retained = (rng.random(1200) < 0.7).astype(float)
+    return (rng.normal(size=(1200, 4)), np.where(tried & given, "gift", "none"), retained, shares), branch
+
+
+@pytest.mark.parametrize("logged", [True, False])
+def test_what_one_branch_alone_tried_keeps_its_prior_and_what_two_tried_is_told_with_little_certainty(logged, rng):
+    given, branch = of_twelve_branches([3], logged, rng)
+    found = fit_uplift(*given, {"gift": (0.02, 500.0)}, groups=branch, rng=rng)
+    told = found.evidence["gift"]
+    assert (told.average_effect, told.interval, told.source, told.verdict) == (None, None, "prior", "not_enough")
+    assert found.effect(given[0]).mean() == pytest.approx(0.02, abs=0.005)
+    with pytest.raises(NotEnoughData, match="gift was tried on one member or group alone"):
+        fit_uplift(*given, groups=branch, rng=rng)
+    given, branch = of_twelve_branches([3, 4], logged, rng)
+    assert fit_uplift(*given, groups=branch, rng=rng).evidence["gift"].interval is not None
+
+
 def test_a_handful_of_lucky_rows_is_not_taken_for_certainty(rng):
     arm = np.array(["none"] * 995 + ["mail"] * 5)
     outcome = np.where(arm == "mail", 1.0, (rng.random(1_000) < 0.3)).astype(float)

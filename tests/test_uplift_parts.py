@@ -36,6 +36,16 @@ def test_the_error_of_an_average_sums_a_members_rows_before_it_squares_them():
     assert averages.error[0] == pytest.approx(6.3138 / 1.6449, rel=1e-4)
 
 
+def test_the_error_of_an_average_counts_the_groups_that_could_have_had_it_alone():
+    """Of 50 members two could have had the first, scores 1 and -1: sqrt(2 / 1 (1 + 1)) / 2, and t of one degree; one the second."""
+    score, comparable = np.zeros((50, 2)), np.zeros((50, 2), dtype=bool)
+    score[:2, 0], comparable[:2, 0], score[0, 1], comparable[0, 1] = (1.0, -1.0), True, 1.0, True
+    averages = averages_of(Scores(score, comparable.astype(float), comparable), np.arange(50))
+    assert averages.effect[0] == 0
+    assert averages.error[0] == pytest.approx(6.3138 / 1.6449, rel=1e-4)
+    assert np.isnan([averages.effect[1], averages.error[1]]).all()
+
+
 def test_a_guess_that_holds_is_believed_and_one_that_is_noise_is_not(rng):
     n = 40_000
     true = rng.normal(0, 0.05, n)
@@ -99,6 +109,11 @@ def test_an_arm_that_one_member_alone_was_given_leaves_folds_with_nothing_to_tel
 def test_a_trial_in_which_everybody_was_left_alone_is_refused():
     with pytest.raises(NotEnoughData, match="given something"):
         trial_of(np.zeros((2, 1)), ["none", "none"], [0, 1])
+
+
+def test_a_trial_on_one_group_alone_is_refused():
+    with pytest.raises(NotEnoughData, match="there must be two"):
+        trial_of(np.zeros((4, 1)), ["none", "gift"] * 2, np.ones(4), groups=["branch"] * 4)
 
 
 def test_many_models_in_one_say_what_each_says(rng):
