@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock, Thread
+from time import monotonic
+from typing import TYPE_CHECKING
 
 from models.champion_copy import ChampionCopy
 from models.engine import Engine
@@ -13,10 +16,22 @@ from serving.leaving import joined
 from serving.logs import LOGGER
 from serving.metrics import MODEL_STALE, tell_model
 
+if TYPE_CHECKING:
+    from models.registry import Registry
+
 HEAD_START_SECONDS = 1.0
 """Of a process that serves a copy, before it imports MLflow: it listens by then, and shares the interpreter with nobody until it does."""
 
 STOP_SECONDS = 1.0
+REFUSED_SECONDS = 60.0
+"""As long a champion that was refused is not fetched and loaded again, unless somebody asks for it."""
+
+
+@dataclass(frozen=True)
+class _Refused:
+    copy: ChampionCopy
+    why: str
+    until: float
 
 
 class ModelSource:
@@ -30,6 +45,7 @@ class ModelSource:
         self._earlier: Engine | None = None
         self._copy: ChampionCopy | None = None
         self._confirmed = False
+        self._refused: _Refused | None = None
         self._lock = Lock()
         self._looked_up = Event()
         self._stopped = Event()
@@ -100,9 +116,11 @@ class ModelSource:
         version = registry.version_of(CHALLENGER)
         return before if before is not None and before.version == version else registry.load(version, self._cache)
 
-    def refresh(self) -> None:
+    def refresh(self, *, asked_for: bool = True) -> None:
         """Takes the champion over if it is another than the model in force."""
         with self._lock:
+            if asked_for:
+                self._refused = None
             try:
                 self._engine = self._champion()
             except KeepwellError as error:
@@ -128,12 +146,23 @@ class ModelSource:
         champion = registry.copy_of(version)
         engine = self._engine
         if engine is None or champion != self._copy:
-            engine = registry.load(version, self._cache)
+            engine = self._load(registry, champion)
             self._note(champion)
             LOGGER.info("model in force", version=version)
             tell_model(self._engine, engine)
         self._copy, self._confirmed = champion, True
         return engine
+
+    def _load(self, registry: Registry, champion: ChampionCopy) -> Engine:
+        """Raises ModelRefused, RegistryUnavailable."""
+        refused = self._refused
+        if refused is not None and refused.copy == champion and monotonic() < refused.until:
+            raise ModelRefused(refused.why)
+        try:
+            return registry.load(champion.version, self._cache)
+        except ModelRefused as error:
+            self._refused = _Refused(champion, str(error), monotonic() + REFUSED_SECONDS)
+            raise
 
     def _note(self, champion: ChampionCopy) -> None:
         try:
@@ -144,8 +173,8 @@ class ModelSource:
     def _watch(self, head_start_seconds: float, looked_up: Callable[[], None] | None) -> None:
         if self._stopped.wait(head_start_seconds):
             return
-        self.refresh()
+        self.refresh(asked_for=False)
         if looked_up is not None:
             looked_up()
         while not self._stopped.wait(self._every_seconds):
-            self.refresh()
+            self.refresh(asked_for=False)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from models.engine_files import ENGINE_FILE, GOLDEN_FILE
+from models.registry import CHAMPION
+from serving import model_source
 from serving.model_source import ModelSource
 from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.registry_world import engine_folder, own_registry, put_in_force
@@ -101,6 +103,28 @@ def test_a_process_that_starts_on_a_damaged_copy_has_it_fetched_anew(tmp_path, r
     models.stop()
     assert (models.version, models.error) == ("1", None)
     assert copy.is_whole(cache)
+
+
+@pytest.mark.parametrize(("seconds", "asked_for"), [(model_source.REFUSED_SECONDS, True), (0.0, False)])
+def test_a_champion_that_was_refused_is_fetched_again_when_asked_for_and_else_after_a_while(
+    tmp_path, registry, whole, monkeypatch, seconds, asked_for
+):
+    folder = shutil.copytree(whole, tmp_path / "kept" / "artifacts" / "engine")
+    put_in_force(registry, folder, None)
+    (folder / GOLDEN_FILE).write_bytes(b"no archive")
+    models = ModelSource(registry.uri, tmp_path / "cache", PATIENCE_SECONDS)
+    models.refresh(asked_for=False)
+    assert "has changed since it was saved" in models.error
+    shutil.copy(whole / GOLDEN_FILE, folder / GOLDEN_FILE)
+    models.refresh(asked_for=False)
+    assert models.version is None
+    monkeypatch.setattr(model_source, "REFUSED_SECONDS", seconds)
+    (folder / GOLDEN_FILE).write_bytes(b"no archive")
+    models.refresh()
+    assert models.version is None
+    shutil.copy(whole / GOLDEN_FILE, folder / GOLDEN_FILE)
+    models.refresh(asked_for=asked_for)
+    assert (models.version, models.error) == (registry.version_of(CHAMPION), None)
 
 
 def with_golden_members_that_disagree(folder):
