@@ -68,7 +68,7 @@ def ratio_of(numerator: Floats, denominator: Floats, members: Members) -> Measur
     above, below = members.sums(numerator), members.sums(denominator)
     others = below.sum() - below
     if members.n < 2 or others.min() <= 1e-12 * below.sum():
-        raise NotEnoughData("interval: one member holds all the weight; at least two that matter are needed")
+        raise NotEnoughData("interval: one member or group holds all the weight; at least two that matter are needed")
     value = float(above.sum() / below.sum())
     left_out = (above.sum() - above) / others
     return Measured(value, (members.n - 1) / members.n * (value - left_out))
