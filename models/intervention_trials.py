@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from scipy.special import ndtr
 
 from models.actions import NO_ACTION
 from models.assignments import assignments_of
@@ -83,5 +82,4 @@ def _compared(made: Assignments, value: Floats, shares: Floats, rows: Flags, pos
         return None
     if gap.standard_error == 0:
         return None
-    p = float(2 * ndtr(-abs(gap.value) / gap.standard_error))
-    return Compared(len(outcome), treated, control, gap.interval(1 - ALPHA), None, p)
+    return Compared(len(outcome), treated, control, gap.interval(1 - ALPHA), None, gap.p)

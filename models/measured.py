@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from models.errors import NotEnoughData
 from models.intervals import Estimate
@@ -48,15 +48,27 @@ class Measured:
         mapped back: money and weights are skewed, and a symmetric interval would be passed on one side six times as often. The degrees of
         freedom 2 G / (kurtosis - 1), at most G - 1, are those of the variance itself (Satterthwaite): few heavy members, wide interval.
         """
-        n, scale = len(self.influence), np.sqrt(np.square(self.influence).mean())
-        if scale == 0:
+        if self.standard_error == 0:
             return Estimate(self.value, self.value, self.value)
-        shape = self.influence / scale
+        pivot, error = self._pivot, self.standard_error
+        reach = float(stdtrit(pivot.degrees, (1 + level) / 2))
+        ends = (self.value - error * _unskewed(side, pivot.skewness) for side in (reach, -reach))
+        return Estimate(self.value, *ends)
+
+    @property
+    def p(self) -> float:
+        """Of a truth of 0, on both sides: below 1 - level where the interval of that level leaves 0 out. 1 where nothing varies."""
+        if self.standard_error == 0:
+            return 1.0
+        pivot = self._pivot
+        return float(2 * stdtr(pivot.degrees, -abs(_symmetric(self.value / self.standard_error, pivot.skewness))))
+
+    @property
+    def _pivot(self) -> _Pivot:
+        n = len(self.influence)
+        shape = self.influence / np.sqrt(np.square(self.influence).mean())
         skewness, kurtosis = float((shape**3).mean()) / np.sqrt(n), float((shape**4).mean())
-        degrees = float(np.clip(2 * n / max(kurtosis - 1, 1e-9), min(FEWEST_DEGREES, n - 1), n - 1))
-        reach = float(stdtrit(degrees, (1 + level) / 2))
-        error = self.standard_error
-        return Estimate(self.value, self.value - error * _unskewed(reach, skewness), self.value - error * _unskewed(-reach, skewness))
+        return _Pivot(skewness, float(np.clip(2 * n / max(kurtosis - 1, 1e-9), min(FEWEST_DEGREES, n - 1), n - 1)))
 
 
 def ratio_of(numerator: Floats, denominator: Floats, members: Members) -> Measured:
@@ -77,6 +89,18 @@ def ratio_of(numerator: Floats, denominator: Floats, members: Members) -> Measur
 def mean_of(per_row: Floats, members: Members) -> Measured:
     """The mean over rows; raises NotEnoughData on a single member."""
     return ratio_of(per_row, np.ones(len(per_row)), members)
+
+
+class _Pivot(NamedTuple):
+    """`skewness` of the influences over sqrt(G), and the degrees of freedom of their variance."""
+
+    skewness: float
+    degrees: float
+
+
+def _symmetric(pivot: float, skewness: float) -> float:
+    """Hall's transformation."""
+    return pivot + skewness * pivot**2 / 3 + skewness**2 * pivot**3 / 27 + skewness / 6
 
 
 def _unskewed(pivot: float, skewness: float) -> float:

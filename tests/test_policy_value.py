@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputError, NotEnoughData
+from models.measured import Measured
 from models.policy_value import estimate_dr, estimate_ips, estimate_snips, policy_difference
 from tests.benchmarks.policy_value import coverage
 from tests.policy_worlds import log_of, targets_of
@@ -154,3 +155,16 @@ def test_intervals_hold_the_truth_nine_times_in_ten() -> None:
     assert np.mean(list(shares.values())) == pytest.approx(0.9, abs=0.02)
     assert min(shares.values()) > 0.84
     assert max(shares.values()) < 0.96
+
+
+@pytest.mark.parametrize("groups", [2, 4, 12, 500])
+def test_a_difference_is_called_beyond_chance_exactly_where_its_interval_leaves_0_out(groups: int) -> None:
+    """At the level 1 - p an end of the interval is 0."""
+    rng = np.random.default_rng(groups)
+    for _ in range(20):
+        influence = rng.exponential(size=groups) * rng.choice([-1, 1, 3], groups)
+        told = Measured(float(rng.normal(0, np.sqrt(groups))), influence - influence.mean())
+        if told.p < 0.999:
+            ends = told.interval(1 - told.p).interval
+            assert min(map(abs, ends)) == pytest.approx(0, abs=1e-6 * told.standard_error)
+    assert Measured(1.0, np.zeros(groups)).p == 1
