@@ -23,6 +23,8 @@ class Patience(NamedTuple):
 
 
 NONE = Patience()
+SLOW_SECONDS = 0.002
+"""After which the end of a turn takes long."""
 
 
 @dataclass(eq=False)
@@ -43,7 +45,8 @@ def _nothing(_item: object) -> Hashable:
 class Turns(Generic[Item, Result]):
     """`serve` gets the items of one turn, at most `most`, in a thread, and gives a result for each; what it raises meets them all.
 
-    It may say that it is `Ending`: where as many wait by then as it serves, their turn begins beside its end, which waits for the disk.
+    It may say that it is `Ending`: where that takes long, for the disk is slow, and as many wait by then as it serves, their turn begins
+    beside its end. Else one thread serves turn after turn: what the last one touched is at hand on its core, and not on that of another.
 
     Nobody waits for a turn to fill but for what the loop has at hand: an item that comes alone is served alone, and under load turns grow,
     so that what a turn costs whatever its size is shared. Only after a turn of several those whom it answered have `patience` to ask
@@ -76,7 +79,8 @@ class Turns(Generic[Item, Result]):
         self._stirred = 0.0
         self._looking = False
         self._ending: list[_Waiting[Item, Result]] = []
-        self._pool = ThreadPoolExecutor(at_once + 1, thread_name_prefix="turn")
+        self._threads = [ThreadPoolExecutor(1, thread_name_prefix=f"turn-{number}") for number in range(at_once + 1)]
+        self._under_way: dict[ThreadPoolExecutor, list[_Waiting[Item, Result]]] = {}
 
     async def result(self, item: Item) -> Result:
         """Raises what `serve` raises."""
@@ -97,7 +101,8 @@ class Turns(Generic[Item, Result]):
 
         Whoever waits then, or comes later, is told by a RuntimeError.
         """
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for thread in self._threads:
+            thread.shutdown(wait=True, cancel_futures=True)
 
     @property
     def _waits_until(self) -> float:
@@ -111,13 +116,15 @@ class Turns(Generic[Item, Result]):
             if not turn:
                 return
             self._free -= 1
+            thread = next(thread for thread in self._threads if thread not in self._under_way)
             try:
-                served = loop.run_in_executor(self._pool, self._results, turn, partial(self._told_of_end, loop, turn))
+                served = loop.run_in_executor(thread, self._results, turn, partial(self._told_of_end, loop, turn))
             except RuntimeError as error:
                 self._free += 1
                 _tell(turn, error)
             else:
-                served.add_done_callback(partial(self._end, turn))
+                self._under_way[thread] = turn
+                served.add_done_callback(partial(self._end, thread, turn))
         if self._free and self._waiting and not self._looking:
             self._looking = True
             loop.call_later(self._waits_until - now, self._look_again)
@@ -153,16 +160,18 @@ class Turns(Generic[Item, Result]):
 
     def _told_of_end(self, loop: asyncio.AbstractEventLoop, turn: list[_Waiting[Item, Result]]) -> None:
         """From the thread of the turn."""
-        loop.call_soon_threadsafe(self._begin_beside, turn)
+        loop.call_soon_threadsafe(loop.call_later, SLOW_SECONDS, self._begin_beside, turn)
 
     def _begin_beside(self, turn: list[_Waiting[Item, Result]]) -> None:
-        if not self._ending and len(self._waiting) >= len(turn):
+        ends = any(each is turn for each in self._under_way.values())
+        if ends and not self._ending and len(self._waiting) >= len(turn):
             self._ending = turn
             self._free += 1
             self._begin()
 
-    def _end(self, turn: list[_Waiting[Item, Result]], served: asyncio.Future[Sequence[Result]]) -> None:
+    def _end(self, thread: ThreadPoolExecutor, turn: list[_Waiting[Item, Result]], served: asyncio.Future[Sequence[Result]]) -> None:
         """Who asked may have gone in the meantime."""
+        del self._under_way[thread]
         if turn is self._ending:
             self._ending = []
         else:
