@@ -212,10 +212,7 @@ class Registry:
 
     @_quietly()
     def load(self, version: str, cache: Path) -> Engine:
-        """The engine of a version, from a copy kept under `cache`.
-
-        Raises ModelRefused, also where it is not what was registered, and RegistryUnavailable, also where no copy can be kept.
-        """
+        """The engine of a version, from a copy kept in `cache`; raises ModelRefused, RegistryUnavailable, also where none can be kept."""
         copy = self.copy_of(version)
         if not copy.is_whole(cache):
             try:
@@ -272,8 +269,7 @@ class Registry:
             raise RegistryUnavailable(f"{path} is no MLflow database; give another URI, or move the file away and train again")
 
     def _unavailable(self, fault: Exception) -> RegistryUnavailable:
-        why = _first_sentence(fault)
-        return RegistryUnavailable(f"the registry {self.shown_uri} cannot be asked ({why}); give the URI of an MLflow that runs")
+        return RegistryUnavailable(f"the registry {self.shown_uri} cannot be asked ({_first_sentence(fault)}); give the URI of an MLflow that runs")
 
 
 def measured_file(name: str) -> str:
@@ -282,8 +278,7 @@ def measured_file(name: str) -> str:
 
 
 def _first_sentence(fault: Exception) -> str:
-    said = _without_password(str(fault)).strip() or type(fault).__name__
-    return said.splitlines()[0].split(". ")[0]
+    return (_without_password(str(fault)).strip() or type(fault).__name__).splitlines()[0].split(". ")[0]
 
 
 def _without_password(text: str) -> str:
