@@ -269,7 +269,8 @@ class Registry:
             raise RegistryUnavailable(f"{path} is no MLflow database; give another URI, or move the file away and train again")
 
     def _unavailable(self, fault: Exception) -> RegistryUnavailable:
-        return RegistryUnavailable(f"the registry {self.shown_uri} cannot be asked ({_first_sentence(fault)}); give the URI of an MLflow that runs")
+        why = _first_sentence(fault)
+        return RegistryUnavailable(f"the registry {self.shown_uri} cannot be asked ({why}); give the URI of an MLflow that runs")
 
 
 def measured_file(name: str) -> str:
