@@ -1,7 +1,7 @@
 """What comes in at once is served together, and everyone gets their own."""
 
 import asyncio
-from threading import Event
+from threading import Event, get_ident
 
 import pytest
 
@@ -200,3 +200,28 @@ def test_fewer_than_a_turn_is_kept_for_wait_until_that_is_done():
 def test_who_has_to_be_apart_from_those_that_are_kept_waits_for_them():
     turns, beside = beside_one_that_ends([11, 12], [21, 13, 22], expected=[13], apart=lambda item: item % 10)
     assert (turns, beside) == ([[13], [21, 22]], [13])
+
+
+def test_one_thread_serves_turn_after_turn_also_after_a_second_one_was_needed():
+    keeper, threads = Keeper(), []
+
+    def serve(items, ending):
+        threads.append(get_ident())
+        return keeper(items, ending)
+
+    async def ask():
+        turns = Turns(serve, most=8)
+        kept = asyncio.create_task(turns.result(1))
+        await asyncio.to_thread(keeper.begun.wait)
+        beside = asyncio.create_task(turns.result(2))
+        keeper.decided.set()
+        await asyncio.wait_for(beside, PATIENCE_SECONDS)
+        keeper.kept.set()
+        await kept
+        for item in range(3, 13):
+            await turns.result(item)
+        turns.close()
+
+    asyncio.run(ask())
+    assert threads[1] != threads[0]
+    assert set(threads[2:]) == {threads[0]}
