@@ -59,12 +59,11 @@ def contact_ruling(
     ways = _ways(community)
     classes, channels = ways.get(channel, ways[None])
     here = closed[classes[:, None], :, channels]
-    first = np.argmax(here == 0, axis=1)
+    first = (here == 0).argmax(axis=1)
     every = np.arange(len(classes))[:, None]
     ruled, chosen = here[every, first, np.arange(columns.n_members)].T, channels[every, first].T
     at_rest = desk.resting()
-    exhausted = np.array([_exhausted(intervention, used_up) for intervention in community.interventions], dtype=np.int16)
-    code = np.where(at_rest > 0, at_rest, np.where(ruled > 0, ruled, exhausted))
+    code = np.where(at_rest, at_rest, np.where(ruled, ruled, _exhausted(community, used_up)))
     return ContactRuling(Refusals(_rules(community), code), chosen)
 
 
@@ -95,25 +94,59 @@ def _rules(community: Community) -> tuple[Rule, ...]:
 
 
 class _Rests(NamedTuple):
-    """Of all interventions: the position of each, and how long they rest after an assignment and after a refusal, in microseconds."""
+    """Of all interventions: the position of each, and how long they rest after an assignment and after a refusal, in microseconds.
+
+    `bound` by refusals is what is not transactional; `capped` (k + 1,) too, and so is what is no intervention of ours, the last.
+    """
 
     position_of: dict[str, int]
     after_us: Integers
     refused_us: Integers
     bound: Flags
+    capped: Flags
 
 
 @Once
 def _rests(interventions: tuple[Intervention, ...]) -> _Rests:
-    """What is transactional is not bound by refusals."""
+    bound = [intervention.message_class != "transactional" for intervention in interventions]
     return _Rests(
         {intervention.id: position for position, intervention in enumerate(interventions)},
         np.array([intervention.cooldown_days * DAY_US for intervention in interventions], dtype=np.int64),
         np.array([intervention.refusal_cooldown_days * DAY_US for intervention in interventions], dtype=np.int64),
-        np.array([intervention.message_class != "transactional" for intervention in interventions]),
+        np.array(bound),
+        np.array([*bound, True]),
     )
 
 
+class _Caps(NamedTuple):
+    """Of c caps: the days of each in microseconds and its most contacts, shape (c, 1).
+
+    `channel_of`: the position of each channel; counts (c, n_channels + 1): whether a contact there counts, on an unknown one last;
+    covers (c, n_channels): whether it closes the channel.
+    """
+
+    channel_of: dict[str, int]
+    days_us: Integers
+    most: Integers
+    counts: Flags
+    covers: Flags
+
+
+@Once
+def _caps(community: Community) -> _Caps:
+    caps, channels = community.contact_policy.caps, community.channels
+    counts = [[cap.channel in (ANY, name) for name in (*channels, "")] for cap in caps]
+    covers = np.array(counts, dtype=np.bool_).reshape(len(caps), 1 + len(channels))
+    return _Caps(
+        {name: position for position, name in enumerate(channels)},
+        np.array([cap.days * DAY_US for cap in caps], dtype=np.int64)[:, None],
+        np.array([cap.max_contacts for cap in caps], dtype=np.int64)[:, None],
+        covers,
+        covers[:, :-1],
+    )
+
+
+@Once
 def history_days(community: Community) -> int:
     """How far back the rules look at assignments."""
     policy = community.contact_policy
@@ -125,13 +158,20 @@ def history_days(community: Community) -> int:
     return 1 + int(max(days))
 
 
-def _exhausted(intervention: Intervention, used_up: UsedUp) -> int:
-    """The code of what there is no more of for anybody, 0 where there is."""
-    if intervention.message_class != "marketing":
-        return 0
-    if intervention.id in used_up.interventions:
+def _exhausted(community: Community, used_up: UsedUp) -> Integers:
+    """(n_interventions,): the code of what there is no more of for anybody, 0 where there is."""
+    code = np.zeros(len(community.interventions), dtype=np.int16)
+    if used_up.interventions or used_up.too_dear:
+        for position, intervention in enumerate(community.interventions):
+            if intervention.message_class == "marketing":
+                code[position] = _code_of_want(intervention.id, used_up)
+    return code
+
+
+def _code_of_want(intervention_id: str, used_up: UsedUp) -> int:
+    if intervention_id in used_up.interventions:
         return _CODE[NO_PLACE]
-    return _CODE[NO_MONEY] if intervention.id in used_up.too_dear else 0
+    return _CODE[NO_MONEY] if intervention_id in used_up.too_dear else 0
 
 
 def _preferred(channels: tuple[str, ...], current: str | None) -> list[str]:
@@ -149,39 +189,54 @@ class _Desk:
 
     def resting(self) -> Integers:
         """(n_members, n_interventions): the code of the rest that each intervention has to keep, 0 for none."""
-        rests = _rests(self.community.interventions)
+        rests, history = _rests(self.community.interventions), self.history
         code = np.zeros((self.columns.n_members, len(rests.after_us)), dtype=np.int16)
-        if not len(self.history.member):
+        if not len(history.member):
             return code
-        ours = np.array([rests.position_of.get(name, -1) for name in self.history.intervention.tolist()], dtype=np.int64)
-        refused = self.history.refused & (ours >= 0)
-        if self.history.refused.any():
-            code[self._refused_recently[:, None] & rests.bound] = _CODE[REFUSED_RECENTLY]
-            code[self._lately(refused & rests.bound[ours], ours, rests.refused_us)] = _CODE[REFUSED_BEFORE]
-        code[self._lately(self.history.reached & (ours >= 0), ours, rests.after_us)] = _CODE[COOLDOWN]
+        known, refused = self._ours >= 0, history.refused
+        if refused.any():
+            code[self._refused_recently(refused)[:, None] & rests.bound] = _CODE[REFUSED_RECENTLY]
+            code[self._lately(refused & known & rests.bound[self._ours], rests.refused_us)] = _CODE[REFUSED_BEFORE]
+        code[self._lately(history.reached & known, rests.after_us)] = _CODE[COOLDOWN]
         return code
 
-    def _lately(self, chosen: Flags, ours: Integers, days_us: Integers) -> tuple[Integers, Integers]:
-        """Member and intervention of the chosen assignments in (as_of - days, as_of); `ours`: the intervention of each assignment."""
-        at_us = self.history.at_us
-        rows = np.flatnonzero(chosen & (at_us > self.as_of_us - days_us[ours]) & (at_us < self.as_of_us))
-        return self.history.member[rows], ours[rows]
+    def _lately(self, chosen: Flags, rest_us: Integers) -> tuple[Integers, Integers]:
+        """Member and intervention of the chosen assignments that are younger than the rest of their intervention, (k,)."""
+        rows = (chosen & self._before & (self.history.at_us > self.as_of_us - rest_us[self._ours])).nonzero()[0]
+        return self.history.member[rows], self._ours[rows]
 
     @cached_property
+    def _ours(self) -> Integers:
+        """The intervention of each assignment, -1 where it is none of ours."""
+        position_of = _rests(self.community.interventions).position_of
+        return np.array([position_of.get(name, -1) for name in self.history.intervention.tolist()], dtype=np.int64)
+
+    @cached_property
+    def _before(self) -> Flags:
+        """Which assignments were made before `as_of`."""
+        before: Flags = self.history.at_us < self.as_of_us
+        return before
+
+    @property
     def channels(self) -> tuple[str, ...]:
         return self.community.channels
 
-    @cached_property
-    def _refused_recently(self) -> Flags:
+    def _refused_recently(self, refused: Flags) -> Flags:
         """Anything, shape (n_members,)."""
-        recently: Flags = self._count(self.history.refused, self.community.contact_policy.refusal_cooldown_days) > 0
+        since_us = self.as_of_us - self.community.contact_policy.refusal_cooldown_days * DAY_US
+        recently = np.zeros(self.columns.n_members, dtype=np.bool_)
+        recently[self.history.member[refused & self._before & (self.history.at_us > since_us)]] = True
         return recently
 
     @cached_property
     def unreachable_channels(self) -> Integers:
         """(n_members, n_channels): where the member cannot be reached at all."""
-        reached = [reachable(self.columns, self.community.members, name) for name in self.channels]
-        return np.where(np.column_stack(reached), 0, _CODE[UNREACHABLE]).astype(np.int16)
+        closed = np.zeros((self.columns.n_members, len(self.channels)), dtype=np.int16)
+        members = self.community.members
+        for position, name in enumerate(self.channels):
+            if members is not None and name in members.reachable:
+                closed[~reachable(self.columns, members, name), position] = _CODE[UNREACHABLE]
+        return closed
 
     def closed_channels(self) -> Integers:
         """(n_members, n_channels): the first rule that closes each."""
@@ -191,15 +246,15 @@ class _Desk:
             closed[row, here & (closed[row] == 0)] = _CODE[OPTED_OUT]
         for channel, refused in self._without_consent():
             closed[(closed == 0) & refused[:, None] & self._covered(channel)] = _CODE[NO_CONSENT]
-        counted = self._counted()
-        for number, cap in enumerate(self.community.contact_policy.caps, start=len(CONTACT_RULES) + 1):
-            where = (cap.channel == ANY) | (self.history.channel == cap.channel)
-            full = self._count(counted & where, cap.days) >= cap.max_contacts
-            closed[(closed == 0) & full[:, None] & self._covered(cap.channel)] = number
+        caps, full = _caps(self.community), self._full()
+        for cap in np.unique(full.nonzero()[0]).tolist():
+            closed[(closed == 0) & full[cap][:, None] & caps.covers[cap]] = len(CONTACT_RULES) + 1 + cap
         return closed
 
     def without_places(self, closed: Integers, used_up: UsedUp) -> Integers:
         """`closed`, and the channels on which there is no place left for anybody."""
+        if not used_up.channels:
+            return closed
         full = np.array([name in used_up.channels for name in self.channels])
         return np.where((closed == 0) & full, _CODE[NO_PLACE], closed).astype(closed.dtype)
 
@@ -212,16 +267,17 @@ class _Desk:
     def _covered(self, channel: str) -> Flags:
         return np.array([channel in (ANY, name) for name in self.channels])
 
-    def _counted(self) -> Flags:
-        """Contacts that fill caps: all that reached the member, whoever made them, but our transactional ones."""
-        free = [each.id for each in self.community.interventions if each.message_class == "transactional"]
-        counted: Flags = self.history.reached.copy()
-        for transactional in free:
-            counted &= self.history.intervention != transactional
-        return counted
+    def _full(self) -> Flags:
+        """(n_caps, n_members): whether the member had the most contacts that each cap allows, in (as_of - days, as_of).
 
-    def _count(self, chosen: Flags, days: int) -> Integers:
-        """Of each member in (as_of - days, as_of), shape (n_members,)."""
-        at_us = self.history.at_us
-        recent = chosen & (at_us > self.as_of_us - days * DAY_US) & (at_us < self.as_of_us)
-        return np.bincount(self.history.member[recent], minlength=self.columns.n_members)
+        All count that reached the member, whoever made them, but our transactional ones.
+        """
+        caps, history = _caps(self.community), self.history
+        channel = np.array([caps.channel_of.get(name, -1) for name in history.channel.tolist()], dtype=np.int64)
+        counted = history.reached & self._before & _rests(self.community.interventions).capped[self._ours]
+        inside = counted & (history.at_us > self.as_of_us - caps.days_us) & caps.counts[:, channel]
+        cap, contact = inside.nonzero()
+        n_caps, n_members = len(caps.most), self.columns.n_members
+        number = np.bincount(cap * n_members + history.member[contact], minlength=n_caps * n_members).reshape(n_caps, n_members)
+        full: Flags = number >= caps.most
+        return full

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import and_, or_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from models.community import Community
     from models.declared import Stage, Tag
     from models.engine import Scores
+    from models.experiment_declaration import Experiment
     from models.features import FeatureSpec
     from models.interventions import ContactHistory
     from models.lifecycle import Lifecycles
@@ -80,25 +82,28 @@ def _in_tiers(facts: MemberFacts, tiers: Sequence[str]) -> Flags:
 
 def _at_one_of(position: Integers, names: Sequence[str], meant: Sequence[str]) -> Flags:
     """Whether each is the position of a name that is meant; NO_ARM, as all below 0, is that of none."""
-    is_meant: Flags = np.array([name in meant for name in names])[position] & (position >= 0)
+    is_meant: Flags = _meant(names, meant)[position]
     return is_meant
 
 
+@Once
+def _meant(names: Sequence[str], meant: Sequence[str]) -> Flags:
+    """Of each name, and of none, the last."""
+    return np.array([*(name in meant for name in names), False])
+
+
 def _wears_one_of(facts: MemberFacts, tags: Sequence[Tag]) -> Flags:
-    worn: Flags = np.logical_or.reduce(facts.lifecycles.tags[:, [TAGS.index(tag) for tag in tags]], axis=1)
-    return worn
+    return reduce(or_, (facts.lifecycles.tags[:, TAGS.index(tag)] for tag in tags))
 
 
 def _gave_all(facts: MemberFacts, consents: Sequence[str]) -> Flags:
     source = facts.community.members
     named = {} if source is None else source.consents
-    given: Flags = np.logical_and.reduce([facts.columns.says_yes(named[consent]) for consent in consents])
-    return given
+    return reduce(and_, (facts.columns.says_yes(named[consent]) for consent in consents))
 
 
 def _reachable_on_one(facts: MemberFacts, channels: Sequence[str]) -> Flags:
-    reached: Flags = np.logical_or.reduce([reachable(facts.columns, facts.community.members, channel) for channel in channels])
-    return reached
+    return reduce(or_, (reachable(facts.columns, facts.community.members, channel) for channel in channels))
 
 
 def reachable(columns: MemberColumns, source: MembersSource | None, channel: str) -> Flags:
@@ -134,13 +139,17 @@ def _counted_within(facts: MemberFacts, rule: SignalCount) -> Flags:
 
 
 def _in_a_scene(facts: MemberFacts, scenes: Sequence[str]) -> Flags:
-    there: Flags = np.logical_or.reduce([facts.scenes[scene] for scene in scenes])
-    return there
+    return reduce(or_, (facts.scenes[scene] for scene in scenes))
 
 
 def _in_an_arm(facts: MemberFacts, name: str, arms: Sequence[str]) -> Flags:
     declared = next(one for one in facts.community.experiments if one.id == name)
-    return _at_one_of(facts.arms[name], [arm.id for arm in declared.arms], arms)
+    return _at_one_of(facts.arms[name], _arm_ids(declared), arms)
+
+
+@Once
+def _arm_ids(experiment: Experiment) -> tuple[str, ...]:
+    return tuple(arm.id for arm in experiment.arms)
 
 
 _ONE_BY_ONE: dict[str, Callable[[MemberFacts, Any], Flags]] = {
@@ -199,6 +208,7 @@ def admits(intervention: Intervention, status: Names) -> Flags:
 
 
 STATUSES = (*UNSCORED, SCORED)
+_CODE_OF_STATUS = {name: code for code, name in enumerate(STATUSES, start=1)}
 _STATUS_RULES = tuple(Rule("eligibility", name) for name in STATUSES)
 
 
@@ -209,10 +219,7 @@ def _admitted(interventions: tuple[Intervention, ...]) -> Flags:
 
 
 def _status_code(status: Names) -> Integers:
-    code = np.zeros(len(status), dtype=np.int16)
-    for number, name in enumerate(STATUSES, start=1):
-        code[status == name] = number
-    return code
+    return np.array([_CODE_OF_STATUS.get(name, 0) for name in status.tolist()], dtype=np.int16)
 
 
 def admitted(interventions: tuple[Intervention, ...], status: Names) -> Flags:
@@ -228,26 +235,36 @@ def status_refusals(status: Names, interventions: tuple[Intervention, ...]) -> R
 
 
 class _Numbered(NamedTuple):
-    """The rules of all interventions, and of each those that it has: 1 + position among them, and whether it holds."""
+    """The rules of all interventions by their names, and what each of them that holds or does not has to do with an intervention.
+
+    asked: r conditions, one for each rule of each intervention. order (k, 1 + most): positions of those of each intervention in their
+    order, filled up with r; code, of the same shape: 1 + position of each among `rules`, 0 where it is filled up.
+    """
 
     rules: tuple[Rule, ...]
-    of_each: tuple[tuple[tuple[int, Holds], ...], ...]
+    asked: tuple[Holds, ...]
+    order: Integers
+    code: Integers
 
 
 @Once
 def _numbered(interventions: tuple[Intervention, ...]) -> _Numbered:
     asked = [tuple(rules_of(intervention)) for intervention in interventions]
     number = {name: position for position, name in enumerate(dict.fromkeys(rule.name for rules in asked for rule in rules), start=1)}
-    of_each = (tuple((number[rule.name], rule.holds) for rule in rules) for rules in asked)
-    return _Numbered(tuple(Rule("eligibility", name) for name in number), tuple(of_each))
+    every, begins = [rule for rules in asked for rule in rules], np.cumsum([0, *map(len, asked)])
+    shape = len(asked), 1 + max(map(len, asked), default=0)
+    order, code = np.full(shape, len(every)), np.zeros(shape, dtype=np.int16)
+    for row, rules in enumerate(asked):
+        order[row, : len(rules)] = begins[row] + np.arange(len(rules))
+        code[row, : len(rules)] = [number[rule.name] for rule in rules]
+    return _Numbered(tuple(Rule("eligibility", name) for name in number), tuple(rule.holds for rule in every), order, code)
 
 
 def eligibility_refusals(facts: MemberFacts) -> Refusals:
     """The member's status first, then the rules of each intervention, in their order; the first that does not hold is the one named."""
     interventions = facts.community.interventions
     numbered = _numbered(interventions)
-    code = np.zeros((len(facts.value), len(interventions)), dtype=np.int16)
-    for column, rules in zip(code.T, numbered.of_each, strict=True):
-        for number, holds in rules:
-            column[(column == 0) & ~holds(facts)] = number
-    return status_refusals(facts.scores.status, interventions).then(Refusals(numbered.rules, code))
+    holds = np.array([*(condition(facts) for condition in numbered.asked), np.zeros(len(facts.value), dtype=np.bool_)])
+    first = holds[numbered.order].argmin(axis=1)
+    refused = Refusals(numbered.rules, numbered.code[np.arange(len(interventions))[:, None], first].T)
+    return status_refusals(facts.scores.status, interventions).then(refused)

@@ -58,8 +58,10 @@ class Refusals:
 
     def then(self, later: Refusals) -> Refusals:
         """What fell at the earlier stage is not asked again."""
-        moved = later.code + (later.code > 0) * len(self.rules)
-        return Refusals((*self.rules, *later.rules), np.where(self.code > 0, self.code, moved))
+        code = self.code
+        if later.code.any():
+            code = np.where(code, code, np.where(later.code, later.code + len(self.rules), 0))
+        return Refusals((*self.rules, *later.rules), code)
 
 
 Contact = tuple[int, str, str, str, bool]
@@ -116,12 +118,20 @@ class ContactHistory:
     def last_assigned(self, interventions: Iterable[str], n_members: int, as_of_us: int) -> Integers:
         """When any of these was last assigned before `as_of`, delivered or not: (n_members,), NOT_ASSIGNED where none was."""
         last = np.full(n_members, NOT_ASSIGNED, dtype=np.int64)
-        chosen = np.zeros(len(self.member), dtype=np.bool_)
-        for intervention in interventions:
-            chosen |= self.intervention == intervention
-        chosen &= self.at_us < as_of_us
-        np.maximum.at(last, self.member[chosen], self.at_us[chosen])
+        rows = [row for intervention in interventions for row in self._rows_of.get(intervention, ())]
+        if rows:
+            member, at_us = self.member[rows], self.at_us[rows]
+            before = at_us < as_of_us
+            np.maximum.at(last, member[before], at_us[before])
         return last
+
+    @cached_property
+    def _rows_of(self) -> dict[str, list[int]]:
+        """Of each intervention the positions of its assignments."""
+        rows: dict[str, list[int]] = {}
+        for row, intervention in enumerate(self.intervention.tolist()):
+            rows.setdefault(intervention, []).append(row)
+        return rows
 
     @classmethod
     def empty(cls) -> Self:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
 from models.declared import STAGES, TAGS
+from models.features import ANY
+from models.once import Once
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers
@@ -52,57 +54,100 @@ class Lifecycles:
 
 def lifecycle_of(features: Floats, spec: FeatureSpec, lifecycle: Lifecycle, value: Floats) -> Lifecycles:
     """Rows of the feature matrix, and value (n,) in money over the community's `value_days`; each row depends on itself alone."""
-    behaviour = _Behaviour(features, spec, lifecycle, value)
-    floors = [tier.min_contributions for tier in lifecycle.tiers]
+    reading = _reading(spec, lifecycle)
+    behaviour = _Behaviour(features, spec, reading, lifecycle, value)
     return Lifecycles(
         stage=_stage(behaviour),
-        tier=np.searchsorted(floors, behaviour.contributions, side="right") - 1,
+        tier=reading.floors.searchsorted(behaviour.contributions, side="right") - 1,
         tags=np.array([TAG_RULES[tag](behaviour) for tag in TAGS]).T,
         silence_days=behaviour.silence,
         tenure_days=behaviour.tenure,
-        tiers=tuple(tier.name for tier in lifecycle.tiers),
+        tiers=reading.tiers,
     )
 
 
 def _stage(behaviour: _Behaviour) -> Integers:
     """The first whose rule holds."""
-    stage = np.zeros(len(behaviour.features), dtype=np.int8)
-    for name, holds in reversed(STAGE_RULES):
-        stage[holds(behaviour)] = STAGES.index(name)
+    first = np.array([holds(behaviour) for _, holds in STAGE_RULES]).argmax(axis=0)
+    stage: Integers = _STAGE_OF_RULE[first]
     return stage
 
 
-@dataclass(frozen=True)
-class _Trend:
-    """The last `recent_days` against the time before them, which reaches back to `earlier_days` (n,) earlier or to the member's joining.
+class _Reading(NamedTuple):
+    """Which columns of the feature matrix are read for the trends, and what the tiers ask.
 
-    `known` is False for a member who has not been there for at least half as long before as after.
+    counted (2 m,): of m signals the counts of the last `recent_days`, then those of the last `both_days`; of_trend (m, 3): how often each
+    signal counts in the trends ACTIVITY, ENGAGEMENT and SERVICE.
+    """
+
+    recent_days: int
+    both_days: int
+    counted: Integers
+    of_trend: Floats
+    floors: Integers
+    tiers: tuple[str, ...]
+
+
+ACTIVITY, ENGAGEMENT, SERVICE = range(3)
+
+
+@Once
+def _reading(spec: FeatureSpec, bounds: Lifecycle) -> _Reading:
+    """Activity are the qualifying events, engagement is all that members do on their own account.
+
+    Reading is included in it; contacts with the service and ratings are not. The recent days are the window nearest to `trend_days`, and
+    both together the shortest of at least twice its length, else the longest of all.
+    """
+    apart = {*bounds.service_signals, *bounds.satisfaction_signals}
+    signals = (ANY, *(use.name for use in spec.signals))
+    trends = ((ANY,), tuple(use.name for use in spec.signals if use.name not in apart), bounds.service_signals)
+    short = min(spec.windows, key=lambda days: (abs(days - bounds.trend_days), days))
+    long = next((days for days in spec.windows if days >= 2 * short), spec.windows[-1])
+    return _Reading(
+        recent_days=short,
+        both_days=long,
+        counted=np.concatenate([spec.columns_of(f"{{}}_count_{days}d", signals) for days in (short, long)]),
+        of_trend=np.array([[trend.count(signal) for trend in trends] for signal in signals], dtype=np.float64),
+        floors=np.array([tier.min_contributions for tier in bounds.tiers]),
+        tiers=tuple(tier.name for tier in bounds.tiers),
+    )
+
+
+@dataclass(frozen=True)
+class _Trends:
+    """The last `recent_days` against the time before them, which reaches back to `earlier_days` earlier or to the member's joining.
+
+    recent, earlier: counts of events, shape (n, 3) as all others but `known` (n, 1), which is False for a member who has not been there
+    for at least half as long before as after. rises: the recent rate is at least `growing_ratio` times the earlier. fades: it fell to at
+    most `fading_ratio` of what it was, or from `high_weekly_events` or more to below `low_weekly_events`.
     """
 
     recent: Floats
     earlier: Floats
-    recent_days: int
-    earlier_days: Floats
+    known: Flags
+    rises: Flags
+    fades: Flags
 
-    @property
-    def known(self) -> Flags:
-        return self.earlier_days >= self.recent_days / 2
-
-    @property
-    def recent_weekly(self) -> Floats:
-        return self.recent * 7 / self.recent_days
-
-    @property
-    def earlier_weekly(self) -> Floats:
-        return self.earlier * 7 / np.maximum(self.earlier_days, 1)
+    @classmethod
+    def of(cls, features: Floats, tenure: Floats, reading: _Reading, bounds: Lifecycle) -> Self:
+        both_ways = features.take(reading.counted, axis=1).reshape(-1, len(reading.of_trend)).astype(np.float64)
+        recent, both = (both_ways @ reading.of_trend).reshape(len(features), 2, -1).swapaxes(0, 1)
+        earlier = both - recent
+        earlier_days = (np.minimum(tenure, reading.both_days) - reading.recent_days)[:, None]
+        weekly, before = recent * 7 / reading.recent_days, earlier * 7 / np.maximum(earlier_days, 1)
+        known = earlier_days >= reading.recent_days / 2
+        crossed = (before >= bounds.high_weekly_events) & (weekly < bounds.low_weekly_events)
+        fades = known & (earlier >= MIN_EVENTS_BEFORE) & ((weekly <= bounds.fading_ratio * before) | crossed)
+        return cls(recent, earlier, known, weekly >= bounds.growing_ratio * before, fades)
 
 
 @dataclass(frozen=True)
 class _Behaviour:
-    """Rows of the feature matrix, read by the names of what they hold; all properties have shape (n,)."""
+    """Rows of the feature matrix, read by the names of what they hold; all properties but `trends` have shape (n,)."""
 
     features: Floats
     spec: FeatureSpec
+    reading: _Reading
     bounds: Lifecycle
     value: Floats
 
@@ -115,47 +160,29 @@ class _Behaviour:
 
     @cached_property
     def silence(self) -> Floats:
-        return self.since("any")
+        return self.since(ANY)
 
     @cached_property
     def contributions(self) -> Floats:
         return self.column(f"any_count_{self.spec.windows_days[-1]}d")
 
     @cached_property
-    def activity(self) -> _Trend:
-        """Of qualifying events."""
-        return self._trend(("any",))
+    def trends(self) -> _Trends:
+        return _Trends.of(self.features, self.tenure, self.reading, self.bounds)
 
     @cached_property
-    def engagement(self) -> _Trend:
-        """Of all that members do on their own account, reading included; contacts with the service and ratings are none of it."""
-        apart = {*self.bounds.service_signals, *self.bounds.satisfaction_signals}
-        return self._trend(tuple(use.name for use in self.spec.signals if use.name not in apart))
+    def silent(self) -> Flags:
+        return self.silence >= self.bounds.silent_days
 
     @cached_property
-    def service(self) -> _Trend:
-        return self._trend(self.bounds.service_signals)
+    def estranged(self) -> Flags:
+        """No event of any signal for `silent_days`, not even reading."""
+        return self.since(*(use.name for use in self.spec.signals)) >= self.bounds.silent_days
 
     def since(self, *signals: str) -> Floats:
         """Days since the last event of any of these, since joining where there is none."""
         last: Floats = np.fmin.reduce(self.features[:, self.spec.columns_of("days_since_{}", signals)], axis=1)
         return np.where(np.isnan(last), self.tenure, last)
-
-    def _trend(self, signals: tuple[str, ...]) -> _Trend:
-        short, long = self._windows
-        both, recent = self._count(signals, long), self._count(signals, short)
-        return _Trend(recent, both - recent, short, np.minimum(self.tenure, long) - short)
-
-    def _count(self, signals: tuple[str, ...], days: int) -> Floats:
-        total: Floats = self.features[:, self.spec.columns_of(f"{{}}_count_{days}d", signals)].sum(axis=1, dtype=np.float64)
-        return total
-
-    @cached_property
-    def _windows(self) -> tuple[int, int]:
-        """The window nearest to `trend_days`, and the shortest of at least twice its length, else the longest of all."""
-        windows = self.spec.windows
-        short = min(windows, key=lambda days: (abs(days - self.bounds.trend_days), days))
-        return short, next((days for days in windows if days >= 2 * short), windows[-1])
 
 
 def _is_lost(member: _Behaviour) -> Flags:
@@ -163,7 +190,7 @@ def _is_lost(member: _Behaviour) -> Flags:
 
 
 def _is_silent(member: _Behaviour) -> Flags:
-    return member.silence >= member.bounds.silent_days
+    return member.silent
 
 
 def _is_new(member: _Behaviour) -> Flags:
@@ -171,14 +198,14 @@ def _is_new(member: _Behaviour) -> Flags:
 
 
 def _is_growing(member: _Behaviour) -> Flags:
-    """The recent rate is at least growing_ratio times the earlier, on at least MIN_EVENTS_BEFORE events in all."""
-    trend = member.activity
-    enough = trend.recent + trend.earlier >= MIN_EVENTS_BEFORE
-    return trend.known & enough & (trend.recent_weekly >= member.bounds.growing_ratio * trend.earlier_weekly)
+    """It rises, on at least MIN_EVENTS_BEFORE events in all."""
+    trends = member.trends
+    enough = trends.recent[:, ACTIVITY] + trends.earlier[:, ACTIVITY] >= MIN_EVENTS_BEFORE
+    return trends.known[:, 0] & enough & trends.rises[:, ACTIVITY]
 
 
 def _is_stable(member: _Behaviour) -> Flags:
-    return (member.tenure >= member.bounds.stable_days) & ~_fades(member.activity, member.bounds)
+    return (member.tenure >= member.bounds.stable_days) & ~member.trends.fades[:, ACTIVITY]
 
 
 def _is_active(member: _Behaviour) -> Flags:
@@ -192,28 +219,26 @@ def _newcomer_at_risk(member: _Behaviour) -> Flags:
 
 def _interest_decay(member: _Behaviour) -> Flags:
     """Reading and interaction fall, and something of them is left."""
-    return _fades(member.engagement, member.bounds) & ~_estrangement(member)
+    return member.trends.fades[:, ENGAGEMENT] & ~member.estranged
 
 
 def _demand_mismatch(member: _Behaviour) -> Flags:
     """Contacts with the service rise by `growing_ratio`, or the last rating falls to `fading_ratio` of the member's mean."""
-    contacts = member.service
-    rise = (contacts.recent >= MIN_SERVICE_CONTACTS) & (contacts.recent_weekly >= member.bounds.growing_ratio * contacts.earlier_weekly)
+    rise = (member.trends.recent[:, SERVICE] >= MIN_SERVICE_CONTACTS) & member.trends.rises[:, SERVICE]
     for rating in member.bounds.satisfaction_signals:
-        fresh = member.column(f"days_since_{rating}") <= contacts.recent_days
+        fresh = member.column(f"days_since_{rating}") <= member.reading.recent_days
         rise |= fresh & (member.column(f"{rating}_value_last") <= member.bounds.fading_ratio * member.column(f"{rating}_value_mean"))
     return rise
 
 
 def _estrangement(member: _Behaviour) -> Flags:
-    """No event of any signal for `silent_days`, not even reading."""
-    return member.since(*(use.name for use in member.spec.signals)) >= member.bounds.silent_days
+    return member.estranged
 
 
 def _win_back_candidate(member: _Behaviour) -> Flags:
     """Silent or lost, with at least `win_back_contributions` qualifying events within the lookback."""
     once = member.column(f"any_count_{member.spec.windows[-1]}d")
-    return _is_silent(member) & (once >= member.bounds.win_back_contributions)
+    return member.silent & (once >= member.bounds.win_back_contributions)
 
 
 def _high_value(member: _Behaviour) -> Flags:
@@ -225,13 +250,6 @@ def _high_value(member: _Behaviour) -> Flags:
     return (member.value >= bound) & (member.value > 0)
 
 
-def _fades(trend: _Trend, bounds: Lifecycle) -> Flags:
-    """The rate fell to at most `fading_ratio` of what it was, or from `high_weekly_events` or more to below `low_weekly_events`."""
-    halved = trend.recent_weekly <= bounds.fading_ratio * trend.earlier_weekly
-    crossed = (trend.earlier_weekly >= bounds.high_weekly_events) & (trend.recent_weekly < bounds.low_weekly_events)
-    return trend.known & (trend.earlier >= MIN_EVENTS_BEFORE) & (halved | crossed)
-
-
 STAGE_RULES: tuple[tuple[Stage, Callable[[_Behaviour], Flags]], ...] = (
     ("lost", _is_lost),
     ("silent", _is_silent),
@@ -240,6 +258,7 @@ STAGE_RULES: tuple[tuple[Stage, Callable[[_Behaviour], Flags]], ...] = (
     ("stable", _is_stable),
     ("active", _is_active),
 )
+_STAGE_OF_RULE = np.array([STAGES.index(name) for name, _ in STAGE_RULES], dtype=np.int8)
 
 TAG_RULES: dict[Tag, Callable[[_Behaviour], Flags]] = {
     "newcomer_at_risk": _newcomer_at_risk,

@@ -88,10 +88,17 @@ class _Seen:
     def acts(self, signal: str) -> _Acts:
         """Events of one signal, or of all qualifying ones; touches, the last code where there are any, are neither."""
         if signal not in self._held:
-            counted = [each.qualifying if signal == ANY else each.name == signal for each in self.community.signals]
-            activity = Activity.of(self.events, np.array([*counted, False]))
+            activity = Activity.of(self.events, _flags(self.community)[signal])
             self._held[signal] = _Acts(activity, activity.first_from(self.snapshots.member, self.snapshots.as_of_us))
         return self._held[signal]
+
+
+@Once
+def _flags(community: Community) -> dict[str, Flags]:
+    """By the name of a signal, or ANY, one flag for each signal code."""
+    names = [signal.name for signal in community.signals]
+    qualifying = np.array([*(signal.qualifying for signal in community.signals), False])
+    return {ANY: qualifying} | {name: np.array([*(other == name for other in names), False]) for name in names}
 
 
 @dataclass(frozen=True)
@@ -126,28 +133,30 @@ def _at(activity: Activity, position: Integers) -> Integers:
 
 def _ascent(seen: _Seen, tiers: tuple[str, ...]) -> Integers:
     """The last event before `as_of` that lifted the member into one of the tiers from below it."""
-    floors = [tier.min_contributions for tier in seen.community.lifecycle.tiers if tier.name in tiers]
-    activity = seen.acts(ANY).activity
-    begin = np.repeat(activity.offsets[:-1], activity.offsets[1:] - activity.offsets[:-1])
-    each = [_last_ascent(seen, begin, floor) for floor in floors]
-    last: Integers = np.maximum.reduce(each)
-    return last
-
-
-def _last_ascent(seen: _Seen, begin: Integers, floor: int) -> Integers:
-    """With w the longest window, event i lifts over a floor of m where t[i - m + 1] > t[i] - w and not t[i - m] >= t[i] - w.
-
-    `begin`: of each event the position of its member's first.
-    """
     acts = seen.acts(ANY)
-    at = acts.activity.timestamp_us
-    since = at - seen.community.windows_days[-1] * DAY_US
-    oldest = np.arange(1 - floor, len(at) - floor + 1)
-    enough = (oldest >= begin) & (at[np.maximum(oldest, 0)] > since)
-    already = (oldest > begin) & (at[np.maximum(oldest - 1, 0)] >= since)
-    lifting = np.flatnonzero(enough & ~already)
-    found = np.append(lifting, -1)[lifting.searchsorted(acts.before) - 1]
-    return np.where(found >= acts.activity.offsets[seen.snapshots.member], _at(acts.activity, found), NEVER_US)
+    offsets, at = acts.activity.offsets, acts.activity.timestamp_us
+    begin = np.repeat(offsets[:-1], offsets[1:] - offsets[:-1])
+    lifting = np.zeros(len(at), dtype=np.bool_)
+    for tier in seen.community.lifecycle.tiers:
+        if tier.name in tiers:
+            _mark_ascents(lifting, begin, at, tier.min_contributions, seen.community.windows_days[-1] * DAY_US)
+    place = lifting.nonzero()[0]
+    found = place.searchsorted(acts.before) - 1
+    last = place.take(found, mode="clip") if len(place) else found
+    return np.where((found >= 0) & (last >= offsets[seen.snapshots.member]), _at(acts.activity, last), NEVER_US)
+
+
+def _mark_ascents(lifting: Flags, begin: Integers, at: Integers, floor: int, window_us: int) -> None:
+    """With w the window, event i lifts over a floor of m where t[i - m + 1] > t[i] - w and not t[i - m] >= t[i] - w.
+
+    `begin`: of each event the position of its member's first; `lifting` is set where one lifts.
+    """
+    if floor > len(at):
+        return
+    since, order = at[floor - 1 :] - window_us, np.arange(len(at) - floor + 1)
+    enough = (at[: len(order)] > since) & (order >= begin[floor - 1 :])
+    enough[1:] &= (at[: len(order) - 1] < since[1:]) | (order[:-1] < begin[floor:])
+    lifting[floor - 1 :] |= enough
 
 
 def _anniversary(seen: _Seen, column: str) -> Integers:
