@@ -54,11 +54,14 @@ class Assignments:
 
     @property
     def warnings(self) -> tuple[Statement, ...]:
-        """The notes, and over how many groups intervals are."""
+        """The notes, and over how many groups intervals are, and over how many members who belong to none."""
         if self.units is None:
             return self.notes
-        told = {"column": self.units.column, "groups": len(np.unique(self.unit))}
-        return (*self.notes, Statement("proof.by_group", told))
+        named = np.unique(self.unit) <= self.units.most
+        told = {"column": self.units.column, "groups": int(named.sum())}
+        if named.all():
+            return (*self.notes, Statement("proof.by_group", told))
+        return (*self.notes, Statement("proof.by_group_and_alone", told | {"alone": int((~named).sum())}))
 
     @property
     def unit(self) -> Integers:

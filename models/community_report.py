@@ -14,7 +14,21 @@ from models.goal_wording import goal_row, target_sentences
 from models.intervals import Estimate
 from models.pages import page_template
 from models.sankey import NARROW, sankey
-from models.texts import calendar_day, day_of_year, decimal, messages, moment, money, month_of_year, number, share, span, text, window
+from models.texts import (
+    Count,
+    calendar_day,
+    day_of_year,
+    decimal,
+    messages,
+    moment,
+    money,
+    month_of_year,
+    number,
+    share,
+    span,
+    text,
+    window,
+)
 from models.whiskers import Scale, Whisker
 
 if TYPE_CHECKING:
@@ -67,7 +81,7 @@ def render_community_report(figures: CommunityFigures, community: Community, *, 
     return page_template("community_report.html").render(
         t=t,
         lang="zh-CN" if language == "zh" else "en",
-        subtitle=text(language, "community_report.subtitle", community=community.name, at=at, members=number(language, overview.members)),
+        subtitle=text(language, "community_report.subtitle", community=community.name, at=at, members=Count(language, overview.members)),
         lead=_lead(figures, language),
         facts=_facts(figures, community, language),
         goals=[goal_row(one, language) for one in figures.goals],
@@ -125,7 +139,7 @@ def _stages(members: Mapping[str, int], names: Mapping[Stage, str], language: La
 
 def _moved(figures: CommunityFigures, language: Language) -> str:
     paths = figures.overview.paths
-    return text(language, "community_report.moved", gone=number(language, paths.gone), back=number(language, paths.back))
+    return text(language, "community_report.moved", gone=Count(language, paths.gone), back=number(language, paths.back))
 
 
 def _active_chart(figures: CommunityFigures, language: Language) -> Chart:
@@ -167,7 +181,7 @@ def _card(read: ReadOut, community: Community, language: Language) -> Experiment
     """One sentence where there is nothing to compare yet."""
     name = label_of(read, community, language)
     if all(lift.verdict == "waiting" for lift in read.lifts):
-        waits = text(language, "community_report.waits", members=number(language, read.members))
+        waits = text(language, "community_report.waits", members=Count(language, read.members))
         return ExperimentCard(name, (waits,), (None,), "", mismatch=False)
     sentences = tuple(lift_sentence(lift, read, community, language) for lift in read.lifts)
     whiskers = tuple(_whisker(lift) for lift in read.lifts)

@@ -10,7 +10,8 @@ from models.actions import NO_ACTION
 from models.experiments import HELD_BACK, TREATED
 from models.features import ANY
 from models.moments import EPOCH
-from models.texts import JOINER, decimal, money, moneys, number, plural, points, sentences, share, span, text
+from models.texts import JOINER, Count, decimal, money, moneys, number, plural, points, sentences, share, span, text
+from models.two_arms import ALPHA
 from models.wording import opening
 
 if TYPE_CHECKING:
@@ -130,23 +131,29 @@ def check_sentence(check: RatioCheck, language: Language) -> str:
 
 
 def lift_sentence(lift: Lift, read: ReadOut, community: Community, language: Language) -> str:
-    shown = partial(written, lift.kind, language=language, currency=community.currency)
-    given: dict[str, str] = {
+    shown = partial(written, kind_of(lift, read, community), language=language, currency=community.currency)
+    given: dict[str, object] = {
         "metric": metric_label(lift, read, community, language),
         "arm": arm_label(lift.arm, read, community, language),
         "control": arm_label(lift.control, read, community, language),
         "days": plural(language, "unit.days", lift.days),
         "more": plural(language, "unit.days", lift.days_needed or 0),
-        "members": number(language, lift.members + lift.control_members),
+        "members": Count(language, lift.members + lift.control_members),
     }
     if lift.lift is not None:
-        value, low, high = written_estimate(lift.kind, lift.lift, language=language, currency=community.currency)
-        given |= {"lift": value, "bounds": span(language, low, high), "p": written_p(lift.adjusted_p)}
+        value, low, high = written_estimate(kind_of(lift, read, community), lift.lift, language=language, currency=community.currency)
+        within = text(language, "experiment.within_several" if _only_alone(lift) else "experiment.within")
+        given |= {"lift": value, "bounds": span(language, low, high), "p": written_p(lift.adjusted_p), "within": within}
     amounts = {"target": lift.target, "largest": lift.largest_compatible, "detectable": lift.smallest_detectable}
     given |= {name: _unsigned(shown, amount) for name, amount in amounts.items()}
     if read.clusters is not None and lift.verdict in OF_CLUSTERS:
         return text(language, OF_CLUSTERS[lift.verdict], clusters=number(language, sum(read.clusters.observed)), **given)
     return text(language, "experiment.slow" if too_slow(lift) else VERDICTS[lift.verdict], **given)
+
+
+def _only_alone(lift: Lift) -> bool:
+    """Beyond chance if it were the only comparison: its interval leaves 0 out, and yet nothing is decided."""
+    return lift.p is not None and lift.adjusted_p is not None and lift.p < ALPHA <= lift.adjusted_p
 
 
 def too_slow(lift: Lift) -> bool:
@@ -159,7 +166,7 @@ def metric_label(lift: Lift, read: ReadOut, community: Community, language: Lang
 
     Without a label it goes by its name in English, which names are written in, and else by what it counts.
     """
-    declared = {metric.name: metric for one in community.experiments if one.id == read.id for metric in one.metrics}.get(lift.metric)
+    declared = _declared(lift, read, community)
     if declared is not None and declared.label is not None:
         return declared.label.of(language)
     usual = METRICS.get(lift.metric)
@@ -168,10 +175,26 @@ def metric_label(lift: Lift, read: ReadOut, community: Community, language: Lang
     return opening(lift.metric.replace("_", " ")) if language == "en" or declared is None else _counted(declared, community, language)
 
 
+def kind_of(lift: Lift, read: ReadOut, community: Community) -> str:
+    """How its figures are written: a ratio of payments is money."""
+    declared = _declared(lift, read, community)
+    return "value" if declared is not None and declared.kind == "ratio" and _paid(declared, community) else lift.kind
+
+
+def _declared(lift: Lift, read: ReadOut, community: Community) -> Metric | None:
+    return {metric.name: metric for one in community.experiments if one.id == read.id for metric in one.metrics}.get(lift.metric)
+
+
+def _paid(metric: Metric, community: Community) -> bool:
+    return any(signal.name == metric.signal and signal.value == "money" for signal in community.signals)
+
+
 def _counted(metric: Metric, community: Community, language: Language) -> str:
     if metric.kind not in COUNTED or metric.signal == ANY:
         return text(language, METRICS.get(metric.kind, METRICS["contributions"]))
     labels = {signal.name: signal.label.of(language) for signal in community.signals}
+    if metric.kind == "ratio" and _paid(metric, community):
+        return text(language, "experiment.money_for_each", per=labels.get(metric.per or ""))
     return text(language, COUNTED[metric.kind], signal=labels.get(metric.signal or ""), per=labels.get(metric.per or ""))
 
 

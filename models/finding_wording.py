@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from models.texts import messages, plural, text
+from models.texts import messages, plural, text, with_counts
 
 if TYPE_CHECKING:
     from models.declared import Language
@@ -39,4 +39,5 @@ def advice_of(language: Language, code: str, told: Mapping[str, object]) -> str:
 
 def _words(language: Language, told: Mapping[str, object]) -> dict[str, object]:
     join = text(language, "unit.list").join
-    return {name: join(value) if isinstance(value, Sequence) and not isinstance(value, str) else value for name, value in told.items()}
+    words = {name: join(value) if isinstance(value, Sequence) and not isinstance(value, str) else value for name, value in told.items()}
+    return with_counts(language, words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.texts import decimal, estimate, money, number, share, span, text, window
+from models.texts import Count, decimal, estimate, money, number, share, span, text, window
 
 if TYPE_CHECKING:
     from models.community import Community
@@ -75,7 +75,7 @@ def _takes(plan: Outlook, community: Community, language: Language) -> str:
         language,
         "community_report.target_takes",
         spend=money(language, plan.spend, community.currency),
-        contacted=number(language, round(plan.contacted)),
+        contacted=Count(language, round(plan.contacted)),
         saved=_range(plan.saved, language),
         who=text(language, "unit.list").join(used),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from models.blocking_wording import blocking_sentence
-from models.texts import decimal, moneys, number, span, text
+from models.texts import Count, decimal, moneys, number, span, text
 
 if TYPE_CHECKING:
     from models.declared import Language
@@ -114,9 +114,9 @@ def verdict_sentence(one: InterventionFigures, language: Language) -> str:
     if evidence is None or verdict == "not_measured":
         return text(language, VERDICTS[verdict])
     if verdict == "not_enough" and evidence.more_members is None:
-        return text(language, "interventions.verdict.nothing_seen", n=number(language, evidence.n))
+        return text(language, "interventions.verdict.nothing_seen", n=Count(language, evidence.n))
     more = number(language, _about(evidence.more_members or 0))
-    return text(language, VERDICTS[verdict], n=number(language, evidence.n), more=more)
+    return text(language, VERDICTS[verdict], n=Count(language, evidence.n), more=more)
 
 
 def _about(members: int) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scipy.special import bdtrc
 
 from models.features import ANY, TOUCH
-from models.texts import calendar_day, decimal, number, plural, share, share_in_words, span, text, window
+from models.texts import Count, calendar_day, decimal, number, plural, share, share_in_words, span, text, window
 from models.wording import opening
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def _group_name(signal: str, family: str, community: Community, language: Langua
 def told_input(found: InputFigures | None, community: Community, language: Language) -> dict[str, Any] | None:
     if found is None:
         return None
-    counts = {name: number(language, getattr(found, name)) for name in ("events", "members", "rejected")}
+    counts = {name: Count(language, getattr(found, name)) for name in ("events", "members", "rejected")}
     days = {name: _day(getattr(found, name), community, language) for name in ("at", "first", "last")}
     gravest = found.findings[0].level if found.findings else "nothing"
     return {

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from models.actions import NO_ACTION
-from models.texts import calendar_day, messages, moment, money, number, plural, span, text
+from models.texts import calendar_day, messages, moment, money, number, plural, span, text, with_counts
 
 if TYPE_CHECKING:
     from models.declared import Language
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 TIMES = ("last", "from", "until")
 BOUNDED = ("auc", "loss", "expected", "error")
-COUNTED = ("members", "count")
+COUNTED = ("moved", "count")
 """The number that a verb follows."""
 SHARES = ("error",)
 """Of those that have bounds."""
@@ -36,7 +36,7 @@ def todo_of(language: Language, code: str, told: Mapping[str, Any], labels: Mapp
 def title_of(language: Language, name: str, code: str, told: Mapping[str, Any]) -> str:
     """Of a reading by its name, where it has one of its own, be it known what to say of it or not."""
     key = f"monitor.{name}.title"
-    return text(language, key if key in messages(language) else f"monitor.{code}.title", **told)
+    return text(language, key if key in messages(language) else f"monitor.{code}.title", **with_counts(language, told))
 
 
 def means_of(language: Language, code: str) -> str:
@@ -55,7 +55,7 @@ def limit_of(language: Language, code: str, threshold: float | None) -> str:
 def _words(language: Language, told: Mapping[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
     """`arms` are told one after the other: each `arm` with how often it was `seen` and `expected`; `arm` is the one that is meant."""
     join = text(language, "unit.list").join
-    words = {name: value for name, value in told.items() if not isinstance(value, list | tuple)}
+    words = with_counts(language, {name: value for name, value in told.items() if not isinstance(value, list | tuple)})
     words |= {name: _at(language, told[name]) for name in TIMES if name in told}
     words |= {f"{name}_bounds": _bounds(language, name, told) for name in BOUNDED if f"{name}_low" in told}
     if "currency" in told:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.experiment_wording import check_sentence, written_estimate
+from models.moments import EPOCH
 from models.rollout_comparison import FEWEST
 from models.rollouts import WHOLE, shown
-from models.texts import decimal, estimate, listed, number, plural, sentences, share, text
+from models.texts import decimal, estimate, listed, moment, number, plural, sentences, share, text
 
 if TYPE_CHECKING:
     from models.community import Community
@@ -114,7 +116,7 @@ def headline(rollout: Rollout, kept: KeptComparison | None, community: Community
         harm = text(language, "rollout.harm", version=version, what=what)
         return sentences(language, [harm, check_sentence(told.check, language)]) if told.check.mismatch else harm
     if told.verdict == "not_yet":
-        return not_yet(told, language)
+        return text(language, "rollout.nothing_decided") if _decided_nothing(told) else not_yet(told, language)
     key = "rollout.better" if told.verdict == "better" else "rollout.no_worse"
     return text(language, key, version=version, difference=_difference(told.rows[0], community, language))
 
@@ -157,7 +159,12 @@ def todo(rollout: Rollout, told: Comparison | None, language: Language) -> str:
         return text(language, "rollout.todo_back")
     if told is None or told.verdict in {"better", "no_worse"}:
         return text(language, "rollout.todo_finish")
-    return text(language, "rollout.todo_wait")
+    return text(language, "rollout.todo_decide" if _decided_nothing(told) else "rollout.todo_wait")
+
+
+def _decided_nothing(told: Comparison) -> bool:
+    """There were decisions on the challenger's members, and none was its own."""
+    return told.followed[1] == 0
 
 
 def followed_sentence(told: Comparison, language: Language) -> str:
@@ -168,15 +175,21 @@ def followed_sentence(told: Comparison, language: Language) -> str:
     return text(language, "rollout.followed", champion=share(champion), challenger=share(challenger))
 
 
-def state_sentence(rollout: Rollout, language: Language) -> str:
+def state_sentence(rollout: Rollout, asked: Asked) -> str:
     last = rollout.stages[-1]
     key = {"running": "rollout.running", "finished": "rollout.finished", "rolled_back": "rollout.rolled_back"}[rollout.state]
     given = {"id": rollout.rollout_id, "challenger": rollout.challenger, "champion": rollout.champion}
-    return text(language, key, share=percent_text(last.percent), since=shown(last.since_us), ended=ended(rollout), **given)
+    times = {"since": _at(last.since_us, asked), "ended": ended(rollout, asked)}
+    return text(asked.language, key, share=percent_text(last.percent), **times, **given)
 
 
-def ended(rollout: Rollout) -> str:
-    return "" if rollout.ended_us is None else shown(rollout.ended_us)
+def ended(rollout: Rollout, asked: Asked) -> str:
+    return "" if rollout.ended_us is None else _at(rollout.ended_us, asked)
+
+
+def _at(at_us: int, asked: Asked) -> str:
+    """By the community's clock."""
+    return moment(asked.language, (EPOCH + timedelta(microseconds=at_us)).astimezone(asked.community.zone))
 
 
 def percent_text(percent: float) -> str:
@@ -203,7 +216,7 @@ def status_dict(
     comparison = None if kept is None else kept.comparison
     return {
         "rollout": rollout.to_dict(),
-        "text": state_sentence(rollout, asked.language),
+        "text": state_sentence(rollout, asked),
         "verdict_text": headline(rollout, kept, asked.community, asked.language),
         "todo": todo(rollout, comparison, asked.language),
         "processes": [{"process": one.process, "share": one.percent, "refused": one.error} for one in processes],

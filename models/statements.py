@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator
 
-from models.texts import MINUS, money, text
+from models.texts import MINUS, money, text, with_counts
 
 if TYPE_CHECKING:
     from models.declared import Language
@@ -33,7 +33,8 @@ class Statement:
         return f"{said}: {self.detail}" if self.detail else said
 
     def text_in(self, language: Language) -> str:
-        return text(language, self.key, **{name: _worded(language, figure) for name, figure in self.told.items()})
+        worded = {name: _worded(language, figure) for name, figure in self.told.items()}
+        return text(language, self.key, **with_counts(language, worded))
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

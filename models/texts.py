@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
@@ -50,6 +52,30 @@ def plural(language: Language, key: str, count: float, /, **values: object) -> s
     """The form of `key` for `count` things; `{n}` in it is the written number, unless given."""
     form = "one" if count == 1 and language == "en" else "other"
     return text(language, f"{key}.{form}", **{"n": number(language, count), **values})
+
+
+@dataclass(frozen=True)
+class Count:
+    """A whole number in a text: `{n:days}` is `1 day` or `2 days`, after `unit.days`; `{n}` is written as `number` does."""
+
+    language: Language
+    value: int
+
+    def __format__(self, form: str) -> str:
+        if not form:
+            return number(self.language, self.value)
+        return plural(self.language, f"unit.{form}", self.value) if names_things(form) else format(self.value, form)
+
+
+def names_things(form: str) -> bool:
+    """Whether a format is the plural of what is counted; those of numbers are signs or single letters."""
+    return form.isalpha() and len(form) > 1
+
+
+def with_counts(language: Language, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Whole numbers as counts, all else as it is."""
+    whole = {name: int(value) for name, value in told.items() if not isinstance(value, bool) and isinstance(value, Integral)}
+    return {**told, **{name: Count(language, value) for name, value in whole.items()}}
 
 
 def named(language: Language, family: str, name: str) -> str:

@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TouchUnits:
-    """of_member (n_members,): codes of the groups that `column` tells; a member without any is a unit of its own."""
+    """of_member (n_members,): codes of the groups that `column` tells, 1 to `most`; a member of none is a unit of its own, and above."""
 
     column: str
     of_member: Integers
+    most: int
 
     @classmethod
     def of(cls, groups: pl.Series) -> Self:
         told = groups.cast(pl.String)
         known = told.rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
         alone = told.is_null().to_numpy()
-        return cls(groups.name, np.where(alone, known.max(initial=0) + np.cumsum(alone), known))
+        most = int(known.max(initial=0))
+        return cls(groups.name, np.where(alone, most + np.cumsum(alone), known), most)
 
     def like(self, members: Integers) -> Integers:
         """All members who share a unit with any of these."""

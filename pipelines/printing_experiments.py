@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
-from models.experiment_wording import arm_label, label_of, lift_sentence, metric_label, sizes_sentence, written, written_mean, written_p
+from models.experiment_wording import (
+    arm_label,
+    kind_of,
+    label_of,
+    lift_sentence,
+    metric_label,
+    sizes_sentence,
+    written,
+    written_mean,
+    written_p,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +40,8 @@ def print_read_out(read: ReadOut, told: ExperimentsTold, console: Console) -> No
     console.print(f"{label_of(read, community, language)} ({read.id})", style="bold", highlight=False)
     table = Table("metric", "arm", *(Column(name, justify="right") for name in FIGURES), box=SIMPLE)
     for lift in read.lifts:
-        table.add_row(metric_label(lift, read, community, language), arm_label(lift.arm, read, community, language), *_figures(lift, told))
+        names = (metric_label(lift, read, community, language), arm_label(lift.arm, read, community, language))
+        table.add_row(*names, *_figures(lift, read, told))
     console.print(table, highlight=False)
     for lift in read.lifts:
         console.print(lift_sentence(lift, read, community, language), highlight=False, soft_wrap=True)
@@ -39,8 +50,9 @@ def print_read_out(read: ReadOut, told: ExperimentsTold, console: Console) -> No
     console.print()
 
 
-def _figures(lift: Lift, told: ExperimentsTold) -> tuple[str, ...]:
-    shown = partial(written, lift.kind, language=told.language, currency=told.community.currency)
-    mean = partial(written_mean, lift.kind, language=told.language, currency=told.community.currency)
+def _figures(lift: Lift, read: ReadOut, told: ExperimentsTold) -> tuple[str, ...]:
+    kind = kind_of(lift, read, told.community)
+    shown = partial(written, kind, language=told.language, currency=told.community.currency)
+    mean = partial(written_mean, kind, language=told.language, currency=told.community.currency)
     bounds = ("", "") if lift.lift is None else (shown(lift.lift.value), f"{shown(lift.lift.lower)} … {shown(lift.lift.upper)}")
     return (f"{lift.control_members:,} / {lift.members:,}", mean(lift.control_mean), mean(lift.mean), *bounds, written_p(lift.adjusted_p))

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from models.counting import counted
 from models.experiment_wording import check_sentence
-from models.rollout_wording import followed_sentence, headline, row_sentence, state_sentence, todo
+from models.rollout_wording import Asked, followed_sentence, headline, row_sentence, state_sentence, todo
 from models.rollouts import shown
 from models.texts import text
 
@@ -41,7 +41,7 @@ def print_status(told: RolloutStatus | None, language: Language | None, console:
 
 def _status_lines(told: RolloutStatus, language: Language) -> list[str]:
     comparison = None if told.kept is None else told.kept.comparison
-    lines = [state_sentence(told.rollout, language), headline(told.rollout, told.kept, told.community, language)]
+    lines = [state_sentence(told.rollout, Asked(told.community, language)), headline(told.rollout, told.kept, told.community, language)]
     if comparison is not None:
         lines += [row_sentence(row, told.community, language) for row in comparison.rows]
         lines += [check_sentence(comparison.check, language), followed_sentence(comparison, language)]

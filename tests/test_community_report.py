@@ -67,7 +67,7 @@ def test_what_the_target_takes_is_the_first_plan_that_saves_enough_or_none(repor
     assert target["missing_per_week"] == pytest.approx(target["missing"] * 7 / 30)
     enough = [plan for plan in figures["frontier"] if plan["members_saved"]["value"] >= target["missing"]]
     assert (target["reaching"] is None) == (not enough)
-    assert f"For 97% to stay, {target['missing']} more have to be kept" in page
+    assert f"For 97% to stay, {target['missing']} more must be kept" in page
 
 
 def test_both_languages_tell_the_same_figures_and_nothing_is_fetched(reports):

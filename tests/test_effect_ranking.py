@@ -53,7 +53,7 @@ def test_an_intervention_that_one_branch_alone_could_have_had_is_left_out(held_o
     branch = np.arange(N) % 8
     comparable = held.scores.comparable.copy()
     comparable[:, [1, 2]] = (branch == 0)[:, None]
-    by_branch = replace(held.assignments, units=TouchUnits("branch", branch))
+    by_branch = replace(held.assignments, units=TouchUnits("branch", branch, most=7))
     piloted = replace(held, assignments=by_branch, scores=replace(held.scores, comparable=comparable))
     assert [ranked.intervention for ranked in rank_effects(piloted, trial.effects, rng=np.random.default_rng(1))] == [ARMS[0]]
 

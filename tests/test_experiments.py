@@ -2,6 +2,7 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -13,8 +14,9 @@ from models.declaration import parse_declaration
 from models.errors import InputError, UnknownExperiment
 from models.events import EventLog
 from models.experiment_arms import hashed_arms
-from models.experiment_wording import metric_label, told
+from models.experiment_wording import kind_of, lift_sentence, metric_label, told
 from models.experiments import Record, experiment_ids, read_experiments
+from models.intervals import Estimate
 from models.kept_read_outs import KeptReadOuts
 from models.moments import microseconds
 from models.policy import in_control
@@ -128,7 +130,24 @@ def test_a_metric_goes_by_its_label_and_without_one_in_chinese_by_what_it_counts
     (read,) = read_experiments(record(world, log_of(ids(8), [1, 0] * 4)), "letter_test")
     told = {language: [metric_label(lift, read, world, language) for lift in read.lifts] for language in ("en", "zh")}
     assert told["en"] == ["Retention", "Purchases", "Spent", "Basket", "Posts 7d", "Spent"]
-    assert told["zh"] == ["留存", "每位成员的如名次数", "金额", "平均每次如名的如名", "贡献", "消费"]
+    assert told["zh"] == ["留存", "每位成员的如名次数", "金额", "每次如名的金额", "贡献", "消费"]
+
+
+def test_a_ratio_of_payments_is_told_in_money():
+    world = declared(letter())
+    (read,) = read_experiments(record(world, log_of(ids(8), [1, 0] * 4)), "letter_test")
+    assert [kind_of(lift, read, world) for lift in read.lifts] == ["retention", "count", "value", "value"]
+
+
+@pytest.mark.parametrize(
+    ("p", "adjusted", "told"),
+    [(0.03, 0.06, "within chance once all comparisons made together are counted"), (0.4, 0.8, "within chance so far")],
+)
+def test_a_verdict_says_why_an_interval_without_0_is_within_chance(p, adjusted, told):
+    world = declared(letter())
+    (read,) = read_experiments(record(world, log_of(ids(8), [1, 0] * 4)), "letter_test")
+    lift = replace(read.lifts[0], verdict="more_days", lift=Estimate(0.1, 0.01, 0.2), p=p, adjusted_p=adjusted, target=0.05, days_needed=9)
+    assert told in lift_sentence(lift, read, world, "en")
 
 
 def test_arms_of_another_system_are_read_from_their_column():

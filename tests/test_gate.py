@@ -59,7 +59,7 @@ def test_a_promising_challenger_is_told_how_many_decisions_it_needs() -> None:
     half = replace(found.gain, value=1.0, low=-1.0)
     verdict = judge(SOUND, replace(found, gain=half))
     n = found.challenger.dr.n
-    assert f"about {4 * n:,} logged decisions would show a gain of this size, {n:,} are there" in str(verdict.missing[0])
+    assert f"about {4 * n:,} decisions in the log would show a gain of this size; it has {n:,}" in str(verdict.missing[0])
 
 
 def test_a_version_that_is_worse_with_its_own_effects_is_refused_however_good_those_learned_anew_are() -> None:

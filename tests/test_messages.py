@@ -23,6 +23,7 @@ from models.rules import Scene
 from models.sources import MembersSource
 from models.texts import (
     LANGUAGES,
+    Count,
     calendar_day,
     duration,
     listed,
@@ -30,6 +31,7 @@ from models.texts import (
     money,
     moneys,
     named,
+    names_things,
     number,
     plural,
     points,
@@ -37,6 +39,7 @@ from models.texts import (
     share,
     text,
     window,
+    with_counts,
 )
 from models.wording import inside, natural_frequency, risk_sentence, status_sentence, uplift_sentence
 from tests.told_community import CATALOGUE, told_community
@@ -65,6 +68,10 @@ def stem(key):
 
 def placeholders(sentence):
     return {name for _, name, _, _ in Formatter().parse(sentence) if name}
+
+
+def formats(sentence):
+    return {form for _, _, form, _ in Formatter().parse(sentence) if form}
 
 
 def choices(field):
@@ -103,6 +110,7 @@ def declared_keys():
         *(f"monitor.subject.{subject}" for subject in get_args(Subject)),
         *(f"monitor.status.{status}" for status in get_args(Status)),
         *(f"touch_state.{state}" for state in (*TOUCH_STATES, *get_args(Response))),
+        *(f"unit.{form}" for sentence in messages("en").values() for form in formats(sentence) if names_things(form)),
     }
 
 
@@ -256,6 +264,51 @@ def test_small_words_follow_the_number():
     assert [share(value) for value in (0, 0.001, 0.414, 0.999, 1)] == ["0%", "<1%", "41%", ">99%", "100%"]
     assert calendar_day("en", date(2026, 11, 2)) == "2 Nov 2026"
     assert calendar_day("zh", date(2026, 11, 2)) == "2026年11月2日"
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", ["1 member", "2,000 members", "1 day", "30 days", "2,000", "30"]),
+        ("zh", ["1位成员", "2,000位成员", "1天", "30天", "2,000", "30"]),
+    ],
+)
+def test_a_count_in_a_sentence_names_its_things_in_the_right_number(language, told):
+    formats = ((1, "members"), (2000, "members"), (1, "days"), (30, "days"), (2000, ","), (30, "g"))
+    assert [f"{Count(language, value):{form}}" for value, form in formats] == told
+
+
+@pytest.mark.parametrize(
+    ("key", "counts", "one", "many"),
+    [
+        ("planner.rules_lead", ["n"], "1 contact.", "7 contacts."),
+        ("planner.confirm_lead", ["contacted"], "about 1 member,", "about 7 members,"),
+        ("campaign.succeeded", ["n"], "1 member to be", "7 members to be"),
+        ("campaign.succeeded_dry", ["n"], "1 member would", "7 members would"),
+        ("campaign.cancelled", ["n"], "1 member had", "7 members had"),
+        ("interventions.verdict.act", ["n"], "1 contact.", "7 contacts."),
+        ("community_report.waits", ["members"], "1 member so", "7 members so"),
+        ("community_report.moved", ["gone"], "1 member fell", "7 members fell"),
+        ("model_page.input_note", ["events", "members", "rejected"], "1 row rejected", "7 rows rejected"),
+    ],
+)
+def test_what_a_page_says_of_one_is_said_of_one(key, counts, one, many):
+    others = dict.fromkeys(placeholders(messages("en")[key]), "x")
+    for count, told in ((1, one), (7, many)):
+        assert told in text("en", key, **others | dict.fromkeys(counts, Count("en", count)))
+
+
+def test_only_whole_numbers_are_counts():
+    told = with_counts("en", {"members": 3, "share": 0.5, "met": True, "name": "x"})
+    assert told == {"members": Count("en", 3), "share": 0.5, "met": True, "name": "x"}
+
+
+@pytest.mark.parametrize("part", ["monitor", "proof", "finding", "fault"])
+def test_what_is_kept_with_its_figures_agrees_with_them_in_number(part):
+    """A plural noun right after a bare number would stay one where the number is 1."""
+    nouns = "days|members|rows|groups|assignments|decisions|contacts"
+    told = {key: sentence for key, sentence in messages("en").items() if key.startswith(f"{part}.") and not key.endswith(".other")}
+    assert {key for key, sentence in told.items() if re.search(rf"\{{\w+(:,)?\}} (\w+ )?({nouns})\b", sentence)} == set()
 
 
 def test_a_list_of_nothing_says_so():

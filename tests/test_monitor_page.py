@@ -52,12 +52,22 @@ def test_page_and_answer_say_the_same_with_what_is_wrong_first(running, language
     assert shown.index(alarm["title"]) < shown.index(told["readings"][0]["title"])
     coupon = next(one.label.of(language) for one in DECLARED.interventions if one.id == "coupon")
     assert f"{coupon} 200" in alarm["said"]
+    assert {"en": "1 of 3 readings raises an alarm.", "zh": "3项监测中有1项报警。"}[language] in shown
     assert {"en": "since 20 Jul 2025", "zh": "自2025年7月20日起"}[language] in shown
 
 
 def test_before_the_first_run_the_page_names_what_brings_it(tmp_path):
     with serving(write_home(tmp_path / "home"), world().log) as running:
         assert "<code>keepwell monitor</code>" in page(running, "en")
+
+
+def test_commands_are_told_as_code(running):
+    rollout = Reading("rollout", "decisions", "alarm", "rollout", {"said": {"en": "It does <harm>.", "zh": "有害。"}})
+    running.store.keep_figures(MONITOR, microseconds(NOW), Monitored(NOW, "1", (*READINGS, rollout)).after(None).to_json())
+    shown = page(running, "en")
+    assert "See <code>keepwell rollout status</code>; <code>keepwell rollback</code> ends it." in shown
+    assert "It does &lt;harm&gt;." in shown
+    assert "2 of 4 readings raise an alarm." in shown
 
 
 def test_an_alarm_stands_since_it_was_first_raised():

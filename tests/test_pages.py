@@ -121,7 +121,18 @@ def test_before_the_first_run_a_page_tells_how_to_make_one(tmp_path):
             answer = sign_in(client, secret)
             assert answer.status_code == 404
             assert "keepwell decide" in answer.text
+            assert "keepwell train" not in answer.text
         assert running.client.get("/v1/audience").json()["type"] == "/docs#no-run"
+
+
+@pytest.mark.parametrize("path", ["/", "/members/m0000001"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_before_the_first_model_a_page_tells_how_to_make_one(tmp_path, path, language):
+    home = write_home(tmp_path / "home")
+    with serving(home, world().log, mlflow_uri=f"sqlite:///{home}/mlflow.db") as running, reader(running, language) as client:
+        sign_in(client, create_key(running.store, "marketing", ["read"], now=NOW))
+        page = client.get(path).text
+    assert page.index('<code class="command">keepwell train</code>') < page.index("keepwell promote")
 
 
 @pytest.mark.parametrize("query", ["", "from=30", "from=20&to=60&stage=silent", "tag=estrangement", "risk_band=low&tier=base"])

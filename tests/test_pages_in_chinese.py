@@ -43,10 +43,11 @@ TWINS = (
     "/v1/rollouts/current?lang=zh",
     "/v1/members/m0000003/explanation?lang=zh",
 )
-FIGURES = dict.fromkeys(("hours", "rejected", "rows", "share", "features", "moved", "weight", "largest", "psi", "chance", "before"), 0.5)
+FIGURES = dict.fromkeys(("hours", "share", "weight", "largest", "psi", "chance", "before"), 0.5)
 FIGURES |= dict.fromkeys(("auc", "expected", "loss", "error", "rate", "least", "declared", "spent", "planned"), 0.5)
 FIGURES |= {f"{name}_{end}": 0.4 for name in ("auc", "expected", "loss", "error") for end in ("low", "high")}
 FIGURES |= dict.fromkeys(("days", "members", "decisions", "below", "impossible", "control", "count", "decided"), 3)
+FIGURES |= dict.fromkeys(("rejected", "rows", "features", "moved"), 3)
 ARMS = {"arm": "coupon", "arms": [{"arm": name, "seen": 7, "expected": 6.0} for name in ("none", "call")], "currency": "CNY"}
 NAMED = {"last": "2025-07-20T11:00+00:00", "from": "2025-06-20", "until": "2025-07-30", "said": {"en": "Harm.", "zh": "有害。"}}
 

@@ -59,7 +59,7 @@ def test_places_and_money_of_the_period_that_are_used_up_are_not_planned_with(ru
     offline = plan_campaign(workspace, Question(), as_of=NOW.isoformat(), now=NOW, progress=lambda _: None).to_dict()
     assert json.loads(json.dumps(offline["capacities"]))["coupon"] == told["capacities"]["coupon"]
     assert offline["used_in_period"] == told["used_in_period"]
-    for language, sentence in (("en", "6 of the 20 places for today are used up already"), ("zh", "今天共20个名额，已用6个")):
+    for language, sentence in (("en", "6 of the 20 places for today used up already"), ("zh", "今天共20个名额，已用6个")):
         with reader(running, language) as visitor:
             sign_in(visitor, running.key)
             assert sentence in visitor.get("/planner").text

@@ -216,6 +216,17 @@ def test_the_groups_told_are_those_of_the_rows_that_are_used(engine, of_branches
     assert str(some.warnings[-1]).endswith("intervals are over 3 groups")
 
 
+def test_members_of_no_group_are_counted_as_members(engine, of_branches, branches):
+    until_us = int(branches.timestamp_us.max())
+    by_branch = declaring(engine, touches=TOUCHES).community
+    lonely = int(assignments_of(of_branches, branches, by_branch, until_us=until_us).snapshots.member[0])
+    without = pl.when(pl.int_range(pl.len()) != lonely).then(pl.col("branch")).alias("branch")
+    made = assignments_of(of_branches, replace(branches, rule_columns=branches.rule_columns.select(without)), by_branch, until_us=until_us)
+    assert str(made.warnings[-1]).endswith(f"intervals are over {GROUPS} groups and 1 member of no group")
+    alone = made[made.snapshots.member == lonely]
+    assert str(alone.warnings[-1]).endswith("intervals are over 0 groups and 1 member of no group")
+
+
 def test_folds_keep_groups_whole_and_what_is_learned_again_has_seen_none_of_theirs(engine, of_branches, branches):
     until_us = int(branches.timestamp_us.max())
     made = assignments_of(of_branches, branches, declaring(engine, touches=TOUCHES).community, until_us=until_us)

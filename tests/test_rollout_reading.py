@@ -1,6 +1,7 @@
 """A roll-out as the store holds it: the figures of both sides, counted by hand, and what they lead to."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,10 +10,11 @@ from sqlalchemy import update
 from models.moments import microseconds
 from models.reports import OutcomeReport
 from models.rollout_reading import kept_comparison, read_and_keep, read_comparison, term_of
-from models.rollout_wording import Asked, headline, status_dict
+from models.rollout_wording import Asked, headline, state_sentence, status_dict, todo
 from models.rollouts import Stage
 from models.store import Store
 from models.store_schema import decisions, touches
+from models.texts import moment
 from tests.rolled_out import HALF, plant
 from tests.serving_world import DECLARED
 
@@ -145,6 +147,21 @@ def test_harm_is_told_beside_sizes_that_chance_does_not_make(store):
     said = headline(planted.rollout, kept, DECLARED, "en")
     assert "does harm: Members who refused a contact" in said
     assert "Something beside the draw" in said
+
+
+def test_where_the_challenger_decided_nothing_there_is_nothing_to_wait_for(store):
+    planted = plant(store, BEGAN)
+    kept = read_and_keep(store, planted.rollout, DECLARED.policy, DECLARED, NOW)
+    none = replace(kept, comparison=replace(kept.comparison, followed=(1.0, 0.0)))
+    assert "compare the champion with itself" in headline(planted.rollout, none, DECLARED, "en")
+    assert "asked about alone" in todo(planted.rollout, none.comparison, "en")
+    assert "compare the champion with itself" not in headline(planted.rollout, kept, DECLARED, "en")
+
+
+def test_a_roll_out_is_dated_by_the_clock_of_the_community(store):
+    planted = plant(store, BEGAN)
+    since = moment("en", BEGAN.astimezone(DECLARED.zone))
+    assert state_sentence(planted.rollout, Asked(DECLARED, "en")).endswith(f"since {since}, version 1 for the others.")
 
 
 def test_what_was_read_is_kept_until_something_comes(store):

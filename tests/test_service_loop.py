@@ -179,7 +179,7 @@ def test_training_counts_the_decisions_of_the_service_as_an_experiment(lived):
     made = assignments_of(loaded.log.touches, loaded.arrays, engine.community, until_us=until_us)
     assert made.propensities is not None
     assert len(made) > 500
-    assert any("without logged propensities were left out" in str(warning) for warning in made.warnings)
+    assert any("assignments without logged propensities" in str(warning) for warning in made.warnings)
     kept = np.arange(12)
     told = learn_uplift(engine, loaded.arrays, loaded.log.touches, kept, until_us=until_us, rng=np.random.default_rng(1))
     evidence = told.uplift.evidence["coupon"]

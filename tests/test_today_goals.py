@@ -11,7 +11,7 @@ from models.goal_wording import goal_row, target_sentences
 from models.goals import Distance, Goals, Reached
 from models.intervals import Estimate
 from models.kept_frontier import kept_frontier
-from models.texts import number
+from models.texts import number, text
 from tests.serving_world import DECLARED, NOW, serving, world, write_home
 from tests.shown_run import reader, show_runs, sign_in
 
@@ -45,7 +45,9 @@ def test_the_goals_are_those_of_the_twin_with_whether_they_are_reached(running, 
     for goal in goals:
         assert goal["met"] == (goal["value"] >= goal["goal"])
         row = goal_row(Reached(goal["name"], goal["goal"], goal["value"]), visitor.language)
-        assert f'<th scope="row">{row.name}</th><td class="number">{row.value}</td><td class="number">{row.goal}</td>' in page
+        shown = (("community_report.is", row.value), ("community_report.wanted", row.goal))
+        cells = "".join(f'<td class="number" data-name="{text(visitor.language, key)}">{value}</td>' for key, value in shown)
+        assert f'<th scope="row">{row.name}</th>{cells}' in page
         assert page.count(f"</span> {row.verdict}</span>") == sum(one["met"] == goal["met"] for one in goals)
 
 

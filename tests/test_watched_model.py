@@ -138,7 +138,7 @@ def test_features_that_moved_by_chance_or_little_raise_none():
     assert feature_drift(still, WATCH).status == "ok"
     drift = feature_drift((Shift("z", 0.4, 0.1, 0.25), *still), WATCH)
     assert (drift.status, drift.value) == ("alarm", 0.4)
-    assert drift.said == "1 of 3 features that the model rests on have moved, 25% of its weight; the largest index is 0.40"
+    assert drift.said == "1 of 3 measures that the model rests on has moved, 25% of its weight; the largest index is 0.40"
 
 
 def test_a_model_that_rests_on_no_feature_has_none_that_moved():

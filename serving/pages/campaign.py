@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 
 from models.actions import NO_ACTION
 from models.jobs import JobRow
-from models.texts import money, number, price, share, text
+from models.texts import Count, money, number, price, share, text
 from models.wording import channel_name
 from serving.job_answers import JobAnswer, JobResult
 from serving.pages.audience import cell
@@ -80,7 +80,7 @@ def _content(service: Service, whoever: Visitor, row: JobRow) -> dict[str, Any]:
     return {
         "job": job,
         "open": row.is_open,
-        "lead": text(language, _LEADS[row.status, job.dry_run], n=number(language, job.counts.contacted)),
+        "lead": text(language, _LEADS[row.status, job.dry_run], n=Count(language, job.counts.contacted)),
         "progress": round(100 * job.progress),
         "progress_text": share(job.progress),
         "decided": number(language, job.counts.decided),

@@ -11,6 +11,7 @@ from models.community import Community
 from models.declared import Language
 from models.experiment_wording import (
     arm_label,
+    kind_of,
     label_of,
     lift_sentence,
     metric_label,
@@ -25,7 +26,7 @@ from models.intervals import Estimate
 from models.kept_read_outs import KeptReadOuts
 from models.moments import EPOCH
 from models.read_out import Kind, Lift, ReadOut, Verdict
-from models.texts import JOINER, calendar_day, decimal, estimate, number, plural, span, text
+from models.texts import JOINER, Count, calendar_day, decimal, estimate, number, plural, span, text
 from models.whiskers import Scale, Whisker
 
 SIGNS: Mapping[Verdict, str] = {
@@ -136,12 +137,12 @@ class Cards:
     def card(self, read: ReadOut) -> Card:
         leading = [lift for lift in read.lifts if lift.metric == read.lifts[0].metric]
         waits = all(lift.verdict == "waiting" for lift in read.lifts)
-        members = number(self.language, read.members)
+        members = Count(self.language, read.members)
         return Card(
             id=read.id,
             kind=read.kind,
             name=label_of(read, self.community, self.language),
-            about=text(self.language, ABOUT[read.kind]),
+            about=self._about(read),
             chip=self._chip(next((one for one in leading if one.verdict in STANDS), leading[0])),
             sentences=tuple(lift_sentence(lift, read, self.community, self.language) for lift in leading),
             measures=tuple(self._measured(lift, read) for lift in read.lifts),
@@ -153,6 +154,15 @@ class Cards:
             note=self._note(read),
         )
 
+    def _about(self, read: ReadOut) -> str:
+        """Who takes part, and what put them into groups."""
+        declared = next((one for one in self.community.experiments if one.id == read.id and read.kind == "declared"), None)
+        if declared is not None and declared.cluster is not None:
+            return text(self.language, "experiments.about.clusters", cluster=declared.cluster)
+        if declared is not None and declared.column is not None:
+            return text(self.language, "experiments.about.by_column", column=declared.column)
+        return text(self.language, ABOUT[read.kind])
+
     def _chip(self, lift: Lift) -> Chip:
         more = plural(self.language, "unit.days", lift.days_needed or 0)
         short = "experiments.short.slow" if too_slow(lift) else SHORT[lift.verdict]
@@ -161,7 +171,7 @@ class Cards:
     def _measured(self, lift: Lift, read: ReadOut) -> Measured:
         arm = arm_label(lift.arm, read, self.community, self.language) if len(read.arms) > 2 else None
         scale = Scale.over([] if lift.lift is None else [lift.lift.interval])
-        difference, between = ("", "") if lift.lift is None else self._difference(lift.kind, lift.lift)
+        difference, between = ("", "") if lift.lift is None else self._difference(kind_of(lift, read, self.community), lift.lift)
         return Measured(
             name=metric_label(lift, read, self.community, self.language),
             arm=arm,
@@ -174,8 +184,8 @@ class Cards:
             figures=self._figures(lift, read),
         )
 
-    def _written(self, lift: Lift, value: float) -> str:
-        return written(lift.kind, value, language=self.language, currency=self.community.currency)
+    def _written(self, kind: str, value: float) -> str:
+        return written(kind, value, language=self.language, currency=self.community.currency)
 
     def _difference(self, kind: str, told: Estimate) -> tuple[str, str]:
         """With its interval."""
@@ -183,13 +193,13 @@ class Cards:
         return value, span(self.language, low, high)
 
     def _figures(self, lift: Lift, read: ReadOut) -> tuple[tuple[str, str], ...]:
-        told = {**self._compared(lift, read), **self._tested(lift)}
+        told = {**self._compared(lift, read), **self._tested(lift, kind_of(lift, read, self.community))}
         return tuple((text(self.language, key, **names), shown) for key, (shown, names) in told.items() if shown)
 
     def _compared(self, lift: Lift, read: ReadOut) -> dict[str, tuple[str, dict[str, str]]]:
         language = self.language
         arms = {name: arm_label(getattr(lift, name), read, self.community, language) for name in ("arm", "control")}
-        mean = partial(written_mean, lift.kind, language=language, currency=self.community.currency)
+        mean = partial(written_mean, kind_of(lift, read, self.community), language=language, currency=self.community.currency)
         means = f"{mean(lift.mean)} : {mean(lift.control_mean)}" if lift.lift else ""
         return {
             "experiments.watched": (f"{number(language, lift.members)} : {number(language, lift.control_members)}", arms),
@@ -197,21 +207,21 @@ class Cards:
             "experiments.relative": ("" if lift.relative is None else _relative(language, lift.relative), {}),
         }
 
-    def _tested(self, lift: Lift) -> dict[str, tuple[str, dict[str, str]]]:
+    def _tested(self, lift: Lift, kind: str) -> dict[str, tuple[str, dict[str, str]]]:
         language = self.language
         needed = "" if lift.members_needed is None else number(language, lift.members_needed)
         days = "" if not lift.days_needed or too_slow(lift) else plural(language, "unit.days", lift.days_needed)
         return {
             "experiments.p": (written_p(lift.p), {}),
             "experiments.adjusted_p": (written_p(lift.adjusted_p), {}),
-            "experiments.detectable": (self._unsigned(lift, lift.smallest_detectable), {}),
-            "experiments.target": (self._unsigned(lift, lift.target), {}),
+            "experiments.detectable": (self._unsigned(kind, lift.smallest_detectable), {}),
+            "experiments.target": (self._unsigned(kind, lift.target), {}),
             "experiments.needed": (needed, {}),
             "experiments.days_needed": (days, {}),
         }
 
-    def _unsigned(self, lift: Lift, value: float | None) -> str:
-        return "" if value is None else self._written(lift, value).lstrip(f"+{JOINER}")
+    def _unsigned(self, kind: str, value: float | None) -> str:
+        return "" if value is None else self._written(kind, value).lstrip(f"+{JOINER}")
 
     def _arms(self, read: ReadOut) -> tuple[ArmSize, ...]:
         counts = zip(read.arms, read.check.observed, read.check.expected, strict=True)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from models.intervention_figures import CONTACT_DAYS, InterventionReport
 from models.intervention_wording import of_hundred, told
-from models.texts import calendar_day, estimate, listed, named, number, plural, price, sentences, share, span, text, window
+from models.texts import Count, calendar_day, estimate, listed, named, number, plural, price, sentences, share, span, text, window
 from models.whiskers import Scale, Whisker
 from models.wording import channel_name
 from serving.intervention_figures import intervention_figures
@@ -179,7 +179,7 @@ class _Teller:
         language, of = self.whoever.language, one["answerable"]
         if not of:
             return None
-        given = {"n": number(language, one["answered"]), "of": number(language, of), "share": share(one["answered"] / of)}
+        given = {"n": number(language, one["answered"]), "of": Count(language, of), "share": share(one["answered"] / of)}
         return text(language, "interventions.answered", **given)
 
     def _evidence(self, one: dict[str, Any]) -> tuple[tuple[str, str], ...]:

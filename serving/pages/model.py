@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from models.model_wording import of_pairs
-from models.texts import calendar_day, decimal, moneys, number, sentences, share, span, text
+from models.texts import Count, calendar_day, decimal, moneys, number, sentences, share, span, text
 from models.whiskers import Scale, Whisker
 from models.wording import opening
 from serving.model_figures import (
@@ -218,7 +218,7 @@ class _Teller:
         if told.choice is None or told.choice_interval is None:
             return {"text": text(language, "model_page.shadow_waiting"), "error": told.error, "facts": []}
         champion = self.service.models.version or ""
-        note = text(language, "model_page.shadow_note", n=number(language, told.decisions), champion=champion, version=told.version)
+        note = text(language, "model_page.shadow_note", n=Count(language, told.decisions), champion=champion, version=told.version)
         return {"text": note, "error": told.error, "facts": self._agreement(told)}
 
     def _agreement(self, told: ShadowAnswer) -> list[Fact]:

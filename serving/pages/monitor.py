@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from models.declared import Language
 from models.readings import MONITOR
-from models.texts import calendar_day, number, text
+from models.texts import calendar_day, number, plural, text
 from serving.monitor import MonitorAnswer, ReadingAnswer, latest_monitor
 from serving.pages.site import PageRoute, page
 from serving.pages.visitors import Reader, Visitor
@@ -59,8 +59,8 @@ def _content(service: Service, whoever: Visitor, told: MonitorAnswer) -> dict[st
     readings = sorted(told.readings, key=lambda one: ORDER.index(one.status))
     shown = {one.name: _shown(service, whoever, one) for one in readings}
     groups = [(subject, [shown[one.name] for one in readings if one.subject == subject]) for subject in SUBJECTS]
-    count = {"n": number(language, len(told.alarms)), "of": number(language, len(told.readings))}
-    lead = text(language, "monitor_page.alarms", **count) if told.alarms else text(language, "monitor_page.in_order", of=count["of"])
+    alarms, of = len(told.alarms), number(language, len(told.readings))
+    lead = plural(language, "monitor_page.alarms", alarms, of=of) if alarms else text(language, "monitor_page.in_order", of=of)
     return {
         "lead": lead,
         "alarms": [shown[one.name] for one in readings if one.status == "alarm"],

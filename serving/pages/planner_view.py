@@ -17,7 +17,7 @@ from models.plan_figures import ArmOutlook, Outlook
 from models.quotas import BUDGET, limits_of
 from models.simulated_plan import Simulated
 from models.supply import Capacity
-from models.texts import decimal, estimate, money, named, number, plural, share, span, text, window
+from models.texts import Count, decimal, estimate, money, named, number, plural, share, span, text, window
 from models.wording import channel_name, opening, tier_name
 from serving.pages.planner_rows import ArmRow, Kept, Point, Slider
 from serving.pages.site import month
@@ -69,7 +69,10 @@ class View:
             "prices": self._prices(),
             "used_up": self._used_up(),
             "blocked": self._blocked(),
-            "blocked_number": number(language, sum(one.members for one in simulated.blocked)),
+            "rules": text(language, "planner.rules_lead", n=Count(language, sum(one.members for one in simulated.blocked))),
+            "confirm": text(
+                language, "planner.confirm_lead", contacted=Count(language, round(outlook.contacted)), spend=self._money(outlook.spend)
+            ),
             "budget": self._budget(),
             "sliders": [one for at, arm in enumerate(simulated.terms.arms) if (one := self._slider(arm.id, at)) is not None],
             "channels": [one for at, name in enumerate(simulated.terms.channels) if (one := self._channel(name, at)) is not None],
@@ -207,10 +210,11 @@ class View:
     def _budget(self) -> Slider:
         highest = _rounded_up(self.free.outlook.spend)
         asked = self.asked.budget
+        how = "planner.budget_left" if self.free.budget_price > 0 else "planner.budget_how"
         return Slider(
             name="budget",
             text=text(self.whoever.language, "planner.budget", currency=self.service.community.currency),
-            how=text(self.whoever.language, "planner.budget_how", money=self._money(self.free.outlook.spend)),
+            how=text(self.whoever.language, how, money=self._money(self.free.outlook.spend)),
             value="" if asked is None else f"{asked:.15g}",
             highest=f"{highest:.15g}",
             step=f"{highest / STEPS:.15g}",
@@ -238,8 +242,10 @@ class View:
         return Slider(name, label, how, "" if asked is None else str(asked), str(max(worth, 1)), str(max(1, worth // STEPS)))
 
     def named_audience(self, selection: Selection) -> str:
-        """With how many they are."""
-        return plural(self.whoever.language, "planner.members", self.simulated.members, audience=self.audience(selection))
+        """With how many they are, and how many of them have a risk, where that is not all."""
+        language, scored, members = self.whoever.language, self.simulated.before.members, self.simulated.members
+        key = "planner.members" if scored == members else "planner.scored"
+        return plural(language, key, members, audience=self.audience(selection), scored=number(language, scored))
 
     def audience(self, selection: Selection) -> str:
         """Who is meant, in words."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.responses import RedirectResponse
 
 from models.errors import KeepwellError
@@ -54,8 +56,14 @@ def environment() -> Environment:
     loader = FileSystemLoader([Path(__file__).parents[1] / "templates", SHARED_TEMPLATES])
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters["percent"] = "{:.3f}%".format
+    made.filters["coded"] = coded
     made.globals.update(static=address, places=PLACES, themes=THEMES)
     return made
+
+
+def coded(sentence: str) -> Markup:
+    """What stands between backticks, such as a command, as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))  # noqa: S704 - escaped just before
 
 
 def page(request: Request, whoever: Visitor, template: str, status: int = 200, **content: Any) -> HTMLResponse:  # noqa: ANN401 - what a template reads
@@ -144,6 +152,7 @@ def _failure(request: Request, refusal: Refusal) -> Response:
         kind.status,
         code=kind.name,
         reason=reason,
+        trained=service.models.version is not None,
         detail=refusal.detail,
         request_id=request_id_of(request),
     )

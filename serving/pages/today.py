@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from models.activity import MONTH_DAYS
 from models.declared import STAGES
 from models.overview import Overview
-from models.texts import calendar_day, day_of_year, moment, money, named, number, share, span, text, window
+from models.texts import calendar_day, day_of_year, moment, money, named, number, plural, share, span, text, window
 from models.wording import opening
 from serving.decided_since import since_sentence
 from serving.goals import Target
@@ -94,10 +94,10 @@ class _Teller:
         high = next(band for band in overview.bands if band.name == "high")
         return {
             "community": community.name,
-            "lead": text(
+            "lead": plural(
                 language,
                 "today.lead" if community.churn.contract_event is None else "today.lead_contract",
-                n=number(language, round(scored.expected.value)),
+                round(scored.expected.value),
                 members=number(language, scored.members),
                 window=window(language, overview.horizon_days),
             ),
@@ -105,7 +105,7 @@ class _Teller:
                 "bounds": span(language, *(number(language, round(end)) for end in scored.expected.interval)),
                 "money": money(language, scored.value_at_risk, community.currency),
             },
-            "high": number(language, high.members) if high.members else None,
+            "high": plural(language, "today.next", high.members) if high.members else None,
             "high_link": "/audience?risk_band=high",
             "bands": [self._band(band.name) for band in reversed(overview.bands)],
             "before": None if self.run.before is None else calendar_day(language, self._local(self.run.before.as_of)),

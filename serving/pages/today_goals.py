@@ -8,7 +8,7 @@ from typing import Any
 from models.declared import STAGES
 from models.goal_wording import goal_row, target_sentences
 from models.sankey import NARROW, sankey
-from models.texts import calendar_day, named, number, text
+from models.texts import Count, calendar_day, named, number, text
 from models.wording import opening
 from serving.goals import ahead_of
 from serving.latest_run import Run
@@ -41,7 +41,7 @@ def _paths(service: Service, run: Run, whoever: Visitor) -> dict[str, Any] | Non
     paths, ends = overview.paths, ([*names, text(language, "community_report.not_yet")], names)
     return {
         "title": text(language, "community_report.paths", since=since, at=at),
-        "moved": text(language, "community_report.moved", gone=number(language, paths.gone), back=number(language, paths.back)),
+        "moved": text(language, "community_report.moved", gone=Count(language, paths.gone), back=number(language, paths.back)),
         "drawing": sankey(paths.counts, *ends),
         "narrow": sankey(paths.counts, *ends, NARROW),
         "kinds": dict(zip(names, STAGES, strict=True)),

@@ -77,9 +77,12 @@ const KINDS = {
       ...frame(),
       tooltip: tooltip(([at]) => `${at.name}: ${written(at.value)}`),
       xAxis: quietAxis({ type: "category", data: bars.map((bar) => bar.label), axisLabel: { show: false } }),
+      grid: { left: 0, right: 0, top: 22, bottom: 2, containLabel: false },
       yAxis: { type: "value", show: false },
       series: [{
         type: "bar",
+        label: { show: true, position: "top", color: colour("soft"), fontSize: 11, formatter: ({ value }) => (value ? written(value) : "") },
+        labelLayout: { hideOverlap: true },
         barCategoryGap: "12%",
         data: bars.map((bar) => ({
           value: bar.value,
@@ -141,7 +144,7 @@ const KINDS = {
         lineStyle: { width: at === cohorts.length - 1 ? 2.5 : 1.5, color: colour("accent"), opacity: 0.25 + 0.75 * (at + 1) / cohorts.length },
         itemStyle: { color: colour("accent") },
         endLabel: { show: (cohorts.length - 1 - at) % apart === 0, formatter: "{a}", color: colour("ink"), fontSize: 12, textBorderColor: colour("card"), textBorderWidth: 3 },
-        labelLayout: { moveOverlap: "shiftY" },
+        labelLayout: { hideOverlap: true },
         data: cohort.values,
       })),
     };
@@ -150,7 +153,7 @@ const KINDS = {
   calibration(figure) {
     const points = rows(figure).map((row) => ({ on: row.on, said: row.values[0], seen: row.values[1], low: row.values[2], high: row.values[3] }));
     const { x, y } = figure.querySelector(".drawing").dataset;
-    const most = Math.min(100, 10 * Math.ceil(Math.max(10, ...points.map((point) => Math.max(point.said, point.high))) / 10));
+    const most = Math.min(100, 20 * Math.ceil(Math.max(20, ...points.map((point) => Math.max(point.said, point.high))) / 20));
     const soft = colour("soft");
     const axis = (name, more) => quietAxis({ type: "value", min: 0, max: most, name, nameTextStyle: { color: soft }, axisLabel: { color: soft, formatter: "{value}%" }, splitNumber: 4, ...more });
     return {
@@ -179,7 +182,7 @@ const KINDS = {
     return {
       ...frame(),
       grid: { left: 4, right: 16, top: 34, bottom: 4, containLabel: true },
-      legend: { top: 0, left: 0, icon: "roundRect", itemWidth: 18, itemHeight: 3, textStyle: { color: soft }, data: [surface.model, surface.rule] },
+      legend: { top: 0, left: 0, itemWidth: 22, itemHeight: 9, textStyle: { color: soft }, data: [surface.model, surface.rule] },
       tooltip: { ...tooltip(([at]) => `${at.name}: ${Math.round(tests[at.dataIndex].values[0])} (${Math.round(tests[at.dataIndex].values[1])} – ${Math.round(tests[at.dataIndex].values[2])})`), axisPointer: { type: "line", lineStyle: { color: soft } } },
       xAxis: quietAxis({ type: "category", data: tests.map((test) => test.label), axisLabel: { color: soft, hideOverlap: true, formatter: (label) => label.split(" · ").join("\n") } }),
       yAxis: quietAxis({ type: "value", min: 50, max: 100, interval: 10, axisLine: { show: false } }),
