@@ -6,7 +6,8 @@ import json
 import re
 from contextlib import closing
 from datetime import timedelta
-from urllib.parse import urlencode
+from html import unescape
+from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 import polars as pl
@@ -25,8 +26,9 @@ from pipelines.asked import audience_of, question_of
 from pipelines.decide import decide_all
 from pipelines.plan import plan_campaign
 from pipelines.workspace import Workspace
+from serving.pages.planner import address_of
 from serving.plan_desk import Asked, PlanDesk
-from serving.schemas import AudienceRequest
+from serving.schemas import AudienceRequest, DecisionJobRequest
 from tests.serving_world import DECLARED, NOW, serving, wait_until, world, write_home, write_logs
 from tests.shown_run import form_token, reader, sign_in
 from tests.test_expected_plan import strata
@@ -228,11 +230,28 @@ def test_a_confirmed_plan_becomes_the_job_of_its_audience_and_limits(running, vi
     assert job["counts"]["selected"] == told["members"]
     shown = visitor.get(f"/planner/jobs/{job['job_id']}").text
     assert f"Dry run: {job['counts']['contacted']} members would be contacted" in shown
+    back = unescape(re.search(r'href="(/planner\?[^"]+)"', shown)[1])
+    assert dict(parse_qsl(back.partition("?")[2])) == {"from": "0", "to": "80", "budget": "0.2", "most:coupon": "15", "hold_out": "0"}
+    assert re.search(r'class="headline">(.*?)<', visitor.get(back).text)[1] == re.search(r'class="headline">(.*?)<', page)[1]
     listed = re.findall(r'<th scope="row"><a href="/members/(\w+)"', shown)
     rows = list(csv.DictReader(io.StringIO(visitor.get(f"/planner/jobs/{job['job_id']}/results.csv").text)))
     assert [row["member_id"] for row in rows if row["intervention_id"] != "none"] == listed
     lines = visitor.get(f"/planner/jobs/{job['job_id']}/results.ndjson").text.splitlines()
     assert len(lines) == len(rows) == told["members"]
+
+
+@pytest.mark.parametrize(
+    ("audience", "query"),
+    [
+        ({"stages": ["new"], "groups": {"town": ["Bad Ischl"]}}, {"stage": "new", "group": "town:Bad Ischl"}),
+        ({"stages": ["new", "lost"]}, None),
+        ({"member_ids": ["m-1"]}, None),
+    ],
+)
+def test_a_campaign_leads_back_to_its_audience_where_the_planner_can_ask_for_it(audience, query):
+    address = address_of(DecisionJobRequest.model_validate({"audience": audience, "hold_out": 0.1}))
+    told = None if query is None else {"from": "0", "to": "100", **query, "hold_out": "10"}
+    assert (dict(parse_qsl(address.partition("?")[2])) or None) == told
 
 
 def test_a_share_that_is_held_out_is_left_alone_by_the_job(running, visitor):

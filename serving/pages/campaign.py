@@ -18,10 +18,11 @@ from models.texts import Count, money, number, price, share, text
 from models.wording import channel_name
 from serving.job_answers import JobAnswer, JobResult
 from serving.pages.audience import cell
+from serving.pages.planner import address_of
 from serving.pages.site import PageRoute, page
 from serving.pages.visitors import Reader, Visitor, need
 from serving.routes.jobs import LINES, known_job, lines_of
-from serving.schemas import Text
+from serving.schemas import DecisionJobRequest, Text
 from serving.service import CurrentService, Service
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
@@ -79,6 +80,7 @@ def _content(service: Service, whoever: Visitor, row: JobRow) -> dict[str, Any]:
     listed = [] if row.is_open else _listed(service, whoever, row.job_id)
     return {
         "job": job,
+        "back": address_of(DecisionJobRequest.model_validate_json(row.request)),
         "open": row.is_open,
         "lead": text(language, _LEADS[row.status, job.dry_run], n=Count(language, job.counts.contacted)),
         "progress": round(100 * job.progress),

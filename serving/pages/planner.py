@@ -48,6 +48,30 @@ class Settings:
         return [*budget, *most, *channels, ("hold_out", str(self.hold_out))]
 
 
+def address_of(asked: DecisionJobRequest) -> str:
+    """The planner with the audience and the limits of a job; of a job that the page cannot ask for, such as one for two stages, without."""
+    audience, capacity = asked.audience, asked.capacity
+    kinds = {
+        "risk_band": audience.risk_bands,
+        "stage": audience.stages,
+        "tier": audience.tiers,
+        "tag": audience.tags,
+        "cohort": audience.cohorts,
+        **{f"group:{column}": values for column, values in audience.groups.items()},
+    }
+    if audience.member_ids is not None or any(len(values) > 1 for values in kinds.values()):
+        return "/planner"
+    named = [_field(kind, value) for kind, values in kinds.items() for value in values]
+    places = Capacity(interventions=capacity.interventions, channels=capacity.channels, budget=asked.budget)
+    limits = Settings(places, round(100 * asked.hold_out))
+    return f"/planner?{urlencode([('from', audience.risk_from), ('to', audience.risk_to), *named, *limits.fields()])}"
+
+
+def _field(kind: str, value: str) -> tuple[str, str]:
+    name, _, column = kind.partition(":")
+    return name, f"{column}:{value}" if column else value
+
+
 @router.get("/planner")
 def planner(
     request: Request,
