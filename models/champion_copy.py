@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -68,8 +69,9 @@ class ChampionCopy:
         """Where `fetched_into` gives files that are no better than those in the cache, these stay, and ModelRefused is raised."""
         parent = (cache / self.folder).parent
         parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=parent) as scratch:
-            fresh = fetched_into(Path(scratch))
+        _remove_what_was_left(cache)
+        with _scratch(parent) as scratch:
+            fresh = fetched_into(scratch)
             replace(self, folder=fresh.name).check(fresh.parent)
             self.put(fresh, cache)
 
@@ -89,6 +91,35 @@ class ChampionCopy:
     def _is_sealed(self, cache: Path) -> bool:
         folder = cache / self.folder
         return folder.is_dir() and seal_of(folder) == self.seal
+
+
+@contextmanager
+def _scratch(parent: Path) -> Iterator[Path]:
+    """A folder that is locked until the block ends, or the process does."""
+    with ExitStack() as held:
+        with _alone_in(parent):
+            scratch = Path(held.enter_context(tempfile.TemporaryDirectory(dir=parent)))
+            held.enter_context(_alone_in(scratch))
+        yield scratch
+
+
+def _remove_what_was_left(cache: Path) -> None:
+    """Folders into which processes fetched that were killed; without locks nobody can tell these, and they stay."""
+    for folder in cache.glob(f"*/{tempfile.gettempprefix()}*/"):
+        with suppress(FileNotFoundError), _alone_in(folder.parent):
+            if not _is_locked(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_locked(folder: Path) -> bool:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 @contextmanager

@@ -24,12 +24,11 @@ HEAD_START_SECONDS = 1.0
 
 STOP_SECONDS = 1.0
 REFUSED_SECONDS = 60.0
-"""As long a champion that was refused is not fetched and loaded again, unless somebody asks for it."""
+"""As long a version that was refused is not fetched and loaded again, unless somebody asks for it."""
 
 
 @dataclass(frozen=True)
 class _Refused:
-    copy: ChampionCopy
     why: str
     until: float
 
@@ -45,7 +44,7 @@ class ModelSource:
         self._earlier: Engine | None = None
         self._copy: ChampionCopy | None = None
         self._confirmed = False
-        self._refused: _Refused | None = None
+        self._refused: dict[ChampionCopy, _Refused] = {}
         self._lock = Lock()
         self._looked_up = Event()
         self._stopped = Event()
@@ -99,28 +98,32 @@ class ModelSource:
 
         Raises ModelRefused, NoChampion, RegistryUnavailable.
         """
-        from models.registry import Registry  # noqa: PLC0415 - as for the champion
-
         with self._lock:
             for engine in (self._engine, self._earlier):
                 if engine is not None and engine.version == version:
                     return engine
-            self._earlier = Registry(self._mlflow_uri).load(version, self._cache)
+            self._earlier = self.loaded(version)
             return self._earlier
+
+    def loaded(self, version: str) -> Engine:
+        """From the copy of this machine, else from the registry; raises ModelRefused, at once for a while, and RegistryUnavailable."""
+        from models.registry import Registry  # noqa: PLC0415 - as for the champion
+
+        registry = Registry(self._mlflow_uri)
+        return self._load(registry, registry.copy_of(version))
 
     def challenger(self, before: Engine | None) -> Engine:
         """`before` where that is still the challenger. Raises NoChampion, ModelRefused, RegistryUnavailable."""
         from models.registry import CHALLENGER, Registry  # noqa: PLC0415 - as for the champion
 
-        registry = Registry(self._mlflow_uri)
-        version = registry.version_of(CHALLENGER)
-        return before if before is not None and before.version == version else registry.load(version, self._cache)
+        version = Registry(self._mlflow_uri).version_of(CHALLENGER)
+        return before if before is not None and before.version == version else self.loaded(version)
 
     def refresh(self, *, asked_for: bool = True) -> None:
         """Takes the champion over if it is another than the model in force."""
         with self._lock:
             if asked_for:
-                self._refused = None
+                self._refused.clear()
             try:
                 self._engine = self._champion()
             except KeepwellError as error:
@@ -153,15 +156,15 @@ class ModelSource:
         self._copy, self._confirmed = champion, True
         return engine
 
-    def _load(self, registry: Registry, champion: ChampionCopy) -> Engine:
+    def _load(self, registry: Registry, copy: ChampionCopy) -> Engine:
         """Raises ModelRefused, RegistryUnavailable."""
-        refused = self._refused
-        if refused is not None and refused.copy == champion and monotonic() < refused.until:
+        refused = self._refused.get(copy)
+        if refused is not None and monotonic() < refused.until:
             raise ModelRefused(refused.why)
         try:
-            return registry.load(champion.version, self._cache)
+            return registry.load(copy.version, self._cache)
         except ModelRefused as error:
-            self._refused = _Refused(champion, str(error), monotonic() + REFUSED_SECONDS)
+            self._refused[copy] = _Refused(str(error), monotonic() + REFUSED_SECONDS)
             raise
 
     def _note(self, champion: ChampionCopy) -> None:

@@ -159,9 +159,7 @@ class RolloutWatch:
         try:
             return ChampionCopy(rollout.challenger, rollout.folder, rollout.seal).load(self._cache)
         except ModelRefused:
-            from models.registry import Registry  # noqa: PLC0415 - MLflow takes seconds to import, and is seldom asked
-
-            return Registry(self._mlflow_uri).load(rollout.challenger, self._cache)
+            return self._models.loaded(rollout.challenger)
 
     def _tell(self, rollout: Rollout | None, now_us: int) -> None:
         """Where something has changed, and while a roll-out runs every few seconds."""

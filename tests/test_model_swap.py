@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from models.engine_files import ENGINE_FILE, GOLDEN_FILE
-from models.registry import CHAMPION
+from models.errors import ModelRefused
+from models.registry import CHALLENGER, CHAMPION, MODEL_NAME
 from serving import model_source
 from serving.model_source import ModelSource
 from tests.patience import PATIENCE_SECONDS, wait_until
@@ -125,6 +126,34 @@ def test_a_champion_that_was_refused_is_fetched_again_when_asked_for_and_else_af
     shutil.copy(whole / GOLDEN_FILE, folder / GOLDEN_FILE)
     models.refresh(asked_for=asked_for)
     assert (models.version, models.error) == (registry.version_of(CHAMPION), None)
+
+
+@pytest.fixture
+def damaged_challenger(tmp_path, registry, whole):
+    """Its version, and what mends it in the registry."""
+    folder = shutil.copytree(whole, tmp_path / "kept" / "artifacts" / "engine")
+    version = put_in_force(registry, folder)
+    registry.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
+    (folder / GOLDEN_FILE).write_bytes(b"no archive")
+    return version, lambda: shutil.copy(whole / GOLDEN_FILE, folder / GOLDEN_FILE)
+
+
+@pytest.mark.parametrize("ask", [lambda models, _: models.challenger(None), ModelSource.version_of])
+@pytest.mark.parametrize("seconds", [model_source.REFUSED_SECONDS, 0.0])
+def test_another_version_that_was_refused_is_fetched_again_after_a_while_too(
+    tmp_path, registry, damaged_challenger, monkeypatch, seconds, ask
+):
+    version, mend = damaged_challenger
+    monkeypatch.setattr(model_source, "REFUSED_SECONDS", seconds)
+    models = ModelSource(registry.uri, tmp_path / "cache", PATIENCE_SECONDS)
+    with pytest.raises(ModelRefused, match="has changed since it was saved"):
+        ask(models, version)
+    mend()
+    if seconds:
+        with pytest.raises(ModelRefused, match="has changed since it was saved"):
+            ask(models, version)
+        models.refresh()
+    assert ask(models, version).version == version
 
 
 def with_golden_members_that_disagree(folder):

@@ -4,7 +4,10 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -288,6 +291,42 @@ def test_a_cache_that_cannot_be_written_is_told_of(shelf):
     shelf.cache.write_text("no folder")
     with pytest.raises(RegistryUnavailable, match=r'the files of version "1" cannot be fetched into .*\(\[Errno .*; try again'):
         shelf.registry.load("1", shelf.cache)
+
+
+FETCHING = """
+import sys, time
+from pathlib import Path
+from models.champion_copy import ChampionCopy
+
+def without_end(folder):
+    (folder / "engine").mkdir()
+    print("begun", flush=True)
+    time.sleep(3600)
+
+ChampionCopy("9", "run9/engine", "seal").fetch(Path(sys.argv[1]), without_end)
+"""
+
+
+@contextmanager
+def fetching(cache):
+    """Another process that has begun to fetch a version; killed in the end."""
+    with subprocess.Popen([sys.executable, "-c", FETCHING, str(cache)], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"begun\n"
+            yield
+        finally:
+            process.kill()
+
+
+def test_what_a_process_left_that_was_killed_while_it_fetched_is_removed_by_the_next_that_fetches(shelf):
+    with fetching(shelf.cache):
+        (begun,) = (shelf.cache / "run9").iterdir()
+        shelf.registry.load("1", shelf.cache)
+        assert (begun / "engine").is_dir()
+    shutil.rmtree(shelf.cache / shelf.registry.copy_of("1").folder)
+    shelf.registry.load("1", shelf.cache)
+    assert list((shelf.cache / "run9").iterdir()) == []
+    assert shelf.registry.copy_of("1").is_whole(shelf.cache)
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from models.api_keys import SCOPES, create_key
+from models.engine_files import GOLDEN_FILE
 from models.experiment_wording import written
 from models.moments import microseconds
 from models.policy import in_control
-from models.registry import DataDescription, Registry, RunRecord
+from models.registry import CHAMPION, MODEL_NAME, DataDescription, Registry, RunRecord
 from models.rollout_reading import read_and_keep
 from models.rollout_wording import kind_of
 from models.rollouts import Planned, Stage
@@ -24,7 +25,7 @@ from pipelines.workspace import Workspace
 from serving.settings import wall_clock
 from tests.command_line import keepwell
 from tests.patience import answered, wait_until
-from tests.registry_world import own_registry
+from tests.registry_world import engine_folder, own_registry, put_in_force
 from tests.rolled_out import plant
 from tests.service_process import started
 from tests.serving_world import DECLARED, NOW, client_of, serving, settings_of, world, write_home, write_logs
@@ -179,6 +180,28 @@ def test_a_challenger_that_cannot_be_loaded_is_refused_and_its_members_stay_with
     assert set(versions_by(running, members()[:100], mode="score_only").values()) == {"1"}
     running.store.end_rollout("rolled_back", 1, "anna", None)
     wait_until(lambda: running.store.rollout_processes(rollout.rollout_id, 0)[0].error is None)
+
+
+def test_a_challenger_that_was_refused_is_not_fetched_again_at_every_try(challenged, tmp_path, store_url, monkeypatch):
+    monkeypatch.setattr("serving.rollouts.HEARD_SECONDS", 0.2)
+    registry = own_registry_of(challenged, tmp_path / "own")
+    files = engine_folder(tmp_path / "files", registry)
+    version = put_in_force(registry, files)
+    registry.client.set_registered_model_alias(MODEL_NAME, CHAMPION, "1")
+    copy, whole = registry.copy_of(version), (files / GOLDEN_FILE).read_bytes()
+    (files / GOLDEN_FILE).write_bytes(b"no archive")
+    with rolling(tmp_path, registry, store_url) as service:
+        rollout = begun(service, registry, challenger=version, folder=copy.folder, seal=copy.seal)
+
+        def seen():
+            return service.store.rollout_processes(rollout.rollout_id, 0)[0]
+
+        (files / GOLDEN_FILE).write_bytes(whole)
+        tries = {seen().seen_us}
+        wait_until(lambda: tries.add(seen().seen_us) or len(tries) > 2)
+        assert "has changed since it was saved" in seen().error
+        service.client.post("/v1/models/reload")
+        follows(service, rollout.rollout_id, HALF)
 
 
 def test_a_process_that_begins_goes_by_the_share_from_its_first_answer_on(tmp_path, challenged, store_url):
