@@ -199,6 +199,27 @@ def test_headers_without_end_are_refused_before_they_fill_the_memory(running):
 
 
 @pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /livez?%s HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: %s\r\n\r\n",
+        b"POST /v1/score HTTP/1.1\r\nHost: x\r\nX-Long: %s\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+)
+def test_a_head_that_comes_in_one_piece_is_bounded_too(running, head):
+    status, told = told_over_the_wire(running, head % (b"a" * MOST_HEAD_BYTES))
+    assert (status, told["type"]) == (431, "/docs#head-too-large")
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("head", [b"GET /livez?%s HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Long: %s\r\n\r\n"])
+def test_a_head_is_too_long_from_one_byte_above_the_bound_on(running, head, more):
+    begin, end = head.replace(b"Host: x", b"Host: x\r\nConnection: close").split(b"%s")
+    status, told = told_over_the_wire(running, begin, b"a" * (MOST_HEAD_BYTES + more - len(begin) - len(end)), end)
+    assert (status, told.get("status")) == ((431, 431) if more else (200, "alive"))
+
+
+@pytest.mark.parametrize(
     "headers",
     [
         b"Content-Length: 5\r\nContent-Length: 6\r\n",
