@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from models.errors import (
     InputError,
@@ -28,6 +29,8 @@ from serving.metrics import STORE_ERRORS
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+"""Those that anything is offered for."""
 
 
 SECURITY_HEADERS = {
@@ -194,11 +197,21 @@ def install(app: FastAPI) -> None:
 
 def answered(request: Request, error: Exception) -> Response:
     refusal, request_id = _refusal(error), request_id_of(request)
+    if refusal.kind is NOT_ALLOWED:
+        refusal = replace(refusal, headers={"Allow": ", ".join(_offered(request))})
     if refusal.kind is STORE_DOWN:
         STORE_ERRORS.inc()
     if refusal.kind.advice is not None:
         LOGGER.error("problem", problem=refusal.kind.name, detail=str(error) if isinstance(error, KeepwellError) else type(error).__name__)
     return refusal.response(request_id)
+
+
+def _offered(request: Request) -> Iterator[str]:
+    """All methods of the path: several operations share one, and each route knows its own alone."""
+    for method in METHODS:
+        asked = {**request.scope, "method": "GET" if method == "HEAD" else method}
+        if any(route.matches(asked)[0] is Match.FULL for route in request.app.routes):
+            yield method
 
 
 def _refusal(error: Exception) -> Refusal:

@@ -129,6 +129,22 @@ def test_head_is_get_without_the_body(running):
     assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
 
+@pytest.mark.parametrize(
+    ("path", "offered"),
+    [
+        ("/v1/members/m0000001/preferences", "GET, HEAD, PUT, DELETE"),
+        ("/v1/members/m0000001/what-if", "POST, DELETE"),
+        ("/v1/decision-jobs", "GET, HEAD, POST"),
+        ("/v1/decision-jobs/none", "GET, HEAD, DELETE"),
+        ("/sign-in", "GET, HEAD, POST"),
+        ("/livez", "GET, HEAD"),
+    ],
+)
+def test_a_method_that_is_not_offered_is_answered_with_all_that_are(running, path, offered):
+    answer = running.client.patch(path, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.headers["allow"]) == (405, offered)
+
+
 def test_a_body_above_the_limit_is_not_read(running):
     long = {"member_id": "m" * 60_000}
     problem(running.client.post("/v1/score", json=long), 413, "body-too-large")
