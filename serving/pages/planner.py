@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
@@ -51,7 +51,7 @@ class Settings:
 def address_of(asked: DecisionJobRequest) -> str:
     """The planner with the audience and the limits of a job; of a job that the page cannot ask for, such as one for two stages, without."""
     audience, capacity = asked.audience, asked.capacity
-    kinds = {
+    kinds: Mapping[str, Sequence[str]] = {
         "risk_band": audience.risk_bands,
         "stage": audience.stages,
         "tier": audience.tiers,
