@@ -25,6 +25,7 @@ from models.experiment_wording import (
 from models.intervals import Estimate
 from models.kept_read_outs import KeptReadOuts
 from models.moments import EPOCH
+from models.policy_comparison import FEWEST_EFFECTIVE
 from models.read_out import Kind, Lift, ReadOut, Verdict
 from models.texts import JOINER, Count, calendar_day, decimal, estimate, number, plural, span, text
 from models.whiskers import Scale, Whisker
@@ -56,6 +57,7 @@ LEADS: Mapping[Verdict, str] = {
     "waiting": "experiments.lead.waiting",
     "not_readable": "experiments.lead.not_readable",
 }
+SETTLED: tuple[Verdict, ...] = ("raises", "lowers", "no_larger_effect")
 STANDS: Mapping[Verdict, str] = {"raises": "act", "lowers": "avoid", "not_readable": "avoid"}
 ABOUT: Mapping[Kind, str] = {
     "global_control": "experiments.about.global_control",
@@ -110,6 +112,7 @@ class Card:
     arms: tuple[ArmSize, ...]
     check: str
     mismatch: bool
+    few: str
     running: tuple[tuple[str, str], ...]
     note: str
 
@@ -143,13 +146,14 @@ class Cards:
             kind=read.kind,
             name=label_of(read, self.community, self.language),
             about=self._about(read),
-            chip=self._chip(next((one for one in leading if one.verdict in STANDS), leading[0])),
+            chip=self._chip(next((one for one in leading if one.verdict in STANDS), leading[0]), read),
             sentences=tuple(lift_sentence(lift, read, self.community, self.language) for lift in leading),
             measures=tuple(self._measured(lift, read) for lift in read.lifts),
             waits=text(self.language, "community_report.waits", members=members) if waits else None,
             arms=self._arms(read),
             check=sizes_sentence(read, self.language),
             mismatch=read.doubtful,
+            few=self._few(read),
             running=self._running(read),
             note=self._note(read),
         )
@@ -163,7 +167,15 @@ class Cards:
             return text(self.language, "experiments.about.by_column", column=declared.column)
         return text(self.language, ABOUT[read.kind])
 
-    def _chip(self, lift: Lift) -> Chip:
+    def _few(self, read: ReadOut) -> str:
+        """Empty where all that is compared rests on enough members."""
+        fewest = min((_fewest(lift) for lift in read.lifts if _is_guess(lift, read)), default=None)
+        given = {"enough": number(self.language, FEWEST_EFFECTIVE)}
+        return "" if fewest is None else text(self.language, "experiments.few", n=Count(self.language, fewest), **given)
+
+    def _chip(self, lift: Lift, read: ReadOut) -> Chip:
+        if lift.verdict in SETTLED and _is_guess(lift, read):
+            return Chip(text(self.language, "experiments.short.few"), "?", "open")
         more = plural(self.language, "unit.days", lift.days_needed or 0)
         short = "experiments.short.slow" if too_slow(lift) else SHORT[lift.verdict]
         return Chip(text(self.language, short, more=more), SIGNS[lift.verdict], STANDS.get(lift.verdict, "open"))
@@ -175,7 +187,7 @@ class Cards:
         return Measured(
             name=metric_label(lift, read, self.community, self.language),
             arm=arm,
-            chip=self._chip(lift),
+            chip=self._chip(lift, read),
             sentence=lift_sentence(lift, read, self.community, self.language),
             difference=difference,
             between=between,
@@ -252,6 +264,15 @@ class Cards:
 
     def _local(self, at_us: int) -> datetime:
         return (EPOCH + timedelta(microseconds=at_us)).astimezone(self.community.zone)
+
+
+def _fewest(lift: Lift) -> int:
+    return min(lift.members, lift.control_members)
+
+
+def _is_guess(lift: Lift, read: ReadOut) -> bool:
+    """Few draws with unequal chances: `python -m tests.benchmarks few_explored` measures how narrow such intervals are."""
+    return read.kind == "intervention" and lift.lift is not None and _fewest(lift) < FEWEST_EFFECTIVE
 
 
 def _relative(language: Language, told: Estimate) -> str:
