@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
@@ -16,29 +16,69 @@ if TYPE_CHECKING:
     from models.intervals import Members
 
 FEWEST_DEGREES = 2.0
+FORESEEN = 3.0
+"""A predicted variance counts as much as this many squared residuals: the z^2 of Agresti and Coull (1998) at a level of 0.9 is 2.7."""
+
+
+@dataclass(frozen=True)
+class Swings:
+    """What the outcome of each row, 1 or 0, decides, all of shape (n_rows,).
+
+    `swing`: what an outcome of 1 instead of 0 adds to a figure; `chance`: of 1, as predicted without the row's member; `seen`: the outcome.
+    """
+
+    swing: Floats
+    chance: Floats
+    seen: Floats
+
+    def __sub__(self, other: Swings) -> Self:
+        return replace(self, swing=self.swing - other.swing)
+
+    def __mul__(self, factor: float) -> Self:
+        return replace(self, swing=self.swing * factor)
+
+    @property
+    def unseen(self) -> float:
+        """Variance that the predictions foresee and the residuals do not show, never negative.
+
+        M - O, of M = sum swing^2 p (1 - p) and O = sum swing^2 (y - p)^2, with the credibility k / (k + m) of M beside O, which is worth
+        m = M^2 / var(O) squared residuals; k is FORESEEN. Where few rows with large swings meet a rare outcome, m is small, and they often
+        show nothing of it; where rows are many, this vanishes.
+        """
+        squares, doubt = np.square(self.swing), self.chance * (1 - self.chance)
+        foreseen = float((squares * doubt).sum())
+        missed = foreseen - float((squares * np.square(self.seen - self.chance)).sum())
+        if missed <= 0:
+            return 0.0
+        noise = float((np.square(squares * (1 - 2 * self.chance)) * doubt).sum())
+        return missed * FORESEEN * noise / (FORESEEN * noise + foreseen**2)
 
 
 @dataclass(frozen=True)
 class Measured:
     """`value` minus its truth is, up to smaller terms, the sum of `influence`, shape (n_members,), whose entries are independent.
 
-    Figures of the same members may be subtracted and scaled; what they share cancels in the interval.
+    Figures of the same members may be subtracted and scaled; what they share cancels in the interval. `swings`, where they are told: what
+    the outcomes of the rows decide in it, so that outcomes too rare to be among them are reckoned with.
     """
 
     value: float
     influence: Floats
+    swings: Swings | None = None
 
     def __sub__(self, other: Measured) -> Measured:
-        return Measured(self.value - other.value, self.influence - other.influence)
+        swings = None if self.swings is None or other.swings is None else self.swings - other.swings
+        return Measured(self.value - other.value, self.influence - other.influence, swings)
 
     def __mul__(self, factor: float) -> Measured:
-        return Measured(self.value * factor, self.influence * factor)
+        return Measured(self.value * factor, self.influence * factor, None if self.swings is None else self.swings * factor)
 
     @property
     def standard_error(self) -> float:
-        """sqrt(G / (G - 1) sum_g influence_g^2) over G members: the sandwich, which lets the rows of a member depend on each other."""
+        """sqrt(G / (G - 1) sum_g influence_g^2 + what is unseen) over G members, whose rows may depend on each other."""
         n = len(self.influence)
-        return float(np.sqrt(n / (n - 1) * np.square(self.influence).sum()))
+        unseen = 0.0 if self.swings is None else self.swings.unseen
+        return float(np.sqrt(n / (n - 1) * np.square(self.influence).sum() + unseen))
 
     def interval(self, level: float) -> Estimate:
         """Student's t of the effective degrees of freedom on the scale on which the skewness is gone.
@@ -66,8 +106,12 @@ class Measured:
     @property
     def _pivot(self) -> _Pivot:
         n = len(self.influence)
-        shape = self.influence / np.sqrt(np.square(self.influence).mean())
-        skewness, kurtosis = float((shape**3).mean()) / np.sqrt(n), float((shape**4).mean())
+        spread = float(np.sqrt(np.square(self.influence).sum()))
+        if spread == 0:
+            return _Pivot(0.0, n - 1)
+        shape = self.influence / spread
+        kurtosis = n * float((shape**4).sum())
+        skewness = float((shape**3).sum()) * (np.sqrt(n / (n - 1)) * spread / self.standard_error) ** 3
         return _Pivot(skewness, float(np.clip(2 * n / max(kurtosis - 1, 1e-9), min(FEWEST_DEGREES, n - 1), n - 1)))
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from models.arrays import Flags, Floats, Integers
-    from models.policy_value import PolicyDifference, PolicyValue
+    from models.policy_value import PolicyDifference, PolicyValue, Stakes
 
 FEWEST_EFFECTIVE = 100.0
 """Below so many effective rows an interval is a guess: its coverage was measured from here on."""
@@ -42,7 +42,7 @@ class DecisionRows:
 
     chosen, member, unit, fold (n,); reward (n,) money; propensities (n, 1 + k) as logged; predictions (n, 1 + k): the reward of each action
     by models that have not seen the row's unit, who are those of the other folds. Rows of one unit, a member or a group that was given the
-    same together, depend on each other.
+    same together, depend on each other. `stakes`: how the rewards hang on the outcomes, None where they do not.
     """
 
     actions: tuple[str, ...]
@@ -53,6 +53,7 @@ class DecisionRows:
     member: Integers
     unit: Integers
     fold: Integers
+    stakes: Stakes | None = None
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -125,7 +126,7 @@ def compare_policies(
     """Raises InputError where probabilities do not fit the rows, NotEnoughData on the rows of a single unit."""
     given = (rows.reward, rows.chosen, rows.propensities)
     robust = {
-        name: estimate_dr(*given, target.probabilities, rows.predictions, rows.unit, clip=clip, level=level)
+        name: estimate_dr(*given, target.probabilities, rows.predictions, rows.unit, stakes=rows.stakes, clip=clip, level=level)
         for name, target in targets.items()
     }
     judged = {}

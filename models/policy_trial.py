@@ -13,7 +13,7 @@ from models.errors import NotEnoughData
 from models.held_out import hold_out
 from models.policy import costs
 from models.policy_comparison import DecisionRows, Target, best_constant, compare_policies, nobody, random_choice
-from models.policy_value import LEVEL, estimate_dr, policy_difference
+from models.policy_value import LEVEL, Stakes, estimate_dr, policy_difference
 from models.replaying import replay_held_out
 from models.statements import Statement
 
@@ -97,7 +97,7 @@ def try_policies(
 
 def _gain(rows: DecisionRows, target: Floats, first: PolicyValue, clip: float | None) -> PolicyDifference:
     given = (rows.reward, rows.chosen, rows.propensities, target, rows.predictions, rows.unit)
-    return policy_difference(estimate_dr(*given, clip=clip, level=first.level), first)
+    return policy_difference(estimate_dr(*given, stakes=rows.stakes, clip=clip, level=first.level), first)
 
 
 def _later(made: Assignments, engines: Sequence[Engine]) -> Integers:
@@ -138,6 +138,7 @@ def _rows(engine: Engine, held: HeldOut, replayed: Replayed, actions: tuple[str,
         member=made.snapshots.member,
         unit=made.unit,
         fold=held.fold,
+        stakes=Stakes(replayed.value, retention[np.arange(len(made)), made.arm], made.retained),
     )
 
 

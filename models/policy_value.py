@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from models.errors import InputError
 from models.intervals import members_of_rows
-from models.measured import Measured, mean_of, ratio_of
+from models.measured import Measured, Swings, mean_of, ratio_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -21,6 +21,19 @@ Estimator = Literal["ips", "snips", "dr"]
 LEVEL = 0.9
 ROUNDING = 0.01
 """Probabilities of a row may miss a sum of 1 by so much."""
+
+
+@dataclass(frozen=True)
+class Stakes:
+    """Rewards that hang on whether a member stays, each of shape (n,).
+
+    `worth`: the reward of staying over that of leaving; `chance`: of staying under what was chosen, predicted without the row's member;
+    `stayed`: 1 or 0.
+    """
+
+    worth: Floats
+    chance: Floats
+    stayed: Floats
 
 
 @dataclass(frozen=True)
@@ -102,7 +115,7 @@ def estimate_snips(
     return log.told("snips", ratio_of(weights * log.reward, weights, log.members), clip, level)
 
 
-def estimate_dr(
+def estimate_dr(  # noqa: PLR0913 - the log, the policy, what is predicted and how it is told
     reward: npt.ArrayLike,
     chosen: npt.ArrayLike,
     propensities: npt.ArrayLike,
@@ -110,20 +123,25 @@ def estimate_dr(
     predictions: npt.ArrayLike,
     groups: npt.ArrayLike | None = None,
     *,
+    stakes: Stakes | None = None,
     clip: float | None = None,
     level: float = LEVEL,
 ) -> PolicyValue:
     """mean(sum_a target_a q_a + w (r - q_chosen)): right where either weights or predictions are (Dudik et al. 2014).
 
     `predictions` q (n, 1 + n_interventions): the reward of each action, learned without the row's own member, or the interval is too
-    narrow. The other arguments as for `Log.of`.
+    narrow. With `stakes`, the interval reckons with leavers of whom few explored rows hold none. The other arguments as for `Log.of`.
     """
     log = Log.of(reward, chosen, propensities, target, groups)
     expected = np.asarray(predictions, dtype=np.float64)
     if expected.shape != log.target.shape or not np.isfinite(expected).all():
         raise InputError(f"policy value: predictions of shape {expected.shape}; one finite number for each of {log.target.shape} is needed")
-    rewards = robust_rewards(log.reward, log.chosen, log.target, expected, log.weights(clip))
-    return log.told("dr", mean_of(rewards, log.members), clip, level)
+    weights = log.weights(clip)
+    measured = mean_of(robust_rewards(log.reward, log.chosen, log.target, expected, weights), log.members)
+    if stakes is not None:
+        swings = Swings(weights * stakes.worth / len(weights), np.clip(stakes.chance, 0, 1), stakes.stayed)
+        measured = replace(measured, swings=swings)
+    return log.told("dr", measured, clip, level)
 
 
 def robust_rewards(reward: Floats, chosen: Integers, target: Floats, predictions: Floats, weight: Floats) -> Floats:

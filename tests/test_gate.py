@@ -103,7 +103,7 @@ def test_a_value_that_cannot_be_believed_is_no_proof() -> None:
     assert [str(one) for one in verdict.missing] == [
         (
             f"the challenger's value cannot be believed: only 40 effective rows of {found.challenger.dr.n:,}; 100 are needed, "
-            "with fewer its interval is too narrow"
+            "with fewer its interval may be too narrow"
         )
     ]
 
