@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import lightgbm as lgb
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri, stdtrit
 from sklearn.linear_model import LogisticRegression
 
 from models.calibration_fit import assign_folds
@@ -90,6 +90,7 @@ def _estimated(trial: Trial, rng: np.random.Generator) -> tuple[Floats, Assignme
 
     A feature tells where the models lower the log loss by more than NOISE standard errors, or where its means in two arms differ by more
     than chance allows the largest of all such differences (Bonferroni at CHANCE). The mixture is that of the lowest out-of-fold log loss.
+    Both tests go by member or group: rows of one that were given the same are one draw.
     """
     fold = assign_folds(trial.member.astype(np.int64), rng=rng, n_folds=trial.folds)
     plain = np.maximum(trial.rows / len(trial), 1e-12)
@@ -105,7 +106,7 @@ def _estimated(trial: Trial, rng: np.random.Generator) -> tuple[Floats, Assignme
     own = np.arange(len(trial)), trial.arm
     mixed = _mixed(modelled[own], plain[trial.arm])
     gained = np.log((1 - mixed) * plain[trial.arm] + mixed * modelled[own]) - np.log(plain[trial.arm])
-    if gained.mean() > NOISE * gained.std() / np.sqrt(len(gained)) or _unbalanced(trial):
+    if _beyond_noise(gained, trial.member) or _unbalanced(trial):
         return (1 - mixed) * share + mixed * modelled, "observational"
     return np.tile(share, (len(trial), 1)), "as_if_random"
 
@@ -116,19 +117,38 @@ def _mixed(modelled: Floats, plain: Floats) -> float:
     return float(steps[np.argmax([np.log((1 - step) * plain + step * modelled).mean() for step in steps])])
 
 
+def _beyond_noise(gained: Floats, member: Integers) -> bool:
+    """Is the mean gain of the rows, shape (n,), above NOISE standard errors of Student's t over the members?"""
+    members = int(member.max()) + 1
+    centred = np.bincount(member, weights=gained - gained.mean(), minlength=members)
+    error = np.sqrt(members / (members - 1) * np.square(centred).sum()) / len(gained)
+    return bool(gained.mean() > stdtrit(members - 1, ndtr(NOISE)) * error)
+
+
 def _unbalanced(trial: Trial) -> bool:
-    """Under a draw that no feature decides, sqrt(n_a n_b / (n_a + n_b)) times a difference of means is standard normal."""
+    """Where no feature x decides the draw, sum (A - mean A) (x - mean x) over the root of its squares by member is standard normal.
+
+    With few members its tails are lighter (Efron 1969, J. Am. Stat. Assoc. 64, 1278-1302).
+    """
     filled = Standard.of(trial.features)(trial.features)
+    away = filled - filled.mean(axis=0)
     largest, pairs = 0.0, 0
     for arm in np.flatnonzero(trial.rows >= FEWEST):
-        ours = trial.arm == arm
-        number = np.count_nonzero(ours)
-        size = number * (len(trial) - number) / len(trial)
-        if size == 0:
+        drawn = (trial.arm == arm) - trial.rows[arm] / len(trial)
+        if not drawn.any():
             continue
-        gap = np.abs(filled[ours].mean(axis=0) - filled[~ours].mean(axis=0))
-        largest, pairs = max(largest, float(gap.max(initial=0.0)) * np.sqrt(size)), pairs + filled.shape[1]
+        together = _by_member(away * drawn[:, None], trial.member)
+        spread = np.sqrt(np.square(together).sum(axis=0))
+        told = np.divide(np.abs(together.sum(axis=0)), spread, out=np.zeros_like(spread), where=spread > 0)
+        largest, pairs = max(largest, float(told.max(initial=0.0))), pairs + filled.shape[1]
     return pairs > 0 and largest > float(ndtri(1 - CHANCE / (2 * pairs)))
+
+
+def _by_member(rows: Floats, member: Integers) -> Floats:
+    """Sums (n_members, d) of rows (n, d)."""
+    summed = np.zeros((int(member.max()) + 1, rows.shape[1]))
+    np.add.at(summed, member, rows)
+    return summed
 
 
 def _modelled(trial: Trial, rows: Integers, asked: Integers, seed: int) -> Floats:

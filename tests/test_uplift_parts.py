@@ -13,6 +13,7 @@ from models.propensity import overlap, propensities_of
 from models.student import Student, merged
 from models.trial import trial_of
 from models.uplift_weights import missed_spread, weigh_candidates
+from tests.benchmarks import estimated_chances
 
 
 def test_a_score_is_the_modelled_effect_and_the_weighted_surprise():
@@ -104,6 +105,17 @@ def test_an_arm_that_one_member_alone_was_given_leaves_folds_with_nothing_to_tel
     np.testing.assert_allclose(shares.sum(axis=1), 1)
     assert shares.min() > 0
     assert shares[:, 0].mean() == pytest.approx(0.01, abs=0.01)
+
+
+@pytest.mark.parametrize("world", estimated_chances.BY_CHANCE[2:])
+def test_groups_that_drew_their_arms_by_chance_do_not_pass_for_members_chosen_by_features(world):
+    """Of 12 logs; row by row all would, for features of a group differ from those of another by more than chance."""
+    assert estimated_chances.told_by_features(world, worlds=12, seed=2) < 0.25
+
+
+def test_a_feature_that_decides_who_gets_what_is_found_in_rows_of_members(rng):
+    world = estimated_chances.BY_A_FEATURE[0]
+    assert propensities_of(estimated_chances.log_of(world, rng), rng).kind == "observational"
 
 
 def test_a_trial_in_which_everybody_was_left_alone_is_refused():
