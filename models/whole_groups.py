@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
-from scipy.special import gammaln
+from scipy.special import gammaln, logsumexp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,15 +84,17 @@ def counted(group: pl.Series, arm: pl.Series, log_chance: pl.Series | None = Non
 
 
 def whole_groups(column: str, counts: pl.DataFrame) -> WholeGroups | None:
-    """Of `counts` in columns of COUNTED, a row for each day, group and arm; what was drawn on one day is independent of other days.
+    """Of `counts` in columns of COUNTED, a row for each day, group and arm.
 
-    Where drawing groups as wholes makes the arms more than ODDS times as likely as drawing members one by one, and on some day at least
-    two arms have FEWEST_GROUPS groups. Chances that are not known are the shares of the arms, which makes the second as likely as it can
-    be; so members who were drawn one by one pass for groups with a probability of at most 1 / ODDS (Wasserman, Ramdas and Balakrishnan
-    2020).
+    Where drawing groups as wholes makes the arms of a day, in the mean of the days, more than ODDS times as likely as drawing members one
+    by one, and on some day at least two arms have FEWEST_GROUPS groups. Chances that are not known are the shares of the arms, which makes
+    the second as likely as it can be; so members who were drawn one by one pass for groups with a probability of at most 1 / ODDS
+    (Wasserman, Ramdas and Balakrishnan 2020), whether they are drawn each day anew or keep their arms: a mean of such ratios needs no
+    independent days, as their product would (Vovk and Wang 2021, Annals of Statistics 49, 1736-1754).
     """
     days = [cells for day in counts.partition_by("day") if (cells := _cells(day)).members.shape[1] > 1]
-    if not any(cells.several for cells in days) or sum(cells.together - cells.alone for cells in days) <= np.log(ODDS):
+    least = np.log(ODDS * counts["day"].n_unique())
+    if not any(cells.several for cells in days) or logsumexp([cells.together - cells.alone for cells in days]) <= least:
         return None
     sizes = np.concatenate([cells.members.sum(axis=1) for cells in days])
     largest_arms = np.concatenate([cells.members.max(axis=1) for cells in days])

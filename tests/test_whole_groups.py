@@ -69,6 +69,14 @@ def test_what_is_drawn_anew_each_day_is_found_by_day_and_days_of_one_action_are_
     assert (told is not None) == whole
 
 
+@pytest.mark.parametrize("kept_days", [1, 16])
+def test_arms_that_are_kept_from_day_to_day_are_no_more_of_a_sign_than_one_draw(kept_days):
+    """Four groups of three, each alike: of members drawn one by one that comes about once in 700 logs."""
+    member = np.tile(np.arange(12), kept_days)
+    group, arm, day = member // 3, member < 6, np.repeat(np.arange(kept_days), 12)
+    assert whole_groups("branch", counted(*(pl.Series(one).cast(pl.String) for one in (group, arm)), day=pl.Series(day))) is None
+
+
 def test_one_group_an_arm_and_groups_of_one_member_show_nothing():
     assert found(np.repeat([0, 1], 500), np.repeat([True, False], 500)) is None
     assert found(np.arange(1000), np.arange(1000) % 2 == 0) is None
