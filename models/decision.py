@@ -14,6 +14,7 @@ ChurnStatus = Literal["scored", "insufficient_history", "already_churned", "opte
 RiskBand = Literal["low", "medium", "high"]
 RemovalStage = Literal["eligibility", "contact_policy", "control", "arbitration"]
 UpliftSource = Literal["prior", "experiment", "observational"]
+Direction = Literal["raises", "lowers"]
 Arm = Literal["treated", "control"]
 NoActionReason = Literal[
     "insufficient_history",
@@ -67,7 +68,7 @@ class Reason(NamedTuple):
     """
 
     code: str
-    direction: Literal["raises", "lowers"]
+    direction: Direction
     contribution_pp: float
     value: float | None
     typical: float | None

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from models.decision import Reason
-from models.once import Once
 from models.reason_choice import speaking
 from models.reason_groups import OTHER
 from models.texts import text
-from models.wording import Told, attribute_sentence, reason_sentence
+from models.usual_member import PLACES, usual_member
+from models.wording import attribute_sentence, reason_sentence, trend_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
     from models.arrays import Floats, Integers
     from models.attributes import Attribute
+    from models.decision import Direction
     from models.declared import Language
     from models.margins import Contributions
-    from models.reason_groups import ReasonGroup, ReasonGroups
+    from models.reason_groups import ReasonGroups
+    from models.wording import Speaker
 
 TINY_MARGIN = 1e-6
 STEEPEST = 1.0
-PLACES = 4
 SLOPE_STEP = 1e-3
 
 
@@ -108,38 +109,34 @@ def reasons_of(
     feature that `speaking` picks. Beyond `max_reasons` the weaker ones are told together, under the code `other`, last. Groups that
     contribute nothing are left out.
     """
-    contributions = contributions.astype(np.float64)
+    contributions, usual = contributions.astype(np.float64), usual_member(groups, typical.values)
     by_group = groups.sums(contributions)
+    n, width = by_group.shape
     points = percentage_points(by_group, probability, typical)
-    spoken = speaking(contributions, by_group, features, typical.values, groups)
-    order, rows = np.argsort(-np.abs(by_group), axis=1, kind="stable"), np.arange(len(features))[:, None]
-    count = order.shape[1] if max_reasons is None else max_reasons
-    rest = points.values[rows, order[:, count:]].sum(axis=1) + points.rest
-    strongest = order[:, :count]
-    position = spoken.position[rows, strongest]
-    contribution, told, drives = (table[rows, strongest] for table in (by_group, points.values, spoken.drives))
+    spoken = speaking(contributions, by_group, features, usual)
+    places = np.argsort(-np.abs(by_group), axis=1, kind="stable") + np.arange(0, n * width, width)[:, None]
+    count = width if max_reasons is None else max_reasons
+    rest = points.values.take(places[:, count:]).sum(axis=1) + points.rest
+    strongest = places[:, :count]
+    contribution = by_group.take(strongest)
     counts = contribution != 0
-    tables = (np.broadcast_to(rows, counts.shape), position, np.greater(contribution, 0), told, drives)
-    columns = (table[counts].tolist() for table in (*tables, *_shown(features, position, groups)))
-    teller = _Teller(groups, language, typical.values, features)
-    each = [teller.reason(_One(*one)) for one in zip(*columns, strict=True)]
+    told, row = strongest[counts], np.nonzero(counts)[0]
+    position = spoken.position.take(told)
+    figures = _figures(features, row, groups.arrays.told.take(position, axis=0))
+    columns = (row, position, contribution[counts] > 0, points.values.take(told), spoken.drives.take(told), figures)
+    speakers = usual.speakers(language)
+    each = [
+        _reason(speakers[at], features[of], raises, contribution_pp, drives, shown)
+        for of, at, raises, contribution_pp, drives, shown in zip(*(column.tolist() for column in columns), strict=True)
+    ]
     ends = accumulate(counts.sum(axis=1).tolist(), initial=0)
-    return [(*each[begin:end], *teller.other(left)) for (begin, end), left in zip(pairwise(ends), rest.tolist(), strict=True)]
+    return [(*each[begin:end], *_other(left, language)) for (begin, end), left in zip(pairwise(ends), rest.tolist(), strict=True)]
 
 
-class _ShownFigures(NamedTuple):
-    """Of the feature that speaks for each group: its value as told; of a trend the events in its window and in twice that."""
-
-    value: Floats
-    recent: Floats
-    both: Floats
-
-
-def _shown(features: Floats, position: Integers, groups: ReasonGroups) -> _ShownFigures:
-    """`position` (n, most) in `ReasonGroups.shown`."""
-    shown, rows = groups.arrays, np.arange(len(features))[:, None]
-    value, recent, both = (features[rows, columns[position]] for columns in (shown.columns, *shown.counts.T))
-    return _ShownFigures(value.astype(np.float64).round(PLACES), recent, both)
+def _figures(features: Floats, row: Integers, columns: Integers) -> Floats:
+    """Of `features` (n, k), as they are told: in each of m rows three columns, both shapes (m, 3)."""
+    figures: Floats = features.take(columns + features.shape[1] * row[:, None]).astype(np.float64).round(PLACES)
+    return figures
 
 
 def reasons(
@@ -157,67 +154,29 @@ def reasons(
     return reasons_of(contributions[None], features[None], one, typical, groups, language, max_reasons=max_reasons)[0]
 
 
-class _One(NamedTuple):
-    """One reason: whose, the position in `ReasonGroups.shown` of what speaks for its group, whether its points are a raise, and how many.
-
-    `drives`: what speaks is what moves the group; its value and counts are as of `_ShownFigures`.
-    """
-
-    row: int
-    position: int
-    raises: bool
-    points: float
-    drives: bool
-    value: float
-    recent: float
-    both: float
+def _reason(speaker: Speaker, features: Floats, raises: bool, points: float, drives: bool, figures: Sequence[float]) -> Reason:  # noqa: FBT001 - columns
+    """`features` (k,) of the member; `figures`: the value of what speaks, and of a trend the events in its window and in twice that."""
+    shown, direction = speaker.shown, _direction(raises)
+    if speaker.group.attribute is not None:
+        return _of_attribute(speaker, speaker.group.attribute, features, direction, points)
+    number, recent, both = figures
+    value = None if math.isnan(number) else number
+    said = trend_sentence(speaker, recent, both) if shown.unit == "trend" else reason_sentence(speaker, value, drives=drives)
+    return Reason(speaker.group.code, direction, points, value, speaker.typical, said, shown.feature.name, shown.feature.window_days)
 
 
-@dataclass(frozen=True)
-class _Teller:
-    """`typical` (k,); `features` (n, k)."""
-
-    groups: ReasonGroups
-    language: Language
-    typical: Floats
-    features: Floats
-
-    def reason(self, one: _One) -> Reason:
-        group, shown = self.groups.speakers[one.position]
-        if group.attribute is not None:
-            return self._of_attribute(one, group, group.attribute)
-        value, usual = None if math.isnan(one.value) else one.value, _usual(self.typical)[shown.column]
-        counts = (0.0, 0.0) if shown.counts is None else (one.recent, one.both - one.recent)
-        text = reason_sentence(group, Told(shown, value, usual, counts, one.drives), self.groups.currency, self.language)
-        direction = _direction(one.raises)
-        return Reason(group.code, direction, one.points, value, usual, text, shown.feature.name, shown.feature.window_days)
-
-    def _of_attribute(self, one: _One, group: ReasonGroup, attribute: Attribute) -> Reason:
-        columns = list(group.columns)
-        told, usual = (attribute.told(of[columns].astype(np.float64)) for of in (self.features[one.row], self.typical))
-        value, typical = (round(at, PLACES) if isinstance(at, float) else None for at in (told, usual))
-        return Reason(
-            code=group.code,
-            direction=_direction(one.raises),
-            contribution_pp=one.points,
-            value=value,
-            typical=typical,
-            text=attribute_sentence(attribute.name, told, usual, self.language),
-            feature=attribute.name,
-        )
-
-    def other(self, contribution_pp: float) -> tuple[Reason, ...]:
-        """Nothing where nothing is left over."""
-        if contribution_pp == 0:
-            return ()
-        return (Reason(OTHER, _direction(contribution_pp > 0), contribution_pp, None, None, text(self.language, "reason.together")),)
+def _of_attribute(speaker: Speaker, attribute: Attribute, features: Floats, direction: Direction, points: float) -> Reason:
+    told = attribute.told(features[list(speaker.group.columns)].astype(np.float64))
+    value = round(told, PLACES) if isinstance(told, float) else None
+    return Reason(speaker.group.code, direction, points, value, speaker.typical, attribute_sentence(speaker, told), attribute.name)
 
 
-def _direction(raises: bool) -> Literal["raises", "lowers"]:  # noqa: FBT001 - what it says is all that there is
+def _other(points: float, language: Language) -> tuple[Reason, ...]:
+    """Nothing where nothing is left over."""
+    if points == 0:
+        return ()
+    return (Reason(OTHER, _direction(points > 0), points, None, None, text(language, "reason.together")),)
+
+
+def _direction(raises: bool) -> Direction:  # noqa: FBT001 - what it says is all that there is
     return "raises" if raises else "lowers"
-
-
-@Once
-def _usual(typical: Floats) -> list[float | None]:
-    """As they are told, None where most members have none."""
-    return [None if math.isnan(value) else value for value in typical.astype(np.float64).round(PLACES).tolist()]

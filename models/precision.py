@@ -26,6 +26,13 @@ class Precision(NamedTuple):
         return cls(np.array(steps, dtype=np.float64), np.array(whole_from, dtype=np.float64), np.array(floored, dtype=np.bool_))
 
 
+def as_written(values: Floats, precision: Precision) -> Floats:
+    """The precision at which `wording.amount` writes, by column: values that are written alike become one number, shape (n, k)."""
+    steps = np.where(np.abs(values) < precision.whole_from, precision.steps, 1.0)
+    scaled = values * steps
+    return np.where(precision.floored, np.floor(scaled), np.rint(scaled)) / steps
+
+
 _NUMBER = (10, 10, False)
 _PRECISION: dict[Unit, tuple[float, float, bool]] = {
     "days": (24, 1, True),

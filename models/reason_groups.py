@@ -25,6 +25,8 @@ Unit = Literal["days", "active_days", "weeks", "count", "times", "kinds", "money
 Reading = Literal[-1, 0, 1]
 
 OTHER = "other"
+LEAST = 1e-9
+"""Weight of what is harder to grasp: less than any other has that pushes at all."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +65,26 @@ class ReasonGroup:
 
 @dataclass(frozen=True)
 class ShownArrays:
-    """The fields of each `Shown`, its group, and where each group begins; `trends`: positions of those that are trends.
+    """The fields of each `Shown`, its group, and where each group begins; `trend`: whether it is one.
 
-    `counts` (n_shown, 2): the columns of a trend's counts, of all others their own.
+    `each` counts them; `told` (n_shown, 3): its column, and the columns of a trend's counts, of all others its own.
     """
 
+    each: Integers
     columns: Integers
-    counts: Integers
+    told: Integers
     reading: Integers
     missing: Floats
-    second: Flags
+    ease: Floats
     group: Integers
     first: Integers
     precision: Precision
-    trends: Integers
+    trend: Flags
+
+    def known(self, features: Floats) -> Floats:
+        """Of `features` (n, n_features) the values of what is shown, with what NaN is read as; shape (n, n_shown)."""
+        values = features.take(self.columns, axis=1)
+        return np.where(np.isnan(values), self.missing, values)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,7 @@ class ReasonGroups:
         Added one by one, so that a row gives the same to the last bit among whatever others; a product of matrices does not.
         """
         columns, first = self._in_order
-        return np.add.reduceat(contributions[:, columns], first, axis=1)
+        return np.add.reduceat(contributions.take(columns, axis=1), first, axis=1)
 
     @cached_property
     def _in_order(self) -> tuple[Integers, Integers]:
@@ -107,24 +115,20 @@ class ReasonGroups:
         return tuple(shown for group in self.groups for shown in group.shown)
 
     @cached_property
-    def speakers(self) -> tuple[tuple[ReasonGroup, Shown], ...]:
-        """Each of `shown` with its group."""
-        return tuple((group, shown) for group in self.groups for shown in group.shown)
-
-    @cached_property
     def arrays(self) -> ShownArrays:
         sizes = [len(group.shown) for group in self.groups]
         units = [shown.unit for shown in self.shown]
         return ShownArrays(
+            each=np.arange(len(self.shown)),
             columns=np.array([shown.column for shown in self.shown]),
-            counts=np.array([shown.counts or (shown.column, shown.column) for shown in self.shown], dtype=np.int64).reshape(-1, 2),
+            told=np.array([(shown.column, *(shown.counts or (shown.column, shown.column))) for shown in self.shown]),
             reading=np.array([shown.reading for shown in self.shown]),
             missing=np.array([shown.missing for shown in self.shown]),
-            second=np.array([shown.second for shown in self.shown]),
+            ease=np.array([LEAST if shown.second else 1.0 for shown in self.shown]),
             group=np.repeat(np.arange(len(sizes)), sizes),
             first=np.array([0, *accumulate(sizes[:-1])]),
             precision=Precision.of(units),
-            trends=np.flatnonzero([unit == "trend" for unit in units]),
+            trend=np.array([unit == "trend" for unit in units]),
         )
 
 

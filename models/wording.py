@@ -20,29 +20,37 @@ if TYPE_CHECKING:
 MOST_SENTENCES = 8_192
 
 
-class Told(NamedTuple):
-    """A feature of one member: its value and the usual one, None for missing, and of a trend the events in the window and before it.
+class Speaker(NamedTuple):
+    """A feature that speaks for its group: what is told of it whoever the member is.
 
-    `drives`: it is what moves its group; otherwise other features of the group do.
+    `label` is that of the group; `typical` the usual value, None for missing and for a level, and `usual` as it is said, "" of a trend.
     """
 
+    group: ReasonGroup
     shown: Shown
-    value: float | None
+    language: Language
+    currency: str
+    label: str
     typical: float | None
-    counts: tuple[float, float] = (0.0, 0.0)
-    drives: bool = True
+    usual: str
 
 
-def reason_sentence(group: ReasonGroup, told: Told, currency: str, language: Language) -> str:
-    """The member's value against the usual one; None is read as never having happened. A trend is told against the time before it."""
-    shown, label = told.shown, "" if group.label is None else group.label.of(language)
+def trend_sentence(speaker: Speaker, recent: float, both: float) -> str:
+    """Events in the window of the trend, against the time before it; `both` counts those of twice the window."""
+    shown = speaker.shown
+    return _trend(speaker.language, shown.wording, shown.window_days, speaker.label, recent, both - recent)
+
+
+def reason_sentence(speaker: Speaker, value: float | None, *, drives: bool) -> str:
+    """The member's value against the usual one; None is read as never having happened.
+
+    `drives`: the feature is what moves its group; otherwise others of the group do.
+    """
+    _, shown, language, currency, label, typical, usual = speaker
     unit = shown.unit
-    if unit == "trend":
-        return _trend(language, shown.wording, shown.window_days, label, *told.counts)
-    value, typical = told.value, told.typical
-    said, usual = amount(language, value, unit, currency), amount(language, typical, unit, currency)
+    said = amount(language, value, unit, currency)
     same = said == usual
-    key = "usual.same" if same else "usual.finer" if not told.drives else "usual.is" if typical else "usual.none"
+    key = "usual.same" if same else "usual.finer" if not drives else "usual.is" if typical else "usual.none"
     statement = f"reason.{shown.wording}.{_variant(unit, value, typical, same=same)}"
     return _beside_usual(language, statement, shown.window_days, label, said, key, usual)
 
@@ -78,15 +86,18 @@ def _events(language: Language, count: float) -> str:
     return text(language, "unit.no_event") if count == 0 else plural(language, "unit.count", count)
 
 
-def attribute_sentence(name: str, value: float | str | None, typical: float | str | None, language: Language) -> str:
+def attribute_sentence(speaker: Speaker, value: float | str | None) -> str:
     """For example "Region: north (usual: south)"."""
-    shown, usual = (_attribute_value(language, at) for at in (value, typical))
-    label = opening(named(language, "attribute", name))
+    shown, usual = attribute_value(speaker.language, value), speaker.usual
     key = "reason.attribute.usual" if shown == usual else "reason.attribute.differs"
-    return text(language, key, name=label, value=shown, typical=usual)
+    return text(speaker.language, key, name=speaker.label, value=shown, typical=usual)
 
 
-def _attribute_value(language: Language, value: float | str | None) -> str:
+def attribute_label(language: Language, name: str) -> str:
+    return opening(named(language, "attribute", name))
+
+
+def attribute_value(language: Language, value: float | str | None) -> str:
     if value is None:
         return text(language, "unit.unknown")
     if value == OTHER:

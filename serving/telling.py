@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 from models.json_texts import NULL, lists, moments, named, numbers, objects, strings, word, written
-from models.refusal_wording import Standing, asked_of, removal_sentence
+from models.refusal_wording import Standing
+from models.removal_texts import Removal, removal_text
 from models.texts import named as name_of
 from models.wording import uplift_sentence
 from serving.answers import ScoreAnswer
@@ -21,10 +20,8 @@ from serving.schemas import ScoreRequest
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from models.arrays import Integers
     from models.deciding import Decisions
-    from models.decision import Reason, RemovalStage
-    from models.interventions import Rule
+    from models.decision import Reason
     from models.json_texts import Texts
     from models.standing_texts import StandingTexts
 
@@ -114,16 +111,6 @@ def _where(texts: Texts, shown: Sequence[bool], otherwise: str) -> Texts:
     return [text if show else otherwise for text, show in zip(texts, shown, strict=True)]
 
 
-class _Removed(NamedTuple):
-    intervention_id: str
-    removed_at: RemovalStage
-    rule: str
-
-    @classmethod
-    def by(cls, intervention_id: str, rule: Rule) -> Self:
-        return cls(intervention_id, rule.stage, rule.name)
-
-
 @dataclass(frozen=True)
 class _Teller:
     decisions: Decisions
@@ -155,40 +142,37 @@ class _Teller:
 
         Nothing where doing nothing was chosen.
         """
-        weighed = self.decisions.weighed
-        possible = weighed.propensity[:, 1:] > 0
-        behind = np.where(possible, weighed.charge.total - weighed.priority, np.inf)
-        acting = np.flatnonzero(weighed.chosen > 0)
-        behind[acting, weighed.chosen[acting] - 1] = -np.inf
-        order: Integers = np.argsort(behind, axis=1, kind="stable") + 1
-        number = np.where(weighed.chosen > 0, possible.sum(axis=1), 0).tolist()
-        most = [request.max_actions if acts else 0 for request, acts in zip(self.requests, self._acting, strict=True)]
-        return [arms[: min(*both)] for arms, *both in zip(order.tolist(), number, most, strict=True)]
+        weighed, ranked = self.decisions.weighed, []
+        chances, behind = weighed.propensity.tolist(), (weighed.charge.total - weighed.priority).tolist()
+        for row, (chosen, acts, request) in enumerate(zip(self.decisions.chosen, self._acting, self.requests, strict=True)):
+            others = [arm for arm, chance in enumerate(chances[row]) if chance > 0 and arm not in {0, chosen}] if chosen and acts else []
+            others.sort(key=lambda arm, of=behind[row]: of[arm - 1])  # type: ignore[misc]  # mypy cannot infer what a default is
+            ranked.append([chosen, *others][: request.max_actions] if chosen and acts else [])
+        return ranked
 
     @property
     def _actions(self) -> Texts:
         """A list for each row."""
         ranked, decisions, texts = self._ranked, self.decisions, self.decisions.candidate_texts
         told = [(row, rank, arm) for row, arms in enumerate(ranked) for rank, arm in enumerate(arms, start=1)]
-        places = texts.place.tolist()
-        at, figures = [places[row][arm] for row, _, arm in told], texts.figures
-        sending = [decisions.sending(row, arm) for row, _, arm in told]
+        at, figures = [texts.place[row][arm] for row, _, arm in told], texts.figures
+        offers, sending = [texts.offers[row][arm] for row, _, arm in told], [decisions.sending(row, arm) for row, _, arm in told]
         items = objects(
             {
                 "rank": [str(rank) for _, rank, _ in told],
-                "intervention_id": [texts.ids[arm] for _, _, arm in told],
+                "intervention_id": [offer.id for offer in offers],
                 "label": named([self._labels[arm - 1] for _, _, arm in told]),
                 "channel": [texts.channel[place] for place in at],
                 "uplift": [figures.uplift[place] for place in at],
-                "uplift_interval": [texts.interval[place] for place in at],
-                "uplift_source": [texts.source[place] for place in at],
-                "expected_net_value": [figures.expected_net_value[place] for place in at],
+                "uplift_interval": [f"[{figures.low[place]},{figures.high[place]}]" for place in at],
+                "uplift_source": [offer.source for offer in offers],
+                "expected_net_value": self._net_values(told),
                 "cost": [figures.cost[place] for place in at],
                 "priority": [figures.priority[place] for place in at],
                 "shadow_price": [figures.shadow_price[place] for place in at],
                 "assignment_probability": [figures.probability[place] for place in at],
                 "exploration": ["true" if rank == 1 and decisions.exploration[row] else "false" for row, rank, _ in told],
-                "reasons": self._reasons(told, [texts.source[place] for place in at]),
+                "reasons": self._reasons(told, [offer.source for offer in offers]),
                 "send_not_before": moments([one.not_before for one in sending]),
                 "valid_until": moments([one.valid_until for one in sending]),
             }
@@ -199,12 +183,18 @@ class _Teller:
     def _labels(self) -> list[str]:
         return [intervention.label.of(self.decisions.language) for intervention in self.decisions.engine.community.interventions]
 
+    def _net_values(self, told: Sequence[tuple[int, int, int]]) -> Texts:
+        """Of each action: uplift x value - cost."""
+        weighed, value = self.decisions.weighed, self.decisions.standings.values
+        uplift, cost = weighed.uplift.tolist(), weighed.cost.tolist()
+        return numbers([uplift[row][arm - 1] * value[row] - cost[row][arm - 1] for row, _, arm in told])
+
     def _reasons(self, told: Sequence[tuple[int, int, int]], sources: Texts) -> Texts:
         """Of each action (row, rank, arm): the effect, where it is known from, and of the chosen one why it is not the usual."""
         decisions, weighed, language = self.decisions, self.decisions.weighed, self.decisions.language
-        at = tuple(np.array([(row, arm - 1) for row, _, arm in told], dtype=np.int64).reshape(-1, 2).T)
-        numbers_of = zip(*(table[at].tolist() for table in (weighed.uplift, weighed.interval.low, weighed.interval.high)), strict=True)
-        effects = strings([uplift_sentence(language, uplift, (low, high)) for uplift, low, high in numbers_of])
+        uplift, low, high = (table.tolist() for table in (weighed.uplift, weighed.interval.low, weighed.interval.high))
+        each_effect = [(uplift[row][arm - 1], (low[row][arm - 1], high[row][arm - 1])) for row, _, arm in told]
+        effects = strings([uplift_sentence(language, *effect) for effect in each_effect])
         known = {source: word(name_of(language, "uplift_source", source[1:-1])) for source in set(sources)}
         more = [decisions.effect_reasons.get(row, ()) if rank == 1 else () for row, rank, _ in told]
         frame = '[{"code":"uplift","text":%s,"contribution_pp":null},{"code":"uplift_source","text":%s,"contribution_pp":null}%s]'
@@ -215,24 +205,14 @@ class _Teller:
     def _suppressed(self) -> Texts:
         """A list for each row."""
         texts, language, community = self.decisions.candidate_texts, self.decisions.language, self.decisions.engine.community
-        removed = [place for place, code in enumerate(texts.removed) if code and texts.action[place]]
-        fell_out = [(texts.action[place], texts.removed[place]) for place in removed]
-        alike = {one: _Removed.by(self.decisions.arms[one[0]], texts.rules[one[1] - 1]) for one in set(fell_out)}
-        standing = [self._standings[texts.row[place]] for place in removed]
-        asked = [(one, asked_of(alike[one], of)) for one, of in zip(fell_out, standing, strict=True)]
-        said = {
-            each: written(removal_sentence(language, alike[each[0]], of, community))
-            for each, of in dict(zip(asked, standing, strict=True)).items()
-        }
-        items = objects(
-            {
-                "intervention_id": [texts.ids[action] for action, _ in fell_out],
-                "stage": [texts.stage[place] for place in removed],
-                "rule": [texts.rule[place] for place in removed],
-                "text": [said[each] for each in asked],
-            }
-        )
-        return lists(items, np.bincount([texts.row[place] for place in removed], minlength=len(self.requests)).tolist())
+        arms, standings, rules = self.decisions.arms, self._standings, texts.rules
+        items: Texts = []
+        lengths = [0] * len(standings)
+        for row, action, code in zip(texts.row, texts.action, texts.removed, strict=True):
+            if code and action:
+                items.append(removal_text(language, Removal.by(arms[action], rules[code - 1]), standings[row], community))
+                lengths[row] += 1
+        return lists(items, lengths)
 
     @cached_property
     def _standings(self) -> list[Standing]:

@@ -14,8 +14,7 @@ from models.calibration import Identity, Isotonic, Platt
 from models.explanation import Typical, percentage_points, reasons, reasons_of, shap_summary
 from models.features import feature_spec
 from models.margins import BoosterMargin
-from models.precision import Precision
-from models.reason_choice import as_written
+from models.precision import Precision, as_written
 from models.reason_groups import OTHER, reason_groups
 from models.wording import amount
 from tests.told_community import SIGNALS, told_community
