@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 from models.actions import NO_ACTION
-from models.json_texts import NULL, lists, numbers, strings, word
+from models.json_texts import NULL, escaped, lists, numbers, strings, word
 from models.once import Once
 from models.policy import MANDATORY_FIRST, cautious, levers
 
@@ -35,8 +35,7 @@ class _Offer(NamedTuple):
 
     @classmethod
     def of(cls, action: str, source: str, lever_weight: str) -> Self:
-        same = action, source, lever_weight
-        return cls(action, source, _CANDIDATE % tuple(text.replace("%", "%%") for text in same))
+        return cls(action, source, _CANDIDATE % tuple(map(escaped, (action, source, lever_weight))))
 
 
 class _Offers(NamedTuple):

@@ -216,7 +216,7 @@ class Decisions:
             member_id=about.member_ids[row],
             as_of=about.as_of,
             features_as_of=about.as_of,
-            last_event_at=standings.last_event_at(row),
+            last_event_at=standings.last_events[row],
             churn=standings.churn(row),
             member=standings.members[row],
             reasons=self.reasons[row],

@@ -69,7 +69,7 @@ def chosen_candidate(decision: Decision) -> Candidate:
 def traces(decisions: Decisions) -> Texts:
     """All that was known and weighed, JSON; why an effect is what it is stands in the answer alone."""
     engine, about, standings, told = decisions.engine, decisions.about, decisions.standings, decisions.standing_texts
-    rows, moment = range(len(decisions)), written(about.as_of.isoformat())
+    moment = written(about.as_of.isoformat())
     same = (
         *(("model_version", engine.version), ("grade", engine.grade)),
         *(("catalogue_fingerprint", engine.catalogue_fingerprint), ("plan_id", about.plan_id)),
@@ -78,9 +78,9 @@ def traces(decisions: Decisions) -> Texts:
         {
             "decision_id": strings(about.decision_ids),
             "member_id": strings(about.member_ids),
-            "as_of": [moment] * len(decisions),
-            "features_as_of": [moment] * len(decisions),
-            "last_event_at": [_moment(standings.last_event_at(row)) for row in rows],
+            "as_of": moment,
+            "features_as_of": moment,
+            "last_event_at": [_moment(at) for at in standings.last_events],
             "churn": told.churn,
             "member": told.member,
             "reasons": told.reasons,
@@ -88,9 +88,9 @@ def traces(decisions: Decisions) -> Texts:
             "chosen": named([decisions.arms[arm] for arm in decisions.chosen]),
             "draw": numbers(decisions.weighed.draw.tolist()),
             "exploration": numbers(decisions.exploration),
-            "arm": [f'"{standings.arm(row)}"' for row in rows],
+            "arm": [f'"{standings.arm(row)}"' for row in range(len(decisions))],
             "no_action_reason": named(decisions.no_action_reasons),
-            **{name: [word(value)] * len(decisions) for name, value in same},
+            **{name: word(value) for name, value in same},
         }
     )
 

@@ -31,6 +31,12 @@ def numbers(values: Sequence[float | None]) -> Texts:
     return written(values)[1:-1].split(",") if values else []
 
 
+def columns(*each: Sequence[float | None]) -> list[Texts]:
+    """As `numbers`, of several columns of one length."""
+    every, length = numbers([value for column in each for value in column]), len(each[0])
+    return [every[at * length : (at + 1) * length] for at in range(len(each))]
+
+
 BETWEEN, WITHIN = '","', '\\","'
 """What stands between two texts; and also at the end of one that ends in a quotation mark and a comma, after a backslash."""
 
@@ -51,10 +57,16 @@ def moments(values: Sequence[datetime | None]) -> Texts:
     return numbers(values)  # type: ignore[arg-type]  # no moment holds a comma either
 
 
-def objects(columns: Mapping[str, Iterable[str]]) -> Texts:
-    """An object of each row, whose keys are those of `columns`."""
-    frame = "{" + ",".join(f'"{name}":%s' for name in columns) + "}"
-    return [frame % row for row in zip(*columns.values(), strict=True)]
+def escaped(text: str) -> str:
+    """As it stands in a frame."""
+    return text.replace("%", "%%")
+
+
+def objects(columns: Mapping[str, Iterable[str] | str]) -> Texts:
+    """An object of each row, whose keys are those of `columns`; one text instead of a column is that of all rows."""
+    told = [f'"{name}":{escaped(each) if isinstance(each, str) else "%s"}' for name, each in columns.items()]
+    frame = "{" + ",".join(told) + "}"
+    return [frame % row for row in zip(*(each for each in columns.values() if not isinstance(each, str)), strict=True)]
 
 
 def lists(items: Sequence[str], lengths: Iterable[int]) -> Texts:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from models.json_texts import NULL, lists, named, numbers, objects, strings, written
+from models.json_texts import NULL, columns, lists, named, objects, strings, word, written
+from models.once import Once
 from models.standings import Standings, last_event_us, reasons_by_row
 from models.weighing import assess
 from models.wording import status_sentence
@@ -25,6 +26,24 @@ if TYPE_CHECKING:
     from models.standings import Explain
 
 
+class _Frames(NamedTuple):
+    """Of a risk, to be filled with the probability, the percentile, the band, and the probability of each horizon; else with why not."""
+
+    scored: str
+    other: str
+
+
+@Once
+def _frames(engine: Engine) -> _Frames:
+    declared = engine.community.churn
+    names = ("status", "horizon_days", "probability", "typical_probability", "percentile", "risk_band", "horizons", "text")
+    horizons = ",".join(f'{{"days":{days},"probability":%s}}' for days in declared.horizons_days)
+    typical, days = written(engine.reference.typical_probability), str(declared.horizon_days)
+    scored = ('"scored"', days, "%s", typical, "%s", "%s", f"[{horizons}]", NULL)
+    other = ("%s", days, NULL, NULL, NULL, NULL, "[]", "%s")
+    return _Frames(*("{" + ",".join(f'"{name}":{told}' for name, told in zip(names, of, strict=True)) + "}" for of in (scored, other)))
+
+
 @dataclass(frozen=True)
 class StandingTexts:
     """A text for each row in all of them; `reasons` of each row."""
@@ -36,46 +55,37 @@ class StandingTexts:
     @cached_property
     def churn(self) -> Texts:
         """Numbers are null where a member is not scored."""
-        standings, engine, assessed = self.standings, self.standings.engine, self.standings.assessed
-        scored, declared = standings.scored, engine.community.churn
-        typical = written(engine.reference.typical_probability)
-        return objects(
-            {
-                "status": strings(assessed.scores.status.tolist()),
-                "horizon_days": [str(declared.horizon_days)] * len(scored),
-                "probability": numbers(assessed.probability.tolist()),
-                "typical_probability": [typical if known else NULL for known in scored],
-                "percentile": numbers(assessed.percentile.tolist()),
-                "risk_band": named([standings.risk_band(row) for row in range(len(scored))]),
-                "horizons": self._horizons,
-                "text": [NULL if known else self._status(row) for row, known in enumerate(scored)],
-            }
-        )
+        standings, assessed, frames = self.standings, self.standings.assessed, _frames(self.standings.engine)
+        horizons = assessed.scores.probability.T.astype(np.float64).tolist()
+        probability, percentile, *by_horizon = columns(assessed.probability.tolist(), assessed.percentile.tolist(), *horizons)
+        bands = named([standings.risk_band(row) for row in range(len(standings.scored))])
+        figures = zip(probability, percentile, bands, *by_horizon, strict=True)
+        each = enumerate(zip(standings.scored, figures, strict=True))
+        return [frames.scored % told if scored else frames.other % self._status(row) for row, (scored, told) in each]
 
-    @cached_property
-    def _horizons(self) -> Texts:
-        days = self.standings.engine.community.churn.horizons_days
-        risks = numbers(self.standings.assessed.scores.probability.astype(np.float64).ravel().tolist())
-        frame = "[" + ",".join(f'{{"days":{each},"probability":%s}}' for each in days) + "]"
-        of_each = zip(*(risks[at :: len(days)] for at in range(len(days))), strict=True)
-        return [frame % risk if known else "[]" for risk, known in zip(of_each, self.standings.scored, strict=True)]
-
-    def _status(self, row: int) -> str:
-        return written(status_sentence(self.language, self.standings.churn(row), self.standings.engine.community))
+    def _status(self, row: int) -> tuple[str, str]:
+        churn = self.standings.churn(row)
+        return word(churn.status), word(status_sentence(self.language, churn, self.standings.engine.community))
 
     @cached_property
     def member(self) -> Texts:
         """Nothing of a member who switched personalisation off."""
         members = self.standings.members
+        value, at_risk, tenure, silent = columns(
+            self.standings.values,
+            [one.value_at_risk for one in members],
+            [one.tenure_days for one in members],
+            [one.days_silent for one in members],
+        )
         told = objects(
             {
                 "stage": [f'"{one.stage}"' for one in members],
-                "tier": strings([one.tier for one in members]),
-                "tags": [written(one.tags) for one in members],
-                "value": numbers(self.standings.values),
-                "value_at_risk": numbers([one.value_at_risk for one in members]),
-                "tenure_days": numbers([one.tenure_days for one in members]),
-                "days_silent": numbers([one.days_silent for one in members]),
+                "tier": named([one.tier for one in members]),
+                "tags": [written(one.tags) if one.tags else "[]" for one in members],
+                "value": value,
+                "value_at_risk": at_risk,
+                "tenure_days": tenure,
+                "days_silent": silent,
             }
         )
         return [NULL if self.standings.withheld(row) else text for row, text in enumerate(told)]
@@ -86,16 +96,17 @@ class StandingTexts:
         every = list(chain.from_iterable(self.told_reasons))
         if not every:
             return ["[]"] * len(self.told_reasons)
-        code, direction, points, value, typical, text, feature, window = zip(*every, strict=True)
+        code, direction, *figures, text, feature, window = zip(*every, strict=True)
+        points, value, typical, window_days = columns(*figures, window)
         told = objects(
             {
-                "code": strings(code),
-                "direction": strings(direction),
-                "contribution_pp": numbers(points),
-                "value": numbers(value),
-                "typical": numbers(typical),
+                "code": named(code),
+                "direction": named(direction),
+                "contribution_pp": points,
+                "value": value,
+                "typical": typical,
                 "feature": named(feature),
-                "window_days": numbers(window),
+                "window_days": window_days,
                 "text": strings(text),
             }
         )

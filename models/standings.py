@@ -103,15 +103,17 @@ class Standings:
         return [_Churn(*of_one) for of_one in zip(*(column.tolist() for column in columns), strict=True)]
 
     @cached_property
-    def _days(self) -> list[tuple[float, float, int]]:
-        """Of tenure, and since the last event of all; and when the member's own last event was."""
+    def _days(self) -> list[tuple[float, float]]:
+        """Of tenure, and since the last event of all."""
         silent = self.assessed.scores.features[:, self.engine.spec.position("days_since_any")]
-        columns = (self.assessed.lifecycles.tenure_days, silent, self.last_event_us)
+        columns = (self.assessed.lifecycles.tenure_days, silent)
         return list(zip(*(column.tolist() for column in columns), strict=True))
 
-    def last_event_at(self, row: int) -> datetime | None:
-        at = self._days[row][2]
-        return None if at < 0 or self.withheld(row) else EPOCH + timedelta(microseconds=at)
+    @cached_property
+    def last_events(self) -> list[datetime | None]:
+        """When each member's own last event was, where it is told."""
+        each = enumerate(self.last_event_us.tolist())
+        return [None if at < 0 or self.withheld(row) else EPOCH + timedelta(microseconds=at) for row, at in each]
 
     def withheld(self, row: int) -> bool:
         """The member switched personalisation off."""
@@ -148,7 +150,7 @@ class Standings:
         return [self._member(row) for row in range(len(self.scored))]
 
     def _member(self, row: int) -> MemberState:
-        value, (tenure, silent, _) = self.values[row], self._days[row]
+        value, (tenure, silent) = self.values[row], self._days[row]
         lifecycles = self.assessed.lifecycles
         return MemberState(
             stage=lifecycles.stage_of(row),

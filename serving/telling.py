@@ -83,13 +83,13 @@ def told_scores(
     standings, engine, rows = texts.standings, texts.standings.engine, len(told)
     beyond = _More.nothing(rows) if more is None else more
     moment, control = written(as_of), word(engine.community.policy.control_salt)
-    seen = moments([standings.last_event_at(row) for row in range(rows)])
+    seen = moments(standings.last_events)
     return objects(
         {
             "decision_id": beyond.decision_id,
             "request_id": [NULL if one.request.request_id is None else written(one.request.request_id) for one in told],
             "member_id": strings(member_ids),
-            "created_at": [moment] * rows,
+            "created_at": moment,
             "churn": texts.churn,
             "member": texts.member,
             "reasons": _where(texts.reasons, ["reasons" in one.request.include for one in told], "[]"),
@@ -99,8 +99,8 @@ def told_scores(
             "suppressed": beyond.suppressed,
             "candidates": beyond.candidates,
             "experiment": [f'{{"id":{control},"arm":"{standings.arm(row)}"}}' for row in range(rows)],
-            "plan_id": [word(plan_id)] * rows,
-            "model": objects({"version": [word(engine.version)], "grade": [word(engine.grade)]}) * rows,
+            "plan_id": word(plan_id),
+            "model": f'{{"version":{word(engine.version)},"grade":{word(engine.grade)}}}',
             "data": [f'{{"features_as_of":{moment},"last_event_at":{at}}}' for at in seen],
             "warnings": [written(one.warnings) if one.warnings else "[]" for one in told],
         }
