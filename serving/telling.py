@@ -142,13 +142,15 @@ class _Teller:
 
         Nothing where doing nothing was chosen.
         """
-        weighed, ranked = self.decisions.weighed, []
+        weighed = self.decisions.weighed
         chances, behind = weighed.propensity.tolist(), (weighed.charge.total - weighed.priority).tolist()
-        for row, (chosen, acts, request) in enumerate(zip(self.decisions.chosen, self._acting, self.requests, strict=True)):
-            others = [arm for arm, chance in enumerate(chances[row]) if chance > 0 and arm not in {0, chosen}] if chosen and acts else []
-            others.sort(key=lambda arm, of=behind[row]: of[arm - 1])  # type: ignore[misc]  # mypy cannot infer what a default is
-            ranked.append([chosen, *others][: request.max_actions] if chosen and acts else [])
-        return ranked
+
+        def ranked(row: int, chosen: int) -> list[int]:
+            others = (arm for arm, chance in enumerate(chances[row]) if chance > 0 and arm not in {0, chosen})
+            return [chosen, *sorted(others, key=lambda arm: behind[row][arm - 1])]
+
+        each = enumerate(zip(self.decisions.chosen, self._acting, self.requests, strict=True))
+        return [ranked(row, chosen)[: request.max_actions] if chosen and acts else [] for row, (chosen, acts, request) in each]
 
     @property
     def _actions(self) -> Texts:
