@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,14 +63,14 @@ class LearnedUplift:
         """Exact Shapley values of the learned effects, shape (n, k, n_features + 1), the base last; 0 for effects that are believed."""
         told = self.fitted.contributions(features[:, self.columns])
         values = np.zeros((len(features), len(self.interventions), features.shape[1] + 1))
-        values[:, :, [*self.columns.tolist(), -1]] = np.where(self._learned[None, :, None], told, 0.0)
+        values[:, :, self._places] = np.where(self._learned[None, :, None], told, 0.0)
         return values
 
     def contributions_to(self, features: Floats, arm: int) -> Floats:
         """`contributions` to the effect of one intervention alone, shape (n, n_features + 1)."""
         values = np.zeros((len(features), features.shape[1] + 1))
         if self._learned[arm]:
-            values[:, [*self.columns.tolist(), -1]] = self.fitted.contributions_to(features[:, self.columns], arm)
+            values[:, self._places] = self.fitted.contributions_to(features[:, self.columns], arm)
         return values
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,7 +86,12 @@ class LearnedUplift:
         columns = np.array(stored["columns"], dtype=np.int64)
         return cls(Uplift.from_dict(stored["fitted"]), PriorUplift.from_dict(stored["beliefs"]), columns, stored["through_us"])
 
-    @property
+    @cached_property
+    def _places(self) -> Integers:
+        """Of the contributions among those of all features, the base last."""
+        return np.append(self.columns, -1)
+
+    @cached_property
     def _learned(self) -> np.ndarray:
         return np.array([evidence.source != "prior" for evidence in self.evidence.values()])
 

@@ -8,6 +8,7 @@ each split and a sum.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import factorial
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -18,7 +19,7 @@ from models.booster_text import tree_fields
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.arrays import Floats, Integers
+    from models.arrays import Flags, Floats, Integers
 
 MOST_SPLITS = 9
 """Of a tree whose patterns are worked out: 512 patterns of at most 9 features."""
@@ -74,6 +75,17 @@ class _Tree(NamedTuple):
         weight = np.array([factorial(s) * factorial(k - s - 1) / factorial(k) if s < k else 0.0 for s in range(k + 1)])[size]
         without = [sets[(sets >> j & 1) == 0] for j in range(k)]
         return np.stack([((expected[:, of | 1 << j] - expected[:, of]) * weight[of]).sum(axis=1) for j, of in enumerate(without)], axis=1)
+
+
+class _Asks(NamedTuple):
+    """What all splits ask, one tree after the other: what goes the way of `default` is not compared. `bits`: what each answer counts."""
+
+    feature: Integers
+    threshold: Floats
+    nan_by_default: Flags
+    zero_by_default: Flags
+    default: Flags
+    bits: Integers
 
 
 @dataclass(frozen=True)
@@ -134,24 +146,34 @@ class ShapleyTrees:
         told = np.zeros(features.shape)
         for begin in range(0, len(features), ROWS_AT_ONCE):
             rows = slice(begin, begin + ROWS_AT_ONCE)
-            at = self._pattern(features[rows])[:, self.tree] + self.begin
-            told[rows, self.used] = np.add.reduceat(self.values[at], self.first, axis=1)
+            at = self._pattern(features[rows]).take(self.tree, axis=1) + self.begin
+            told[rows, self.used] = np.add.reduceat(self.values.take(at), self.first, axis=1)
         return told
 
     def _pattern(self, features: Floats) -> Integers:
         """Which answers each tree gets, bit i that of split i; shape (n, n_trees)."""
-        asked = features[:, self.feature.ravel()].astype(np.float64)
-        missing, kind = np.isnan(asked), self.kind.ravel()
-        answer = np.where(missing & (self._missing != MISSING_NAN), 0.0, asked) <= self.threshold.ravel()
-        by_default = (self._missing == MISSING_NAN) & missing
-        if (self._missing == MISSING_ZERO).any():
-            by_default |= (self._missing == MISSING_ZERO) & (missing | (np.abs(asked) <= ZERO))
-        answer = np.where(by_default, (kind & 2) > 0, answer)
-        return answer.reshape(len(features), *self.feature.shape) @ (1 << np.arange(self.feature.shape[1]))
+        asks = self._asks
+        asked = features.take(asks.feature, axis=1).astype(np.float64)
+        missing = np.isnan(asked)
+        answer = np.where(missing & ~asks.nan_by_default, 0.0, asked) <= asks.threshold
+        by_default = missing & asks.nan_by_default
+        if asks.zero_by_default.any():
+            by_default |= asks.zero_by_default & (missing | (np.abs(asked) <= ZERO))
+        answer = np.where(by_default, asks.default, answer)
+        return answer.reshape(len(features), *self.feature.shape) @ asks.bits
 
-    @property
-    def _missing(self) -> Integers:
-        return self.kind.ravel() >> 2 & 3
+    @cached_property
+    def _asks(self) -> _Asks:
+        kind = self.kind.ravel()
+        missing = kind >> 2 & 3
+        return _Asks(
+            feature=self.feature.ravel(),
+            threshold=self.threshold.ravel(),
+            nan_by_default=missing == MISSING_NAN,
+            zero_by_default=missing == MISSING_ZERO,
+            default=(kind & 2) > 0,
+            bits=1 << np.arange(self.feature.shape[1]),
+        )
 
 
 def _filled(values: np.ndarray, length: int, with_: float) -> np.ndarray:
