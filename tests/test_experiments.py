@@ -141,7 +141,7 @@ def test_a_ratio_of_payments_is_told_in_money():
 
 @pytest.mark.parametrize(
     ("p", "adjusted", "told"),
-    [(0.03, 0.06, "within chance once all comparisons made together are counted"), (0.4, 0.8, "within chance so far")],
+    [(0.03, 0.06, "so far within chance, once all comparisons made together are counted."), (0.4, 0.8, "so far within chance.")],
 )
 def test_a_verdict_says_why_an_interval_without_0_is_within_chance(p, adjusted, told):
     world = declared(letter())
