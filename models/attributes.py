@@ -147,7 +147,7 @@ def attributes_from_json(rows: Sequence[str | None], names: Sequence[str]) -> pl
     if not names:
         return None
     objects = [{} if row is None else json.loads(row) for row in rows]
-    return pl.DataFrame([pl.Series(name, [_text(one.get(name)) for one in objects], dtype=pl.String) for name in names])
+    return pl.from_dicts([{name: _text(one.get(name)) for name in names} for one in objects], schema=dict.fromkeys(names, pl.String))
 
 
 def _text(value: object) -> str | None:

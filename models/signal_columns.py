@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -63,19 +63,26 @@ class SignalColumns:
         return cls(np.array(row, np.int64), np.array(at_us, np.int64), np.full(n, signal, np.uint8), np.full(n, np.nan))
 
     def then(self, *others: Self) -> Self:
-        told = [other for other in others if len(other.row)]
-        if not told:
+        told = [self, *(other for other in others if len(other.row))]
+        if len(told) == 1:
             return self
-        return type(self)(*(np.concatenate([getattr(each, one.name) for each in (self, *told)]) for one in fields(self)))
+        return type(self)(
+            row=np.concatenate([one.row for one in told]),
+            at_us=np.concatenate([one.at_us for one in told]),
+            signal=np.concatenate([one.signal for one in told]),
+            value=np.concatenate([one.value for one in told]),
+        )
 
     def in_order(self) -> Self:
         """By member and time; those of one member and one time keep their order."""
-        order = _by_member_and_time(self)
-        return type(self)(*(getattr(self, one.name)[order] for one in fields(self)))
+        return self._at(_by_member_and_time(self))
 
     def _of_signals(self) -> Self:
         named = self.signal != NO_SIGNAL
-        return self if named.all() else type(self)(*(getattr(self, one.name)[named] for one in fields(self)))
+        return self if named.all() else self._at(named)
+
+    def _at(self, rows: np.ndarray) -> Self:
+        return type(self)(self.row[rows], self.at_us[rows], self.signal[rows], self.value[rows])
 
 
 def _numbers(texts: Sequence[str], kind: type[np.generic]) -> np.ndarray:

@@ -135,17 +135,22 @@ class Store(
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with telling_of_failures(), self.readers.reading() as connection:
+        with telling_of_failures, self.readers.reading() as connection:
             yield connection
 
     @contextmanager
     def _writing(self, meanwhile: Callable[[], object] | None = None) -> Iterator[Connection]:
         """Nothing of it is kept where its body raises. `meanwhile` may be done while the disk works: only the own disk is waited for."""
-        with telling_of_failures(), self.engine.begin() if self.writers is None else self.writers.writing(meanwhile) as connection:
+        with telling_of_failures, self.engine.begin() if self.writers is None else self.writers.writing(meanwhile) as connection:
+            yield connection
+
+    @contextmanager
+    def _asking(self) -> Iterator[Connection]:
+        with telling_of_failures, self.readers.asking() as connection:
             yield connection
 
     def _asked(self, query: Prepared, **values: str | list[str]) -> list[tuple[Any, ...]]:
-        with telling_of_failures(), self.readers.asking() as connection:
+        with self._asking() as connection:
             return query.rows(connection, **values)
 
     def _overwrite_journal(self) -> None:
@@ -209,7 +214,7 @@ class Store(
 
         Without contacts what members refused is told all the same.
         """
-        with self._reading() as connection:
+        with self._asking() as connection:
             return histories.past(connection, member_ids, community, as_of_us, added, self.recent, with_contacts=with_contacts)
 
     def contacts_before(self, member_ids: Sequence[str], community: Community, as_of_us: int) -> ContactHistory:

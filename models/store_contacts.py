@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -10,19 +11,17 @@ import numpy as np
 from sqlalchemy import Connection, RowMapping, Table, bindparam, literal_column, select, update
 
 from models import store_schema as schema
-from models.community import DAY_US
-from models.contact_policy import history_days
 from models.events import NEVER_US
 from models.interventions import ContactHistory
 from models.quotas import resources_of
 from models.reports import Change, DecisionMade, OutcomeReport, Touch
-from models.store_elements import OneOf
+from models.signal_columns import SignalColumns
+from models.store_elements import Listed
 from models.store_prepared import Many, Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from models.community import Community
     from models.quotas import Quotas
     from models.store_rows import DecisionRow
 
@@ -31,12 +30,11 @@ Row = TypeVar("Row", DecisionMade, OutcomeReport, Touch)
 
 
 _touches = schema.touches.c
-CONTACTS = Prepared(
-    select(
-        *(_touches.member_id, _touches.at_us, _touches.channel, _touches.intervention_id),
-        *(_touches.response, _touches.state, _touches.expires_us),
-    ).where(OneOf(_touches.member_id, "member_ids"), _touches.at_us >= bindparam("since_us"))
+TOUCHED = Listed(
+    (_touches.at_us, _touches.channel, _touches.intervention_id, _touches.response, _touches.state, _touches.expires_us),
+    *(_touches.at_us, _touches.touch_id),
 )
+"""What Touched reads of each."""
 ENDED = Prepared(
     select(_touches.intervention_id, _touches.channel, _touches.cost).where(
         _touches.expires_us <= bindparam("at_us"), _touches.period_us == bindparam("period_us")
@@ -58,24 +56,33 @@ class ContactStore(schema.Transactions):
             return used(connection, begins_us, at_us)
 
 
-def contacts(
-    connection: Connection, member_ids: Sequence[str], community: Community, as_of_us: int, until_us: int = NEVER_US
-) -> ContactHistory:
-    """As far back as the rules look, those made before `until_us`.
+class Touched:
+    """Touches by the position of their member, of each those columns that TOUCHED lists as JSON; None where there are none."""
 
-    What another request reserved a moment after `as_of` was decided earlier all the same, and is put before it.
-    """
-    since_us = as_of_us - history_days(community) * DAY_US
-    row_of = {member_id: row for row, member_id in enumerate(member_ids)}
-    rows = [row for row in CONTACTS.rows(connection, member_ids=list(member_ids), since_us=since_us) if row[1] < until_us]
-    return ContactHistory(
-        member=np.array([row_of[row[0]] for row in rows], dtype=np.int64),
-        at_us=np.array([min(row[1], as_of_us - 1) for row in rows], dtype=np.int64),
-        channel=np.array([row[2] or "" for row in rows], dtype=str),
-        intervention=np.array([row[3] for row in rows], dtype=str),
-        response=np.array([row[4] or "" for row in rows], dtype=str),
-        undelivered=np.array([row[5] in NO_CONTACT or (row[6] or NEVER_US) <= as_of_us for row in rows], dtype=np.bool_),
-    )
+    def __init__(self, told: Sequence[str | None]) -> None:
+        self._rows = [(row, *touch) for row, touches in enumerate(told) for touch in json.loads(touches or "[]")]
+
+    def delivered(self, since_us: int, signal: int) -> SignalColumns:
+        """Those that arrived, from `since_us` on, as one signal."""
+        rows = [(row, at_us) for row, at_us, _, _, _, state, _ in self._rows if at_us >= since_us and state == "delivered"]
+        return SignalColumns.of_signal([row[0] for row in rows], [row[1] for row in rows], signal)
+
+    def contacts(self, since_us: int, as_of_us: int, until_us: int = NEVER_US) -> ContactHistory:
+        """Those made from `since_us` on and before `until_us`.
+
+        What another request reserved a moment after `as_of` was decided earlier all the same, and is put before it.
+        """
+        rows = [row for row in self._rows if since_us <= row[1] < until_us]
+        member, at_us, channel, intervention, response, state, expires_us = zip(*rows, strict=True) if rows else ((),) * 7
+        ended = [(end or NEVER_US) <= as_of_us for end in expires_us]
+        return ContactHistory(
+            member=np.array(member, dtype=np.int64),
+            at_us=np.minimum(np.array(at_us, dtype=np.int64), as_of_us - 1),
+            channel=np.array([name or "" for name in channel], dtype=str),
+            intervention=np.array(intervention, dtype=str),
+            response=np.array([said or "" for said in response], dtype=str),
+            undelivered=np.array([one in NO_CONTACT or over for one, over in zip(state, ended, strict=True)], dtype=np.bool_),
+        )
 
 
 def rows_of(connection: Connection, table: Table, column: str, values: Iterable[str], kind: type[Row]) -> list[Row]:

@@ -9,6 +9,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import NullType, Text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Column
     from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -62,7 +64,7 @@ def _group_concat(element: Strung, compiler: SQLCompiler, **given: Any) -> str: 
 
 @compiles(Strung, "postgresql")
 def _string_agg(element: Strung, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401 - as above
-    order = ", ".join(compiler.process(one, **given) for one in element.order)
+    order = _listed(element.order, compiler, **given)
     return f"string_agg(CAST({compiler.process(element.number, **given)} AS TEXT), ',' ORDER BY {order})"
 
 
@@ -85,3 +87,32 @@ def _exactly(element: Exact, compiler: SQLCompiler, **given: Any) -> str:  # noq
 @compiles(Exact, "postgresql")
 def _as_text(element: Exact, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401 - as above
     return f"CAST({compiler.process(element.number, **given)} AS TEXT)"
+
+
+class Listed(ColumnElement[str]):
+    """The rows of a group as one JSON text, an array of arrays; without any it is an empty one, or null.
+
+    They stand in the order of `order`, on the terms of Strung.
+    """
+
+    inherit_cache = True
+    type = Text()
+
+    def __init__(self, columns: Sequence[ColumnElement[Any]], *order: ColumnElement[Any]) -> None:
+        self.columns = columns
+        self.order = order
+
+
+@compiles(Listed, "sqlite")
+def _json_group_array(element: Listed, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401 - as above
+    return f"json_group_array(json_array({_listed(element.columns, compiler, **given)}))"
+
+
+@compiles(Listed, "postgresql")
+def _json_agg(element: Listed, compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401 - as above
+    order = _listed(element.order, compiler, **given)
+    return f"CAST(json_agg(json_build_array({_listed(element.columns, compiler, **given)}) ORDER BY {order}) AS TEXT)"
+
+
+def _listed(elements: Sequence[ColumnElement[Any]], compiler: SQLCompiler, **given: Any) -> str:  # noqa: ANN401 - as above
+    return ", ".join(compiler.process(one, **given) for one in elements)

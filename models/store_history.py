@@ -1,73 +1,85 @@
-"""What the store knows of members up to a moment: one query for each kind of thing, however many members are asked about."""
+"""What the store knows of members up to a moment: one query for however many, and one more for histories that are not in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Integer, bindparam, case, cast, func, literal_column, null, or_, select
+from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, case, cast, func, literal_column, null, or_, select
 
 from models import store_contacts, store_privacy
 from models import store_schema as schema
 from models.attributes import attributes_from_json, declared_attributes
 from models.community import DAY_US, Community
+from models.contact_policy import history_days
 from models.errors import UnknownMember
 from models.events import NEVER_US, NO_SIGNAL, EventArrays
 from models.interventions import ContactHistory
 from models.member_columns import rule_columns
+from models.once import Once
 from models.preferences import Preferences, respected
 from models.recent_histories import Mark, RecentHistories, remembered, together
 from models.signal_columns import LATEST_US, PACKED, SignalColumns, grouped_arrays
-from models.store_elements import Exact, OneOf, Strung
+from models.store_contacts import Touched
+from models.store_elements import Exact, Listed, OneOf, Strung
 from models.store_prepared import Prepared
 from models.store_rows import LoggedEvent, Past, Then
 from models.store_statements import PRUNED
 
 EVER = (1 << 63) - 1
 """Later than any `event_key`."""
+_HISTORY_DAYS = Once(history_days)
 
 _members, _events, _touches = schema.members.c, schema.events.c, schema.touches.c
-_OF_MEMBERS = OneOf(_events.member_id, "member_ids")
 _ARRIVED = _events.event_key + literal_column("0") <= bindparam("arrived_by")
 """The sum keeps SQLite from walking through all events by their key."""
-KNOWN = Prepared(select(_members.member_id).where(OneOf(_members.member_id, "member_ids")))
-_NUMBER_OF_EVENTS = select(func.count()).where(_events.member_id == _members.member_id).scalar_subquery()
-_KNOWN_OF_MEMBER = (_members.joined_us, _members.attributes, _members.contacts, _members.preferences, _NUMBER_OF_EVENTS)
-MEMBERS = Prepared(select(_members.member_id, *_KNOWN_OF_MEMBER).where(OneOf(_members.member_id, "member_ids")))
-LAST_BEFORE = Prepared(
-    select(_events.member_id, func.max(_events.timestamp_us), _events.type, null())
-    .where(_OF_MEMBERS, _events.timestamp_us < bindparam("since_us"), _ARRIVED)
-    .group_by(_events.member_id, _events.type)
-)
-TOUCHES = Prepared(
-    select(_touches.member_id, _touches.at_us).where(
-        OneOf(_touches.member_id, "member_ids"), _touches.at_us >= bindparam("since_us"), _touches.state == bindparam("state")
-    )
-)
+_ASKED = OneOf(_members.member_id, "member_ids")
+_OF_MEMBER = _events.member_id == _members.member_id
+KNOWN = Prepared(select(_members.member_id).where(_ASKED))
 STORED = Prepared(select(_events.event_id).where(OneOf(_events.event_id, "event_ids"), _ARRIVED))
-CONTRACT_ENDS = Prepared(
-    select(_events.member_id, func.min(_events.timestamp_us))
-    .where(_OF_MEMBERS, _events.type == bindparam("type"), _ARRIVED)
-    .group_by(_events.member_id)
+CONTRACT_END = Prepared(
+    select(func.min(_events.timestamp_us)).where(_events.member_id == bindparam("member_id"), _events.type == bindparam("ending"), _ARRIVED)
 )
 _SETTINGS = store_privacy.settings.c
-MARKS = Prepared(select(func.max(_events.event_key), select(_SETTINGS.value).where(_SETTINGS.name == PRUNED).scalar_subquery()))
+_PRUNED = select(_SETTINGS.value).where(_SETTINGS.name == PRUNED).scalar_subquery()
+
+
+def _members_with(end: ColumnElement[Any]) -> Prepared:
+    """What MemberRow reads, with when the contract ended."""
+    number = select(func.count()).where(_OF_MEMBER).scalar_subquery()
+    lately = (_touches.member_id == _members.member_id, _touches.at_us >= bindparam("touched_since_us"))
+    touched = select(store_contacts.TOUCHED).where(*lately).scalar_subquery()
+    last_key = select(func.max(_events.event_key)).scalar_subquery()
+    known = (_members.joined_us, _members.attributes, _members.contacts, _members.preferences)
+    return Prepared(select(_members.member_id, *known, number, _PRUNED, last_key, touched, end).where(_ASKED))
+
+
+MEMBERS = _members_with(null())
+MEMBERS_WITH_ENDS = _members_with(
+    select(func.min(_events.timestamp_us)).where(_OF_MEMBER, _events.type == bindparam("ending")).scalar_subquery()
+)
 
 
 @lru_cache(maxsize=16)
 def _events_of(codes: tuple[tuple[str, int], ...]) -> Prepared:
-    """What SignalColumns.packed reads, by the code of each type."""
+    """What StoredRow reads, by the code of each type."""
     code = case({kind: _whole(signal) for kind, signal in codes}, value=_events.type, else_=_whole(NO_SIGNAL))
     packed = _events.timestamp_us * _whole(PACKED) + code * _whole(2) + cast(_events.value.is_not(None), Integer)
     in_order = (_events.timestamp_us, _events.event_key)
-    since = _events.timestamp_us >= bindparam("since_us")
-    until = _events.timestamp_us < _whole(LATEST_US)
+    lately = and_(_OF_MEMBER, _events.timestamp_us >= bindparam("since_us"), _events.timestamp_us < _whole(LATEST_US), _ARRIVED)
+    before = select(func.max(_events.timestamp_us).label("at_us"), _events.type).group_by(_events.type)
+    last = before.where(_OF_MEMBER, _events.timestamp_us < bindparam("since_us"), _ARRIVED).correlate(schema.members).subquery()
     return Prepared(
-        select(_events.member_id, func.count(), Strung(packed, *in_order), Strung(Exact(_events.value), *in_order))
-        .where(_OF_MEMBERS, since, until, _ARRIVED)
-        .group_by(_events.member_id)
+        select(
+            *(_members.member_id, func.count(_events.event_key), Strung(packed, *in_order), Strung(Exact(_events.value), *in_order)),
+            select(Listed((last.c.at_us, last.c.type), last.c.type)).select_from(last).scalar_subquery(),
+        )
+        .select_from(schema.members.outerjoin(schema.events, lately))
+        .where(_ASKED)
+        .group_by(_members.member_id)
     )
 
 
@@ -76,13 +88,41 @@ def _whole(number: int) -> ColumnElement[int]:
 
 
 class MemberRow(NamedTuple):
-    """`attributes` and `preferences` are JSON, None where nothing is known."""
+    """`attributes` and `preferences` are JSON, None where nothing is known; `events`: how many of the member there are.
+
+    `pruned` and `last_key`, of the event that arrived last, are those of the store; `touches` are read by Touched.
+    """
 
     joined_us: int
     attributes: str | None
     contacts: int
     preferences: str | None
     events: int
+    pruned: str | None
+    last_key: int | None
+    touches: str | None
+    contract_end_us: int | None
+
+
+class StoredRow(NamedTuple):
+    """Of a member how many events there are since a moment, as SignalColumns reads them packed.
+
+    `before`: of each type the last one before that, as [at_us, type] each, JSON.
+    """
+
+    member_id: str
+    lately: int
+    moments: str | None
+    values: str | None
+    before: str | None
+
+
+class Window(NamedTuple):
+    """Of the events of `community`: what happened from `since_us` on and had arrived by `arrived_by`."""
+
+    community: Community
+    since_us: int
+    arrived_by: int = EVER
 
 
 def past(
@@ -95,49 +135,62 @@ def past(
     *,
     with_contacts: bool,
 ) -> Past:
-    """History over the lookback, and the contacts over the longest cap and cooldown where they are asked for; raises UnknownMember."""
-    rows = member_rows(connection, member_ids)
-    told = {name: Preferences.from_json(row.preferences) for name, row in zip(member_ids, rows, strict=True) if row.preferences is not None}
-    event_key, pruned = MARKS.rows(connection)[0]
-    since_us = as_of_us - community.lookback_days * DAY_US
-    marks = {member_id: Mark(row.events, pruned) for member_id, row in zip(member_ids, rows, strict=True)}
-    stored = _lately_read(connection, marks, since_us, community, recent, as_of_us)
-    contacts = store_contacts.contacts(connection, member_ids, community, as_of_us) if with_contacts else ContactHistory.empty()
+    """History over the lookback, and the contacts over the longest cap and cooldown where they are asked for; raises UnknownMember.
+
+    It needs no transaction: the later queries leave out what arrives after the first, and by its marks what was pruned is read again.
+    """
+    since_us, contacts_since_us = as_of_us - community.lookback_days * DAY_US, _contacts_since(community, as_of_us)
+    touched_since_us = since_us if community.touches is not None else NEVER_US
+    rows = member_rows(connection, member_ids, community, min(touched_since_us, contacts_since_us) if with_contacts else touched_since_us)
+    window = Window(community, since_us, max((row.last_key or 0 for row in rows), default=0))
+    touched = Touched([row.touches for row in rows])
+    marks = {member_id: Mark(row.events, row.pruned) for member_id, row in zip(member_ids, rows, strict=True)}
+    stored = _lately_read(connection, marks, window, recent, as_of_us)
+    contacts = touched.contacts(contacts_since_us, as_of_us) if with_contacts else ContactHistory.empty()
     return Past(
-        contacts_seen=tuple(row.contacts for row in rows),
-        contacts=respected(contacts, member_ids, told),
-        events=_with_others(connection, stored, member_ids, rows, since_us, community, added),
-        attributes=tuple(row.attributes for row in rows),
-        event_key=event_key or 0,
+        contacts_seen=tuple([row.contacts for row in rows]),
+        contacts=respected(contacts, member_ids, _told(member_ids, rows)),
+        events=_with_others(connection, stored, touched, member_ids, rows, window, added),
+        attributes=tuple([row.attributes for row in rows]),
+        event_key=window.arrived_by,
     )
 
 
 def contacts_before(connection: Connection, member_ids: Sequence[str], community: Community, as_of_us: int) -> ContactHistory:
     """As `Past.contacts`, without those that were made at `as_of` or later; raises UnknownMember."""
-    rows = member_rows(connection, member_ids)
-    told = {name: Preferences.from_json(row.preferences) for name, row in zip(member_ids, rows, strict=True) if row.preferences is not None}
-    return respected(store_contacts.contacts(connection, member_ids, community, as_of_us, until_us=as_of_us), member_ids, told)
+    since_us = _contacts_since(community, as_of_us)
+    rows = member_rows(connection, member_ids, community, since_us)
+    contacts = Touched([row.touches for row in rows]).contacts(since_us, as_of_us, until_us=as_of_us)
+    return respected(contacts, member_ids, _told(member_ids, rows))
+
+
+def _contacts_since(community: Community, as_of_us: int) -> int:
+    return as_of_us - _HISTORY_DAYS(community) * DAY_US
+
+
+def _told(member_ids: Sequence[str], rows: Sequence[MemberRow]) -> dict[str, Preferences]:
+    return {name: Preferences.from_json(row.preferences) for name, row in zip(member_ids, rows, strict=True) if row.preferences is not None}
 
 
 def history(
     connection: Connection, member_ids: Sequence[str], since_us: int, community: Community, added: Sequence[LoggedEvent]
 ) -> EventArrays:
     """Raises UnknownMember."""
-    members = member_rows(connection, member_ids)
-    stored = _stored_signals(connection, _positions(member_ids), since_us, community, EVER)
-    return _with_others(connection, stored, member_ids, members, since_us, community, added)
+    window = Window(community, since_us)
+    rows = member_rows(connection, member_ids, community, since_us)
+    stored = _signals(_stored_rows(connection, member_ids, window), member_ids, community)
+    return _with_others(connection, stored, Touched([row.touches for row in rows]), member_ids, rows, window, added)
 
 
-def _lately_read(
-    connection: Connection, marks: Mapping[str, Mark], since_us: int, community: Community, recent: RecentHistories, now_us: int
-) -> SignalColumns:
-    """What was read lately is not read again, as long as it is the same."""
-    signals = tuple(community.signal_of_type.items())
-    found = recent.of(signals, marks, since_us, now_us)
+def _lately_read(connection: Connection, marks: Mapping[str, Mark], window: Window, recent: RecentHistories, now_us: int) -> SignalColumns:
+    """What was read lately is not read again, as long as it is the same. Raises UnknownMember for whoever was erased meanwhile."""
+    signals = tuple(window.community.signal_of_type.items())
+    found = recent.of(signals, marks, window.since_us, now_us)
     missing = {member_id: mark for member_id, mark in marks.items() if member_id not in found}
     if missing:
-        rows = _stored_signals(connection, _positions(missing), since_us, community, EVER)
-        read = remembered(rows.in_order(), missing, since_us)
+        rows = _stored_rows(connection, tuple(missing), window)
+        _check_known(tuple(missing), {row.member_id for row in rows})
+        read = remembered(_signals(rows, tuple(missing), window.community).in_order(), missing, window.since_us)
         recent.keep(signals, read, now_us)
         found |= read
     return together([found[member_id] for member_id in marks])
@@ -146,18 +199,21 @@ def _lately_read(
 def _with_others(
     connection: Connection,
     stored: SignalColumns,
+    touched: Touched,
     member_ids: Sequence[str],
     members: Sequence[MemberRow],
-    since_us: int,
-    community: Community,
+    window: Window,
     added: Sequence[LoggedEvent],
 ) -> EventArrays:
-    row_of = _positions(member_ids)
-    fresh = _added_signals(connection, row_of, since_us, community, added, EVER)
-    touched = _touch_signals(connection, row_of, since_us, community)
-    ends = _contract_ends(connection, row_of, community, added, EVER)
+    """Delivered touches are one signal more, where the community declares touches."""
+    community, others = window.community, []
+    if added:
+        others.append(_added_signals(connection, member_ids, window, added))
+    if community.touches is not None:
+        others.append(touched.delivered(window.since_us, len(community.signals)))
+    ends = [NEVER_US if member.contract_end_us is None else member.contract_end_us for member in members]
     joined, attributes = [member.joined_us for member in members], [member.attributes for member in members]
-    return _grouped(stored.then(fresh, touched), joined, ends, attributes, community)
+    return _grouped(stored.then(*others), joined, _ended(ends, member_ids, community, added), attributes, community)
 
 
 def _positions(member_ids: Iterable[str]) -> dict[str, int]:
@@ -168,11 +224,11 @@ def history_then(
     connection: Connection, member_id: str, since_us: int, community: Community, added: Sequence[LoggedEvent], then: Then
 ) -> EventArrays:
     """Of one member, as `history` gave it when no more had arrived."""
-    row_of = {member_id: 0}
-    stored = _stored_signals(connection, row_of, since_us, community, then.event_key)
-    fresh = _added_signals(connection, row_of, since_us, community, added, then.event_key)
+    window, alone = Window(community, since_us, then.event_key), [member_id]
+    stored = _signals(_stored_rows(connection, alone, window), alone, community)
+    fresh = _added_signals(connection, alone, window, added)
     touched = SignalColumns.of_signal([0] * len(then.touched_us), then.touched_us, len(community.signals))
-    ends = _contract_ends(connection, row_of, community, added, then.event_key)
+    ends = _ended([_contract_end(connection, member_id, window)], alone, community, added)
     return _grouped(stored.then(fresh, touched), [then.joined_us], ends, [then.attributes], community)
 
 
@@ -181,36 +237,43 @@ def _grouped(rows: SignalColumns, joined: Sequence[int], ends: np.ndarray, told:
     return grouped_arrays(rows, joined, ends, attributes, for_rules)
 
 
-def member_rows(connection: Connection, member_ids: Sequence[str]) -> list[MemberRow]:
+def member_rows(connection: Connection, member_ids: Sequence[str], community: Community, touched_since_us: int) -> list[MemberRow]:
     """In the order of the ids; raises UnknownMember for one that the store does not have."""
-    found = {row[0]: MemberRow(*row[1:]) for row in MEMBERS.rows(connection, member_ids=list(member_ids))}
-    missing = next((member_id for member_id in member_ids if member_id not in found), None)
-    if missing is not None:
-        raise UnknownMember(f'member "{missing}" is not in the store; ids are case-sensitive, and a member joins with its first event')
+    asked: dict[str, Any] = {"member_ids": list(member_ids), "touched_since_us": touched_since_us}
+    ending = community.churn.contract_event
+    rows = MEMBERS.rows(connection, **asked) if ending is None else MEMBERS_WITH_ENDS.rows(connection, **asked, ending=ending)
+    found = {row[0]: MemberRow(*row[1:]) for row in rows}
+    _check_known(member_ids, found)
     return [found[member_id] for member_id in member_ids]
 
 
-def _stored_signals(
-    connection: Connection, row_of: Mapping[str, int], since_us: int, community: Community, arrived_by: int
-) -> SignalColumns:
-    """Events from `since_us` on, and before that the last one of each type: who was there long ago is gone, and not unknown."""
-    asked: dict[str, Any] = {"member_ids": list(row_of), "since_us": since_us, "arrived_by": arrived_by}
-    packed = _events_of(tuple(community.signal_of_type.items())).rows(connection, **asked)
-    before = SignalColumns.of(LAST_BEFORE.rows(connection, **asked), row_of, community.signal_of_type)
-    return SignalColumns.packed(packed, row_of).then(before)
+def _check_known(member_ids: Sequence[str], found: Container[str]) -> None:
+    missing = next((member_id for member_id in member_ids if member_id not in found), None)
+    if missing is not None:
+        raise UnknownMember(f'member "{missing}" is not in the store; ids are case-sensitive, and a member joins with its first event')
 
 
-def _added_signals(
-    connection: Connection,
-    row_of: Mapping[str, int],
-    since_us: int,
-    community: Community,
-    added: Sequence[LoggedEvent],
-    arrived_by: int,
-) -> SignalColumns:
-    new = _not_stored(connection, added, arrived_by)
-    fresh = [(row.member_id, row.timestamp_us, row.type, row.value) for row in new if row.timestamp_us >= since_us]
-    return SignalColumns.of(fresh, row_of, community.signal_of_type)
+def _stored_rows(connection: Connection, member_ids: Sequence[str], window: Window) -> list[StoredRow]:
+    """Of those of them that the store has."""
+    events = _events_of(tuple(window.community.signal_of_type.items()))
+    asked: dict[str, Any] = {"member_ids": list(member_ids), "since_us": window.since_us, "arrived_by": window.arrived_by}
+    return [StoredRow(*row) for row in events.rows(connection, **asked)]
+
+
+def _signals(rows: Sequence[StoredRow], member_ids: Sequence[str], community: Community) -> SignalColumns:
+    """With the last one of each type before: who was there long ago is gone, and not unknown."""
+    row_of = _positions(member_ids)
+    columns = SignalColumns.packed(
+        [(row.member_id, row.lately, row.moments, row.values) for row in rows if row.moments is not None], row_of
+    )
+    before = [(row.member_id, at_us, kind, None) for row in rows for at_us, kind in json.loads(row.before or "[]")]
+    return columns.then(SignalColumns.of(before, row_of, community.signal_of_type)) if before else columns
+
+
+def _added_signals(connection: Connection, member_ids: Sequence[str], window: Window, added: Sequence[LoggedEvent]) -> SignalColumns:
+    new = _not_stored(connection, added, window.arrived_by)
+    fresh = [(row.member_id, row.timestamp_us, row.type, row.value) for row in new if row.timestamp_us >= window.since_us]
+    return SignalColumns.of(fresh, _positions(member_ids), window.community.signal_of_type)
 
 
 def happened(
@@ -230,21 +293,19 @@ def _not_stored(connection: Connection, added: Sequence[LoggedEvent], arrived_by
     return [row for identity, row in unique.items() if identity not in known]
 
 
-def _touch_signals(connection: Connection, row_of: Mapping[str, int], since_us: int, community: Community) -> SignalColumns:
-    """Delivered touches are one signal more, where the community declares touches."""
-    asked: dict[str, Any] = {"member_ids": list(row_of), "since_us": since_us, "state": "delivered"}
-    rows = [] if community.touches is None else TOUCHES.rows(connection, **asked)
-    return SignalColumns.of_signal([row_of[row[0]] for row in rows], [row[1] for row in rows], len(community.signals))
-
-
-def _contract_ends(
-    connection: Connection, row_of: Mapping[str, int], community: Community, added: Sequence[LoggedEvent], arrived_by: int
-) -> np.ndarray:
-    ends = np.full(len(row_of), NEVER_US, dtype=np.int64)
-    ending = community.churn.contract_event
+def _contract_end(connection: Connection, member_id: str, window: Window) -> int:
+    ending = window.community.churn.contract_event
     if ending is None:
-        return ends
-    rows = CONTRACT_ENDS.rows(connection, member_ids=list(row_of), type=ending, arrived_by=arrived_by)
-    for member_id, at_us in (*rows, *((row.member_id, row.timestamp_us) for row in added if row.type == ending)):
-        ends[row_of[member_id]] = min(ends[row_of[member_id]], at_us)
+        return NEVER_US
+    ((end_us,),) = CONTRACT_END.rows(connection, member_id=member_id, ending=ending, arrived_by=window.arrived_by)
+    return NEVER_US if end_us is None else int(end_us)
+
+
+def _ended(stored_us: Sequence[int], member_ids: Sequence[str], community: Community, added: Sequence[LoggedEvent]) -> np.ndarray:
+    """When each contract ended, by what is stored or was added."""
+    ends, row_of = np.array(stored_us, dtype=np.int64), _positions(member_ids) if added else {}
+    for event in added:
+        if event.type == community.churn.contract_event:
+            row = row_of[event.member_id]
+            ends[row] = min(ends[row], event.timestamp_us)
     return ends

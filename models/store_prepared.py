@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Connection, Dialect, Insert, Select, Update
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIModule
     from sqlalchemy.sql.compiler import SQLCompiler
     from sqlalchemy.sql.dml import ReturningInsert
 
@@ -50,9 +49,11 @@ class Prepared:
     def rows(self, connection: Connection, **values: int | str | list[str]) -> list[tuple[Any, ...]]:
         """Plain tuples. A list is bound by OneOf. Raises DBAPIError."""
         statement = self._for(connection.dialect)
-        with driver_cursor(connection) as cursor:
-            cursor.execute(statement.text, statement.bound(values))
-            return list(cursor.fetchall())
+        try:
+            rows: list[tuple[Any, ...]] = driver_of(connection).execute(statement.text, statement.bound(values)).fetchall()
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise _failure_of(connection, error) from error
+        return rows
 
     def _for(self, dialect: Dialect) -> _Statement:
         if dialect.name not in self._statements:
@@ -70,8 +71,10 @@ class Many:
     def each(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         """Keys of a row that the change does not name are left out. Raises DBAPIError."""
         if rows:
-            with driver_cursor(connection) as cursor:
-                cursor.executemany(self._for(connection.dialect), rows)
+            try:
+                driver_of(connection).cursor().executemany(self._for(connection.dialect), rows)
+            except connection.dialect.loaded_dbapi.Error as error:
+                raise _failure_of(connection, error) from error
 
     def _for(self, dialect: Dialect) -> str:
         """With names in the place of values, which both drivers take."""
@@ -81,15 +84,23 @@ class Many:
         return self._texts[dialect.name]
 
 
-@contextmanager
-def driver_cursor(connection: Connection) -> Iterator[DBAPICursor]:
-    """Errors of the driver become those that SQLAlchemy raises; where the connection is lost, all are made anew."""
-    driver, dialect = connection.connection, connection.dialect
-    cursor = driver.cursor()
+def driver_of(connection: Connection) -> Any:  # noqa: ANN401 - what both drivers have in common bears no name
+    """The connection of the driver, which executes a statement by itself."""
+    return connection.connection.dbapi_connection
+
+
+def run(connection: Connection, statement: str) -> None:
+    """As it stands. Raises DBAPIError."""
     try:
-        yield cursor
-    except dialect.loaded_dbapi.Error as error:
-        if dialect.is_disconnect(error, driver.dbapi_connection, cursor):
-            connection.invalidate(error)
-            connection.engine.dispose()
-        raise DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
+        driver_of(connection).execute(statement)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _failure_of(connection, error) from error
+
+
+def _failure_of(connection: Connection, error: DBAPIModule.Error) -> BaseException:
+    """An error of the driver as SQLAlchemy raises it; where the connection is lost, all are made anew."""
+    dialect = connection.dialect
+    if dialect.is_disconnect(error, connection.connection.dbapi_connection, None):
+        connection.invalidate(error)
+        connection.engine.dispose()
+    return DBAPIError.instance(None, None, error, dialect.loaded_dbapi.Error, dialect=dialect)

@@ -32,12 +32,16 @@ from sqlalchemy.exc import ArgumentError
 
 from models.errors import InputError
 from models.store_elements import EXACTLY
-from models.store_prepared import driver_cursor
+from models.store_prepared import run
 
 if TYPE_CHECKING:
     from models.store_prepared import Prepared
 
 WRITES = "keepwell_writes"
+"""An option of connections whose transactions GroupCommit begins: they take the lock for writing at once.
+
+Taken later, it could be found that another had written in between.
+"""
 CHECKPOINT_MS = 100
 
 _RUNNING_NUMBER = BigInteger().with_variant(Integer, "sqlite")
@@ -275,10 +279,8 @@ def empty_journal(connection: PoolProxiedConnection) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """A transaction that will write takes the lock at once; taken later, it could find that another had written in between."""
-    writes = connection.get_execution_options().get(WRITES, False)
-    with driver_cursor(connection) as cursor:
-        cursor.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if not connection.get_execution_options().get(WRITES, False):
+        run(connection, "BEGIN")
 
 
 def insert_new(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

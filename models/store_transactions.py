@@ -1,4 +1,4 @@
-"""Transactions of a store: one for each reader, and for writers what suits their database.
+"""Transactions of a store: one for each reader, or none, and for writers what suits their database.
 
 SQLite lets one writer in at a time, syncs the disk at each commit, and has the others poll. So the writers of a process stand in line
 and share transactions: who finds one open joins it, each in a savepoint of its own, and whoever has nobody behind commits it for all.
@@ -10,34 +10,48 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Event, Lock
+from threading import Event
 from time import sleep
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, Transaction
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from models.cores import begun
 from models.errors import KeepwellError, StoreUnavailable
 from models.store_checkpoints import Checkpoints
+from models.store_line import Line
+from models.store_prepared import driver_of, run
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 GROUP_LIMIT = 64
 POLL_SECONDS = 0.001
 MOST_IDLE = 4
 BUSY = "the store is busy with other writers; nothing was written, try again"
+UNANSWERED = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 
 
-@contextmanager
-def telling_of_failures() -> Iterator[None]:
-    """Raises StoreUnavailable where the database does not answer, or cannot do what it is asked."""
-    try:
-        yield
-    except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise StoreUnavailable(f"the store does not answer ({cause}); nothing was written, try again") from error
+class TellingOfFailures:
+    """Within it StoreUnavailable is raised where the database does not answer, or cannot do what it is asked."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, UNANSWERED):
+            cause = getattr(error, "orig", None) or error
+            raise StoreUnavailable(f"the store does not answer ({cause}); nothing was written, try again") from error
+
+
+telling_of_failures = TellingOfFailures()
 
 
 class Readers:
@@ -51,40 +65,31 @@ class Readers:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One state of the database, whatever is committed meanwhile. After an error all connections are made anew."""
-        with self._kept() as connection, connection.begin():
+        with _Lent(self, begins=True) as connection, connection.begin():
             yield connection
 
-    @contextmanager
-    def asking(self) -> Iterator[Connection]:
-        """For one query, without a transaction, which would take longer than the query does."""
-        with self._kept() as connection:
-            _begin_by_itself(connection, begin=False)
-            yield connection
-            _begin_by_itself(connection, begin=True)
+    def asking(self) -> _Lent:
+        """For Prepared queries, each by itself: a transaction would take longer than a query does."""
+        return _Lent(self, begins=False)
 
     def close(self) -> None:
         while self._idle:
             with suppress(IndexError):
                 _end(self._idle.popleft())
 
-    @contextmanager
-    def _kept(self) -> Iterator[Connection]:
-        """What it was asked for may be refused: that is no fault of the connection."""
-        connection, sound = self._taken(), False
-        try:
-            yield connection
-            sound = True
-        except KeepwellError:
-            sound = True
-            raise
-        finally:
-            if sound:
-                self._put_back(connection)
-            else:
-                _end(connection)
-                self.close()
+    def taken(self) -> Connection:
+        if self._pool is not self._engine.pool:
+            self.close()
+            self._pool = self._engine.pool
+        if self._idle:
+            with suppress(IndexError):
+                return self._idle.pop()
+        connection = self._engine.connect()
+        if self._engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        return connection
 
-    def _put_back(self, connection: Connection) -> None:
+    def put_back(self, connection: Connection) -> None:
         """Where the store was closed meanwhile nobody would close what is kept."""
         if self._pool is not self._engine.pool:
             _end(connection)
@@ -93,20 +98,35 @@ class Readers:
         if len(self._idle) > MOST_IDLE:
             self._close_one()
 
-    def _taken(self) -> Connection:
-        if self._pool is not self._engine.pool:
-            self.close()
-            self._pool = self._engine.pool
-        with suppress(IndexError):
-            return self._idle.pop()
-        connection = self._engine.connect()
-        if self._engine.dialect.name == "postgresql":
-            connection.execution_options(isolation_level="REPEATABLE READ")
-        return connection
-
     def _close_one(self) -> None:
+        """With its isolation level SQLAlchemy resets that its driver begins no transactions."""
         with suppress(IndexError):
             self._idle.popleft().close()
+
+
+class _Lent:
+    """A connection of `readers`; `begins`: whether its driver is to begin transactions.
+
+    What it was asked for may be refused: that is no fault of the connection.
+    """
+
+    __slots__ = ("_begins", "_connection", "_readers")
+
+    def __init__(self, readers: Readers, *, begins: bool) -> None:
+        self._readers = readers
+        self._begins = begins
+
+    def __enter__(self) -> Connection:
+        self._connection = self._readers.taken()
+        _have_begin(self._connection, begins=self._begins)
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None or isinstance(error, KeepwellError):
+            self._readers.put_back(self._connection)
+        else:
+            _end(self._connection)
+            self._readers.close()
 
 
 def _end(connection: Connection) -> None:
@@ -120,7 +140,6 @@ class _Group:
     """Writers of one transaction; `error` is why nothing of it was kept."""
 
     connection: Connection
-    transaction: Transaction
     size: int = 0
     error: BaseException | None = None
     ended: Event = field(default_factory=Event)
@@ -147,7 +166,7 @@ class _Group:
         kept = None
         try:
             if self.error is None:
-                self.transaction.commit()
+                _commit(self.connection)
                 kept = self.connection
         except DBAPIError as error:
             self.error = error
@@ -164,7 +183,7 @@ class GroupCommit:
     def __init__(self, engine: Engine, wait_seconds: float) -> None:
         self._engine = engine
         self._attempts = max(1, round(wait_seconds / POLL_SECONDS))
-        self._line = _Line(wait_seconds)
+        self._line = Line(wait_seconds)
         self._open: _Group | None = None
         self._spare: Connection | None = None
         self.checkpoints = Checkpoints(engine, self._nobody_writing)
@@ -216,11 +235,12 @@ class GroupCommit:
     def _joined(self) -> _Group:
         if not self._line.wait():
             raise StoreUnavailable(BUSY)
-        with ExitStack() as on_failure:
-            on_failure.callback(self._line.go_on)
+        try:
             self._open = self._open or self._begun()
-            on_failure.pop_all()
-            return self._open
+        except BaseException:
+            self._line.go_on()
+            raise
+        return self._open
 
     def _leave(self, group: _Group) -> None:
         """Of two things one: the next in line joins the open transaction, or it is ended."""
@@ -249,57 +269,27 @@ class GroupCommit:
         return self._begin()
 
     def _begin(self) -> _Group:
-        with ExitStack() as on_failure:
-            spare, self._spare = self._spare, None
-            connection = on_failure.enter_context(spare or self._engine.connect())
-            group = _Group(connection, connection.begin())
-            on_failure.pop_all()
-            return group
+        connection, self._spare = self._spare or self._engine.connect(), None
+        try:
+            run(connection, "BEGIN IMMEDIATE")
+        except BaseException:
+            connection.close()
+            raise
+        return _Group(connection)
 
 
-class _Line:
-    """Turns, in the order of arrival."""
-
-    def __init__(self, wait_seconds: float) -> None:
-        self._wait_seconds = wait_seconds
-        self._mutex = Lock()
-        self._waiting: deque[Event] = deque()
-        self._taken = False
-
-    def wait(self) -> bool:
-        """Whether the turn came in time; it is then to be given on by `called` or `go_on`."""
-        with self._mutex:
-            if not self._taken:
-                self._taken = True
-                return True
-            mine = Event()
-            self._waiting.append(mine)
-        if mine.wait(self._wait_seconds):
-            return True
-        with self._mutex:
-            if mine in self._waiting:
-                self._waiting.remove(mine)
-                return False
-        return mine.wait()
-
-    def called(self) -> Event | None:
-        """The next in line, who no longer gives up and goes on when the event is set; None where nobody waits."""
-        with self._mutex:
-            return self._waiting.popleft() if self._waiting else None
-
-    def go_on(self) -> None:
-        """Gives the turn to the next in line, if there is one."""
-        with self._mutex:
-            if self._waiting:
-                self._waiting.popleft().set()
-            else:
-                self._taken = False
-
-
-def _begin_by_itself(connection: Connection, *, begin: bool) -> None:
+def _have_begin(connection: Connection, *, begins: bool) -> None:
     """The driver of PostgreSQL begins a transaction unless it is told not to."""
-    if connection.dialect.name == "postgresql":
-        connection.connection.dbapi_connection.autocommit = not begin  # type: ignore[union-attr]  # psycopg's own
+    if connection.dialect.name == "postgresql" and driver_of(connection).autocommit is begins:
+        driver_of(connection).autocommit = not begins
+
+
+def _commit(connection: Connection) -> None:
+    """What it was begun for may have been done without SQLAlchemy, which then knows of no transaction."""
+    if connection.in_transaction():
+        connection.commit()
+    else:
+        run(connection, "COMMIT")
 
 
 def _in_transaction(connection: Connection) -> bool:

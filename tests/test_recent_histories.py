@@ -1,5 +1,6 @@
 """Histories in memory: what is remembered is what the store would tell, whoever changed it meanwhile."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -137,6 +138,53 @@ def test_whatever_happens_in_whatever_order_it_is_what_the_store_would_tell(stor
             now_us += round(rng.uniform(0, 1 / 25) * DAY_US)
         for reader in (store, elsewhere):
             told(reader, now_us, members=rng.permutation(MEMBERS)[: rng.integers(1, 4)].tolist())
+
+
+class Interrupted(RecentHistories):
+    """Something happens once, between the first query and the others."""
+
+    def __init__(self, happens):
+        super().__init__()
+        self.happens = happens
+
+    def of(self, *asked):
+        happens, self.happens = self.happens, lambda: None
+        happens()
+        return super().of(*asked)
+
+
+def interrupted(store, happens):
+    return replace(store, recent=Interrupted(happens))
+
+
+def test_what_arrives_while_a_past_is_read_is_no_part_of_it(store, elsewhere):
+    late = event("bert", 312, "late")
+    reader = interrupted(store, lambda: elsewhere.add_events([late]))
+    before = store.past(list(MEMBERS), DECLARED, NOW_US)
+    past = reader.past(list(MEMBERS), DECLARED, NOW_US)
+    assert same(past.events, before.events)
+    assert past.event_key == before.event_key
+    assert len(told(reader).value) == 13
+
+
+def test_an_event_of_the_request_counts_though_it_is_stored_while_the_past_is_read(store, elsewhere):
+    asked_with = event("bert", 399.5, "asked with")
+    reader = interrupted(store, lambda: elsewhere.add_events([asked_with]))
+    assert len(reader.past(list(MEMBERS), DECLARED, NOW_US, [asked_with]).events.value) == 13
+    assert len(reader.past(list(MEMBERS), DECLARED, NOW_US, [asked_with]).events.value) == 13
+
+
+def test_whoever_is_erased_while_a_past_is_read_is_unknown(store, elsewhere):
+    reader = interrupted(store, lambda: elsewhere.erase("bert", NOW_US))
+    with pytest.raises(UnknownMember, match='"bert"'):
+        reader.past(list(MEMBERS), DECLARED, NOW_US)
+
+
+def test_what_is_pruned_while_a_past_is_read_is_read_again(store, elsewhere):
+    reader = interrupted(store, lambda: elsewhere.prune(Retention(START_US + 318 * DAY_US), lambda _: None))
+    reader.past(list(MEMBERS), DECLARED, NOW_US)
+    elsewhere.add_events([event(member, 317, f"late {member}") for member in MEMBERS])
+    told(reader)
 
 
 def of_members(**lengths):

@@ -20,6 +20,7 @@ from models.remaking import differences
 from models.snapshots import Snapshots
 from models.store import DecisionRow, PlanRow
 from models.supply import Capacity
+from serving.service import decision_id
 from tests.patience import wait_until
 from tests.serving_world import DECLARED, NOW, serving, world, write_home
 
@@ -30,6 +31,17 @@ def running(tmp_path_factory):
     home, ids = write_home(tmp_path_factory.mktemp("decisions") / "home", declared), map("d{:04d}".format, count())
     with serving(home, world().log, new_id=lambda: next(ids)) as running:
         yield running
+
+
+def test_ids_follow_time_and_nobody_foresees_them():
+    """So that one of a later millisecond comes later in an index, and one of the same anywhere."""
+    moments = [NOW + timedelta(milliseconds=10**power) for power in range(12)]
+    ids = [decision_id(moment) for moment in moments]
+    assert ids == sorted(ids)
+    assert {len(one) for one in ids} == {32}
+    same = [decision_id(NOW) for _ in range(1000)]
+    assert len({one[:12] for one in same}) == 1
+    assert all(len({one[digit] for one in same}) == 16 for digit in range(12, 32))
 
 
 MEMBERS = [f"m{number:07d}" for number in range(0, 120, 3)]

@@ -2,7 +2,7 @@
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +14,9 @@ from models.community import DAY_US, Community
 from models.errors import InputError, StoreUnavailable, UnknownMember
 from models.events import EventLog, event_arrays
 from models.store import Answer, DecisionRow, KeyRow, LoggedEvent, Store
+from models.store_history import KNOWN
+from models.store_statements import add_events
+from models.store_transactions import MOST_IDLE
 from tests.databases import sqlite_url
 from tests.patience import PATIENCE_SECONDS
 
@@ -350,3 +353,18 @@ def test_a_connection_that_reads_while_the_store_is_closed_ends_with_it(store_ur
     with store.readers.reading() as connection:
         store.close()
     assert connection.closed
+
+
+def test_connections_that_were_asked_write_all_or_nothing_later(store):
+    """More of them than are kept, so that some go back to those that write."""
+    with ExitStack() as asked:
+        connections = [asked.enter_context(store.readers.asking()) for _ in range(MOST_IDLE + 2)]
+        assert [KNOWN.rows(one, member_ids=["anna"]) for one in connections] == [[]] * len(connections)
+    with pytest.raises(ZeroDivisionError), store._writing() as connection:  # noqa: SLF001 - nothing else fails half-way
+        assert 1 / add_events(connection, [LoggedEvent("anna", START_US, "post")]).count(None)
+    assert store.known(["anna"]) == frozenset()
+    with store.readers.reading() as connection:
+        assert KNOWN.rows(connection, member_ids=["anna"]) == []
+        store.add_events([LoggedEvent("anna", START_US, "post")])
+        assert KNOWN.rows(connection, member_ids=["anna"]) == []
+    assert store.known(["anna"]) == {"anna"}
