@@ -236,10 +236,17 @@ def _touches_source(options: InitOptions, root: Path) -> TouchesSource | None:
     if options.touches is None:
         return None
     columns = open_table(options.touches).columns
+    time = options.time if options.time in columns else "timestamp"
+    absent = [f'"{column}"' for column in (options.member, time, "intervention") if column not in columns]
+    if absent:
+        raise InputError(
+            f"--touches {options.touches}: no column {', '.join(absent)}; it has {', '.join(columns)}; "
+            "leave --touches out, and name its columns under `touches` in the declaration"
+        )
     return TouchesSource(
         path=_from(root, options.touches),
         member=options.member,
-        time=options.time if options.time in columns else "timestamp",
+        time=time,
         intervention="intervention",
         channel=_one_of(columns, ("channel", "渠道"), set()),
         delivered=_one_of(columns, ("delivered",), set()),

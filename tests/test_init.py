@@ -189,6 +189,14 @@ def test_members_and_touches_are_declared_with_the_columns_they_have(tmp_path, i
     )
 
 
+def test_touches_with_other_columns_are_refused_with_what_to_do(tmp_path, init):
+    log, touches = log_with(tmp_path, ["post"]), written(tmp_path, "member,sent_at,what\nm1,2025-02-01,none\n", "touches.csv")
+    with pytest.raises(
+        InputError, match=r'no column "timestamp", "intervention"; it has member, sent_at, what; leave --touches out, and name'
+    ):
+        init(log, type_is="post", touches=touches)
+
+
 def test_the_draft_of_the_purchases_of_cdnow_fits_them(shared_data, init):
     log = shared_data / "cdnow" / "cdnow_master.csv.gz"
     community, text, _ = init(log, "customer_id", "date", type_is="purchase", value="amount", churn_days=180, active_days=180)
