@@ -191,7 +191,7 @@ class _Desk:
             fault.model_copy(update={"pointer": f"/events/{position}"}) for position, fault in enumerate(faults) if fault is not None
         ]
         accepted = tuple(event for event, fault in zip(events, faults, strict=True) if fault is None)
-        warnings += self.warnings[language]
+        warnings += [*self.service.channel_faults(request.context.channel, language), *self.warnings[language]]
         return Asked(index, request, self.service.new_id(), language, accepted, tuple(warnings))
 
     def told(self, group: Sequence[Asked]) -> Outcomes:

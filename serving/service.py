@@ -124,6 +124,13 @@ class Service:
             return Fault(code="unknown_event_type", detail=text(language, "warning.unknown_event_type", type=event.type, known=known))
         return self.future_fault(event.timestamp_us, now, language)
 
+    def channel_faults(self, channel: str | None, language: Language) -> list[Fault]:
+        """Of a conversation on a channel that the community does not have: nothing can go on there."""
+        if channel is None or channel in self.community.channels:
+            return []
+        detail = text(language, "warning.unknown_channel", channel=channel, known=listed(language, list(self.community.channels)))
+        return [Fault(pointer="/context/channel", code="unknown_channel", detail=detail)]
+
     def future_fault(self, at_us: int, now: datetime, language: Language = "en") -> Fault | None:
         latest = now + timedelta(seconds=self.settings.future_seconds)
         if at_us > microseconds(latest):

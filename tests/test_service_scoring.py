@@ -212,6 +212,15 @@ def test_an_event_that_cannot_be_used_is_named_and_the_rest_counts(running, trea
     assert answer["data"]["last_event_at"] == "2025-07-20T11:59:00Z"
 
 
+def test_a_conversation_on_a_channel_that_nobody_has_is_told_of(running, treated):
+    for mode in ("score_only", "simulate"):
+        answer = running.score(treated[0], mode=mode, context={"channel": "wecm"}, language="en").json()
+        (fault,) = answer["warnings"]
+        assert (fault["pointer"], fault["code"]) == ("/context/channel", "unknown_channel")
+        assert fault["detail"] == 'the community has no channel "wecm", so it is left aside; known are wecom, email, phone'
+        assert running.score(treated[0], mode=mode, context={"channel": "wecom"}).json()["warnings"] == []
+
+
 def test_a_model_of_long_ago_is_warned_of(running, treated):
     running.clock.pass_(days=90)
     assert [fault["code"] for fault in running.score(treated[0], mode="score_only").json()["warnings"]] == ["old_model"]
