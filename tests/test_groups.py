@@ -51,6 +51,15 @@ def results(running, **request) -> list[JobResult]:
     return [JobResult.model_validate_json(line) for line in running.client.get(f"{place}/results").text.splitlines()]
 
 
+@pytest.mark.parametrize(("language", "labels"), [("en", ["Plan", "Chat group"]), ("zh", ["套餐", "Chat group"])])
+def test_a_group_goes_by_the_name_that_its_reader_knows(running, language, labels):
+    """A column of a common name; another as it was declared."""
+    with reader(running, language) as visitor:
+        sign_in(visitor, create_key(running.store, "marketing", ["read"], now=NOW))
+        page = visitor.get("/audience").text
+    assert [label in page for label in (f">{one}</label>" for one in labels)] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("column", "values"), [("plan", ["gold"]), ("plan", ["Gold", "gold"]), ("chat group", ['tea, "and" cake']), ("plan", ["silver"])]
 )

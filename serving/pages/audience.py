@@ -206,7 +206,7 @@ class _Teller:
         options = [
             Option(f"{column}:{value}", value, number(self.whoever.language, counted.get(value, 0)), value == chosen) for value in values
         ]
-        return Group(GROUP_PREFIX + column, "group", opening(column.replace("_", " ")), tuple(options))
+        return Group(GROUP_PREFIX + column, "group", opening(named(self.whoever.language, "attribute", column)), tuple(options))
 
     def row(self, row: dict[str, Any]) -> Row:
         language, community = self.whoever.language, self.service.community
