@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -17,6 +17,7 @@ NEIGHBOURS = 8
 FEWEST_NEIGHBOURS = 3
 LEAST_SPREADS, MOST_SHARE = 4.5, 0.3
 BUSY_DAY = 5.0
+ONE_WAY = 0.75
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ def holes(daily: Mapping[date, int]) -> tuple[Hole, ...]:
 
     A period is compared with the 8 before and the 8 after it that are not empty, a day with those of the same day of the week. It is a
     hole where n is under 30 % of what is usual there and its 2 sqrt(n + 3/8), whose spread is 1 for Poisson counts (Anscombe 1948), lies
-    4.5 robust spreads below it. That spread is 1.4826 times the median step between neighbours over sqrt 2, at least 1, so that growth
-    and decline do not widen it. Usual is their median, and in a log that grows no more than what had been reached by then (`_expected`):
-    an empty day is likely among its first ones, however busy those are that follow. Neighbouring holes are one.
+    4.5 robust spreads below it, that of one count around a trend (`_spread`). Usual is their median, and in a log that grows no more than
+    what had been reached by then (`_expected`): an empty day is likely among its first ones, however busy those are that follow.
+    Neighbouring holes are one.
     """
     first, last = min(daily), max(daily)
     days_told = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
@@ -87,31 +88,51 @@ def _usual(counts: Floats, season: int) -> _Usual:
         same = _Around.of(filled[filled % season == position % season], position, NEIGHBOURS)
         if len(same.both) >= FEWEST_NEIGHBOURS:
             usual[position] = _expected(root, position, same, _Around.of(filled, position, FEWEST_NEIGHBOURS))
-            spread[position] = max(1.0, 1.4826 * np.median(np.abs(np.diff(root[same.both]))) / np.sqrt(2))
+            spread[position] = _spread(root, same)
     return _Usual((usual / 2) ** 2 - 0.375, (usual - root) / spread)
 
 
-def _expected(root: Floats, position: int, same: _Around, days: _Around) -> float:
-    """The median of `same`; where they rise, no more than their line says of this time, and no more than had been reached by then.
+def _spread(root: Floats, same: _Around) -> float:
+    """1.4826 times the median step between neighbours over sqrt 2, at least 1.
 
-    The line has the median of all slopes between two of them (Theil 1950, Sen 1968).
+    Where three steps in four go one way, as in a log that grows fast, steps are growth rather than noise: then of the steps between steps
+    over sqrt 6, unless there are too few, or too few from before.
     """
-    near = same.both
-    one, other = np.triu_indices(len(near), k=1)
-    slope = float(np.median((root[near[other]] - root[near[one]]) / (near[other] - near[one])))
-    line = float(np.median(root[near] - slope * (near - position))) if slope > 0 else np.inf
-    return max(0.0, min(float(np.median(root[near])), line, _reached(root, same, days)))
+    steps, over = np.diff(root[same.both]), 2.0
+    enough = len(same.before) >= FEWEST_NEIGHBOURS and len(same.both) >= 2 * FEWEST_NEIGHBOURS
+    if enough and max((steps > 0).mean(), (steps < 0).mean()) >= ONE_WAY:
+        steps, over = np.diff(steps), 6.0
+    return max(1.0, 1.4826 * float(np.median(np.abs(steps))) / float(np.sqrt(over)))
 
 
-def _reached(root: Floats, same: _Around, days: _Around) -> float:
-    """The upper quartile of those before, or the highest of the last three; where there are not three, no more than the days beside it."""
-    reached = np.inf
-    if len(same.before):
-        reached = max(float(np.quantile(root[same.before], 0.75)), float(root[same.before[-FEWEST_NEIGHBOURS:]].max()))
-    if len(same.before) < FEWEST_NEIGHBOURS:
-        beside = days.before if len(days.before) == FEWEST_NEIGHBOURS else days.after
-        reached = min(reached, float(root[beside].max()))
-    return reached
+def _expected(root: Floats, position: int, same: _Around, days: _Around) -> float:
+    """The median of `same`; where they rise, no more than their line says of this time, and no more than had been reached by then."""
+    line = _Line.of(root, same.both, position)
+    return max(0.0, min(float(np.median(root[same.both])), line.there if line.slope > 0 else np.inf, _reached(root, position, same, days)))
+
+
+class _Line(NamedTuple):
+    slope: float
+    there: float
+
+    @classmethod
+    def of(cls, root: Floats, near: Integers, position: int) -> Self:
+        """What periods `near` say of `position`: their line has the median of all slopes between two of them (Theil 1950, Sen 1968)."""
+        one, other = np.triu_indices(len(near), k=1)
+        slope = float(np.median((root[near[other]] - root[near[one]]) / (near[other] - near[one])))
+        return cls(slope, float(np.median(root[near] - slope * (near - position))))
+
+
+def _reached(root: Floats, position: int, same: _Around, days: _Around) -> float:
+    """The highest of the upper quartile of those before, the last three, and what the line of those before says of this time.
+
+    Where there are not three before, no more than the days beside it.
+    """
+    if len(same.before) >= FEWEST_NEIGHBOURS:
+        highest = float(root[same.before[-FEWEST_NEIGHBOURS:]].max())
+        return max(float(np.quantile(root[same.before], 0.75)), highest, _Line.of(root, same.before, position).there)
+    beside = days.before if len(days.before) == FEWEST_NEIGHBOURS else days.after
+    return min(float(root[beside].max()), float(root[same.before].max()) if len(same.before) else np.inf)
 
 
 def _runs(counts: np.ndarray, usual: _Usual, start: date, days: int) -> list[Hole]:

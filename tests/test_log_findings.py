@@ -202,6 +202,23 @@ def test_a_hole_is_found_once_a_community_has_grown(rate, rng):
     assert (hole.first, hole.last) == (date(2025, 5, 6), date(2025, 5, 9))
 
 
+@pytest.mark.parametrize(
+    ("rate", "first"),
+    [(3 * 2 ** (DAYS / 14), 45), (3 * 2 ** (DAYS / 14), 120), (np.minimum(3000, 2 * 2 ** (DAYS / 7)), 45), (0.05 * DAYS**2, 45)],
+    ids=["doubling in two weeks, early", "doubling in two weeks", "doubling each week", "with the square"],
+)
+def test_a_hole_is_found_while_a_community_grows_fast(rate, first, rng):
+    """Three empty days in each of ten logs, of which chance may hide few."""
+    found = 0
+    for _ in range(10):
+        counts = rng.poisson(rate * np.where(DAYS % 7 >= 5, 1.6, 0.8))
+        counts[first : first + 3] = 0
+        found += [(hole.first, hole.last) for hole in holes(days_of(counts))] == [
+            (date(2025, 1, 6) + timedelta(days=first), date(2025, 1, 8) + timedelta(days=first))
+        ]
+    assert found >= 7
+
+
 @pytest.mark.parametrize(("first", "days"), [(1, 1), (3, 2), (9, 3)])
 def test_a_hole_in_the_first_days_of_a_busy_log_is_found(busy, first, days):
     busy[first : first + days] = 0
