@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,9 +50,8 @@ def told_by_features(world: World, worlds: int, seed: int) -> float:
 
 
 def main() -> None:
-    worlds = int(sys.argv[1]) if len(sys.argv) > 1 else WORLDS
-    print(f"{worlds} logs a line; share in which features are said to tell who got what, in %")
+    print(f"{WORLDS} logs a line; share in which features are said to tell who got what, in %")
     print(f"{'units':>6s}{'rows of each':>14s}{'drawn':>12s}{'follows':>9s}{'told':>8s}")
     for world in (*BY_CHANCE, *BY_A_FEATURE):
-        told, drawn = told_by_features(world, worlds, seed=1), "by unit" if world.kept else "by row"
+        told, drawn = told_by_features(world, WORLDS, seed=1), "by unit" if world.kept else "by row"
         print(f"{world.units:6d}{world.rows:14d}{drawn:>12s}{world.follows:9.1f}{100 * told:8.1f}", flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import date, timedelta
 
 import numpy as np
@@ -59,9 +58,8 @@ def false_alarms(name: str, logs: int, seed: int) -> int:
 
 
 def main() -> None:
-    logs = int(sys.argv[1]) if len(sys.argv) > 1 else LOGS
-    print(f"{logs} logs a line; logs of 200 days with a false hole, and the share of {LOST} days without events that is found")
+    print(f"{LOGS} logs a line; logs of 200 days with a false hole, and the share of {LOST} days without events that is found")
     print(f"{'growth':30s}{'false':>7s}" + "".join(f"{f'from day {first}':>15s}" for first in AT))
     for name in RATES:
-        told = "".join(f"{found(name, first, logs, seed=4):15.2f}" for first in AT)
-        print(f"{name:30s}{false_alarms(name, logs, seed=3):7d}{told}", flush=True)
+        told = "".join(f"{found(name, first, LOGS, seed=4):15.2f}" for first in AT)
+        print(f"{name:30s}{false_alarms(name, LOGS, seed=3):7d}{told}", flush=True)
