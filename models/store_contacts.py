@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from sqlalchemy import Connection, RowMapping, Table, bindparam, literal_column, select, update
+from sqlalchemy.dialects import postgresql
 
 from models import store_schema as schema
 from models.events import NEVER_US
@@ -45,6 +46,19 @@ SEEN_ANEW = Many(
     update(schema.members).where(_members.member_id == bindparam("of")).values(contacts=_members.contacts + literal_column("1"))
 )
 RESERVED = Many(schema.touches.insert())
+_uses = schema.uses.c
+_USED = select(_uses.resource, _uses.used).where(_uses.period_us == bindparam("period_us"))
+USED, HELD_USES = Prepared(_USED), Prepared(_USED.order_by(_uses.resource).with_for_update())
+_NEW_USE = postgresql.insert(schema.uses)
+"""Both databases spell it alike."""
+BEGUN = Many(_NEW_USE.on_conflict_do_nothing())
+TAKEN = Many(_NEW_USE.on_conflict_do_update(index_elements=["period_us", "resource"], set_={"used": _uses.used + _NEW_USE.excluded.used}))
+DUE = Prepared(
+    select(*(_touches[field.name] for field in fields(Touch)))
+    .where(_touches.expires_us <= bindparam("at_us"))
+    .order_by(_touches.touch_id)
+    .with_for_update(skip_locked=True)
+)
 
 
 class ContactStore(schema.Transactions):
@@ -52,7 +66,7 @@ class ContactStore(schema.Transactions):
 
     def used(self, begins_us: int, at_us: int = 0) -> dict[str, float]:
         """What is used up at `at_us` of each resource in the period that begins then."""
-        with self._reading() as connection:
+        with self._asking() as connection:
             return used(connection, begins_us, at_us)
 
 
@@ -116,19 +130,13 @@ def seen_anew(connection: Connection, member_ids: Iterable[str]) -> None:
 
 def take(connection: Connection, more: Mapping[tuple[int, str], float]) -> None:
     """Adds to what is used, in one order for all, so that two never wait for each other."""
-    table = schema.uses
     rows = [{"period_us": key[0], "resource": key[1], "used": amount} for key, amount in sorted(more.items()) if amount]
-    if rows:
-        added = schema.insert_new(connection, table)
-        added = added.on_conflict_do_update(index_elements=["period_us", "resource"], set_={"used": table.c.used + added.excluded.used})
-        connection.execute(added, rows)
+    TAKEN.each(connection, rows)
 
 
 def used(connection: Connection, begins_us: int, at_us: int) -> dict[str, float]:
     """Of the period, by resource; less what reservations hold that have ended by `at_us`, which the next decision releases."""
-    table = schema.uses.c
-    written = connection.execute(select(table.resource, table.used).where(table.period_us == begins_us))
-    taken = {row.resource: row.used for row in written}
+    taken: dict[str, float] = dict(USED.rows(connection, period_us=begins_us))
     for intervention, channel, cost in ENDED.rows(connection, period_us=begins_us, at_us=at_us) if taken else ():
         for resource, amount in resources_of(intervention, channel, cost or 0.0).items():
             if resource in taken:
@@ -154,11 +162,8 @@ def outrun(connection: Connection, rows: Sequence[DecisionRow], quotas: Quotas |
 
 
 def _held(connection: Connection, quotas: Quotas) -> dict[str, float]:
-    table = schema.uses
-    begun = [{"period_us": quotas.begins_us, "resource": resource, "used": 0.0} for resource in sorted(quotas.limits)]
-    connection.execute(schema.insert_new(connection, table).on_conflict_do_nothing(), begun)
-    this = select(table.c.resource, table.c.used).where(table.c.period_us == quotas.begins_us)
-    return {row.resource: row.used for row in connection.execute(this.order_by(table.c.resource).with_for_update())}
+    BEGUN.each(connection, [{"period_us": quotas.begins_us, "resource": resource, "used": 0.0} for resource in sorted(quotas.limits)])
+    return dict(HELD_USES.rows(connection, period_us=quotas.begins_us))
 
 
 def reserve(connection: Connection, rows: Sequence[DecisionRow], quotas: Quotas | None) -> None:
@@ -193,8 +198,7 @@ def _reservation(row: DecisionRow, period_us: int | None) -> Touch:
 def release_expired(connection: Connection, now_us: int, quotas: Quotas) -> None:
     """Reservations that nobody confirmed in time give their places back; those that another transaction is at are left to it."""
     table = schema.touches
-    due = select(*(table.c[field.name] for field in fields(Touch))).where(table.c.expires_us <= now_us)
-    held = [_made(Touch, row) for row in connection.execute(due.order_by(table.c.touch_id).with_for_update(skip_locked=True)).mappings()]
+    held = [Touch(*row) for row in DUE.rows(connection, at_us=now_us)]
     if not held:
         return
     changes = [Change(touch, replace(touch, state="expired", expires_us=None)) for touch in held]

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy import update as sql_update
 
 from models import store_schema as schema
-from models.store_prepared import Many
+from models.store_prepared import Many, Prepared
 from models.store_rows import DecisionRow
 from models.webhooks import Endpoint, Message
 
@@ -67,6 +67,8 @@ deliveries = Table(
 _members = schema.members.c
 BANDS = Many(sql_update(schema.members).where(_members.member_id == bindparam("of")).values(risk_band=bindparam("now")))
 
+ASKED_FOR = Prepared(select(webhooks.c.endpoint_id, webhooks.c.events))
+
 announced = Table("announced", schema.metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
 
 
@@ -103,7 +105,7 @@ def post(connection: Connection, messages: Sequence[Message]) -> None:
     """To every endpoint that asked for such; what an endpoint was sent before, or is being sent, is not sent again."""
     if not messages:
         return
-    asked = [(row.endpoint_id, row.events.split()) for row in connection.execute(select(webhooks.c.endpoint_id, webhooks.c.events))]
+    asked = [(endpoint_id, types.split()) for endpoint_id, types in ASKED_FOR.rows(connection)]
     rows = [
         {"message_id": message.message_id, "endpoint_id": endpoint_id, "type": message.type, "member_id": message.member_id}
         | {"created_us": message.at_us, "body": message.body, "state": "pending", "due_us": 0}

@@ -218,6 +218,10 @@ class Transactions(ABC):
     def _writing(self) -> AbstractContextManager[Connection]: ...
 
     @abstractmethod
+    def _asking(self) -> AbstractContextManager[Connection]:
+        """For Prepared queries, each by itself."""
+
+    @abstractmethod
     def _asked(self, query: Prepared, **values: str | list[str]) -> list[tuple[Any, ...]]:
         """The rows of one query by itself."""
 
