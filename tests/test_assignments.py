@@ -65,7 +65,7 @@ def test_a_row_whose_logged_propensities_cannot_be_right_is_left_out_and_counted
     frame = touches((0, 35.0, "digest"), (1, 35.0, "digest"), (1, 36.0, "none"), none=[0.5, 1.0, 0.2], digest=[0.5, 0.0, 0.2])
     made = of(frame)
     assert made.retained.tolist() == [1.0]
-    assert str(made.warnings[0]).startswith("2 assignments were left out")
+    assert str(made.warnings[0]).startswith("left out: 2 assignments")
 
 
 @pytest.mark.parametrize("logged", [{}, {"none": [0.5, 0.5]}, {"none": [None, None], "digest": [None, None]}])
