@@ -37,8 +37,17 @@ class Layout:
         return tuple(days for days in self.windows if 2 * days in self.windows)
 
     @cached_property
-    def trend_columns(self) -> tuple[list[int], list[int]]:
-        return [self.windows.index(days) for days in self.trend_days], [self.windows.index(2 * days) for days in self.trend_days]
+    def trend_columns(self) -> tuple[np.ndarray, np.ndarray]:
+        short, double = ([self.windows.index(times * days) for days in self.trend_days] for times in (1, 2))
+        return np.array(short, dtype=np.int64), np.array(double, dtype=np.int64)
+
+    @cached_property
+    def all_qualify(self) -> bool:
+        return bool(self.qualifying.all())
+
+    @cached_property
+    def n_valued(self) -> int:
+        return int(self.valued.sum())
 
     @cached_property
     def valued_position(self) -> np.ndarray:
@@ -49,9 +58,12 @@ class Layout:
         return ZoneInfo(self.timezone)
 
     def offsets_us(self, as_of_us: np.ndarray) -> np.ndarray:
-        """The community's clock against UTC as it stands at each `as_of`; all hours of a snapshot are told by it. Shape (n,)."""
+        """The community's clock against UTC as it stands at each `as_of`; all hours of a snapshot are told by it.
+
+        Shape (n,), or (1,) where all are of one moment.
+        """
         if len(as_of_us) and (as_of_us == as_of_us[0]).all():
-            return np.full(len(as_of_us), self._offset_us(int(as_of_us[0])))
+            return np.array([self._offset_us(int(as_of_us[0]))])
         distinct, position = np.unique(as_of_us, return_inverse=True)
         return np.array([self._offset_us(int(at)) for at in distinct], dtype=np.int64)[position]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -17,6 +18,8 @@ QUARTER_US = DAY_US // 4
 WEEK_QUARTERS = 28
 ANSWER_US = 3 * DAY_US
 _EPOCH_QUARTER_OF_WEEK = 12  # 1970-01-01 was a Thursday; the week begins on Monday
+_OF_QUARTER = np.array([[*(quarter % 4 == part for part in range(4)), quarter >= 20, True] for quarter in range(WEEK_QUARTERS)], np.float64)
+"""(28, 6): whether a quarter of a day of the week is the first to fourth of its day, is at the weekend, and is one at all."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,17 @@ class _Values:
 class _Acts:
     """The qualifying events of a block; `at` is their position in it."""
 
-    at: np.ndarray | slice
+    at: np.ndarray
     row: np.ndarray
     day: np.ndarray
+    timestamp_us: np.ndarray
 
     @classmethod
     def of(cls, block: Block, layout: Layout) -> Self:
-        at = slice(None) if layout.qualifying.all() else np.flatnonzero(layout.qualifying[block.signal])
-        return cls(at, block.row[at], block.day[at])
+        if layout.all_qualify:
+            return cls(np.arange(len(block.row)), block.row, block.day, block.timestamp_us)
+        at = layout.qualifying[block.signal].nonzero()[0]
+        return cls(at, block.row[at], block.day[at], block.timestamp_us[at])
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,12 @@ class _ActiveDays:
 
     @classmethod
     def of(cls, acts: _Acts) -> Self:
-        fresh = np.flatnonzero(_changes(acts.row) | _changes(acts.day))
+        fresh = (_changes(acts.row) | _changes(acts.day)).nonzero()[0]
         row = acts.row[fresh]
-        first = np.flatnonzero(_changes(row))
-        return cls(row, acts.day[fresh], row[first], first, np.append(first[1:], len(row))[: len(first)] - 1)
+        first = _changes(row).nonzero()[0]
+        last = np.empty_like(first)
+        last[:-1], last[-1:] = first[1:] - 1, len(row) - 1
+        return cls(row, acts.day[fresh], row[first], first, last)
 
 
 def block_features(block: Block, layout: Layout, out: np.ndarray) -> None:
@@ -82,7 +90,7 @@ def block_features(block: Block, layout: Layout, out: np.ndarray) -> None:
     _write_any(writer, layout, block, cells, _ActiveDays.of(acts))
     _write_timing(writer, layout, block, acts)
     if layout.touch is not None:
-        _write_response(writer, layout, block, layout.touch)
+        _write_response(writer, block, acts, layout.touch)
     writer.close()
 
 
@@ -115,38 +123,37 @@ def _cells(block: Block, layout: Layout) -> _Cells:
     shape = (block.n, n_signals, n_windows)
     group = block.row * n_signals + block.signal
     count = _by_window(group * n_windows + layout.bucket_of_day[block.day], shape)
-    order = np.argsort(block.signal, kind="stable") if n_signals > 1 else np.arange(len(group))
+    order = block.signal.argsort(kind="stable")
     size = count[:, :, -1].T.ravel()
-    filled = np.flatnonzero(size)
-    last = np.cumsum(size)[filled] - 1
+    filled = size.nonzero()[0]
+    last = size.cumsum()[filled] - 1
     first = last - size[filled] + 1
     cell = filled % block.n * n_signals + filled // block.n
     group *= layout.windows[-1]
     group += block.day
     group_day = group[order]
-    group_day = group_day[np.flatnonzero(_changes(group_day))]
+    group_day = group_day[_changes(group_day).nonzero()[0]]
     group = group_day // layout.windows[-1]
     day = group_day - group * layout.windows[-1]
-    return _Cells(
-        count=count,
-        active_days=_by_window(group * n_windows + layout.bucket_of_day[day], shape),
-        days_since=_scatter(shape[:2], cell, block.age_us[order[last]] / DAY_US),
-        first_days=_scatter(shape[:2], cell, block.age_us[order[first]] / DAY_US),
-    )
+    days = np.full((2, block.n * n_signals), np.nan)
+    days[:, cell] = block.age_us[order[np.array([last, first])]] / DAY_US
+    days_since, first_days = days.reshape(2, *shape[:2])
+    active_days = _by_window(group * n_windows + layout.bucket_of_day[day], shape)
+    return _Cells(count, active_days, days_since, first_days)
 
 
 def _values(block: Block, layout: Layout) -> _Values:
-    n_valued, n_windows = int(layout.valued.sum()), len(layout.windows)
+    n_valued, n_windows = layout.n_valued, len(layout.windows)
     shape = (block.n, n_valued, n_windows)
     if n_valued == 0:
         return _Values(np.empty(shape), np.empty(shape[:2]), np.empty(shape[:2]))
-    chosen = np.flatnonzero(~np.isnan(block.value))
+    chosen = (~np.isnan(block.value)).nonzero()[0]
     chosen = chosen[layout.valued[block.signal[chosen]]]
     value = block.value[chosen]
     cell = block.row[chosen] * n_valued + layout.valued_position[block.signal[chosen]]
     key = cell * n_windows + layout.bucket_of_day[block.day[chosen]]
     return _Values(
-        total=np.bincount(key, weights=value, minlength=int(np.prod(shape))).reshape(shape).cumsum(axis=2),
+        total=np.bincount(key, weights=value, minlength=prod(shape)).reshape(shape).cumsum(axis=2),
         number=np.bincount(cell, minlength=block.n * n_valued).reshape(shape[:2]),
         last=_scatter(shape[:2], cell, value),
     )
@@ -165,7 +172,7 @@ def _write_signals(writer: _Writer, layout: Layout, cells: _Cells, values: _Valu
 
 
 def _write_any(writer: _Writer, layout: Layout, block: Block, cells: _Cells, active: _ActiveDays) -> None:
-    qualifying = slice(None) if layout.qualifying.all() else layout.qualifying
+    qualifying = slice(None) if layout.all_qualify else layout.qualifying
     count_of_each = cells.count[:, qualifying]
     count = count_of_each.sum(axis=1)
     active_days = _by_window(active.row * len(layout.windows) + layout.bucket_of_day[active.day], (block.n, len(layout.windows)))
@@ -187,7 +194,7 @@ def _gaps(active: _ActiveDays, n: int, days_since: np.ndarray) -> tuple[np.ndarr
     """Days between consecutive active days: mean, spread, longest; the current gap against them; mean / (mean + spread)."""
     number, total, squares, longest = np.zeros((4, n))
     if len(active.day):
-        gap = np.zeros_like(active.day)
+        gap = np.empty_like(active.day)
         np.subtract(active.day[:-1], active.day[1:], out=gap[:-1])
         gap[active.last] = 0
         number[active.filled] = active.last - active.first
@@ -203,10 +210,10 @@ def _gaps(active: _ActiveDays, n: int, days_since: np.ndarray) -> tuple[np.ndarr
 def _weeks(active: _ActiveDays, n: int, seen_days: np.ndarray) -> tuple[np.ndarray, ...]:
     """Distinct weeks (of age) with activity, their share of the weeks seen, and how many of them run without a break up to `as_of`."""
     week = active.day // 7
-    fresh = np.flatnonzero(_changes(active.row) | _changes(week))
+    fresh = (_changes(active.row) | _changes(week)).nonzero()[0]
     row, week = active.row[fresh], week[fresh]
     number = np.bincount(row, minlength=n)
-    from_the_end = np.cumsum(number)[row] - 1 - np.arange(len(row))
+    from_the_end = number.cumsum()[row] - 1 - np.arange(len(row))
     streak = np.bincount(row, weights=week == from_the_end, minlength=n)
     return number, number / np.ceil(seen_days / 7), streak
 
@@ -214,22 +221,20 @@ def _weeks(active: _ActiveDays, n: int, seen_days: np.ndarray) -> tuple[np.ndarr
 def _write_timing(writer: _Writer, layout: Layout, block: Block, acts: _Acts) -> None:
     """Shares of qualifying events by quarter of the day (from midnight) and at weekends, by the community's clock."""
     offset = layout.offsets_us(block.as_of_us)
-    shift = offset[0] if (offset == offset[0]).all() else offset[acts.row]
-    quarter = (block.timestamp_us[acts.at] + shift) // QUARTER_US + _EPOCH_QUARTER_OF_WEEK
+    shift = offset if len(offset) == 1 else offset[acts.row]
+    quarter = (acts.timestamp_us + shift) // QUARTER_US + _EPOCH_QUARTER_OF_WEEK
     quarter -= quarter // WEEK_QUARTERS * WEEK_QUARTERS
-    parts = np.bincount(acts.row * WEEK_QUARTERS + quarter, minlength=block.n * WEEK_QUARTERS).reshape(block.n, 7, 4)
-    total = parts.sum(axis=(1, 2))[:, None]
-    writer.add(_ratio(parts.sum(axis=1), total))
-    writer.add(_ratio(parts[:, 5:].sum(axis=(1, 2))[:, None], total))
+    number = np.bincount(acts.row * WEEK_QUARTERS + quarter, minlength=block.n * WEEK_QUARTERS).reshape(block.n, WEEK_QUARTERS)
+    told = number @ _OF_QUARTER
+    writer.add(_ratio(told[:, :-1], told[:, -1:]))
 
 
-def _write_response(writer: _Writer, layout: Layout, block: Block, touch: int) -> None:
+def _write_response(writer: _Writer, block: Block, acts: _Acts, touch: int) -> None:
     """Touches at least 72 h old that a qualifying event followed within 72 h: their number and share."""
-    touches = np.flatnonzero((block.signal == touch) & (block.age_us >= ANSWER_US))
-    acts = np.append(np.flatnonzero(layout.qualifying[block.signal]), len(block.row))
-    following = acts[np.searchsorted(acts, touches)]
-    inside = following < len(block.row)
-    touches_in, following = touches[inside], following[inside]
+    touches = ((block.signal == touch) & (block.age_us >= ANSWER_US)).nonzero()[0]
+    place = acts.at.searchsorted(touches)
+    inside = place < len(acts.at)
+    touches_in, following = touches[inside], acts.at[place[inside]]
     prompt = block.timestamp_us[following] - block.timestamp_us[touches_in] <= ANSWER_US
     answered = touches_in[(block.row[following] == block.row[touches_in]) & prompt]
     number = np.bincount(block.row[touches], minlength=block.n)
@@ -247,7 +252,7 @@ def _changes(values: np.ndarray) -> np.ndarray:
 
 def _by_window(key: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """How many keys fall in each cell, summed over the windows (last axis) that hold it."""
-    return np.bincount(key, minlength=int(np.prod(shape))).reshape(shape).cumsum(axis=-1)
+    return np.bincount(key, minlength=prod(shape)).reshape(shape).cumsum(axis=-1)
 
 
 def _scatter(shape: tuple[int, ...], at: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -272,4 +277,4 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 def _entropy(count: np.ndarray) -> np.ndarray:
     """Shannon entropy in nats of the mix of signals; NaN for a member without events. Added from left to right, whatever the layout."""
     share = _ratio(count, count.sum(axis=1, keepdims=True))
-    return -np.cumsum(share * np.log(np.where(share > 0, share, 1)), axis=1)[:, -1]
+    return -(share * np.log(np.where(share > 0, share, 1))).cumsum(axis=1)[:, -1]

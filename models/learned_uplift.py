@@ -40,28 +40,22 @@ class LearnedUplift:
         return self.fitted.evidence
 
     def effect(self, features: Floats, probability: Floats) -> Floats:
-        learned = self.fitted.effect(features[:, self.columns])
+        learned = self.fitted.effect(features.take(self.columns, axis=1))
         return self._where_learned(learned, self.beliefs.effect(features, probability), probability)
 
     def interval(self, features: Floats, probability: Floats, level: float = 0.9) -> UpliftInterval:
-        return self._interval(self.fitted.interval(features[:, self.columns], level), features, probability, level)
+        return self.estimate(features, probability, level).interval
 
     def estimate(self, features: Floats, probability: Floats, level: float = 0.9) -> Estimate:
-        effect, interval = self.fitted.estimate(features[:, self.columns], level)
-        believed = self.beliefs.effect(features, probability)
-        return Estimate(self._where_learned(effect, believed, probability), self._interval(interval, features, probability, level))
-
-    def _interval(self, learned: UpliftInterval, features: Floats, probability: Floats, level: float) -> UpliftInterval:
-        believed = self.beliefs.interval(features, probability, level)
-        low, high = (self._where_learned(*ends, probability) for ends in zip(learned, believed, strict=True))
-        return UpliftInterval(low, high)
+        learned = self.fitted.effect_and_ends(features.take(self.columns, axis=1), level)
+        return Estimate.of(self._where_learned(learned, self.beliefs.effect_and_ends(probability, level), probability))
 
     def source(self, intervention_id: str) -> UpliftSource:
         return self.fitted.evidence[intervention_id].source
 
     def contributions(self, features: Floats) -> Floats:
         """Exact Shapley values of the learned effects, shape (n, k, n_features + 1), the base last; 0 for effects that are believed."""
-        told = self.fitted.contributions(features[:, self.columns])
+        told = self.fitted.contributions(features.take(self.columns, axis=1))
         values = np.zeros((len(features), len(self.interventions), features.shape[1] + 1))
         values[:, :, self._places] = np.where(self._learned[None, :, None], told, 0.0)
         return values
@@ -70,7 +64,7 @@ class LearnedUplift:
         """`contributions` to the effect of one intervention alone, shape (n, n_features + 1)."""
         values = np.zeros((len(features), features.shape[1] + 1))
         if self._learned[arm]:
-            values[:, self._places] = self.fitted.contributions_to(features[:, self.columns], arm)
+            values[:, self._places] = self.fitted.contributions_to(features.take(self.columns, axis=1), arm)
         return values
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,5 +91,5 @@ class LearnedUplift:
 
     def _where_learned(self, learned: Floats, believed: Floats, probability: Floats) -> Floats:
         mixed = np.where(self._learned, learned, believed)
-        mixed[np.isnan(probability)] = np.nan
+        mixed[..., np.isnan(probability), :] = np.nan
         return mixed

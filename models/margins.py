@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -92,17 +93,17 @@ class BoosterMargin:
         return ShapleyTrees.of(self.model_text)
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        return self.booster.margins(features[:, self.columns])[:, 0]
+        return self.booster.margins(features.take(self.columns, axis=1))[:, 0]
 
     def contributions(self, features: np.ndarray) -> Contributions:
         """Exact TreeSHAP (Lundberg et al. 2020), path dependent; looked up where all trees are small."""
         values = np.zeros(features.shape)
         if self.shapley_trees is not None:
-            values[:, self.columns] = self.shapley_trees.contributions(features[:, self.columns])
+            values[:, self.columns] = self.shapley_trees.contributions(features.take(self.columns, axis=1))
             return Contributions(self.shapley_trees.base, values)
         if len(features) == 0:
             return Contributions(0.0, values)
-        shap = self.booster.contributions(features[:, self.columns])[:, 0]
+        shap = self.booster.contributions(features.take(self.columns, axis=1))[:, 0]
         values[:, self.columns] = shap[:, :-1]
         return Contributions(float(shap[0, -1]), values)
 
@@ -118,13 +119,12 @@ class BlendedMargin:
     parts: tuple[Margin, ...]
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        margin: np.ndarray = np.sum([w * part(features) for w, part in zip(self.weights, self.parts, strict=True)], axis=0)
-        return margin
+        return reduce(add, (w * part(features) for w, part in zip(self.weights, self.parts, strict=True)))
 
     def contributions(self, features: np.ndarray) -> Contributions:
         each = [part.contributions(features) for part in self.parts]
         base = sum(w * part.base for w, part in zip(self.weights, each, strict=True))
-        values = np.sum([w * part.values for w, part in zip(self.weights, each, strict=True)], axis=0)
+        values = reduce(add, (w * part.values for w, part in zip(self.weights, each, strict=True)))
         return Contributions(float(base), values)
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from models.attributes import as_numbers, declared_attributes, rows_at
 from models.declared import known_zones
 from models.findings import Finding
 from models.groups import group_columns
+from models.once import Once
 from models.reading import flags
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from models.arrays import Flags, Integers
     from models.community import Community
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
 
 def rule_columns(community: Community) -> tuple[str, ...]:
     """Each once, in the order in which the declaration names them; an attribute that a rule reads is one of them too."""
+    return _read(community, date_columns(community))
+
+
+@Once
+def decided_on(community: Community) -> tuple[str, ...]:
+    """Those that a decision reads: not the dates of scenes that no intervention names."""
+    named = {scene for intervention in community.interventions for scene in intervention.eligibility.scenes or ()}
+    return _read(community, [scene.on_date for scene in community.scenes if scene.on_date is not None and scene.name in named])
+
+
+def _read(community: Community, dates: Iterable[str]) -> tuple[str, ...]:
     members = community.members
     if members is None:
         return ()
@@ -35,9 +47,7 @@ def rule_columns(community: Community) -> tuple[str, ...]:
     read = (column for experiment in community.experiments for column in (experiment.column, experiment.cluster))
     touched = () if community.touches is None else (community.touches.cluster,)
     assigned = (column for column in (*read, *touched) if column is not None)
-    return tuple(
-        dict.fromkeys((*zone, *members.reachable.values(), *members.consents.values(), *date_columns(community), *asked, *assigned))
-    )
+    return tuple(dict.fromkeys((*zone, *members.reachable.values(), *members.consents.values(), *dates, *asked, *assigned)))
 
 
 def date_columns(community: Community) -> tuple[str, ...]:

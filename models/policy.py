@@ -89,10 +89,11 @@ def urgent_action(community: Community, priorities: Floats, allowed: Flags) -> I
 
     Among equals that of highest priority, then the first of the catalogue.
     """
-    rank = np.where(allowed, _urgency(community.interventions), 0)
+    urgency = _urgency(community.interventions)
+    if not urgency.any():
+        return np.zeros(len(allowed), dtype=np.int64)
+    rank = np.where(allowed, urgency, 0)
     top = rank.max(axis=1)
-    if not top.any():
-        return np.zeros(len(top), dtype=np.int64)
     worth = np.where(allowed & (rank == top[:, None]), np.nan_to_num(priorities), -np.inf)
     urgent: Integers = np.where(top > 0, 1 + np.argmax(worth, axis=1), 0)
     return urgent
@@ -106,12 +107,16 @@ def _urgency(interventions: tuple[Intervention, ...]) -> Integers:
 
 def urgent_refusals(urgent: Integers, n_interventions: int) -> Refusals:
     """Everything else where something urgent is to be sent; urgent (n,) as `urgent_action` gives it."""
-    others = (urgent[:, None] > 0) & (np.arange(1, n_interventions + 1) != urgent[:, None])
-    return Refusals((MANDATORY_FIRST,), others.astype(np.int16))
+    code = np.zeros((len(urgent), n_interventions), dtype=np.int16)
+    if urgent.any():
+        code[(urgent[:, None] > 0) & (np.arange(1, n_interventions + 1) != urgent[:, None])] = 1
+    return Refusals((MANDATORY_FIRST,), code)
 
 
 def with_urgent(probabilities: Floats, urgent: Integers) -> Floats:
     """What is urgent is certain, and nothing is explored in its place; shapes (n, 1 + n_interventions) and (n,)."""
+    if not urgent.any():
+        return probabilities
     certain = np.arange(probabilities.shape[1]) == urgent[:, None]
     return np.where(urgent[:, None] > 0, certain.astype(np.float64), probabilities)
 
@@ -121,10 +126,10 @@ def arbitration_refusals(propensity: Floats, priority: Floats, charge: Charge) -
 
     Where its own priority is above that of the best, it lost by what is charged for it: for money, or else for a place.
     """
-    had = np.where(propensity[:, 1:] > 0, priority, 0.0).max(axis=1, initial=0.0)
-    outbid = priority > had[:, None]
-    code = np.where(charge.money >= charge.place, 2, 3)
-    code = np.where(propensity[:, 1:] > 0, 0, np.where(outbid, code, 1))
+    has_chance = propensity[:, 1:] > 0
+    outbid = priority > np.where(has_chance, priority, 0.0).max(axis=1, initial=0.0)[:, None]
+    lost = np.where(outbid, np.where(charge.money >= charge.place, 2, 3), 1)
+    code = np.where(has_chance, 0, lost)
     return Refusals((LOWER_PRIORITY, *OUTBID), code.astype(np.int16))
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.once import Once
+
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from models.actions import QuietHours
-    from models.arrays import Integers
+    from models.actions import Intervention, QuietHours
+    from models.arrays import Flags, Integers
     from models.community import Community
     from models.member_columns import Zones
 
@@ -23,9 +25,13 @@ def delays(as_of: datetime, community: Community, zones: Zones) -> Integers:
     """
     quiet = community.contact_policy.quiet_hours
     waiting = np.array([(send_not_before(as_of, quiet, zone) - as_of) // timedelta(microseconds=1) for zone in zones.zones], dtype=np.int64)
-    waits = np.array([intervention.message_class != "transactional" for intervention in community.interventions])
-    delayed: Integers = waiting[zones.code][:, None] * waits
+    delayed: Integers = waiting[zones.code][:, None] * _waits(community.interventions)
     return delayed
+
+
+@Once
+def _waits(interventions: tuple[Intervention, ...]) -> Flags:
+    return np.array([intervention.message_class != "transactional" for intervention in interventions])
 
 
 def send_not_before(as_of: datetime, quiet: QuietHours | None, zone: ZoneInfo) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
@@ -41,8 +42,12 @@ class ShadowPrices:
 
     def charge(self, cost: Floats, channel: Integers) -> Charge:
         """Price x use, for cost and channel of shape (n, k). Channels beyond those that have a price cost nothing."""
-        by_channel = np.append(self.channels, 0.0)[np.minimum(channel, len(self.channels))]
+        by_channel = self._by_channel.take(channel, mode="clip")
         return Charge(self.budget * cost, self.interventions + by_channel)
+
+    @cached_property
+    def _by_channel(self) -> Floats:
+        return np.append(self.channels, 0.0)
 
 
 @dataclass(frozen=True)

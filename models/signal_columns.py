@@ -34,6 +34,8 @@ class SignalColumns:
     @classmethod
     def of(cls, rows: Sequence[tuple[Any, ...]], row_of: Mapping[str, int], signal_of_type: Mapping[str, int]) -> Self:
         """(member_id, timestamp_us, type, value) whose type some signal names; the others are left out."""
+        if not rows:
+            return cls.of_signal((), (), NO_SIGNAL)
         columns = cls(
             row=np.array([row_of[row[0]] for row in rows], dtype=np.int64),
             at_us=np.array([row[1] for row in rows], dtype=np.int64),
@@ -99,8 +101,10 @@ def grouped_arrays(
 ) -> EventArrays:
     """Rows in any order of members."""
     ordered = rows.in_order()
+    offsets = np.zeros(len(joined_us) + 1, dtype=np.int64)
+    np.bincount(rows.row, minlength=len(joined_us)).cumsum(out=offsets[1:])
     return EventArrays(
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(rows.row, minlength=len(joined_us)))]),
+        offsets=offsets,
         timestamp_us=ordered.at_us,
         signal=ordered.signal,
         value=ordered.value,

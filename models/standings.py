@@ -35,12 +35,12 @@ class Explain(Protocol):
 
 def last_event_us(events: EventArrays, snapshots: Snapshots, n_signals: int) -> Integers:
     """The member's own last event before `as_of`, qualifying or not, shape (n,); -1 where there is none. Touches are not the member's."""
-    own = np.flatnonzero(events.signal < n_signals)
-    offsets = np.searchsorted(own, events.offsets)
+    own = (events.signal < n_signals).nonzero()[0]
+    offsets = own.searchsorted(events.offsets)
     low, high = offsets[snapshots.member], offsets[snapshots.member + 1]
     at = events.timestamp_us[own]
     end = lower_bound(at, low, high, snapshots.as_of_us)
-    return np.where(end > low, at[np.maximum(end, 1) - 1] if len(at) else -1, -1)
+    return np.where(end > low, at.take(end - 1, mode="clip") if len(at) else -1, -1)
 
 
 def reasons_by_row(engine: Engine, assessed: Assessed, language: Language, explain: Explain | None) -> list[tuple[Reason, ...]]:

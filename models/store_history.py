@@ -18,7 +18,7 @@ from models.contact_policy import history_days
 from models.errors import UnknownMember
 from models.events import NEVER_US, NO_SIGNAL, EventArrays
 from models.interventions import ContactHistory
-from models.member_columns import rule_columns
+from models.member_columns import decided_on
 from models.once import Once
 from models.preferences import Preferences, respected
 from models.recent_histories import Mark, RecentHistories, remembered, together
@@ -233,7 +233,7 @@ def history_then(
 
 
 def _grouped(rows: SignalColumns, joined: Sequence[int], ends: np.ndarray, told: Sequence[str | None], community: Community) -> EventArrays:
-    attributes, for_rules = (attributes_from_json(told, names(community)) for names in (declared_attributes, rule_columns))
+    attributes, for_rules = (attributes_from_json(told, names(community)) for names in (declared_attributes, decided_on))
     return grouped_arrays(rows, joined, ends, attributes, for_rules)
 
 

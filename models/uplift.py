@@ -51,24 +51,22 @@ class Uplift:
 
     def effect(self, features: Given) -> Floats:
         """Outcome with each intervention minus outcome without, shape (n_members, n_interventions). Raises InputError for other columns."""
-        return self._effect(self._difference(features))
+        return self._possible(self.average + self._difference(features))
 
     def interval(self, features: Given, level: float = 0.9) -> UpliftInterval:
         """The effect +- z sqrt(error^2 + (slope_error (effect - average))^2 + missed^2), each end of shape (n_members, k)."""
-        return self._interval(self._difference(features), level)
+        return self.estimate(features, level).interval
 
     def estimate(self, features: Given, level: float = 0.9) -> Estimate:
         """Effect and interval, for which the members' features are read once."""
+        return Estimate.of(self.effect_and_ends(features, level))
+
+    def effect_and_ends(self, features: Given, level: float) -> Floats:
+        """What `Estimate.of` takes."""
         difference = self._difference(features)
-        return Estimate(self._effect(difference), self._interval(difference, level))
-
-    def _effect(self, difference: Floats) -> Floats:
-        return self._possible(self.average + difference)
-
-    def _interval(self, difference: Floats, level: float) -> UpliftInterval:
         reach = ndtri((1 + level) / 2) * np.sqrt(self.error**2 + (self.slope_error * difference) ** 2 + self.missed**2)
         middle = self.average + difference
-        return UpliftInterval(self._possible(middle - reach), self._possible(middle + reach))
+        return self._possible(np.array([middle, middle - reach, middle + reach]))
 
     def _possible(self, effect: Floats) -> Floats:
         held: Floats = np.minimum(np.maximum(effect, -self.bound), self.bound)

@@ -34,6 +34,12 @@ class Estimate(NamedTuple):
     effect: Floats
     interval: UpliftInterval
 
+    @classmethod
+    def of(cls, told: Floats) -> Self:
+        """The effect, and the low and the high end of its interval: shape (3, n_members, n_interventions)."""
+        effect, low, high = told
+        return cls(effect, UpliftInterval(low, high))
+
 
 class UpliftModel(Protocol):
     """uplift = P(retained | intervention) - P(retained | none), in [-1, 1]; arrays have shape (n_members, n_interventions).
@@ -91,34 +97,32 @@ class PriorUplift:
     def effect(self, features: Floats, probability: Floats) -> Floats:  # noqa: ARG002 - a learned model reads the features
         return _shifted(probability, self._averted)
 
-    def interval(
-        self,
-        features: Floats,  # noqa: ARG002 - as above
-        probability: Floats,
-        level: float = 0.9,
-    ) -> UpliftInterval:
+    def interval(self, features: Floats, probability: Floats, level: float = 0.9) -> UpliftInterval:  # noqa: ARG002 - as above
         """Both ends of d +- z shift_error, z = Phi^-1((1 + level) / 2), carried through the member's own curve.
 
         To first order that is effect +- z shift_error p1 (1 - p1), the error scaled by the slope at the member; unlike it, the ends stay
         within what is possible.
         """
-        if level not in self._averted_by_ends:
-            reach = ndtri((1 + level) / 2) * self.shift_error
-            self._averted_by_ends[level] = _averted(self.shift - reach), _averted(self.shift + reach)
-        low, high = self._averted_by_ends[level]
-        return UpliftInterval(_shifted(probability, low), _shifted(probability, high))
+        return Estimate.of(self.effect_and_ends(probability, level)).interval
 
     @cached_property
     def _averted(self) -> Floats:
         return _averted(self.shift)
 
     @cached_property
-    def _averted_by_ends(self) -> dict[float, tuple[Floats, Floats]]:
-        """Of both ends, by level."""
+    def _averted_by_level(self) -> dict[float, Floats]:
+        """Of the shift and of both ends, shape (3, 1, n_interventions)."""
         return {}
 
     def estimate(self, features: Floats, probability: Floats, level: float = 0.9) -> Estimate:
         return Estimate(self.effect(features, probability), self.interval(features, probability, level))
+
+    def effect_and_ends(self, probability: Floats, level: float) -> Floats:
+        """What `Estimate.of` takes."""
+        if level not in self._averted_by_level:
+            reach = ndtri((1 + level) / 2) * self.shift_error
+            self._averted_by_level[level] = _averted(np.stack([self.shift, self.shift - reach, self.shift + reach]))[:, None]
+        return _shifted(probability, self._averted_by_level[level])
 
     def source(self, intervention_id: str) -> UpliftSource:  # noqa: ARG002 - a learned model answers for each intervention
         return "prior"
@@ -140,7 +144,8 @@ def _averted(shift: Floats) -> Floats:
 def _shifted(probability: Floats, averted: Floats) -> Floats:
     """The change p - expit(logit(p) - d) = p (1 - p) (1 - exp(-d)) / (1 - p (1 - exp(-d))), shape (n_members, n_interventions).
 
-    `averted` is 1 - exp(-d). In this form it is exactly 0 for d = 0 and at both ends of p.
+    `averted` is 1 - exp(-d), shape (n_interventions,), or (m, 1, n_interventions) for m of them at once. In this form it is exactly 0
+    for d = 0 and at both ends of p.
     """
     usual = np.asarray(probability, dtype=np.float64)[:, None]
     return usual * (1 - usual) * averted / (1 - usual * averted)

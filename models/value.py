@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -104,7 +106,7 @@ class PurchaseValue:
     parts: tuple[Spending, ...]
 
     def __call__(self, features: Floats) -> Floats:
-        spending = np.sum([weight * part(features) for weight, part in zip(self.weights, self.parts, strict=True)], axis=0)
+        spending = reduce(add, (weight * part(features) for weight, part in zip(self.weights, self.parts, strict=True)))
         value: Floats = self.margin * self.periods * spending
         return value
 

@@ -177,12 +177,13 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
     effects = _effects(engine, scores, probability)
     weight = context_weights(community, lifecycles.stage, ruling.channel)
     priority = priorities(community, weight, cautious(effects.effect, effects.interval.low, community.policy.caution), scores.value)
-    cost = np.broadcast_to(costs(community), priority.shape)
+    cost = costs(community)[None].repeat(len(priority), axis=0)
     charge = terms.prices.charge(cost, ruling.channel)
     urgent = urgent_action(community, priority, refusals.allowed)
     refusals = refusals.then(urgent_refusals(urgent, len(community.interventions)))
-    best = np.where(urgent > 0, urgent, best_action(priority - charge.total, refusals.allowed))
-    explored = propensities(best, refusals.allowed, terms.exploration_or(community.policy.exploration))
+    allowed = refusals.allowed
+    best = np.where(urgent > 0, urgent, best_action(priority - charge.total, allowed))
+    explored = propensities(best, allowed, terms.exploration_or(community.policy.exploration))
     propensity, draw = with_urgent(explored, urgent), draws_of(decision_ids)
     return Weighed(
         **vars(assessed),
@@ -196,7 +197,7 @@ def weigh(  # noqa: PLR0913 - as `decide`, and the terms of a plan
         priority=priority,
         charge=charge,
         urgent=urgent,
-        allowed=refusals.allowed,
+        allowed=allowed,
         refusals=refusals.then(arbitration_refusals(propensity, priority, charge)),
         propensity=propensity,
         draw=draw,

@@ -16,7 +16,7 @@ from models.policy_trial import try_policies
 from models.replaying import replay
 from models.snapshots import Activity, label_churn, pool, population
 from models.sources import TouchesSource
-from models.uplift_beliefs import Estimate, PriorUplift, UpliftInterval
+from models.uplift_beliefs import PriorUplift
 from pipelines.loading import knowing_touches
 from tests.learned import evidence
 from tests.planted import community, intervention
@@ -127,9 +127,8 @@ class Certain:
     def evidence(self):
         return {name: evidence(name) for name in self.effects}
 
-    def estimate(self, features, _level):
-        effect = np.tile(list(self.effects.values()), (len(features), 1))
-        return Estimate(effect, UpliftInterval(effect, effect))
+    def effect_and_ends(self, features, _level):
+        return np.tile(list(self.effects.values()), (3, len(features), 1))
 
 
 def test_a_version_that_learned_something_else_than_the_log_tells_is_seen_with_its_own_effects(engine, log, trained_world):
