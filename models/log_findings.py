@@ -121,7 +121,7 @@ def _repeats(census: Census, community: Community) -> list[Finding]:
 def _old_times(census: Census, span: Span, community: Community) -> list[Finding]:
     if not census.old:
         return []
-    told: Told = {"count": census.old, "year": str(PLAUSIBLE_FROM), "first": f"{span.first:%Y-%m-%d}"}
+    told: Told = {"count": census.old, "year": PLAUSIBLE_FROM, "first": f"{span.first:%Y-%m-%d}"}
     return [Finding("warning", community.log.time, None, "old_times", told)]
 
 
