@@ -131,7 +131,8 @@ class _Trends:
     @classmethod
     def of(cls, features: Floats, tenure: Floats, reading: _Reading, bounds: Lifecycle) -> Self:
         both_ways = features.take(reading.counted, axis=1).reshape(-1, len(reading.of_trend)).astype(np.float64)
-        recent, both = (both_ways @ reading.of_trend).reshape(len(features), 2, -1).swapaxes(0, 1)
+        of_trend = reading.of_trend.shape[1]
+        recent, both = (both_ways @ reading.of_trend).reshape(len(features), 2, of_trend).swapaxes(0, 1)
         earlier = both - recent
         earlier_days = (np.minimum(tenure, reading.both_days) - reading.recent_days)[:, None]
         weekly, before = recent * 7 / reading.recent_days, earlier * 7 / np.maximum(earlier_days, 1)
