@@ -19,7 +19,6 @@ from models.errors import UnknownMember
 from models.events import NEVER_US, NO_SIGNAL, EventArrays
 from models.interventions import ContactHistory
 from models.member_columns import decided_on
-from models.once import Once
 from models.preferences import Preferences, respected
 from models.recent_histories import Mark, RecentHistories, remembered, together
 from models.signal_columns import LATEST_US, PACKED, SignalColumns, grouped_arrays
@@ -31,7 +30,6 @@ from models.store_statements import PRUNED
 
 EVER = (1 << 63) - 1
 """Later than any `event_key`."""
-_HISTORY_DAYS = Once(history_days)
 
 _members, _events, _touches = schema.members.c, schema.events.c, schema.touches.c
 _ARRIVED = _events.event_key + literal_column("0") <= bindparam("arrived_by")
@@ -165,7 +163,7 @@ def contacts_before(connection: Connection, member_ids: Sequence[str], community
 
 
 def _contacts_since(community: Community, as_of_us: int) -> int:
-    return as_of_us - _HISTORY_DAYS(community) * DAY_US
+    return as_of_us - history_days(community) * DAY_US
 
 
 def _told(member_ids: Sequence[str], rows: Sequence[MemberRow]) -> dict[str, Preferences]:
