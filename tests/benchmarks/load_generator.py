@@ -22,8 +22,9 @@ LENGTH = b"content-length:"
 
 @dataclass(frozen=True)
 class Plan:
-    """`rate` requests a second at random moments (Poisson), or (None) each connection asks again as soon as it was answered.
+    """`rate` requests a second, or (None) each connection asks again as soon as it was answered.
 
+    A rate is kept at random moments (Poisson), or, `evenly`, at equal distances, as wrk2, vegeta and k6 keep it.
     `bodies` are sent in turn, each to its own of `paths` where there are any, for `seconds`, after `warm_seconds` that are not counted.
     """
 
@@ -38,6 +39,7 @@ class Plan:
     warm_seconds: float = 1.0
     seed: int = 1
     paths: list[str] = field(default_factory=list)
+    evenly: bool = False
 
     def request(self, number: int) -> bytes:
         body = self.bodies[number % len(self.bodies)].encode()
@@ -112,15 +114,15 @@ class Load:
                 self._ask(self._free.popleft(), time.perf_counter())
             await asyncio.sleep(end - time.perf_counter())
         else:
-            await self._at_random(self.plan.rate, begin, end)
+            await self._at_rate(self.plan.rate, begin, end)
         self._over = True
         self.measured.elapsed_s, self.measured.cpu_s = time.perf_counter() - self._counted_from, time.process_time() - cpu
         await asyncio.sleep(0.2)
         return self.measured
 
-    async def _at_random(self, rate: float, due: float, end: float) -> None:
+    async def _at_rate(self, rate: float, due: float, end: float) -> None:
         rng = random.Random(self.plan.seed)  # noqa: S311 - arrivals, no secret
-        while (due := due + rng.expovariate(rate)) < end:
+        while (due := due + (1 / rate if self.plan.evenly else rng.expovariate(rate))) < end:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             if self._free:
                 self._ask(self._free.popleft(), due)

@@ -87,9 +87,11 @@ def put_load(
     rate: float | None = None,
     warm: float = 1.0,
     paths: Sequence[str] = (),
+    evenly: bool = False,
 ) -> Load:
     """From a process of its own, `tests.benchmarks.load_generator`; `paths` of the bodies in turn go before `path`."""
-    plan = Plan("127.0.0.1", server.port, path, dict(server.headers), list(bodies), connections, seconds, rate, warm, paths=list(paths))
+    sent = {"paths": list(paths), "evenly": evenly}
+    plan = Plan("127.0.0.1", server.port, path, dict(server.headers), list(bodies), connections, seconds, rate, warm, **sent)
     command = [sys.executable, "-m", "tests.benchmarks.load_generator"]
     cpu = server.cpu_s
     done = subprocess.run(command, input=json.dumps(asdict(plan)), capture_output=True, text=True, cwd=ROOT, check=True)

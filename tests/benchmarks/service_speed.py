@@ -118,9 +118,11 @@ def syncs(folder: Path) -> str:
 def _full_and_half(server: Server, world: ServiceWorld, mode: str, seconds: float, plain: float) -> float:
     full = put_load(server, "/v1/score", bodies(world, mode), connections=CONNECTIONS, seconds=seconds)
     factor = f"{full.rate / plain:5.1f} x plain predict (required {REQUIRED[mode]})"
-    print(f"  {mode:10} {CONNECTIONS} connections    {full.told()}  {factor}", flush=True)
-    half = put_load(server, "/v1/score", bodies(world, mode), connections=64, seconds=seconds, rate=full.rate / 2)
-    print(f"  {mode:10} at half that rate  {half.told()}", flush=True)
+    print(f"  {mode:10} {CONNECTIONS} connections       {full.told()}  {factor}", flush=True)
+    for arrivals in ("at random", "evenly"):
+        load = {"connections": 64, "seconds": seconds, "rate": full.rate / 2, "evenly": arrivals == "evenly"}
+        half = put_load(server, "/v1/score", bodies(world, mode), **load)
+        print(f"  {mode:10} half of it, {arrivals:9} {half.told()}", flush=True)
     return full.rate
 
 
@@ -128,7 +130,7 @@ def _one_connection(server: Server, world: ServiceWorld, seconds: float) -> dict
     rates: dict[str, float] = {}
     for mode in MODES:
         load = put_load(server, "/v1/score", bodies(world, mode), connections=1, seconds=seconds / 2)
-        print(f"  {mode:10}  1 connection     {load.told()}", flush=True)
+        print(f"  {mode:10}  1 connection        {load.told()}", flush=True)
         rates[mode] = load.rate
     return rates
 
