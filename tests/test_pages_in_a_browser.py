@@ -24,8 +24,8 @@ PAPERS = {"light": "rgb(245, 243, 238)", "dark": "rgb(20, 23, 28)"}
 UNTOLD = """[...document.querySelectorAll('.scroll')]
     .filter(at => at.checkVisibility() && at.scrollWidth > at.clientWidth + 1 && !at.dataset.wide).map(String)"""
 """Regions that are wider than their place, and do not say so; those of a closed part are not watched until it is opened."""
-LEFT, OF_FAILED = "net::ERR_ABORTED", ("htmx:afterRequest", "htmx:sendError")
-"""Of a request that ends with the page that asked; and what htmx says of any that failed, which is counted by itself."""
+LEFT, OF_FAILED = "net::ERR_ABORTED", ("htmx:afterRequest", "htmx:sendError", "htmx:sendAbort")
+"""Of a request that ends with the page that asked; and what htmx says of any that failed, which is counted by itself, or that gave way."""
 OTHER_WIDTH = {390: 1440, 1440: 390}
 LOOKS = [("en", "light", 1440), ("en", "dark", 390), ("zh", "light", 390), ("zh", "dark", 1440)]
 
