@@ -94,7 +94,7 @@ def report(name: str, world: ServiceWorld, workers: int, seconds: float, plain: 
     with keepwell(world, workers=workers, store_url=store_url) as server:
         print(f"keepwell serve --workers {workers}, {name}: ready after {server.started_s:.1f} s, {server.resident_mb:,.0f} MB", flush=True)
         time.sleep(SETTLING_SECONDS)
-        rates = {mode: _full_and_half(server, world, mode, seconds, plain) for mode in MODES}
+        rates = {mode: _full_and_halves(server, world, mode, seconds, plain) for mode in MODES}
         alone = _one_connection(server, world, seconds)
         _batches(server, world, alone, rates)
         print(f"  after all that {server.resident_mb:,.0f} MB", flush=True)
@@ -115,22 +115,27 @@ def syncs(folder: Path) -> str:
     return f"a sync takes p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms"
 
 
-def _full_and_half(server: Server, world: ServiceWorld, mode: str, seconds: float, plain: float) -> float:
+def _full_and_halves(server: Server, world: ServiceWorld, mode: str, seconds: float, plain: float) -> float:
+    """Latencies at half of what it reaches and at half of what is required of it, by both ways to keep a rate."""
     full = put_load(server, "/v1/score", bodies(world, mode), connections=CONNECTIONS, seconds=seconds)
     factor = f"{full.rate / plain:5.1f} x plain predict (required {REQUIRED[mode]})"
-    print(f"  {mode:10} {CONNECTIONS} connections       {full.told()}  {factor}", flush=True)
-    for arrivals in ("at random", "evenly"):
-        load = {"connections": 64, "seconds": seconds, "rate": full.rate / 2, "evenly": arrivals == "evenly"}
-        half = put_load(server, "/v1/score", bodies(world, mode), **load)
-        print(f"  {mode:10} half of it, {arrivals:9} {half.told()}", flush=True)
+    _tell(mode, f"{CONNECTIONS} connections", full, factor)
+    for base, rate in (("reached", full.rate), ("required", REQUIRED[mode] * plain)):
+        for evenly in (False, True):
+            half = put_load(server, "/v1/score", bodies(world, mode), connections=64, seconds=seconds, rate=rate / 2, evenly=evenly)
+            _tell(mode, f"half of {base}, {'evenly' if evenly else 'at random'}", half)
     return full.rate
+
+
+def _tell(mode: str, asked: str, load: Load, factor: str = "") -> None:
+    print(f"  {mode:10} {asked:27} {load.told()}  {factor}".rstrip(), flush=True)
 
 
 def _one_connection(server: Server, world: ServiceWorld, seconds: float) -> dict[str, float]:
     rates: dict[str, float] = {}
     for mode in MODES:
         load = put_load(server, "/v1/score", bodies(world, mode), connections=1, seconds=seconds / 2)
-        print(f"  {mode:10}  1 connection        {load.told()}", flush=True)
+        _tell(mode, "1 connection", load)
         rates[mode] = load.rate
     return rates
 
