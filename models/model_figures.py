@@ -24,7 +24,8 @@ RECENCY = "recency"
 class Measured:
     """What is in use of one version, and the recency rule, on members of one date whose outcome followed.
 
-    `trained`: measured when it was trained. `out_of_time` is False where it had learned from outcomes after that date.
+    `trained`: measured when it was trained. `out_of_time` is False where it had learned from outcomes after that date. `gain` is that of
+    the trained model over `best_rule`, which ranks these members best of the plain rules; an earlier release did not keep which that is.
     """
 
     version: str
@@ -41,11 +42,15 @@ class Measured:
     gain: Estimate
     calibration_error: Estimate
     calibration: tuple[CalibrationPoint, ...]
+    best_rule: str | None = None
+    best_rule_auc: float | None = None
 
     @classmethod
     def of(cls, version: str, told: Mapping[str, Any], *, trained: bool) -> Measured:
         """`told` as training and evaluation keep it."""
         churn = told["churn"]
+        ranked = {name: metrics["auc"] for name, metrics in churn["baselines"].items()}
+        best = max(ranked, key=ranked.__getitem__)
         return cls(
             version=version,
             as_of=datetime.fromisoformat(told["as_of"]),
@@ -61,6 +66,8 @@ class Measured:
             gain=_estimate(churn, "auc_gain"),
             calibration_error=_estimate(churn, "ece"),
             calibration=tuple(CalibrationPoint(**point) for point in told["calibration"]),
+            best_rule=best,
+            best_rule_auc=ranked[best],
         )
 
 

@@ -52,6 +52,7 @@ FAMILIES = {
     "tenure": "model_page.drift_of.tenure",
     "attribute": "model_page.drift_of.attribute",
 }
+RULES = {"recency": "model_page.rule_name.recency", "rfm_logistic": "model_page.rule_name.rfm_logistic"}
 LEVELS = {"error": "model_page.level.error", "warning": "model_page.level.warning", "advice": "model_page.level.advice"}
 INPUT_LEADS = {
     "error": "model_page.input_lead.error",
@@ -86,6 +87,8 @@ def told_measured(one: Measured) -> dict[str, Any]:
         **_bounded("auc", one.auc),
         **_bounded("recency_auc", one.recency_auc),
         **_bounded("auc_gain", one.gain),
+        "best_rule": one.best_rule,
+        "best_rule_auc": one.best_rule_auc,
         **_bounded("calibration_error", one.calibration_error),
         "calibration": [point.to_dict() | {"fits": fits(point)} for point in one.calibration],
     }
@@ -95,12 +98,13 @@ def told_champion(figures: ModelFigures | None, community: Community, language: 
     """The last test of the model in use, in sentences; `test` is None where it was never measured."""
     test = None if figures is None else figures.of_champion
     if test is None:
-        return {"text": text(language, "model_page.lead_none"), "details": [], "calibration_text": None, "test": None}
+        return {"text": text(language, "model_page.lead_none"), "details": [], "gain_text": None, "calibration_text": None, "test": None}
     details = [_pairs(test, language), _tested(test, community, language)]
     flatters = [] if test.out_of_time else [text(language, "model_page.flatters")]
     return {
         "text": text(language, LEADS[test.grade]),
         "details": [*details, *flatters],
+        "gain_text": _gain(test, language),
         "calibration_text": _calibration(test, language),
         "test": told_measured(test),
     }
@@ -113,6 +117,15 @@ def fits(point: CalibrationPoint) -> bool:
 
 def of_pairs(auc: float) -> str:
     return decimal(100 * auc, 0)
+
+
+def _gain(test: Measured, language: Language) -> str:
+    """What the gain is over, which stands beside it, and its interval."""
+    bounds = span(language, *(decimal(100 * end, 1, signed=True) for end in test.gain.interval))
+    if test.best_rule is None or test.best_rule_auc is None:
+        return text(language, "model_page.gain_how", bounds=bounds)
+    rule = text(language, RULES[test.best_rule])
+    return text(language, "model_page.gain_over", rule=rule, n=decimal(100 * test.best_rule_auc, 1), bounds=bounds)
 
 
 def _pairs(test: Measured, language: Language) -> str:
@@ -193,6 +206,7 @@ def told_drift(drift: DriftFigures | None, community: Community, language: Langu
         "members_before": drift.members_before,
         "members": drift.members,
         "threshold": drift.threshold,
+        "moved_weight": drift.moved_weight,
         "text": _drift_lead(drift, days["at"], language),
         "note": text(language, "model_page.drift_note", threshold=decimal(drift.threshold, 2), **days, **counts),
         "risk": vars(drift.risk) | {"text": text(language, "model_page.drift_score")},
@@ -222,8 +236,10 @@ def _groups(drift: DriftFigures, community: Community, language: Language) -> li
             "family": family,
             "text": _group_name(signal, family, community, language),
             "columns": len(columns),
+            "moved": sum(one.notable for one in columns),
             "psi": max(one.psi for one in columns),
             "weight": sum(one.weight for one in columns),
+            "moved_weight": sum(one.weight for one in columns if one.notable),
             "notable": any(one.notable for one in columns),
         }
         for (signal, family), columns in groups.items()

@@ -31,7 +31,10 @@ class CalibrationAnswer(Answered):
 
 
 class MeasuredAnswer(Answered):
-    """One test: what is in use of a version beside the recency rule. `auc_gain` is over the best plain rule; intervals are of 95 %."""
+    """One test: what is in use of a version beside the recency rule; intervals are of 95 %.
+
+    `auc_gain` is that of the trained model over `best_rule`, null where an earlier release did not keep which of the plain rules that is.
+    """
 
     version: str
     as_of: datetime
@@ -48,16 +51,19 @@ class MeasuredAnswer(Answered):
     recency_auc_interval: Interval
     auc_gain: float
     auc_gain_interval: Interval
+    best_rule: str | None
+    best_rule_auc: float | None
     calibration_error: float
     calibration_error_interval: Interval
     calibration: list[CalibrationAnswer]
 
 
 class ChampionAnswer(Answered):
-    """The last test of the model in use; `test` is null where it was never measured."""
+    """The last test of the model in use; `test` is null where it was never measured. `gain_text` says over what the gain is."""
 
     text: str
     details: list[str]
+    gain_text: str | None
     calibration_text: str | None
     test: MeasuredAnswer | None
 
@@ -106,14 +112,16 @@ class MovedAnswer(Answered):
 
 
 class MovedGroupAnswer(Answered):
-    """Columns of one signal and family; `psi` of the most moved."""
+    """Columns of one signal and family; `psi` of the most moved. `moved` of them, with `moved_weight`, moved notably."""
 
     signal: str
     family: str
     text: str
     columns: int
+    moved: int
     psi: float
     weight: float
+    moved_weight: float
     notable: bool
 
 
@@ -122,7 +130,10 @@ class MovedRiskAnswer(MovedAnswer):
 
 
 class DriftAnswer(Answered):
-    """Active members at `as_of` against those at `since`, the same hour of the week nearest to the model's test."""
+    """Active members at `as_of` against those at `since`, the same hour of the week nearest to the model's test.
+
+    `moved_weight`: how much of the model rests on columns that moved notably, the sum of those of the groups.
+    """
 
     as_of: datetime
     since: datetime
@@ -130,6 +141,7 @@ class DriftAnswer(Answered):
     members_before: int
     members: int
     threshold: float
+    moved_weight: float
     text: str
     note: str
     risk: MovedRiskAnswer

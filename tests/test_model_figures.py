@@ -1,5 +1,6 @@
 """How good the models are: what training, evaluation and promotion keep is read, and told as sentences."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ from scipy.stats import binomtest
 from models.calibration_curve import CalibrationPoint, calibration_points
 from models.input_figures import InputFigures, told_findings
 from models.intervals import Estimate
-from models.model_figures import ModelFigures, TriedPolicies, latest_policies
+from models.model_figures import Measured, ModelFigures, TriedPolicies, latest_policies
 from models.model_wording import told_champion, told_drift, told_input, told_policies
 from models.statements import AS_TOLD, Statement
 from tests.serving_world import DECLARED, NOW
@@ -128,6 +129,49 @@ def test_what_moved_is_told_by_what_it_is_and_never_by_the_name_of_a_feature():
     assert not {group["text"] for group in told["groups"]} & names
     assert sum(group["weight"] for group in told["groups"]) == pytest.approx(sum(one.weight for one in drift().columns))
     assert all("_" not in group["text"] for group in told["groups"])
+
+
+def test_the_shares_that_moved_add_up_to_the_one_that_is_said():
+    """Two columns of one signal and family of which one moved, and one of another: .04 of .1, and .02 of .02, are the 6 % of the lead."""
+    kept = drift()
+    of = kept.columns[0]
+    columns = (
+        replace(of, name="a", signal="any", family="volume", weight=0.04, notable=True),
+        replace(of, name="b", signal="any", family="volume", weight=0.06, notable=False),
+        replace(of, name="c", signal="any", family="tenure", weight=0.02, notable=True),
+        replace(of, name="d", signal="any", family="rhythm", weight=0.88, notable=False),
+    )
+    told = told_drift(replace(kept, risk=replace(kept.risk, notable=False), columns=columns), DECLARED, "en")
+    assert "6% of what the model goes by" in told["text"]
+    assert [(group["family"], group["moved"], group["columns"]) for group in told["groups"]] == [
+        ("volume", 1, 2),
+        ("tenure", 1, 1),
+        ("rhythm", 0, 1),
+    ]
+    assert [group["moved_weight"] for group in told["groups"]] == pytest.approx([0.04, 0.02, 0])
+    assert told["moved_weight"] == pytest.approx(sum(group["moved_weight"] for group in told["groups"]))
+
+
+def test_a_gain_says_over_which_rule_it_is_and_how_good_that_is():
+    """The better of the two plain rules is what the gain was measured against."""
+    interval = {"auc_interval": [0.6, 0.8], "auc_gain": 0.09, "auc_gain_interval": [0.02, 0.1], "ece": 0.02, "ece_interval": [0.0, 0.1]}
+    churn = {"auc": 0.79, **interval, "base_rate": 0.2, "grade": "A", "in_use": "blend"}
+    for better, said in (("rfm_logistic", "a formula of last activity, frequency and money"), ("recency", "last activity alone")):
+        rules = {name: {"auc": 0.70 if name == better else 0.65, "auc_interval": [0.6, 0.8]} for name in ("recency", "rfm_logistic")}
+        about = {"as_of": NOW.isoformat(), "out_of_time": True, "horizon_days": 30, "members": 200, "calibration": []}
+        test = Measured.of("1", {"churn": {**churn, "baselines": rules}, **about}, trained=True)
+        told = told_champion(replace(models(), measured=(test,)), DECLARED, "en")
+        assert told["gain_text"].startswith(f"The best simple rule, {said}, puts 70.0 of 100 pairs in the right order.")
+        assert "+2.0 to +10.0 pairs" in told["gain_text"]
+        assert (told["test"]["best_rule"], told["test"]["best_rule_auc"]) == (better, 0.70)
+
+
+def test_a_gain_that_an_earlier_release_kept_without_its_rule_has_its_interval():
+    kept = json.loads(models().to_json())
+    for test in kept["measured"]:
+        del test["best_rule"], test["best_rule_auc"]
+    told = told_champion(ModelFigures.from_json(json.dumps(kept)), DECLARED, "en")
+    assert told["gain_text"] == "95% interval of the difference: +2.0 to +10.0 pairs"
 
 
 def test_an_example_of_a_row_is_left_out_and_its_line_is_kept():

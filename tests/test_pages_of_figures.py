@@ -75,7 +75,9 @@ def test_the_page_of_the_model_says_what_its_twin_says(running, key):
         value = money("en", policy["value"], told["policies"]["currency"])
         assert f"{policy['label']} {value}" in page
     for group in told["drift"]["groups"][:5]:
-        assert f"{group['text']} {group['columns']} {decimal(group['psi'], 2)}" in page
+        assert f"{group['text']} {group['moved']} of {group['columns']} {decimal(group['psi'], 2)}" in page
+    assert f"in the right order than by the best simple rule {decimal(100 * test['auc_gain'], 1, signed=True)} pairs" in page
+    assert told["of_champion"]["gain_text"] in page
     assert all(one["message"] in page and one["what_to_do"] in page for one in told["input"]["findings"])
 
 

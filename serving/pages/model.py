@@ -109,7 +109,7 @@ class _Teller:
             "told_at": None if report.told_at is None else self._day(report.told_at),
             "version": None if test is None else test.version,
             "grade": None if test is None else test.grade,
-            "facts": [] if test is None else self._facts(test),
+            "facts": [] if test is None else self._facts(test, report.of_champion.gain_text or ""),
             "calibration_text": report.of_champion.calibration_text,
             "points": [] if test is None else [self._point(point) for point in test.calibration],
             "tests": [self._test(one) for one in report.tests],
@@ -125,21 +125,22 @@ class _Teller:
     def _day(self, at: datetime) -> str:
         return calendar_day(self.whoever.language, at.astimezone(self.service.community.zone))
 
-    def _facts(self, test: MeasuredAnswer) -> list[Fact]:
+    def _facts(self, test: MeasuredAnswer, over: str) -> list[Fact]:
+        """`over`: what the gain is over."""
         language = self.whoever.language
-        ranking, rule, gain, off = test.auc_interval, test.recency_auc_interval, test.auc_gain_interval, test.calibration_error_interval
+        ranking, rule, off = test.auc_interval, test.recency_auc_interval, test.calibration_error_interval
 
-        def between(key: str, ends: tuple[float, float], places: int = 0, *, signed: bool = False) -> str:
-            low, high = (decimal(100 * end, places, signed=signed) for end in ends)
+        def between(key: str, ends: tuple[float, float], places: int = 0) -> str:
+            low, high = (decimal(100 * end, places) for end in ends)
             return text(language, key, bounds=span(language, low, high))
 
         return [
             Fact(text(language, "model_page.ranking"), of_pairs(test.auc), between("model_page.interval95", ranking)),
-            Fact(text(language, "model_page.rule"), of_pairs(test.recency_auc), between("model_page.interval95", rule)),
+            Fact(text(language, "model_page.rule"), of_pairs(test.recency_auc), between("model_page.rule_how", rule)),
             Fact(
                 text(language, "model_page.gain"),
-                decimal(100 * test.auc_gain, 1, signed=True),
-                between("model_page.gain_how", gain, 1, signed=True),
+                text(language, "model_page.gain_pairs", n=decimal(100 * test.auc_gain, 1, signed=True)),
+                over,
             ),
             Fact(
                 text(language, "model_page.deviation"),
@@ -243,12 +244,13 @@ class _Teller:
         groups = [
             MovedRow(
                 one.text,
-                number(language, one.columns),
+                text(language, "model_page.drift_part", part=number(language, one.moved), whole=number(language, one.columns)),
                 decimal(one.psi, 2),
-                share(one.weight),
+                text(language, "model_page.drift_part", part=share(one.moved_weight), whole=share(one.weight)),
                 one.notable,
             )
-            for one in told.groups[:GROUPS_SHOWN]
+            for at, one in enumerate(told.groups)
+            if one.notable or at < GROUPS_SHOWN
         ]
         other = told.model_version != self.report.champion
         stale = text(language, "model_page.drift_other", version=told.model_version) if other else None
