@@ -64,7 +64,8 @@ class Reason(NamedTuple):
     """One group of features: `contribution_pp` percentage points of risk against the usual member; the groups add up exactly.
 
     `value`, `typical` and `text` are those of one feature of the group, `feature`, over `window_days` where it has a window. A trend is a
-    logarithm: log((1 + recent) / (1 + before)).
+    logarithm: log((1 + recent) / (1 + before)). Where there has been something to see of the member for less than the window, `text` says
+    for how long.
     """
 
     code: str

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from models.decision import Direction
     from models.declared import Language
     from models.margins import Contributions
-    from models.reason_groups import ReasonGroups
+    from models.reason_groups import ReasonGroups, Shown
     from models.wording import Speaker
 
 TINY_MARGIN = 1e-6
 STEEPEST = 1.0
 SLOPE_STEP = 1e-3
+ENDLESS = 1e6
+"""Days, longer than any window: what is not known cuts none short."""
 
 
 def shap_summary(contributions: Contributions, X: Floats, names: Sequence[str], *, max_display: int = 20) -> Figure:
@@ -123,14 +125,21 @@ def reasons_of(
     told, row = strongest[counts], np.nonzero(counts)[0]
     position = spoken.position.take(told)
     figures = _figures(features, row, groups.arrays.told.take(position, axis=0))
-    columns = (row, position, contribution[counts] > 0, points.values.take(told), spoken.drives.take(told), figures)
+    lives = _lives(features, groups).take(row)
+    columns = (row, position, contribution[counts] > 0, points.values.take(told), spoken.drives.take(told), figures, lives)
     speakers = usual.speakers(language)
     each = [
-        _reason(speakers[at], features[of], raises, contribution_pp, drives, shown)
-        for of, at, raises, contribution_pp, drives, shown in zip(*(column.tolist() for column in columns), strict=True)
+        _reason(speakers[at], features[of], raises, contribution_pp, drives, shown, life)
+        for of, at, raises, contribution_pp, drives, shown, life in zip(*(column.tolist() for column in columns), strict=True)
     ]
     ends = accumulate(counts.sum(axis=1).tolist(), initial=0)
     return [(*each[begin:end], *_other(left, language)) for (begin, end), left in zip(pairwise(ends), rest.tolist(), strict=True)]
+
+
+def _lives(features: Floats, groups: ReasonGroups) -> Floats:
+    """Days, begun ones in full, for which there has been something to see of each member: since joining, or an earlier event."""
+    seen = np.fmax.reduce(features.take(groups.life, axis=1), axis=1).astype(np.float64)
+    return np.maximum(np.ceil(np.where(np.isnan(seen), ENDLESS, seen)), 1)
 
 
 def _figures(features: Floats, row: Integers, columns: Integers) -> Floats:
@@ -154,15 +163,35 @@ def reasons(
     return reasons_of(contributions[None], features[None], one, typical, groups, language, max_reasons=max_reasons)[0]
 
 
-def _reason(speaker: Speaker, features: Floats, raises: bool, points: float, drives: bool, figures: Sequence[float]) -> Reason:  # noqa: FBT001 - columns
+def _reason(
+    speaker: Speaker,
+    features: Floats,
+    raises: bool,  # noqa: FBT001 - columns
+    points: float,
+    drives: bool,  # noqa: FBT001 - columns
+    figures: Sequence[float],
+    life: float,
+) -> Reason:
     """`features` (k,) of the member; `figures`: the value of what speaks, and of a trend the events in its window and in twice that."""
     shown, direction = speaker.shown, _direction(raises)
     if speaker.group.attribute is not None:
         return _of_attribute(speaker, speaker.group.attribute, features, direction, points)
     number, recent, both = figures
     value = None if math.isnan(number) else number
-    said = trend_sentence(speaker, recent, both) if shown.unit == "trend" else reason_sentence(speaker, value, drives=drives)
+    if shown.unit == "trend":
+        said = trend_sentence(speaker, recent, both, int(life))
+    else:
+        said = reason_sentence(speaker, value, _days_told(shown, features, life), drives=drives)
     return Reason(speaker.group.code, direction, points, value, speaker.typical, said, shown.feature.name, shown.feature.window_days)
+
+
+def _days_told(shown: Shown, features: Floats, life: float) -> int:
+    """The window, or as many days as there have been of the member; the window too where some of what is told is from before them."""
+    if life >= shown.window_days:
+        return shown.window_days
+    enough = next((column for window, column in shown.shorter if window >= life), shown.column)
+    same = np.array_equal(features[enough], features[shown.column], equal_nan=True)
+    return int(life) if same else shown.window_days
 
 
 def _of_attribute(speaker: Speaker, attribute: Attribute, features: Floats, direction: Direction, points: float) -> Reason:

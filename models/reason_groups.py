@@ -35,7 +35,8 @@ class Shown:
 
     `reading`: what a person takes more of it for: 1 more risk, -1 less, 0 neither. `missing` is what NaN is read as; NaN itself where
     nothing can be said of it. `second`: told only where no feature that is easier to grasp can be. `window_days` is the time that the
-    text speaks of. `counts` are the columns of a trend's counts: over the window, and over twice the window.
+    text speaks of; `shorter` are the columns of the same over windows up to that one, with their days. `counts` are the columns of a
+    trend's counts: over the window, and over twice the window.
     """
 
     column: int
@@ -47,6 +48,7 @@ class Shown:
     second: bool
     window_days: int
     counts: tuple[int, int] | None = None
+    shorter: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class ReasonGroups:
     groups: tuple[ReasonGroup, ...]
     n_features: int
     currency: str
+    life: tuple[int, ...] = ()
+    """The columns that say for how many days there has been something to see of a member."""
 
     def sums(self, contributions: Floats) -> Floats:
         """Of the features of each group: (n, n_features) to (n, n_groups).
@@ -237,7 +241,8 @@ def reason_groups(community: Community, spec: FeatureSpec) -> ReasonGroups:
         members.setdefault(code, []).append(column)
         kinds.setdefault(code, (kind, signal))
     built = tuple(_group(community, spec, *kinds[code], tuple(columns)) for code, columns in members.items())
-    return ReasonGroups(built, len(spec.features), community.currency)
+    life = tuple(spec.position(name) for name in ("tenure_days", "first_seen_days"))
+    return ReasonGroups(built, len(spec.features), community.currency, life)
 
 
 def with_attributes(groups: ReasonGroups, encoding: AttributeEncoding) -> ReasonGroups:
@@ -306,4 +311,10 @@ def _shown(spec: FeatureSpec, told: _Told, signal: str, days: int | None) -> Sho
         second=told.second,
         window_days=days or spec.lookback_days,
         counts=counts,
+        shorter=() if days is None else _shorter(spec, told.name, signal, days),
     )
+
+
+def _shorter(spec: FeatureSpec, name: str, signal: str, days: int) -> tuple[tuple[int, int], ...]:
+    names = ((window, name.format(signal=signal, days=window)) for window in spec.windows if window <= days)
+    return tuple((window, spec.position(told)) for window, told in names if told in spec.names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from models.attributes import OTHER
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 
 MOST_SENTENCES = 8_192
+COUNTED_IN: frozenset[Unit] = frozenset(("active_days", "weeks", "count", "times", "kinds", "money", "quantity"))
+"""Units of what grows with the window in which it is counted."""
+OF_TREND = {"trend": "activity", "trend_any": "activity_any"}
+"""What is told of a trend where there is no time before to compare with."""
 
 
 class Speaker(NamedTuple):
@@ -35,45 +39,57 @@ class Speaker(NamedTuple):
     usual: str
 
 
-def trend_sentence(speaker: Speaker, recent: float, both: float) -> str:
-    """Events in the window of the trend, against the time before it; `both` counts those of twice the window."""
-    shown = speaker.shown
-    return _trend(speaker.language, shown.wording, shown.window_days, speaker.label, recent, both - recent)
+def trend_sentence(speaker: Speaker, recent: float, both: float, life: int) -> str:
+    """Events in the window of the trend, against the time before it, as far as there have been days of the member: `life`.
+
+    `both` counts those of twice the window.
+    """
+    shown, before = speaker.shown, both - recent
+    earlier = min(shown.window_days, life - shown.window_days)
+    if earlier > 0 or before:
+        since = earlier if earlier > 0 else shown.window_days
+        return _trend(speaker.language, shown.wording, shown.window_days, since, speaker.label, recent, before)
+    key = f"reason.{OF_TREND[shown.wording]}.{'high' if recent else 'none'}"
+    return _frame(speaker.language, key, life, life, speaker.label).format(value=_events(speaker.language, recent))
 
 
-def reason_sentence(speaker: Speaker, value: float | None, *, drives: bool) -> str:
-    """The member's value against the usual one; None is read as never having happened.
+def reason_sentence(speaker: Speaker, value: float | None, days: int, *, drives: bool) -> str:
+    """The member's value over so many days against the usual one; None is read as never having happened.
 
-    `drives`: the feature is what moves its group; otherwise others of the group do.
+    `drives`: the feature is what moves its group; otherwise others of the group do. What is usual is that of the feature's whole window,
+    which is said where it is longer than `days`.
     """
     _, shown, language, currency, label, typical, usual = speaker
     unit = shown.unit
     said = amount(language, value, unit, currency)
-    same = said == usual
+    over = days < shown.window_days and unit in COUNTED_IN
+    same = said == usual and not over
     key = "usual.same" if same else "usual.finer" if not drives else "usual.is" if typical else "usual.none"
     statement = f"reason.{shown.wording}.{_variant(unit, value, typical, same=same)}"
-    return _beside_usual(language, statement, shown.window_days, label, said, key, usual)
+    if over and typical:
+        usual = text(language, "usual.over", typical=usual, window=plural(language, "unit.days", shown.window_days))
+    return _beside_usual(language, statement, days, label, said, key, usual)
 
 
 @lru_cache(maxsize=MOST_SENTENCES)
-def _beside_usual(language: Language, statement: str, window_days: int, label: str, said: str, key: str, usual: str) -> str:
+def _beside_usual(language: Language, statement: str, days: int, label: str, said: str, key: str, usual: str) -> str:
     """Many members differ in finer things than what is said of them."""
-    told = _frame(language, statement, window_days, label).format(value=said, before="")
+    told = _frame(language, statement, days, days, label).format(value=said, before="")
     return text(language, key, statement=told, typical=usual)
 
 
 @lru_cache(maxsize=MOST_SENTENCES)
-def _trend(language: Language, wording: str, window_days: int, label: str, recent: float, before: float) -> str:
+def _trend(language: Language, wording: str, window_days: int, earlier_days: int, label: str, recent: float, before: float) -> str:
     key = f"reason.{wording}.{_trend_variant(recent, before)}"
-    return _frame(language, key, window_days, label).format(value=_events(language, recent), before=_events(language, before))
+    return _frame(language, key, window_days, earlier_days, label).format(value=_events(language, recent), before=_events(language, before))
 
 
-@cache
-def _frame(language: Language, key: str, window_days: int, label: str) -> str:
-    """The text with all but {value} and {before} filled in: so many are there as signals, windows and languages."""
+@lru_cache(maxsize=MOST_SENTENCES)
+def _frame(language: Language, key: str, days: int, earlier_days: int, label: str) -> str:
+    """The text with all but {value} and {before} filled in."""
     first, within = (told.replace("{", "{{").replace("}", "}}") for told in (opening(label), inside(label)))
-    said = window(language, window_days)
-    return text(language, key, value="{value}", before="{before}", window=said, signal=within, signal_first=first)
+    said, earlier = window(language, days), window(language, earlier_days)
+    return text(language, key, value="{value}", before="{before}", window=said, earlier=earlier, signal=within, signal_first=first)
 
 
 def _trend_variant(recent: float, before: float) -> str:

@@ -30,20 +30,23 @@ CALIBRATIONS = (Identity(), Platt(1.3, 0.2), Isotonic((-3.0, 0.0, 1.0, 3.0), (-2
 
 def typical_of(calibrate=CALIBRATIONS[0], base=BASE, **values):
     usual = np.zeros(K)
+    usual[SPEC.position("tenure_days")] = 1000
     for name, value in values.items():
         usual[SPEC.position(name)] = value
     return Typical.of(calibrate, base, usual)
 
 
 def row(**values):
+    """Of one who has been a member for long."""
     filled = np.zeros(K, dtype=np.float32)
+    filled[SPEC.position("tenure_days")] = 1000
     for name, value in values.items():
         filled[SPEC.position(name)] = value
     return filled
 
 
 def told(contributions, features, typical, language="en", **more):
-    c = row(**contributions).astype(float)
+    c = row(**{"tenure_days": 0, **contributions}).astype(float)
     return reasons(c, features, float(expit(BASE + c.sum())), typical, GROUPS, language, **more)
 
 
@@ -383,7 +386,8 @@ def test_service_contacts_may_raise_the_risk_and_may_lower_it():
     community = COMMUNITY.model_copy(update={"lifecycle": lifecycle})
     groups = reason_groups(community, SPEC)
     texts = [
-        reasons(row(read_count_7d=c), row(read_count_7d=3), float(expit(BASE + c)), typical_of(), groups, "en")[0].text for c in (-0.4, 0.4)
+        reasons(row(tenure_days=0, read_count_7d=c), row(read_count_7d=3), float(expit(BASE + c)), typical_of(), groups, "en")[0].text
+        for c in (-0.4, 0.4)
     ]
     assert set(texts) == {"Reads: 3 in the last 7 days (usual: none)"}
 
@@ -402,6 +406,62 @@ def test_a_trend_is_told_by_the_events_of_both_times(recent, both, english, chin
     c = {"comment_trend_30d": -0.4 * np.sign(trend)}
     assert told(c, features, typical_of())[0].text == english
     assert told(c, features, typical_of(), "zh")[0].text == chinese
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "usual", "english", "chinese"),
+    [
+        ("days_since_purchase", np.nan, 30, "No purchases in the last day (usual: 30 days)", "最近1天没有购买（通常为30天）"),
+        ("comment_count_30d", 0, 6, "No comments in the last day (usual: 6 in 30 days)", "最近1天没有评论（通常为30天内6次）"),
+        ("comment_count_30d", 2, 6, "Comments: only 2 in the last day (usual: 6 in 30 days)", "最近1天评论只有2次（通常为30天内6次）"),
+        (
+            "purchase_sum_365d",
+            0,
+            45,
+            "Nothing spent on purchases in the last day (usual: CN¥45 in 365 days)",
+            "最近1天没有用于购买的支出（通常为365天内¥45）",
+        ),
+        (
+            "post_count_30d",
+            9,
+            9,
+            "Posts: 9 in the last day (usual: 9 in 30 days; finer differences weigh more here)",
+            "最近1天发帖有9次（通常为30天内9次，更细的差别影响更大）",
+        ),
+    ],
+)
+def test_no_window_is_longer_than_there_has_been_something_to_see_of_a_member(name, value, usual, english, chinese):
+    """Joined 14 hours ago: all there is was on this one day, and the usual value is said with the window in which it counts."""
+    (shown,) = (shown for shown in GROUPS.shown if shown.feature.name == name)
+    counted = {SPEC.names[column]: value for _, column in shown.shorter} or {name: value}
+    features = row(tenure_days=0.6, first_seen_days=0.4, **counted)
+    more = np.nan_to_num(value, nan=shown.missing) > usual
+    c = {name: 0.5 if more == (shown.reading == 1) else -0.5}
+    texts = [told(c, features, typical_of(**{name: usual}), language)[0].text for language in ("en", "zh")]
+    assert texts == [english, chinese]
+
+
+def test_what_was_before_a_member_joined_keeps_the_window_in_which_it_was():
+    """Four purchases from before the member joined, eight days ago."""
+    features = row(tenure_days=7.5, purchase_count_14d=0, purchase_count_30d=4)
+    (only,) = told({"purchase_count_30d": -0.4}, features, typical_of(purchase_count_30d=1))
+    assert only.text == "Purchases: 4 in the last 30 days (usual: 1)"
+
+
+@pytest.mark.parametrize(
+    ("days", "both", "english", "chinese"),
+    [
+        (39.5, 8, "Comments: only 2 in the last 30 days, after 6 in the 10 days before", "最近30天评论只有2次，此前10天6次"),
+        (12.3, 2, "Comments: 2 in the last 13 days", "最近13天评论有2次"),
+        (12.3, 8, "Comments: only 2 in the last 30 days, after 6 in the 30 days before", "最近30天评论只有2次，此前30天6次"),
+        (1000, 8, "Comments: only 2 in the last 30 days, after 6 in the 30 days before", "最近30天评论只有2次，此前30天6次"),
+    ],
+)
+def test_the_time_before_a_trend_ends_where_the_member_began(days, both, english, chinese):
+    trend = np.log((1 + 2) / (1 + both - 2))
+    features = row(comment_trend_30d=trend, comment_count_30d=2, comment_count_60d=both, tenure_days=days)
+    c = {"comment_trend_30d": -0.4 * np.sign(trend)}
+    assert [told(c, features, typical_of(), language)[0].text for language in ("en", "zh")] == [english, chinese]
 
 
 def test_a_fall_that_is_smaller_than_the_usual_one_is_not_told():
