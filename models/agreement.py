@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from models.actions import CONTACT_RULES
+from models.actions import CONTACT_RULES, NO_ACTION
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -139,7 +139,12 @@ def _check_capacity(community: Community) -> None:
 
 
 def _check_touches(community: Community) -> None:
-    if community.touches is not None and community.touches.cluster is not None and community.members is None:
+    touches = community.touches
+    if touches is None:
+        return
+    ids = [NO_ACTION, *(intervention.id for intervention in community.interventions)]
+    _refuse_unknown("touches.arms", "intervention", touches.arms.values(), ids)
+    if touches.cluster is not None and community.members is None:
         message = "touches.cluster: there are no columns without a table of `members`"
         raise ValueError(message)
 

@@ -13,7 +13,7 @@ from models.declared import Label
 from models.rules import Eligibility, Scene
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 Category = Literal["incentive", "content", "social", "recognition", "service"]
 Lever = Literal["reciprocity", "loss_aversion", "scarcity", "curiosity", "competence", "belonging", "status", "care"]
@@ -240,16 +240,18 @@ def default_scenes(pace: Pace, tiers: Sequence[Tier], reach_days: int, *, first:
     return tuple(scene for scene in scenes if scene.name not in absent)
 
 
-def default_contact_policy() -> ContactPolicy:
-    """People tire of messages at one pace everywhere, so this is not paced by the horizon."""
+def default_contact_policy(interventions: Iterable[Intervention]) -> ContactPolicy:
+    """People tire of messages at one pace everywhere, so this is not paced by the horizon. Caps are those of channels that are used."""
+    used = {"any", *(channel for intervention in interventions for channel in intervention.channels)}
+    caps = (
+        Cap(name="any_week", channel="any", max_contacts=2, days=7),
+        Cap(name="any_month", channel="any", max_contacts=5, days=30),
+        Cap(name="sms_month", channel="sms", max_contacts=2, days=30),
+        Cap(name="email_week", channel="email", max_contacts=1, days=7),
+        Cap(name="phone_quarter", channel="phone", max_contacts=1, days=90),
+    )
     return ContactPolicy(
-        caps=(
-            Cap(name="any_week", channel="any", max_contacts=2, days=7),
-            Cap(name="any_month", channel="any", max_contacts=5, days=30),
-            Cap(name="sms_month", channel="sms", max_contacts=2, days=30),
-            Cap(name="email_week", channel="email", max_contacts=1, days=7),
-            Cap(name="phone_quarter", channel="phone", max_contacts=1, days=90),
-        ),
+        caps=tuple(cap for cap in caps if cap.channel in used),
         quiet_hours=QuietHours(start=time(21, 30), end=time(8, 30)),
         refusal_cooldown_days=7,
     )

@@ -40,7 +40,8 @@ members: attributes must have been fixed at joining; a column measured later lea
 timezone, reachable (channel: column) and consents (name: column) are read by rules alone, so they may change; so may groups, by which
 people choose members.
 The models read attributes: numbers as they are, of labels the frequent ones (from 1 % of the rows, at most 20); others count as "other".
-touches: earlier assignments, doing nothing ("none") included, with the probabilities of the arms where they were logged.""",
+touches: earlier assignments, doing nothing ("none") included, with the probabilities of the arms where they were logged; arms: which
+intervention, or none, a text of the table stands for.""",
     ),
     Block(
         ("signals",),

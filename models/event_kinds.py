@@ -46,7 +46,12 @@ KINDS = (
     Kind("passive", Label(en="views", zh="浏览"), ("view", "brows", "impression", "seen", "exposure"), ("浏览", "查看", "曝光")),
     Kind("purchase", Label(en="purchases", zh="购买"), ("purchas", "buy", "bought", "sale"), ("购买", "消费", "复购")),
     Kind("purchase", Label(en="orders", zh="订单"), ("order", "transaction", "checkout"), ("订单", "下单")),
-    Kind("purchase", Label(en="payments", zh="支付"), ("pay", "recharg", "topup"), ("支付", "付款", "充值")),
+    Kind(
+        "purchase",
+        Label(en="payments", zh="支付"),
+        ("pay", "recharg", "topup", "invoice", "bill", "charg", "renew"),
+        ("支付", "付款", "充值", "续费", "账单"),
+    ),
     Kind("purchase", Label(en="donations", zh="捐赠"), ("donat", "tip"), ("捐", "打赏")),
     Kind("act", Label(en="comments", zh="评论"), ("comment", "reply", "repli"), ("评论", "回复")),
     Kind("act", Label(en="posts", zh="发帖"), ("post", "publish", "thread", "topic"), ("发帖", "发布", "帖子")),

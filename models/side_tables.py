@@ -139,12 +139,16 @@ def touch_columns(source: TouchesSource) -> dict[str, str | None]:
 def logged_arms(source: TouchesSource, columns: Sequence[str]) -> dict[str, str]:
     """By the table's column the one of `EventLog.touches`."""
     prefix = source.propensity_prefix
-    return {} if prefix is None else {name: f"{PREFIX}{name.removeprefix(prefix)}" for name in columns if name.startswith(prefix)}
+    if prefix is None:
+        return {}
+    told = {name: name.removeprefix(prefix) for name in columns if name.startswith(prefix)}
+    return {name: f"{PREFIX}{source.arms.get(arm, arm)}" for name, arm in told.items()}
 
 
 def touch_rows(raw: pl.DataFrame, source: TouchesSource, place: Place, arms: Mapping[str, str], *, semicolons: bool) -> SideRows:
     """As `read_touches` gives them, but for `response`, which is told as it is; of a part of the table where `place` knows its habits."""
-    member, intervention = cell_texts(raw[source.member]), cell_texts(raw[source.intervention])
+    member, written = cell_texts(raw[source.member]), cell_texts(raw[source.intervention])
+    intervention = written.replace(source.arms) if source.arms else written
     times = place.times(raw[source.time])
     everyone = pl.repeat(value=True, n=raw.height, eager=True)
     delivered = everyone if source.delivered is None else _delivered(raw[source.delivered], intervention)
@@ -165,9 +169,18 @@ def touch_rows(raw: pl.DataFrame, source: TouchesSource, place: Place, arms: Map
     rows = pl.DataFrame(
         {"member_id": member, "timestamp": times.timestamp, "intervention": intervention, "channel": channel, "delivered": delivered}
         | {"response": said}
-        | {arms[name]: share for name, share in propensity.items()}
+        | _of_arms(propensity, arms)
     )
     return SideRows(rows, tuple(faults))
+
+
+def _of_arms(shares: Mapping[str, pl.Series], arms: Mapping[str, str]) -> dict[str, pl.Series]:
+    """By arm, where texts that stand for one arm have columns of their own: their sum."""
+    told: dict[str, pl.Series] = {}
+    for column, share in shares.items():
+        arm = arms[column]
+        told[arm] = told[arm] + share if arm in told else share
+    return told
 
 
 def _delivered(cells: pl.Series, intervention: pl.Series) -> pl.Series:

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from models.declared import Declared, Name
+from models.declared import Declared, Identifier, Name
 
 MOST_GROUPS = 4
 RESPONSES = ("accepted", "refused", "redeemed")
@@ -64,14 +64,16 @@ class MembersSource(Declared):
 class TouchesSource(Declared):
     """A table of earlier assignments: one row for each (member, time), `none` included.
 
-    `response` names the column with the member's answer: one of `RESPONSES`, empty where there was none. `cluster` is a column of the
-    members table: those with one text there were given the same together.
+    `arms` tells of texts of the column `intervention` that are not an id themselves which id, or `none`, they stand for; they stand so in
+    the names of the columns of propensities too. `response` names the column with the member's answer: one of `RESPONSES`, empty where
+    there was none. `cluster` is a column of the members table: those with one text there were given the same together.
     """
 
     path: str
     member: str
     time: str
     intervention: str = "intervention"
+    arms: dict[str, Identifier] = {}  # noqa: RUF012 - pydantic copies a default
     channel: str | None = None
     delivered: str | None = None
     response: str | None = None

@@ -21,11 +21,11 @@ from models.errors import InputError
 from models.event_kinds import kind_of
 from models.groups import MOST_VALUES
 from models.intake import read_events, take_in
-from models.logged_chances import PREFIX
 from models.reading import Place, located, typed
-from models.sources import MOST_GROUPS, LogSource, MembersSource, TouchesSource
+from models.sources import MOST_GROUPS, LogSource, MembersSource
 from models.tables import open_table
 from models.times import read_times
+from models.touch_drafting import TouchColumns, draft_touches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from models.drafting import ChurnDraft
+    from models.touch_drafting import DraftedTouches
 
 MOST_CATEGORIES = 50
 MOST_DAYS = 1825
@@ -56,6 +57,8 @@ class InitOptions:
     members: Path | None = None
     joined: str | None = None
     touches: Path | None = None
+    touch_time: str | None = None
+    touch_arm: str | None = None
     churn_days: int | None = None
     active_days: int | None = None
     contract_event: str | None = None
@@ -79,6 +82,7 @@ class InitOptions:
             raise InputError("give either --type COL, the column with the event type, or --type-is NAME, the one type of all events")
         if (self.members is None) != (self.joined is None):
             raise InputError("--members FILE and --joined COL go together: the table of members and its column with the date of joining")
+        self._check_touches()
         if self.timezone not in available_timezones():
             raise InputError(f'--timezone: unknown time zone "{self.timezone}"; use an IANA name such as "Asia/Shanghai" or "UTC"')
         if not re.fullmatch("[A-Z]{3}", self.currency):
@@ -86,6 +90,11 @@ class InitOptions:
         for option, days in (("--churn-days", self.churn_days), ("--active-days", self.active_days)):
             if days is not None and not 1 <= days <= MOST_DAYS:
                 raise InputError(f"{option}: {days} must be whole days from 1 to {MOST_DAYS:,}")
+
+    def _check_touches(self) -> None:
+        for option, column in (("--touch-time", self.touch_time), ("--touch-arm", self.touch_arm)):
+            if column is not None and self.touches is None:
+                raise InputError(f"{option}: there is no table of touches; give it with --touches FILE, or leave {option} out")
 
 
 def initialise(options: InitOptions, console: Console, *, now: datetime) -> Path:
@@ -97,7 +106,7 @@ def initialise(options: InitOptions, console: Console, *, now: datetime) -> Path
     _write(options.output, text)
     if options.type is None and options.type_is is None:
         console.print(f'No type was named: every row counts as "{UNTOLD_TYPE}". With --type COL different behaviour is told apart.')
-    for line in (*draft.notes["log"], *draft.notes["churn"]):
+    for line in (*draft.notes["log"], *draft.notes["churn"], *draft.notes["interventions"]):
         console.print(line, highlight=False)
     console.print(f"Wrote {options.output}. Read it, correct it, then run: keepwell check", highlight=False, soft_wrap=True)
     return options.output
@@ -127,13 +136,15 @@ def _draft(options: InitOptions, now: datetime) -> _Draft:
     profile = Profile.of(events.rows)
     _check_contract_event(options.contract_event, profile)
     churn = draft_churn(profile.days, options.churn_days, options.active_days, options.contract_event)
-    community = _community(options, source, root, events.rows, profile, churn)
+    touches = _touches(options, root)
+    community = _community(options, source, root, events.rows, profile, churn, touches)
     intake = take_in(events, community, place)
     attributed = _with_attributes(community, intake, root)
     notes = {
-        "log": (_seen(profile, intake.rejected.height), *attributed.notes),
+        "log": (_seen(profile, intake.rejected.height), *attributed.notes, *(() if touches is None else touches.notes)),
         "signals": ("In the log: " + ", ".join(f"{seen.name} {seen.events:,}" for seen in profile.types[:SHOWN_TYPES]),),
         "churn": _churn_notes(churn, profile),
+        "interventions": () if touches is None else touches.guesses,
     }
     return _Draft(attributed.community, notes)
 
@@ -145,7 +156,15 @@ def _check_contract_event(contract_event: str | None, profile: Profile) -> None:
         raise InputError(f'--contract-event: unknown event type "{contract_event}"; the log has {has}')
 
 
-def _community(options: InitOptions, source: LogSource, root: Path, rows: pl.DataFrame, profile: Profile, draft: ChurnDraft) -> Community:
+def _community(
+    options: InitOptions,
+    source: LogSource,
+    root: Path,
+    rows: pl.DataFrame,
+    profile: Profile,
+    draft: ChurnDraft,
+    touches: DraftedTouches | None,
+) -> Community:
     churn, pace = draft.churn, Pace(draft.churn.horizon_days)
     signals = draft_signals(profile, options.value, options.contract_event)
     windows = draft_windows(profile.days, churn)
@@ -155,6 +174,7 @@ def _community(options: InitOptions, source: LogSource, root: Path, rows: pl.Dat
     lookback_days = max(365, 2 * churn.active_days)
     paid = next((signal.name for signal in signals if signal.value == "money"), "any")
     scenes = default_scenes(pace, tiers, lookback_days - windows[-1], first=paid, born=_birthdays(options))
+    interventions = default_interventions(pace, scenes) if touches is None else touches.interventions(pace, scenes)
     return Community(
         name=_stem(options.log)[:64],
         language=options.language,
@@ -162,7 +182,7 @@ def _community(options: InitOptions, source: LogSource, root: Path, rows: pl.Dat
         timezone=options.timezone,
         log=source,
         members=_members_source(options, root),
-        touches=_touches_source(options, root),
+        touches=None if touches is None else touches.source,
         signals=signals,
         windows_days=windows,
         lookback_days=lookback_days,
@@ -175,8 +195,8 @@ def _community(options: InitOptions, source: LogSource, root: Path, rows: pl.Dat
             satisfaction=tuple(signal.name for signal in signals if signal.value == "quantity" and roles.get(signal.name) == "rating"),
         ),
         scenes=scenes,
-        interventions=default_interventions(pace, scenes),
-        contact_policy=default_contact_policy(),
+        interventions=interventions,
+        contact_policy=default_contact_policy(interventions),
     )
 
 
@@ -231,28 +251,11 @@ def _birthdays(options: InitOptions) -> str | None:
     return column if held else None
 
 
-def _touches_source(options: InitOptions, root: Path) -> TouchesSource | None:
-    """Columns by the names that `keepwell simulate` writes; the time may also be called as in the log."""
+def _touches(options: InitOptions, root: Path) -> DraftedTouches | None:
     if options.touches is None:
         return None
-    columns = open_table(options.touches).columns
-    time = options.time if options.time in columns else "timestamp"
-    absent = [f'"{column}"' for column in (options.member, time, "intervention") if column not in columns]
-    if absent:
-        raise InputError(
-            f"--touches {options.touches}: no column {', '.join(absent)}; it has {', '.join(columns)}; "
-            "leave --touches out, and name its columns under `touches` in the declaration"
-        )
-    return TouchesSource(
-        path=_from(root, options.touches),
-        member=options.member,
-        time=time,
-        intervention="intervention",
-        channel=_one_of(columns, ("channel", "渠道"), set()),
-        delivered=_one_of(columns, ("delivered",), set()),
-        response=_one_of(columns, ("response",), set()),
-        propensity_prefix=PREFIX if any(column.startswith(PREFIX) for column in columns) else None,
-    )
+    asked = TouchColumns(options.member, options.touch_time, options.touch_arm)
+    return draft_touches(open_table(options.touches), _from(root, options.touches), asked, options.time)
 
 
 @dataclass(frozen=True)

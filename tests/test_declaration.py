@@ -227,3 +227,11 @@ def test_anchors_may_be_used(load):
 def test_a_capacity_is_of_something_that_is_declared(load, capacity, sentence):
     with pytest.raises(InputError, match=re.escape(sentence)):
         load(f"{TEXT}\ncapacity: {{{capacity}}}\n")
+
+
+def test_texts_of_touches_stand_for_what_is_declared(load):
+    touches = "touches: {path: touches.csv, member: m, time: t, arms: {Call A: cal, Nobody: none}}"
+    with pytest.raises(InputError, match=re.escape("touches.arms: unknown intervention 'cal'; declared are ['none', ")):
+        load(f"{TEXT}\n{touches}\n")
+    found = load(f"{TEXT}\n{touches}\n".replace("Call A: cal", "Ask: question")).community
+    assert found.touches.arms == {"Ask": "question", "Nobody": "none"}

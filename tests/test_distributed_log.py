@@ -60,7 +60,7 @@ TOUCHES = """who,at,intervention,channel,delivered,response,p_digest
 m1,2025-05-01T10:00:00+08:00,digest,email,yes,accepted,0.25
 m1,2025-05-01T10:00:00+08:00,digest,email,no,Refused,0.125
 stranger,2025-05-01,digest,email,yes,,0.5
-idle,2025-05-02,none,,no,,0.3333333333333333
+idle,2025-05-02,No mail,,no,,0.3333333333333333
 m2,2025-05-02,digest,email,perhaps,,0.5
 m2,2025-05-02,,email,yes,,0.5
 m2,2025-05-02,digest,email,yes,,1.5
@@ -76,6 +76,7 @@ DECLARED = community(
         "path": "touches.csv",
         "member": "who",
         "time": "at",
+        "arms": {"No mail": "none"},
         "channel": "channel",
         "delivered": "delivered",
         "response": "response",

@@ -1,6 +1,7 @@
 """`keepwell init` drafts a declaration that loads, fits the log and tells what was seen."""
 
 import io
+import re
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -14,6 +15,7 @@ from models.declaration import load_community, parse_declaration
 from models.declaration_text import declaration_text
 from models.errors import InputError
 from models.event_kinds import kind_of, signal_names
+from models.intake import read_log
 from pipelines.check import check
 from pipelines.ingest import canonical_log
 from pipelines.init import InitOptions, initialise
@@ -189,12 +191,67 @@ def test_members_and_touches_are_declared_with_the_columns_they_have(tmp_path, i
     )
 
 
-def test_touches_with_other_columns_are_refused_with_what_to_do(tmp_path, init):
-    log, touches = log_with(tmp_path, ["post"]), written(tmp_path, "member,sent_at,what\nm1,2025-02-01,none\n", "touches.csv")
-    with pytest.raises(
-        InputError, match=r'no column "timestamp", "intervention"; it has member, sent_at, what; leave --touches out, and name'
-    ):
-        init(log, type_is="post", touches=touches)
+def touches_of(folder, arms, header="member,sent,arm,channel"):
+    """Each text of `arms` was assigned so many times, on the channel beside it."""
+    rows = [
+        f'm{number % 20},2025-0{number % 8 + 1}-02T09:00,"{text}",{channel}' for text, (n, channel) in arms.items() for number in range(n)
+    ]
+    return written(folder, "\n".join([header, *rows]) + "\n", "touches.csv")
+
+
+def test_what_was_assigned_becomes_the_catalogue_and_words_for_nothing_are_told(tmp_path, init):
+    arms = {"No E-Mail": (30, ""), "Discount 10%": (20, "email"), "八折券": (15, "sms"), "tips": (10, "email"), "Tips!": (5, "push")}
+    log, touches = log_with(tmp_path, ["post"]), touches_of(tmp_path, arms)
+    community, text, said = init(log, type_is="post", touches=touches)
+    assert (community.touches.time, community.touches.intervention, community.touches.channel) == ("sent", "arm", "channel")
+    ids = {"No E-Mail": "none", "Discount 10%": "discount_10", "八折券": "arm_3", "Tips!": "tips_5"}
+    assert community.touches.arms == ids
+    drafted = {one.id: (one.label.en, one.channels) for one in community.interventions}
+    assert drafted == {
+        "discount_10": ("Discount 10%", ("email",)),
+        "arm_3": ("八折券", ("sms",)),
+        "tips": ("tips", ("email",)),
+        "tips_5": ("Tips!", ("push",)),
+    }
+    assert {cap.channel for cap in community.contact_policy.caps} == {"any", "sms", "email"}
+    for shown in (text, said):
+        assert '"sent" is read as the time, "arm" as what was assigned ("No E-Mail" as none' in shown
+        assert "interventions: discount_10, arm_3, tips, tips_5 were found in the touches; their cost" in shown
+    log = read_log(community, tmp_path, now=NOW).log
+    assigned = dict(log.touches.group_by("intervention").len().iter_rows())
+    assert assigned == {"none": 30, "discount_10": 20, "arm_3": 15, "tips": 10, "tips_5": 5}
+
+
+def test_columns_of_touches_can_be_named_and_a_table_without_control_is_told(tmp_path, init):
+    log = log_with(tmp_path, ["post"])
+    touches = touches_of(tmp_path, {"a": (20, "email"), "b": (20, "sms")}, header="member,when_sent,what,how")
+    community, text, _ = init(log, type_is="post", touches=touches, touch_time="when_sent", touch_arm="what")
+    assert (community.touches.time, community.touches.intervention, community.touches.arms) == ("when_sent", "what", {})
+    assert [one.id for one in community.interventions] == ["a", "b"]
+    assert "None of it seems to mean doing nothing" in text
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "told"),
+    [
+        ("member,sent,what,channel", {}, "which column holds what was assigned? Name it with --touch-arm COL; it has member, sent, what"),
+        ("member,seen,arm,channel", {}, "which column holds the time of the assignment? Name it with --touch-time COL"),
+        ("member,sent,arm,channel", {"touch_arm": "Arm"}, 'no column "Arm" (--touch-arm); it has member, sent, arm'),
+        ("who,sent,arm,channel", {}, 'no column "member" (--member); it has who'),
+        ("member,sent,arm,channel", {}, 'column "arm" has 41 different texts; name what was assigned with --touch-arm COL'),
+    ],
+)
+def test_touches_that_cannot_be_read_are_refused_with_what_to_do(tmp_path, init, header, options, told):
+    log = log_with(tmp_path, ["post"])
+    touches = touches_of(tmp_path, {str(number): (1, "sms") for number in range(1, 42)}, header=header)
+    with pytest.raises(InputError, match=re.escape(told)):
+        init(log, type_is="post", touches=touches, **options)
+    assert not (tmp_path / "keepwell.yaml").exists()
+
+
+def test_columns_of_touches_go_with_their_table(tmp_path, init):
+    with pytest.raises(InputError, match="--touch-arm: there is no table of touches"):
+        init(log_with(tmp_path, ["post"]), type_is="post", touch_arm="arm")
 
 
 def test_the_draft_of_the_purchases_of_cdnow_fits_them(shared_data, init):
@@ -261,7 +318,7 @@ def test_starting_uplifts_are_modest_and_cover_every_category_and_the_levers_nam
     assert all(0.005 <= intervention.starting_uplift <= 0.03 for intervention in catalogue)
     assert {intervention.category for intervention in catalogue} == {"incentive", "content", "social", "recognition", "service"}
     assert len({intervention.lever for intervention in catalogue}) == 8
-    assert {cap.channel for cap in default_contact_policy().caps} <= {"any", *(name for one in catalogue for name in one.channels)}
+    assert {cap.channel for cap in default_contact_policy(catalogue).caps} <= {"any", *(name for one in catalogue for name in one.channels)}
 
 
 def test_a_declaration_written_as_text_is_read_back_the_same(tmp_path, init):

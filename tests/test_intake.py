@@ -296,6 +296,27 @@ def test_touches_are_read_with_their_propensities(tmp_path):
     ]
 
 
+def test_texts_of_arms_stand_for_ids_in_rows_and_in_columns_of_propensities(tmp_path):
+    text = (
+        "member,time,intervention,delivered,p_No mail,p_Ask A,p_Ask B\n"
+        "ann,2025-03-04,No mail,,0.5,0.2,0.3\n"
+        "bob,2025-03-05,Ask A,yes,0.5,0.2,0.3\n"
+        "bob,2025-03-06,Ask B,yes,0.25,0.25,0.5\n"
+        "bob,2025-03-07,question,yes,0.25,,0.5\n"
+    )
+    written(tmp_path, text, "touches.csv")
+    arms = {"No mail": "none", "Ask A": "question", "Ask B": "question"}
+    intake = read(tmp_path, PLAIN, touches={**TOUCHES, "arms": arms})
+    read_as = intake.log.touches.select("intervention", "delivered", "propensity_none", "propensity_question").rows()
+    assert read_as == [
+        ("none", False, 0.5, 0.5),
+        ("question", True, 0.5, 0.5),
+        ("question", True, 0.25, 0.75),
+        ("question", True, 0.25, None),
+    ]
+    assert not [finding for finding in intake.findings if "catalogue" in finding.message or "alone" in finding.message]
+
+
 def test_a_response_is_one_of_three_words_and_any_other_is_none(tmp_path):
     text = (
         "member,time,intervention,answer\nbob,2025-03-05,question,Refused\nbob,2025-03-06,question,\nbob,2025-03-07,question,maybe later\n"

@@ -1,0 +1,196 @@
+"""Drafts how a table of earlier assignments is read, and the interventions that were assigned in it, for a person to correct."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from models.actions import NO_ACTION, Intervention
+from models.catalogue import OFFERS, default_interventions
+from models.declared import Label
+from models.errors import InputError
+from models.logged_chances import PREFIX
+from models.sources import TouchesSource
+from models.tables import cell_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from models.catalogue import Pace
+    from models.rules import Scene
+    from models.tables import Table
+
+MOST_ARMS, MOST_CHANNELS = 40, 8
+TIMES = (
+    "timestamp",
+    "time",
+    "sent_at",
+    "sent",
+    "assigned_at",
+    "contacted_at",
+    "touched_at",
+    "date",
+    "时间",
+    "发送时间",
+    "触达时间",
+    "日期",
+)
+ARMS = ("intervention", "arm", "treatment", "variant", "action", "campaign", "offer", "触达手段", "手段", "干预", "分组")
+NOTHING = {
+    "none",
+    "nothing",
+    "control",
+    "ctrl",
+    "holdout",
+    "hold out",
+    "untreated",
+    "0",
+    "false",
+    "对照",
+    "对照组",
+    "空白组",
+    "无",
+    "不触达",
+}
+"""How tables call doing nothing, in small letters and with spaces; so is what begins with "no ", such as "No E-Mail"."""
+
+
+@dataclass(frozen=True)
+class TouchColumns:
+    """Of the table of touches; None for a column that is to be found by its name."""
+
+    member: str
+    time: str | None = None
+    arm: str | None = None
+
+
+@dataclass(frozen=True)
+class DraftedTouches:
+    """texts: what stands in the table for each arm, the commonest first; channels: by text, those on which it was assigned."""
+
+    source: TouchesSource
+    texts: tuple[str, ...]
+    channels: Mapping[str, tuple[str, ...]]
+
+    @property
+    def ids(self) -> dict[str, str]:
+        return {text: self.source.arms.get(text, text) for text in self.texts}
+
+    def interventions(self, pace: Pace, scenes: Sequence[Scene]) -> tuple[Intervention, ...]:
+        """The usual catalogue where it has all that was assigned, else what was assigned and nothing more."""
+        usual = {one.id: one for one in default_interventions(pace, scenes)}
+        assigned = {name: text for text, name in self.ids.items() if name != NO_ACTION}
+        if assigned.keys() <= usual.keys():
+            return tuple(usual.values())
+        return tuple(usual.get(name) or _guessed(name, text, self.channels.get(text, ()), pace) for name, text in assigned.items())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        told = f'touches: "{self.source.time}" is read as the time, "{self.source.intervention}" as what was assigned'
+        stand = ", ".join(f'"{text}" as {name}' for text, name in self.source.arms.items())
+        idle = NO_ACTION in self.ids.values()
+        left = (
+            "" if idle or not self.texts else " None of it seems to mean doing nothing; say which does, under touches.arms: {TEXT: none}."
+        )
+        return (f"{told}{f' ({stand})' if stand else ''}.{left}",)
+
+    @property
+    def guesses(self) -> tuple[str, ...]:
+        """What must be corrected of the interventions, for no table tells it."""
+        usual = {NO_ACTION, *(offer.id for offer in OFFERS)}
+        new = [name for name in self.ids.values() if name not in usual]
+        if not new:
+            return ()
+        return (
+            f"interventions: {', '.join(new)} were found in the touches; their cost, category, lever and belief are guesses. Correct them.",
+        )
+
+
+def draft_touches(table: Table, path: str, asked: TouchColumns, log_time: str) -> DraftedTouches:
+    """Raises InputError where a column is missing or cannot be told by its name, or holds too many texts to be arms."""
+    columns = table.columns
+    time = _column(columns, asked.time, (log_time, *TIMES), f"--touches {path}", "--touch-time", "the time of the assignment")
+    arm = _column(columns, asked.arm, ARMS, f"--touches {path}", "--touch-arm", "what was assigned")
+    if asked.member not in columns:
+        raise InputError(f'--touches {path}: no column "{asked.member}" (--member); it has {", ".join(columns)}')
+    channel = _found(columns, ("channel", "渠道"))
+    held = table.read([name for name in (arm, channel) if name is not None])
+    arms = cell_texts(held[arm]).alias("arm")
+    texts = tuple(arms.drop_nulls().value_counts(sort=True)["arm"])
+    if len(texts) > MOST_ARMS:
+        raise InputError(
+            f'--touches {path}: column "{arm}" has {len(texts):,} different texts; name what was assigned with --touch-arm COL'
+        )
+    source = TouchesSource(
+        path=path,
+        member=asked.member,
+        time=time,
+        intervention=arm,
+        arms=_ids_of(texts),
+        channel=channel,
+        delivered=_found(columns, ("delivered",)),
+        response=_found(columns, ("response",)),
+        propensity_prefix=PREFIX if any(column.startswith(PREFIX) for column in columns) else None,
+    )
+    return DraftedTouches(source, texts, {} if channel is None else _channels(arms, cell_texts(held[channel])))
+
+
+def _column(columns: Sequence[str], named: str | None, usual: Sequence[str], where: str, option: str, what: str) -> str:
+    if named is not None and named not in columns:
+        raise InputError(f'{where}: no column "{named}" ({option}); it has {", ".join(columns)}')
+    found = named or _found(columns, usual)
+    if found is None:
+        raise InputError(f"{where}: which column holds {what}? Name it with {option} COL; it has {', '.join(columns)}")
+    return found
+
+
+def _found(columns: Sequence[str], usual: Sequence[str]) -> str | None:
+    """The column with the first of the usual names that there is, in any case of letters."""
+    by_name = {column.lower(): column for column in reversed(columns)}
+    return next((by_name[name.lower()] for name in usual if name.lower() in by_name), None)
+
+
+def _channels(arms: pl.Series, told: pl.Series) -> dict[str, tuple[str, ...]]:
+    pairs = pl.DataFrame({"arm": arms, "channel": told}).drop_nulls()
+    by_arm = pairs.group_by("arm").agg(pl.col("channel").value_counts(sort=True).struct.field("channel").head(MOST_CHANNELS))
+    return {arm: tuple(channels) for arm, channels in by_arm.iter_rows()}
+
+
+def _ids_of(texts: Iterable[str]) -> dict[str, str]:
+    """By each text that is not its own id; no two share one but those of doing nothing."""
+    ids: dict[str, str] = {}
+    for number, text in enumerate(texts, start=1):
+        name = NO_ACTION if _is_nothing(text) else _identifier(text, number)
+        while name != NO_ACTION and name in ids.values():
+            name = f"{name[:60]}_{number}"
+        ids[text] = name
+    return {text: name for text, name in ids.items() if text != name}
+
+
+def _is_nothing(text: str) -> bool:
+    plain = re.sub(r"[\s_-]+", " ", text.strip().lower())
+    return plain in NOTHING or plain.startswith("no ")
+
+
+def _identifier(text: str, number: int) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:60]
+    return plain if plain[:1].isalpha() else f"arm_{plain or number}"
+
+
+def _guessed(name: str, text: str, channels: tuple[str, ...], pace: Pace) -> Intervention:
+    return Intervention(
+        id=name,
+        label=Label(en=text, zh=text),
+        category="content",
+        lever="curiosity",
+        channels=channels or ("app_push",),
+        cost=0.1,
+        starting_uplift=0.01,
+        starting_evidence=500,
+        cooldown_days=pace.days(14, 7, 90),
+        valid_days=pace.days(7, 2, 30),
+        refusal_cooldown_days=pace.days(60, 30, 365),
+    )
