@@ -30,6 +30,7 @@ from models.texts import (
     window,
 )
 from models.whiskers import Scale, Whisker
+from models.wording import of_leaving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +83,7 @@ def render_community_report(figures: CommunityFigures, community: Community, *, 
         t=t,
         lang="zh-CN" if language == "zh" else "en",
         subtitle=text(language, "community_report.subtitle", community=community.name, at=at, members=Count(language, overview.members)),
-        lead=_lead(figures, language),
+        lead=_lead(figures, community, language),
         facts=_facts(figures, community, language),
         goals=[goal_row(one, language) for one in figures.goals],
         target=[] if figures.distance is None else target_sentences(figures.distance, community, language),
@@ -103,7 +104,7 @@ def render_community_report(figures: CommunityFigures, community: Community, *, 
     )
 
 
-def _lead(figures: CommunityFigures, language: Language) -> str:
+def _lead(figures: CommunityFigures, community: Community, language: Language) -> str:
     scored = figures.overview.scored
     if not scored.members:
         return text(language, "community_report.nobody")
@@ -111,7 +112,7 @@ def _lead(figures: CommunityFigures, language: Language) -> str:
     days = window(language, figures.overview.horizon_days)
     return text(
         language,
-        "community_report.lead",
+        of_leaving("community_report.lead", community),
         members=number(language, scored.members),
         window=days,
         value=value,

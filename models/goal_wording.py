@@ -22,6 +22,7 @@ GOALS: dict[GoalName, str] = {
     "retention": "community_report.retention",
 }
 SHARES: tuple[GoalName, ...] = ("stickiness", "not_silent", "retention")
+MOST_PLACES = 5
 VERDICTS = {True: "community_report.met", False: "community_report.not_met", None: "community_report.not_known"}
 
 
@@ -38,12 +39,22 @@ class GoalRow:
 
 
 def goal_row(one: Reached, language: Language) -> GoalRow:
-    def shown(value: float) -> str:
-        return share(value) if one.name in SHARES else decimal(value, 1)
-
-    value = text(language, "unit.unknown") if one.value is None else shown(one.value)
+    places = 0 if one.value is None else _places(one, one.value)
+    value = text(language, "unit.unknown") if one.value is None else _shown(one, one.value, places)
     part = 0.0 if one.value is None else 100 * min(1.0, one.value / one.goal) if one.goal else 100.0
-    return GoalRow(text(language, GOALS[one.name]), value, shown(one.goal), one.met, text(language, VERDICTS[one.met]), part)
+    return GoalRow(text(language, GOALS[one.name]), value, _shown(one, one.goal, places), one.met, text(language, VERDICTS[one.met]), part)
+
+
+def _places(one: Reached, value: float) -> int:
+    """As many as it takes for what misses its goal not to look like it."""
+    apart = (places for places in range(MOST_PLACES) if one.met or _shown(one, value, places) != _shown(one, one.goal, places))
+    return next(apart, 0)
+
+
+def _shown(one: Reached, value: float, places: int) -> str:
+    if one.name not in SHARES:
+        return decimal(value, 1 + places)
+    return share(value) if places == 0 else f"{decimal(100 * value, places)}%"
 
 
 def target_sentences(distance: Distance, community: Community, language: Language) -> list[str]:

@@ -8,7 +8,7 @@ from scipy.special import bdtrc
 
 from models.features import ANY, TOUCH
 from models.texts import Count, calendar_day, decimal, number, plural, share, share_in_words, span, text, window
-from models.wording import opening
+from models.wording import of_leaving, opening
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from models.intervals import Estimate
     from models.model_figures import Measured, ModelFigures, TriedPolicies, TriedPolicy
 
-LEADS = {"A": "model_page.lead.A", "B": "model_page.lead.B", "C": "model_page.lead.C"}
 POLICY_LEADS = {
     "better": "model_page.policies_lead.better",
     "worse": "model_page.policies_lead.worse",
@@ -102,7 +101,7 @@ def told_champion(figures: ModelFigures | None, community: Community, language: 
     details = [_pairs(test, language), _tested(test, community, language)]
     flatters = [] if test.out_of_time else [text(language, "model_page.flatters")]
     return {
-        "text": text(language, LEADS[test.grade]),
+        "text": text(language, f"{of_leaving('model_page.lead', community)}.{test.grade}"),
         "details": [*details, *flatters],
         "gain_text": _gain(test, language),
         "calibration_text": _calibration(test, language),

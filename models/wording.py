@@ -184,12 +184,17 @@ def _said(language: Language, probability: float, out_of: int) -> str:
     return number(language, n)
 
 
+def of_leaving(key: str, community: Community) -> str:
+    """Which text says what a loss is here: that of members who fall silent, or its twin of contracts that end."""
+    return key if community.churn.contract_event is None else f"{key}_contract"
+
+
 def risk_sentence(language: Language, probability: float, typical: float, horizon_days: int, community: Community) -> str:
     """For example "43 of 100 members like this one go silent in the next 30 days (usual: 18)"."""
     said = natural_frequency(language, probability, typical)
     sentence = plural(
         language,
-        "risk.silent" if community.churn.contract_event is None else "risk.contract",
+        of_leaving("risk.going", community),
         1 if said.single else 2,
         n=said.n,
         out_of=number(language, said.out_of),

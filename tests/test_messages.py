@@ -101,6 +101,7 @@ def declared_keys():
         *(f"uplift_source.{source}" for source in ("prior", "experiment", "observational")),
         *(f"report.{state}" for state in get_args(State)),
         *(f"grade.{grade}" for grade in "ABC"),
+        *(f"model_page.{lead}.{grade}" for lead in ("lead", "lead_contract") for grade in "ABC"),
         *(f"blocked.{rule}" for rule in BLOCKING),
         *(f"blocked.status.{status}" for status in get_args(ChurnStatus)),
         *(f"{family}.{code}.{part}" for family, code in written_codes() for part in ("found", "todo")),
@@ -173,7 +174,7 @@ def test_every_text_is_used_and_every_used_text_exists():
     keys = {stem(key) for key in messages("en") if not key.startswith(free)}
     declared = declared_keys()
     assert declared <= keys
-    assert {key for key in keys - declared if f'"{key}"' not in written} == set()
+    assert {key for key in keys - declared if f'"{key.removesuffix("_contract")}"' not in written} == set()
 
 
 def test_every_text_asked_for_by_name_exists():
@@ -349,6 +350,21 @@ def test_where_a_contract_ends_a_membership_members_leave_and_do_not_fall_silent
     assert "leave in the next 30 days" in risk_sentence("en", 0.43, 0.18, 30, community)
     assert "离开" in risk_sentence("zh", 0.43, 0.18, 30, community)
     assert "left already" in status_sentence("en", ChurnScore("already_churned", 30), community)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_whatever_says_how_many_fall_silent_has_a_twin_for_contracts_that_end(language):
+    told = messages(language)
+    silence = {"en": r"(expected|about|would|this one) (to )?go(es)? silent|[Ee]xpected to go silent", "zh": r"(会|内|预计)沉默|即将沉默"}[
+        language
+    ]
+    for key, said in told.items():
+        base, _, last = key.rpartition(".")
+        twin = f"{base}_contract.{last}" if last in {"A", "B", "C", "one", "other"} else f"{key}_contract"
+        if re.search(silence, said) and key != "page.sign_in_lead":
+            assert twin in told, key
+            assert not re.search(silence, told[twin])
+            assert re.findall(r"{\w+}", told[twin]) == re.findall(r"{\w+}", said)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

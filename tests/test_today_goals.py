@@ -51,6 +51,22 @@ def test_the_goals_are_those_of_the_twin_with_whether_they_are_reached(running, 
         assert page.count(f"</span> {row.verdict}</span>") == sum(one["met"] == goal["met"] for one in goals)
 
 
+@pytest.mark.parametrize(
+    ("reached", "shown"),
+    [
+        (Reached("stickiness", 0.35, 0.348), ("34.8%", "35.0%")),
+        (Reached("stickiness", 0.35, 0.352), ("35%", "35%")),
+        (Reached("not_silent", 0.5, 0.41), ("41%", "50%")),
+        (Reached("not_silent", 0.5, 0.49996), ("49.996%", "50.000%")),
+        (Reached("weekly_events", 5.0, 4.97), ("4.97", "5.00")),
+        (Reached("weekly_events", 5.0, 3.4), ("3.4", "5.0")),
+    ],
+)
+def test_what_misses_its_goal_does_not_look_like_it(reached, shown):
+    row = goal_row(reached, "en")
+    assert (row.value, row.goal) == shown
+
+
 @pytest.mark.parametrize("target", [None, 60, 97, 99.5])
 def test_what_a_target_takes_is_said_as_the_twin_tells_it(running, visitor, target):
     page, twin = visitor.get("/", params={} if target is None else {"target": target}).text, told(running, target)["target"]

@@ -18,7 +18,7 @@ from models.groups import group_columns
 from models.store_overviews import COLUMNS, StandingQuery
 from models.texts import money, named, number, share, span, text, window
 from models.weighing import BANDS
-from models.wording import opening, tier_name
+from models.wording import of_leaving, opening, tier_name
 from serving.audience import STEP, Selected, fields_of, query_of, tags_of
 from serving.decided_since import since_sentence
 from serving.latest_run import Run
@@ -134,6 +134,7 @@ class _Teller:
             "step": STEP,
             "members": number(language, total.members),
             "members_share": share(total.members / max(everyone.members, 1)),
+            "expected_label": text(language, of_leaving("audience.expected", self.service.community)),
             "expected": number(language, round(total.expected.value)),
             "bounds": bounds,
             "value_at_risk": money(language, total.value_at_risk, currency),
@@ -153,7 +154,7 @@ class _Teller:
         language, total = self.whoever.language, found.total
         if not total.members:
             return text(language, "audience.lead_none")
-        key = "audience.lead_one" if total.members == 1 else "audience.lead"
+        key = of_leaving("audience.lead_one" if total.members == 1 else "audience.lead", self.service.community)
         horizon = window(language, self.run.overview.horizon_days)
         counts = {} if total.members == 1 else {"members": number(language, total.members)}
         return text(language, key, n=number(language, round(total.expected.value)), window=horizon, **counts)

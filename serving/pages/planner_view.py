@@ -18,7 +18,7 @@ from models.quotas import BUDGET, limits_of
 from models.simulated_plan import Simulated
 from models.supply import Capacity
 from models.texts import Count, decimal, estimate, money, named, number, plural, share, span, text, window
-from models.wording import channel_name, opening, tier_name
+from models.wording import channel_name, of_leaving, opening, tier_name
 from serving.pages.planner_rows import ArmRow, Kept, Point, Slider
 from serving.pages.site import month
 from serving.pages.visitors import Visitor
@@ -57,6 +57,7 @@ class View:
             "net_bounds": self._bounds(outlook.net_value, self._money),
             "cost_of_one": self._cost_of_one(outlook),
             "believed": share(outlook.believed) if outlook.believed > 0 else None,
+            "before_label": text(language, of_leaving("audience.expected", self.service.community)),
             "before": self._pair(before.expected.value, simulated.going.value, lambda value: number(language, round(value))),
             "going_bounds": self._bounds(simulated.going, lambda value: number(language, round(value))),
             "at_risk": self._pair(before.value_at_risk, simulated.still_at_risk, self._money),
@@ -104,7 +105,7 @@ class View:
             return text(language, "planner.lead_nothing_pays")
         if state == "nothing_left":
             return text(language, "planner.lead_nothing_left")
-        key = "planner.lead_free" if outlook.spend < 0.005 else "planner.lead"
+        key = of_leaving("planner.lead_free" if outlook.spend < 0.005 else "planner.lead", self.service.community)
         told = {} if outlook.spend < 0.005 else {"money": self._money(outlook.spend)}
         return text(language, key, saved=_told(outlook.saved.value), window=window(language, self.simulated.terms.horizon_days), **told)
 

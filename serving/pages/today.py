@@ -12,7 +12,7 @@ from models.activity import MONTH_DAYS
 from models.declared import STAGES
 from models.overview import Overview
 from models.texts import calendar_day, day_of_year, moment, money, named, number, plural, share, span, text, window
-from models.wording import opening
+from models.wording import of_leaving, opening
 from serving.decided_since import since_sentence
 from serving.goals import Target
 from serving.latest_run import Run
@@ -96,7 +96,7 @@ class _Teller:
             "community": community.name,
             "lead": plural(
                 language,
-                "today.lead" if community.churn.contract_event is None else "today.lead_contract",
+                of_leaving("today.lead", community),
                 round(scored.expected.value),
                 members=number(language, scored.members),
                 window=window(language, overview.horizon_days),
@@ -138,7 +138,7 @@ class _Teller:
             text=named(language, "band", name),
             members=number(language, band.members),
             share=text(language, "today.band_of", share=share(band.members / max(overview.scored.members, 1))),
-            expected=text(language, "today.band_expected", n=number(language, round(band.expected))),
+            expected=text(language, of_leaving("today.band_expected", self.service.community), n=number(language, round(band.expected))),
             change=self._change(name, band.members),
         )
 
