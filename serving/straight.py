@@ -36,8 +36,8 @@ class Matched:
 class Straight:
     """ASGI middleware. A valid body goes to its turn at once; to be routed and resolved by FastAPI costs as much as half a score.
 
-    Whatever else comes in - a body that is not valid or comes in parts, the header that names a request - FastAPI gets to see as it came,
-    and tells what is wrong with it.
+    Whatever else comes in - a body that is not valid or comes in parts, a query, the header that names a request - FastAPI gets to see as
+    it came, and tells what is wrong with it.
     """
 
     def __init__(self, app: ASGIApp, service: Service, turns: Turns[Posed, Outcome]) -> None:
@@ -46,7 +46,7 @@ class Straight:
         self._turns = turns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in PATHS:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in PATHS or scope["query_string"]:
             await self.app(scope, receive, send)
             return
         message = await receive()

@@ -146,7 +146,7 @@ def test_a_header_that_means_harm_is_data(running, name):
         ("null", 422),
         ("", 422),
         ('\ufeff{"member_id": "m0000001", "mode": "score_only"}', 200),
-        ('{"member_id": "m0000001", "mode": "score_only"}'.encode("utf-16"), (200, 400)),
+        ('{"member_id": "m0000001", "mode": "score_only"}'.encode("utf-16"), 400),
         (b'{"member_id": "\xff\xfe"}', 400),
         (b"\x1f\x8b\x08\x00gzip", 400),
         ('{"__proto__": {"admin": true}, "member_id": "m0000001"}', 422),
@@ -155,7 +155,7 @@ def test_a_header_that_means_harm_is_data(running, name):
 )
 def test_a_body_that_is_odd_is_refused_and_never_guessed(running, text, status):
     answer = post(running, "/v1/score", text)
-    assert answer.status_code in (status if isinstance(status, tuple) else (status,)), answer.text
+    assert answer.status_code == status, answer.text
 
 
 def test_of_a_key_that_a_body_gives_twice_the_last_counts(running):

@@ -115,6 +115,52 @@ def test_a_body_that_is_no_json_is_a_problem_of_the_sender(running, content):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("path", ["/v1/score", "/v1/score/batch", "/v1/events"])
+def test_a_body_in_another_coding_than_utf_8_is_not_read(running, path, coding):
+    told = {"/v1/score": {"member_id": "m0000001", "mode": "score_only"}, "/v1/score/batch": {"requests": []}, "/v1/events": {"events": []}}
+    answer = running.client.post(path, content=json.dumps(told[path]).encode(coding), headers={"Content-Type": "application/json"})
+    assert "send JSON in UTF-8" in problem(answer, 400, "malformed-json")["detail"]
+
+
+def test_a_body_that_ceases_to_be_utf_8_is_told_where(running):
+    for broken in (b"\xff", b"\xed\xa0\x80"):
+        answer = running.client.post("/v1/score", content=b'{"member_id": "' + broken + b'"}', headers={"Content-Type": "application/json"})
+        assert "from byte 15 on" in problem(answer, 400, "malformed-json")["detail"]
+
+
+def test_every_operation_refuses_a_parameter_that_it_does_not_know(running):
+    described = running.client.get("/openapi.json").json()
+    operations = [(method, path) for path, item in described["paths"].items() for method in item if path.startswith("/v1/")]
+    assert len(operations) > 25
+    for method, path in [*operations, ("post", "/score")]:
+        url = f"{re.sub(r'{[a-z_]+}', 'm0000001', path)}?unheard-of=1"
+        told = problem(running.client.request(method, url), 422, "invalid-request")
+        assert [(fault["parameter"], fault["code"]) for fault in told["errors"]] == [("query.unheard-of", "extra_forbidden")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("/v1/decisions?limti=5", 'did you mean "limit"?'),
+        ("/v1/decisions?form=2025-01-01T00:00:00Z&x=1&x=2", 'did you mean "from"?'),
+        ("/v1/decisions?unheard-of", "known are cursor, from, limit, member_id, to"),
+        ("/v1/models?lang=en", "none is read"),
+        ("/v1/audience?sage=silent", 'did you mean "stage"?'),
+    ],
+)
+def test_a_parameter_that_is_misspelt_is_refused_with_the_nearest(running, asked, said):
+    told = problem(running.client.get(asked), 422, "invalid-request")
+    assert said in told["errors"][0]["detail"]
+    assert told["errors"][0]["detail"] in told["detail"]
+    assert len(told["errors"]) == 1 + ("x=1" in asked)
+
+
+def test_probes_are_answered_whatever_is_asked_beside(running):
+    for path in ("/livez", "/readyz", "/metrics", "/openapi.json", "/docs"):
+        assert running.client.get(path, params={"unheard-of": "1"}).status_code == 200, path
+
+
 def test_another_media_type_is_not_read(running):
     problem(running.client.post("/v1/score", content=b"member_id=m", headers={"Content-Type": "text/plain"}), 415, "unsupported-media-type")
     problem(running.client.post("/v1/score", content=b'{"member_id": "m"}'), 415, "unsupported-media-type")

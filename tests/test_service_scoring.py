@@ -234,6 +234,19 @@ def test_a_retry_gets_the_stored_answer_to_the_byte(running, treated):
     assert by_header.content == first.content
 
 
+@pytest.mark.parametrize(("path", "body"), [("/v1/score", {"member_id": "m0000001"}), ("/v1/decision-jobs", {"dry_run": True})])
+def test_a_key_in_the_header_that_is_not_the_request_id_is_refused(running, path, body):
+    named = {**body, "request_id": f"both of {path}"}
+    refused = running.client.post(path, json=named, headers={"Idempotency-Key": "another"})
+    assert (refused.status_code, refused.json()["type"]) == (422, "/docs#invalid-request")
+    assert [fault["parameter"] for fault in refused.json()["errors"]] == ["header.idempotency-key"]
+    assert '"another"' in refused.json()["detail"]
+    assert f'"both of {path}"' in refused.json()["detail"]
+    alike = running.client.post(path, json=named, headers={"Idempotency-Key": f"both of {path}"})
+    assert alike.status_code in {200, 202}
+    assert running.client.post(path, json=named).text == alike.text
+
+
 def test_a_request_id_with_another_body_is_refused(running, treated):
     running.score(treated[11], request_id="crm-2")
     other = running.score(treated[11], request_id="crm-2", max_actions=1)

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from serving.api_route import ApiRoute
 from serving.audience import AudienceAnswer, Selected, audience_answer
 from serving.auth import Reading
 from serving.goals import Target, TodayAnswer, today_answer
 from serving.service import CurrentService
 
-router = APIRouter(tags=["community"])
+router = APIRouter(tags=["community"], route_class=ApiRoute)
 
 
 @router.get("/v1/overview")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from models.moments import microseconds
 from models.store_rows import DecisionQuery
+from serving.api_route import ApiRoute
 from serving.auth import Reading
 from serving.decision_answers import DecisionAnswer, DecisionsPage, ReplayAnswer
 from serving.kept_decisions import Cursor, page_of_decisions, told_decision
@@ -15,7 +16,7 @@ from serving.replaying import replayed
 from serving.schemas import Moment, Text
 from serving.service import CurrentService
 
-router = APIRouter(tags=["decisions"])
+router = APIRouter(tags=["decisions"], route_class=ApiRoute)
 
 DecisionId = Annotated[Text, Path()]
 

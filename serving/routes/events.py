@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from models.store import LoggedEvent
 from serving.answers import EventsAnswer, RejectedEvent
+from serving.api_route import ApiRoute
 from serving.auth import Ingesting
 from serving.cloud_events import BATCH, STRUCTURED, CloudEvent, from_binary, is_binary
 from serving.metrics import count_events
@@ -18,7 +19,7 @@ from serving.reporting import malformed
 from serving.schemas import MAX_ROWS, EventsRequest, MemberBehaviour, Row
 from serving.service import CurrentService
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], route_class=ApiRoute)
 
 ERASED = {"code": "erased_member", "detail": "the member was erased, and nothing of it is kept; stop sending its data"}
 READ_AS = {"application/json": "EventsRequest", STRUCTURED: "CloudEvent", BATCH: "CloudEvents"}

@@ -7,12 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from models.declared import Language
+from serving.api_route import ApiRoute
 from serving.auth import Reading
 from serving.experiments import ExperimentsAnswer, OneExperimentAnswer, experiment_answer, experiments_answer
 from serving.schemas import Text
 from serving.service import CurrentService
 
-router = APIRouter(tags=["experiments"])
+router = APIRouter(tags=["experiments"], route_class=ApiRoute)
 
 Lang = Annotated[Language | None, Query(description="of labels and sentences; by default the language of the community")]
 

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from models.declared import Language
 from serving.answers import ScoreAnswer
+from serving.api_route import ApiRoute
 from serving.auth import Reading
 from serving.member_page import explain_member
 from serving.negotiation import best_media_type
@@ -16,7 +17,7 @@ from serving.problems import NOT_ACCEPTABLE, Refusal
 from serving.schemas import Text
 from serving.service import CurrentService
 
-router = APIRouter(tags=["members"])
+router = APIRouter(tags=["members"], route_class=ApiRoute)
 
 OFFERED = ("application/json", "text/html")
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

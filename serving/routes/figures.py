@@ -7,12 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from models.declared import Language
+from serving.api_route import ApiRoute
 from serving.auth import Reading
 from serving.intervention_figures import InterventionsFiguresAnswer, interventions_answer
 from serving.model_figures import ModelReportAnswer, model_report
 from serving.service import CurrentService
 
-router = APIRouter(tags=["community"])
+router = APIRouter(tags=["community"], route_class=ApiRoute)
 
 Lang = Annotated[Language | None, Query(description="of labels and sentences; by default the language of the community")]
 

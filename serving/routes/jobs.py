@@ -13,17 +13,18 @@ from fastapi.responses import StreamingResponse
 from models.jobs import JobEnd, JobRow
 from models.moments import microseconds
 from models.store_rows import Claim
+from serving.api_route import ApiRoute
 from serving.auth import Planning
 from serving.fault_wording import CURSOR
 from serving.job_answers import JobAnswer, JobResult, JobsAnswer
 from serving.job_requests import new_job
 from serving.problems import IN_FLIGHT, JOB_NOT_ENDED, REUSED, UNKNOWN_JOB, Refusal
-from serving.routes.score import IdempotencyKey
+from serving.request_ids import IdempotencyKey, named
 from serving.schemas import DecisionJobRequest, Text
 from serving.service import CurrentService, Service
 from serving.settings import wall_clock
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], route_class=ApiRoute)
 
 PAGE, LINES = 50, 1_000
 JobId = Annotated[Text, Path()]
@@ -36,7 +37,7 @@ class Ndjson(StreamingResponse):
 @router.post("/v1/decision-jobs", status_code=202, response_model=JobAnswer)
 def create(service: CurrentService, holder: Planning, request: DecisionJobRequest, idempotency_key: IdempotencyKey = None) -> Response:
     """Scope `plan`. Accepted and durable; `Location` is where its progress stands. Money and places are shared out among all of them."""
-    request_id = request.request_id or idempotency_key
+    request_id = named(request.request_id, idempotency_key)
     job = new_job(service, request, request_id)
     claim = service.store.add_job(job.row, job.named, holder.key_id, request_id, sha256(request.content.encode()).hexdigest())
     service.job_asked.set()

@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from models.declared import Language
+from serving.api_route import ApiRoute
 from serving.auth import Reading
 from serving.monitor import MonitorAnswer, latest_monitor
 from serving.service import CurrentService
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=ApiRoute)
 
 
 @router.get("/v1/monitor")

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from models.catalogue_identity import catalogue_fingerprint
 from models.errors import KeepwellError, StoreUnavailable
+from serving.api_route import ApiRoute
 from serving.auth import Administering, Measuring, Reading
 from serving.metrics import MEDIA_TYPE, STORE_DOWN, STORE_UP, Waiting, exposition
 from serving.monitor import Watched
@@ -21,7 +22,7 @@ from serving.problems import RETRY_SECONDS, Refusal
 from serving.service import CurrentService, Service
 from serving.shadow import Shadow
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=ApiRoute)
 
 
 @router.get("/livez")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from serving.api_route import ApiRoute
 from serving.auth import Planning
 from serving.plan_answers import PlanAnswer, PlannedMember, Rows, plan_answer
 from serving.plan_desk import Asked
 from serving.schemas import PlanRequest
 from serving.service import CurrentService, Service
 
-router = APIRouter(tags=["plans"])
+router = APIRouter(tags=["plans"], route_class=ApiRoute)
 
 PART = 5_000
 

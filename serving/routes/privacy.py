@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path
 from models.features import ANY
 from models.moments import EPOCH, microseconds
 from models.preferences import Preferences
+from serving.api_route import ApiRoute
 from serving.auth import Protecting
 from serving.member_answers import ErasureReceipt, MemberData, MemberPreferences
 from serving.problems import INVALID, Fault, Refusal
@@ -17,7 +18,7 @@ from serving.schemas import PreferencesRequest, Text
 from serving.service import CurrentService
 from serving.settings import wall_clock
 
-router = APIRouter(tags=["members"])
+router = APIRouter(tags=["members"], route_class=ApiRoute)
 
 MemberId = Annotated[Text, Path()]
 

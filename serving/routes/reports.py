@@ -5,11 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from serving.answers import EventsAnswer
+from serving.api_route import ApiRoute
 from serving.auth import Ingesting
 from serving.reporting import OutcomesRequest, TouchesRequest, keep_outcomes, keep_touches
 from serving.service import CurrentService
 
-router = APIRouter(tags=["reports"])
+router = APIRouter(tags=["reports"], route_class=ApiRoute)
 
 
 @router.post("/v1/touches")

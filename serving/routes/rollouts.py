@@ -8,13 +8,14 @@ from fastapi import APIRouter, Query
 
 from models.declared import Language
 from models.moments import microseconds
+from serving.api_route import ApiRoute
 from serving.auth import Administering, Reading
 from serving.problems import NO_ROLLOUT, Refusal
 from serving.rollout_answers import CurrentRolloutAnswer, current_rollout, rollout_answer
 from serving.service import CurrentService
 from serving.settings import wall_clock
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=ApiRoute)
 
 Lang = Annotated[Language | None, Query(description="of the sentences; by default the language of the community")]
 

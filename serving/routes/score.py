@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from serving.answers import BatchAnswer, BatchRow, ScoreAnswer
+from serving.api_route import ApiRoute
 from serving.auth import Scoring
 from serving.problems import INVALID, CurrentRequestId, Refusal
-from serving.schemas import BatchRequest, Row, ScoreRequest, Text
+from serving.request_ids import IdempotencyKey, named
+from serving.schemas import BatchRequest, Row, ScoreRequest
 from serving.score_turns import Posed
 from serving.scoring import Outcome, answer_requests
 from serving.service import CurrentService
 from serving.turns import Turns
 
-router = APIRouter(tags=["score"])
-
-IdempotencyKey = Annotated[Text | None, Header(description="the same as `request_id`; in a batch it names each row by its place")]
+router = APIRouter(tags=["score"], route_class=ApiRoute)
 
 
 async def _turns(request: Request) -> Turns[Posed, Outcome]:
@@ -31,7 +31,8 @@ ScoreTurns = Annotated[Turns[Posed, Outcome], Depends(_turns)]
 @router.post("/score", response_model=ScoreAnswer, include_in_schema=False)
 async def score(turns: ScoreTurns, holder: Scoring, request: ScoreRequest, idempotency_key: IdempotencyKey = None) -> Response:
     """Scope `score`. In mode `decide` the answer is sent once the decision is durable."""
-    outcome = await turns.result(Posed(_named(request, idempotency_key), holder.key_id))
+    request_id = named(request.request_id, idempotency_key)
+    outcome = await turns.result(Posed(request.model_copy(update={"request_id": request_id}), holder.key_id))
     if isinstance(outcome, Refusal):
         raise outcome
     return Response(outcome, media_type="application/json")
@@ -53,9 +54,9 @@ def score_batch(
     return Response(f'{{"results":[{rows}]}}', media_type="application/json")
 
 
-def _named(request: ScoreRequest, key: str | None) -> ScoreRequest:
-    """The key of the header is the request id where the body has none."""
-    return request.model_copy(update={"request_id": key}) if key and request.request_id is None else request
+def _named(row: ScoreRequest, key: str | None) -> ScoreRequest:
+    """The key of the header is the request id where the row has none of its own."""
+    return row.model_copy(update={"request_id": key}) if key and row.request_id is None else row
 
 
 def _malformed(row: Row[ScoreRequest]) -> Refusal:

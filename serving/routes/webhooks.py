@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from models.moments import EPOCH
+from serving.api_route import ApiRoute
 from serving.auth import Administering
 from serving.operation_answers import DeadLetterAnswer, DeadLettersAnswer
 from serving.service import CurrentService
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=ApiRoute)
 
 PAGE = 100
 

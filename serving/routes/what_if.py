@@ -7,12 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from serving.answers import WhatIfAnswer
+from serving.api_route import ApiRoute
 from serving.auth import Reading
 from serving.schemas import Text, WhatIfRequest
 from serving.service import CurrentService
 from serving.what_if import what_if as study
 
-router = APIRouter(tags=["members"])
+router = APIRouter(tags=["members"], route_class=ApiRoute)
 
 
 @router.post("/v1/members/{member_id:path}/what-if")
