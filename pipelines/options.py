@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -33,9 +34,15 @@ Master = Annotated[
     str | None, typer.Option("--master", help="With --engine spark: its master, such as spark://host:7077, yarn, k8s://... or local[4].")
 ]
 SparkConf = Annotated[
-    list[str] | None, typer.Option("--conf", help="With --engine spark: a setting of Spark as KEY=VALUE; may be repeated.")
+    list[str] | None,
+    typer.Option("--conf", help="With --engine spark: a setting of Spark as KEY=VALUE, which may hold commas; repeated for several."),
 ]
 Budget = Annotated[float | None, typer.Option("--budget", min=0, help="Money that all interventions together may cost.")]
+
+
+def named(given: Sequence[str]) -> tuple[str, ...]:
+    """Of an option that may be repeated, and may have several names by commas each time; each name once."""
+    return tuple(dict.fromkeys(name.strip() for one in given for name in one.split(",")))
 
 
 def now() -> datetime:

@@ -179,7 +179,8 @@ def test_the_documented_defaults_are_those_of_the_command(name):
         if parameter.required:
             assert shown == "required", parameter.name
         elif parameter.name != "help" and parameter.default not in (None, False):
-            assert shown == f"`{parameter.default}`", parameter.name
+            default = ",".join(parameter.default) if parameter.multiple else parameter.default
+            assert shown == f"`{default}`", parameter.name
 
 
 def test_every_problem_is_documented_with_its_status():

@@ -284,6 +284,14 @@ def test_the_commands_make_list_renew_and_end_keys(tmp_path):
     assert 'no key has the id "nokey"' in keepwell("keys", "revoke", "nokey", "-c", home).refusal
 
 
+def test_scopes_are_named_by_commas_or_one_by_one(tmp_path):
+    home = write_home(tmp_path / "home")
+    assert keepwell("keys", "create", "night", "--scopes", "score", "--scopes", "plan,read", "-c", home).code == 0
+    assert keepwell("keys", "create", "usual", "-c", home).code == 0
+    with closing(Store.open(sqlite_url(home / ".keepwell"))) as store:
+        assert {key.name: key.scopes for key in store.all_keys()} == {"night": "plan read score", "usual": "read score"}
+
+
 def test_a_key_that_asks_too_often_is_told_when_to_come_again(tmp_path):
     with serving(write_home(tmp_path / "home"), rate_limit="3/year", mlflow_uri=sqlite_url(tmp_path)) as running:
         answers = [running.client.get("/v1/decisions/none") for _ in range(5)]

@@ -384,3 +384,18 @@ def test_endpoints_are_kept_by_the_command_line(tmp_path):
     assert endpoint_id in webhooks("remove", endpoint_id).refusal
     assert "https://" in webhooks("add", "http://crm.example/").refusal
     assert "model.changed" in webhooks("add", "https://crm.example/", "--events", "all").refusal
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        ("--events", "model.changed", "--events", "decision_job.ended"),
+        ("--events", "model.changed,decision_job.ended"),
+        ("--events", "model.changed, decision_job.ended", "--events", "model.changed"),
+    ],
+)
+def test_types_of_messages_are_named_by_commas_or_one_by_one(tmp_path, events):
+    home = write_home(tmp_path / "home")
+    assert keepwell("webhooks", "add", "https://crm.example/hook", *events, "-c", home).code == 0
+    (told,) = keepwell("webhooks", "list", "--json", "-c", home).json()["endpoints"]
+    assert told["events"] == ["model.changed", "decision_job.ended"]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.options import AsJson, AsOf, Budget, Home, Lang, Master, OnWhat, Seed, SparkConf, Version, Where, language_of, now
+from pipelines.options import AsJson, AsOf, Budget, Home, Lang, Master, OnWhat, Seed, SparkConf, Version, Where, language_of, named, now
 from pipelines.terminal import ERR, OUT, Steps, print_json
 from pipelines.workspace import Workspace
 
@@ -75,10 +75,11 @@ def plan(
         str | None, typer.Option("--audience", help="Whom to plan for, as the address of the page Audience says it: from=40&stage=silent.")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="An intervention that may be used; may be repeated, by default all.")
+        list[str] | None, typer.Option("--only", help="Interventions that may be used, repeated or by commas; by default all.")
     ] = None,
     capacity: Annotated[
-        list[str] | None, typer.Option("--capacity", help="Most members: coupon=100, or channel:email=500 for a channel; may be repeated.")
+        list[str] | None,
+        typer.Option("--capacity", help="Most members: coupon=100, or channel:email=500 for a channel; repeated for several."),
     ] = None,
     hold_out: Annotated[
         float, typer.Option("--hold-out", min=0, max=0.9, help="Share of the audience, drawn at random, that gets nothing.")
@@ -100,7 +101,7 @@ def plan(
         OUT.print("no plan is in force", highlight=False)
         return
     held = valid_days if activate else None
-    question = question_of(budget, capacity or (), only, hold_out=hold_out, points=frontier)
+    question = question_of(budget, capacity or (), named(only or ()), hold_out=hold_out, points=frontier)
     planned = plan_campaign(workspace, question, audience_of(audience or ""), as_of=as_of, now=at, progress=Steps(), valid_days=held)
     if as_json:
         print_json(planned.to_dict())

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from pipelines.options import Home, now
+from pipelines.options import Home, named, now
 from pipelines.terminal import OUT, show_key
 from pipelines.workspace import Workspace
 
 app = typer.Typer(help="Make, list, renew and end the API keys of the service.", no_args_is_help=True)
 
+USUAL_SCOPES = ["score", "read"]
 KeyId = Annotated[str, typer.Argument(help="Id of the key, as `keepwell keys list` shows it.")]
 
 
@@ -27,15 +28,16 @@ def list_(config: Home = None) -> None:
 def create(
     name: Annotated[str, typer.Argument(help="Who it is for; stands in the store beside the key's hash.")],
     scopes: Annotated[
-        str, typer.Option("--scopes", help="What it may do, of score, ingest, read, plan, privacy, metrics, admin, by commas.")
-    ] = "score,read",
+        list[str],
+        typer.Option("--scopes", help="What it may do, of score, ingest, read, plan, privacy, metrics, admin, repeated or by commas."),
+    ] = USUAL_SCOPES,
     days: Annotated[int | None, typer.Option("--days", min=1, help="Valid for so many days; by default until it is revoked.")] = None,
     config: Home = None,
 ) -> None:
     """Make another API key and show it once."""
     from pipelines.keys import make_key
 
-    show_key(make_key(Workspace.find(config), name, tuple(scopes.split(",")), now=now(), days=days))
+    show_key(make_key(Workspace.find(config), name, named(scopes), now=now(), days=days))
 
 
 @app.command()

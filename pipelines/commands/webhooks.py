@@ -8,25 +8,26 @@ import typer
 
 from models.counting import counted
 from models.webhooks import EVENT_TYPES
-from pipelines.options import AsJson, Home, now
+from pipelines.options import AsJson, Home, named, now
 from pipelines.terminal import OUT, print_json
 from pipelines.workspace import Workspace
 
 app = typer.Typer(name="webhooks", help="Tell endpoints outside what happens, signed by Standard Webhooks.", no_args_is_help=True)
 
+EVERY_TYPE: list[str] = list(EVENT_TYPES)
 EndpointId = Annotated[str, typer.Argument(metavar="ENDPOINT", help="Its id, as `keepwell webhooks list` shows it.")]
 
 
 @app.command()
 def add(
     url: Annotated[str, typer.Argument(help="Where messages are posted to: https://, or http:// on this machine.")],
-    events: Annotated[str, typer.Option("--events", help="Types of messages, by commas.")] = ",".join(EVENT_TYPES),
+    events: Annotated[list[str], typer.Option("--events", help="Types of messages, repeated or by commas.")] = EVERY_TYPE,
     config: Home = None,
 ) -> None:
     """Add an endpoint and show its secret once."""
     from pipelines.webhooks import add_endpoint
 
-    endpoint = add_endpoint(Workspace.find(config), url, tuple(events.split(",")), now=now())
+    endpoint = add_endpoint(Workspace.find(config), url, named(events), now=now())
     OUT.print(f"{endpoint.endpoint_id} is told of {', '.join(endpoint.events)}", highlight=False, soft_wrap=True)
     _show_secret(endpoint.secret)
 
