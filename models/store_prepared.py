@@ -52,7 +52,7 @@ class Prepared:
         try:
             rows: list[tuple[Any, ...]] = driver_of(connection).execute(statement.text, statement.bound(values)).fetchall()
         except connection.dialect.loaded_dbapi.Error as error:
-            raise _failure_of(connection, error) from error
+            raise failure_of(connection, error) from error
         return rows
 
     def _for(self, dialect: Dialect) -> _Statement:
@@ -74,7 +74,7 @@ class Many:
             try:
                 driver_of(connection).cursor().executemany(self._for(connection.dialect), rows)
             except connection.dialect.loaded_dbapi.Error as error:
-                raise _failure_of(connection, error) from error
+                raise failure_of(connection, error) from error
 
     def _for(self, dialect: Dialect) -> str:
         """With names in the place of values, which both drivers take."""
@@ -94,10 +94,10 @@ def run(connection: Connection, statement: str) -> None:
     try:
         driver_of(connection).execute(statement)
     except connection.dialect.loaded_dbapi.Error as error:
-        raise _failure_of(connection, error) from error
+        raise failure_of(connection, error) from error
 
 
-def _failure_of(connection: Connection, error: DBAPIModule.Error) -> BaseException:
+def failure_of(connection: Connection, error: DBAPIModule.Error) -> BaseException:
     """An error of the driver as SQLAlchemy raises it; where the connection is lost, all are made anew."""
     dialect = connection.dialect
     if dialect.is_disconnect(error, connection.connection.dbapi_connection, None):

@@ -25,7 +25,7 @@ from models.cores import begun
 from models.errors import KeepwellError, StoreUnavailable
 from models.store_checkpoints import Checkpoints
 from models.store_line import Line
-from models.store_prepared import driver_of, run
+from models.store_prepared import driver_of, failure_of, run
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -118,15 +118,22 @@ class _Lent:
 
     def __enter__(self) -> Connection:
         self._connection = self._readers.taken()
-        _have_begin(self._connection, begins=self._begins)
+        try:
+            _have_begin(self._connection, begins=self._begins)
+        except BaseException:
+            self._give_up()
+            raise
         return self._connection
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None or isinstance(error, KeepwellError):
             self._readers.put_back(self._connection)
         else:
-            _end(self._connection)
-            self._readers.close()
+            self._give_up()
+
+    def _give_up(self) -> None:
+        _end(self._connection)
+        self._readers.close()
 
 
 def _end(connection: Connection) -> None:
@@ -279,9 +286,12 @@ class GroupCommit:
 
 
 def _have_begin(connection: Connection, *, begins: bool) -> None:
-    """The driver of PostgreSQL begins a transaction unless it is told not to."""
+    """The driver of PostgreSQL begins a transaction unless it is told not to. Raises DBAPIError where the connection has been lost."""
     if connection.dialect.name == "postgresql" and driver_of(connection).autocommit is begins:
-        driver_of(connection).autocommit = not begins
+        try:
+            driver_of(connection).autocommit = not begins
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise failure_of(connection, error) from error
 
 
 def _commit(connection: Connection) -> None:

@@ -15,6 +15,7 @@ from models.errors import InputError, StoreUnavailable, UnknownMember
 from models.events import EventLog, event_arrays
 from models.store import Answer, DecisionRow, KeyRow, LoggedEvent, Store
 from models.store_history import KNOWN
+from models.store_prepared import driver_of
 from models.store_statements import add_events
 from models.store_transactions import MOST_IDLE
 from tests.databases import sqlite_url
@@ -353,6 +354,17 @@ def test_a_connection_that_reads_while_the_store_is_closed_ends_with_it(store_ur
     with store.readers.reading() as connection:
         store.close()
     assert connection.closed
+
+
+def test_a_connection_that_was_closed_meanwhile_is_an_outage_that_passes(postgres):
+    with postgres.database() as url, closing(Store.open(url)) as store:
+        store.add_events([LoggedEvent("anna", START_US, "post")])
+        with store.readers.asking() as connection:
+            driver = driver_of(connection)
+        driver.close()
+        with pytest.raises(StoreUnavailable, match="connection is closed"):
+            store.history(["anna"], 0, community())
+        assert store.history(["anna"], 0, community()).joined_us.tolist() == [START_US]
 
 
 def test_connections_that_were_asked_write_all_or_nothing_later(store):
