@@ -35,7 +35,7 @@ PAGES = (
 )
 FAILURES = ("/members/nobody", "/experiments/nobody", "/nowhere", "/planner/jobs/nobody")
 TWINS = (
-    "/v1/overview?lang=zh",
+    "/v1/overview",
     "/v1/interventions/figures?lang=zh",
     "/v1/experiments?lang=zh",
     "/v1/models/report?lang=zh",
