@@ -144,6 +144,7 @@ def _check_touches(community: Community) -> None:
         return
     ids = [NO_ACTION, *(intervention.id for intervention in community.interventions)]
     _refuse_unknown("touches.arms", "intervention", touches.arms.values(), ids)
+    _refuse_unknown("touches.propensities", "intervention", touches.propensities, ids)
     if touches.cluster is not None and community.members is None:
         message = "touches.cluster: there are no columns without a table of `members`"
         raise ValueError(message)

@@ -10,6 +10,7 @@ import polars as pl
 
 from models.actions import NO_ACTION
 from models.findings import Finding
+from models.sources import ROUNDING
 from models.statements import Statement
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 PREFIX = "propensity_"
 """Before the id of an arm, in the columns of `EventLog.touches`; tables that `keepwell simulate` writes have it too."""
-ROUNDING = 0.01
-"""Logged propensities of a row may miss a sum of 1 by so much."""
 FEWEST_LOGGED = 500
 FOUND = {
     "proof.few_logged": "few_logged",

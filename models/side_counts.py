@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import polars as pl
@@ -12,11 +14,15 @@ from models.findings import Finding
 from models.sources import RESPONSES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from models.community import Community
     from models.findings import Told
     from models.sources import MembersSource, TouchesSource
 
 MOST_NAMES = 1_000
+MOST_ERRORS = 4.0
+"""Standard errors that the share of an arm may lie away from its probability; by chance that of one arm does once in 16,000."""
 
 
 class Early(NamedTuple):
@@ -76,7 +82,8 @@ class TouchCounts:
     """Of the table of touches.
 
     assigned: rows that are taken. strange: interventions that the declaration lacks, of parts the first MOST_NAMES. alone: are there rows
-    where nothing was done? unknown: responses that nobody knows; example: one of them.
+    where nothing was done? unknown: responses that nobody knows; example: one of them. by_arm: rows of each arm that is declared; members:
+    who have any such.
     """
 
     assigned: int = 0
@@ -84,16 +91,22 @@ class TouchCounts:
     alone: bool = False
     unknown: int = 0
     example: str | None = None
+    members: int = 0
+    by_arm: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, interventions: pl.Series, responses: pl.Series, community: Community) -> Self:
-        """interventions: of rows that are taken; responses: of all, as they were written."""
+    def of(cls, rows: pl.DataFrame, responses: pl.Series, community: Community) -> Self:
+        """rows: `member_id` and `intervention` of those that are taken; responses: of all, as they were written."""
+        interventions = rows["intervention"]
         known = {NO_ACTION, *(intervention.id for intervention in community.interventions)}
         strange = tuple(name for name in interventions.unique().sort() if name not in known)
         said = responses.drop_nulls()
         unknown = said.filter(~said.is_in(RESPONSES))
         alone = bool((interventions == NO_ACTION).any())
-        return cls(len(interventions), strange, alone, len(unknown), None if unknown.is_empty() else unknown[0])
+        example = None if unknown.is_empty() else unknown[0]
+        declared = rows.filter(interventions.is_in(known))
+        by_arm = dict(declared["intervention"].value_counts().sort("intervention").iter_rows())
+        return cls(len(interventions), strange, alone, len(unknown), example, declared["member_id"].n_unique(), by_arm)
 
     def __add__(self, other: Self) -> Self:
         return type(self)(
@@ -102,6 +115,8 @@ class TouchCounts:
             self.alone or other.alone,
             self.unknown + other.unknown,
             other.example if self.example is None else self.example,
+            self.members + other.members,
+            dict(Counter(self.by_arm) + Counter(other.by_arm)),
         )
 
     def findings(self, source: TouchesSource) -> list[Finding]:
@@ -114,4 +129,21 @@ class TouchCounts:
         if self.example is not None:
             told: Told = {"count": self.unknown, "value": self.example, "known": RESPONSES}
             findings.append(Finding("warning", source.response, None, "unknown_responses", told))
-        return findings
+        return [*findings, *self._unlike(source.propensities)]
+
+    def _unlike(self, declared: Mapping[str, float]) -> list[Finding]:
+        """Of the arm whose share lies furthest from what is declared, if it is further than chance explains.
+
+        As many draws are counted as there are members, since one draw may have been for all rows of a member: with a draw for each row
+        the test is the stricter on what it calls unlike.
+        """
+        total = sum(self.by_arm.values())
+        if not total or not declared:
+            return []
+        away = {arm: self.by_arm.get(arm, 0) / total - share for arm, share in declared.items()}
+        errors = {arm: sqrt(share * (1 - share) / self.members) for arm, share in declared.items()}
+        arm = max(declared, key=lambda name: abs(away[name]) / errors[name] if errors[name] else 0.0)
+        if abs(away[arm]) <= MOST_ERRORS * errors[arm]:
+            return []
+        told: Told = {"arm": arm, "seen": self.by_arm.get(arm, 0) / total, "declared": declared[arm]}
+        return [Finding("warning", "touches.propensities", None, "unlike_declared", told)]

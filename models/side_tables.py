@@ -126,7 +126,7 @@ def read_touches(source: TouchesSource, place: Place, community: Community, memb
     screened = Screened.of(table, [*of_one, unknown, *told.faults[len(of_one) :]])
     said = told.rows["response"]
     rows = told.rows.with_columns(response=known_response(said)).filter(screened.accepted)
-    found = TouchCounts.of(rows["intervention"], said, community).findings(source)
+    found = TouchCounts.of(rows, said, community).findings(source)
     chances = chance_findings(rows, table.columns, community, source)
     return Read(rows, screened.rejected, (*screened.findings, *found, *chances))
 
@@ -143,6 +143,11 @@ def logged_arms(source: TouchesSource, columns: Sequence[str]) -> dict[str, str]
         return {}
     told = {name: name.removeprefix(prefix) for name in columns if name.startswith(prefix)}
     return {name: f"{PREFIX}{source.arms.get(arm, arm)}" for name, arm in told.items()}
+
+
+def same_chances(source: TouchesSource) -> dict[str, float]:
+    """By the column of `EventLog.touches` the probability that is the same for every row of the table."""
+    return {f"{PREFIX}{arm}": share for arm, share in source.propensities.items()}
 
 
 def touch_rows(raw: pl.DataFrame, source: TouchesSource, place: Place, arms: Mapping[str, str], *, semicolons: bool) -> SideRows:
@@ -171,6 +176,7 @@ def touch_rows(raw: pl.DataFrame, source: TouchesSource, place: Place, arms: Map
         | {"response": said}
         | _of_arms(propensity, arms)
     )
+    rows = rows.with_columns(pl.lit(share).alias(column) for column, share in same_chances(source).items())
     return SideRows(rows, tuple(faults))
 
 

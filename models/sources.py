@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from models.declared import Declared, Identifier, Name
 
 MOST_GROUPS = 4
+ROUNDING = 0.01
+"""The probabilities of all arms may miss a sum of 1 by so much."""
 RESPONSES = ("accepted", "refused", "redeemed")
 
 
@@ -65,8 +67,10 @@ class TouchesSource(Declared):
     """A table of earlier assignments: one row for each (member, time), `none` included.
 
     `arms` tells of texts of the column `intervention` that are not an id themselves which id, or `none`, they stand for; they stand so in
-    the names of the columns of propensities too. `response` names the column with the member's answer: one of `RESPONSES`, empty where
-    there was none. `cluster` is a column of the members table: those with one text there were given the same together.
+    the names of the columns of propensities too. `propensity_prefix` begins the names of the columns that hold the probability of each arm;
+    `propensities` tells it where it was the same for every row, as in a trial drawn by lot. `response` names the column with the member's
+    answer: one of `RESPONSES`, empty where there was none. `cluster` is a column of the members table: those with one text there were
+    given the same together.
     """
 
     path: str
@@ -78,4 +82,16 @@ class TouchesSource(Declared):
     delivered: str | None = None
     response: str | None = None
     propensity_prefix: str | None = None
+    propensities: dict[Identifier, Annotated[float, Field(gt=0, le=1)]] = {}  # noqa: RUF012 - as above
     cluster: str | None = None
+
+    @model_validator(mode="after")
+    def _propensities_are_those_of_all_arms(self) -> Self:
+        total = sum(self.propensities.values())
+        if self.propensities and abs(total - 1) > ROUNDING:
+            message = f"propensities: they add up to {total:g}; give the probability of every arm, none included, so that they add up to 1"
+            raise ValueError(message)
+        if self.propensities and self.propensity_prefix is not None:
+            message = "give either propensities, the same for all rows, or propensity_prefix, the columns that hold them"
+            raise ValueError(message)
+        return self

@@ -185,7 +185,8 @@ def _touches(taken: Taken, community: Community) -> TouchCounts:
     if taken.declared.touches is None:
         return TouchCounts()
     responses = taken.rows.filter((pl.col("kind") == int(Kind.TOUCH)) | (pl.col("table") == TABLES[Kind.TOUCH]))["event_id"]
-    return TouchCounts.of(taken.declared.touches["intervention"].cast(pl.String), responses, community)
+    rows = taken.declared.touches.select(pl.col("member").alias("member_id"), pl.col("intervention").cast(pl.String))
+    return TouchCounts.of(rows, responses, community)
 
 
 def _sampled(members: pl.DataFrame, pasts: Sequence[Past], sample: MemberSample) -> pl.DataFrame:

@@ -235,3 +235,17 @@ def test_texts_of_touches_stand_for_what_is_declared(load):
         load(f"{TEXT}\n{touches}\n")
     found = load(f"{TEXT}\n{touches}\n".replace("Call A: cal", "Ask: question")).community
     assert found.touches.arms == {"Ask": "question", "Nobody": "none"}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("propensities: {none: 0.5, question: 0.4}", "propensities: they add up to 0.9; give the probability of every arm"),
+        ("propensities: {none: 0.5, question: 0.5}, propensity_prefix: p_", "give either propensities, the same for all rows, or"),
+        ("propensities: {none: 0.5, cal: 0.5}", "touches.propensities: unknown intervention 'cal'"),
+        ("propensities: {none: 1.0, question: 0.0}", "greater than 0"),
+    ],
+)
+def test_probabilities_that_were_the_same_for_all_are_those_of_all_arms(load, given, told):
+    with pytest.raises(InputError, match=re.escape(told)):
+        load(f"{TEXT}\ntouches: {{path: touches.csv, member: m, time: t, {given}}}\n")

@@ -111,6 +111,20 @@ def test_tables_full_of_faults_are_taken_and_refused_alike(spark, messy):
     assert_alike(one, on_spark(spark, messy))
 
 
+def test_probabilities_that_were_the_same_for_all_are_taken_alike(spark, tmp_path):
+    touches = DECLARED.touches.model_copy(update={"propensity_prefix": None, "propensities": {"none": 0.9, "digest": 0.1}})
+    drawn = home(
+        tmp_path / "home",
+        DECLARED.model_copy(update={"touches": touches}),
+        events=f"m;t;k;v;id;c\n{EVENTS.lstrip()}",
+        members=MEMBERS,
+        touches=TOUCHES,
+    )
+    one = on_one_machine(drawn)
+    assert one.log.touches["propensity_digest"].unique().to_list() == [0.1]
+    assert_alike(one, on_spark(spark, drawn))
+
+
 def test_files_of_days_and_what_came_through_the_service_are_put_together_alike(spark, messy):
     """A day's file repeats ids, of other members too; one member is erased, one known through the service alone, one has wishes."""
     day = "m;t;k;v;id;c\nm1;14.06.2025;post;;e1;\nm2;14.06.2025;post;;e20;\nm6;15.06.2025;read;;;\nm6;15.06.2025;read;;;\n"

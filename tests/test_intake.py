@@ -3,6 +3,7 @@
 import gzip
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from models.errors import InputError
 from models.events import event_arrays
 from models.intake import read_log
+from models.logged_chances import chances_of
 from models.member_columns import MemberColumns
 from models.snapshots import Snapshots
 from tests.written_logs import NOW, QUESTION, declared, read, written
@@ -315,6 +317,37 @@ def test_texts_of_arms_stand_for_ids_in_rows_and_in_columns_of_propensities(tmp_
         ("question", True, 0.25, None),
     ]
     assert not [finding for finding in intake.findings if "catalogue" in finding.message or "alone" in finding.message]
+
+
+LOT = {"path": "touches.csv", "member": "member", "time": "time", "propensities": {"none": 0.75, "question": 0.25}}
+
+
+def test_probabilities_that_were_the_same_for_all_are_those_of_every_row(tmp_path):
+    written(tmp_path, "member,time,intervention\nann,2025-03-04,none\nbob,2025-03-05,question\n", "touches.csv")
+    touches = read(tmp_path, PLAIN, touches=LOT).log.touches
+    assert touches.select("intervention", "propensity_none", "propensity_question").rows() == [
+        ("none", 0.75, 0.25),
+        ("question", 0.75, 0.25),
+    ]
+    assert chances_of(touches, ["none", "question"], np.ones(2, dtype=np.int64)).logged
+
+
+def drawn_touches(folder, seed, *, share, n_members=200, once):
+    """Three rows of each member, each with a draw of its own or all with one."""
+    rng = np.random.default_rng(seed)
+    draws = rng.random((n_members, 1 if once else 3)) < share
+    given = np.broadcast_to(draws, (n_members, 3))
+    rows = [f"m{m},2025-03-0{k + 4},{'question' if given[m, k] else 'none'}" for m in range(n_members) for k in range(3)]
+    written(folder, "\n".join(["member,time,intervention", *rows]) + "\n", "touches.csv")
+    log = "member,time\n" + "".join(f"m{m},2025-03-01\n" for m in range(n_members))
+    return [one.message for one in read(folder, log, touches=LOT).findings if one.column == "touches.propensities"]
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_shares_that_are_not_the_declared_ones_are_told_and_those_of_chance_are_not(tmp_path, once):
+    assert not any(drawn_touches(tmp_path, seed, share=0.25, once=once) for seed in range(40))
+    (told,) = drawn_touches(tmp_path, 1, share=0.5, once=once)
+    assert "touches.propensities says" in told
 
 
 def test_a_response_is_one_of_three_words_and_any_other_is_none(tmp_path):
