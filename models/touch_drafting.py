@@ -69,10 +69,14 @@ class TouchColumns:
 
 @dataclass(frozen=True)
 class DraftedTouches:
-    """texts: what stands in the table for each arm, the commonest first; channels: by text, those on which it was assigned."""
+    """texts: what stands in the table for each arm, the commonest first, none where they are more than a catalogue can hold.
+
+    n_texts: how many there are; channels: by text, those on which it was assigned.
+    """
 
     source: TouchesSource
     texts: tuple[str, ...]
+    n_texts: int
     channels: Mapping[str, tuple[str, ...]]
 
     @property
@@ -91,11 +95,16 @@ class DraftedTouches:
     def notes(self) -> tuple[str, ...]:
         told = f'touches: "{self.source.time}" is read as the time, "{self.source.intervention}" as what was assigned'
         stand = ", ".join(f'"{text}" as {name}' for text, name in self.source.arms.items())
-        idle = NO_ACTION in self.ids.values()
-        left = (
-            "" if idle or not self.texts else " None of it seems to mean doing nothing; say which does, under touches.arms: {TEXT: none}."
-        )
-        return (f"{told}{f' ({stand})' if stand else ''}.{left}",)
+        return (f"{told}{f' ({stand})' if stand else ''}.{self._open}",)
+
+    @property
+    def _open(self) -> str:
+        """What is left to the person who corrects the draft."""
+        if self.n_texts > MOST_ARMS:
+            return f" {self.n_texts:,} different texts are too many for a catalogue; say under touches.arms which ids they stand for."
+        if self.texts and NO_ACTION not in self.ids.values():
+            return " None of it seems to mean doing nothing; say which does, under touches.arms: {TEXT: none}."
+        return ""
 
     @property
     def guesses(self) -> tuple[str, ...]:
@@ -110,7 +119,7 @@ class DraftedTouches:
 
 
 def draft_touches(table: Table, path: str, asked: TouchColumns, log_time: str) -> DraftedTouches:
-    """Raises InputError where a column is missing or cannot be told by its name, or holds too many texts to be arms."""
+    """Raises InputError where a column is missing, or cannot be told by its name."""
     columns = table.columns
     time = _column(columns, asked.time, (log_time, *TIMES), f"--touches {path}", "--touch-time", "the time of the assignment")
     arm = _column(columns, asked.arm, ARMS, f"--touches {path}", "--touch-arm", "what was assigned")
@@ -120,22 +129,19 @@ def draft_touches(table: Table, path: str, asked: TouchColumns, log_time: str) -
     held = table.read([name for name in (arm, channel) if name is not None])
     arms = cell_texts(held[arm]).alias("arm")
     texts = tuple(arms.drop_nulls().value_counts(sort=True)["arm"])
-    if len(texts) > MOST_ARMS:
-        raise InputError(
-            f'--touches {path}: column "{arm}" has {len(texts):,} different texts; name what was assigned with --touch-arm COL'
-        )
+    drafted = texts if len(texts) <= MOST_ARMS else ()
     source = TouchesSource(
         path=path,
         member=asked.member,
         time=time,
         intervention=arm,
-        arms=_ids_of(texts),
+        arms=_ids_of(drafted),
         channel=channel,
         delivered=_found(columns, ("delivered",)),
         response=_found(columns, ("response",)),
         propensity_prefix=PREFIX if any(column.startswith(PREFIX) for column in columns) else None,
     )
-    return DraftedTouches(source, texts, {} if channel is None else _channels(arms, cell_texts(held[channel])))
+    return DraftedTouches(source, drafted, len(texts), {} if channel is None else _channels(arms, cell_texts(held[channel])))
 
 
 def _column(columns: Sequence[str], named: str | None, usual: Sequence[str], where: str, option: str, what: str) -> str:
