@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
-from sqlalchemy import Connection, RowMapping, Table, bindparam, literal_column, select, update
+from sqlalchemy import Connection, RowMapping, Table, bindparam, func, literal_column, select, update
 from sqlalchemy.dialects import postgresql
 
 from models import store_schema as schema
 from models.events import NEVER_US
 from models.interventions import ContactHistory
 from models.quotas import resources_of
-from models.reports import Change, DecisionMade, OutcomeReport, Touch
+from models.reports import OCCUPYING, Change, DecisionMade, OutcomeReport, Touch
 from models.signal_columns import SignalColumns
 from models.store_elements import Listed
 from models.store_prepared import Many, Prepared
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from models.store_rows import DecisionRow
 
 NO_CONTACT = ("undelivered", "expired")
+COUNTED = ("decision", "report")
+"""Sources of touches that take places; those of a log were made elsewhere."""
+SKEW_US = 86_400_000_000
+"""A touch may be dated this much before its decision, by another clock."""
 Row = TypeVar("Row", DecisionMade, OutcomeReport, Touch)
 
 
@@ -61,6 +65,13 @@ DUE = Prepared(
 )
 
 
+class Recount(NamedTuple):
+    """What is used up of a limit, as it was counted before and now."""
+
+    before: float
+    now: float
+
+
 class ContactStore(schema.Transactions):
     """The store's part that counts places and money."""
 
@@ -68,6 +79,20 @@ class ContactStore(schema.Transactions):
         """What is used up at `at_us` of each resource in the period that begins then."""
         with self._asking() as connection:
             return used(connection, begins_us, at_us)
+
+    def count_anew(self, quotas: Quotas) -> dict[str, Recount]:
+        """Of each limit, what was counted in its period, and what decisions and reports took in it, also before the limit was declared.
+
+        The larger of the two is what counts from now on; what erased members took is in the first alone. The touches give back there what
+        they took.
+        """
+        if not quotas.limits:
+            return {}
+        with self._writing() as connection:
+            counted, found = _held(connection, quotas), _taken_since(connection, quotas)
+            told = {resource: Recount(counted[resource], max(counted[resource], found[resource])) for resource in sorted(quotas.limits)}
+            take(connection, {(quotas.begins_us, resource): one.now - one.before for resource, one in told.items()})
+        return told
 
 
 class Touched:
@@ -164,6 +189,29 @@ def outrun(connection: Connection, rows: Sequence[DecisionRow], quotas: Quotas |
 def _held(connection: Connection, quotas: Quotas) -> dict[str, float]:
     BEGUN.each(connection, [{"period_us": quotas.begins_us, "resource": resource, "used": 0.0} for resource in sorted(quotas.limits)])
     return dict(HELD_USES.rows(connection, period_us=quotas.begins_us))
+
+
+def _taken_since(connection: Connection, quotas: Quotas) -> Counter[str]:
+    """By resource, of touches that were decided on since the period began, or reported without a decision; they are in it from now on."""
+    touches, decisions, since_us = schema.touches, schema.decisions, quotas.begins_us
+    made_us = func.coalesce(decisions.c.created_us, touches.c.at_us)
+    within = (
+        touches.c.at_us >= since_us - SKEW_US,
+        made_us >= since_us,
+        touches.c.state.in_(OCCUPYING),
+        touches.c.source.in_(COUNTED),
+    )
+    joined = touches.outerjoin(decisions, decisions.c.decision_id == touches.c.decision_id)
+    of_each = (touches.c.intervention_id, touches.c.channel)
+    sums = (
+        select(*of_each, func.count(), func.coalesce(func.sum(touches.c.cost), 0.0)).select_from(joined).where(*within).group_by(*of_each)
+    )
+    taken: Counter[str] = Counter()
+    for intervention, channel, times, cost in connection.execute(sums):
+        taken.update({resource: times * amount for resource, amount in quotas.use(intervention, channel, cost / times).items()})
+    ids = select(touches.c.touch_id).select_from(joined).where(*within, func.coalesce(touches.c.period_us, -1) != since_us)
+    connection.execute(update(touches).where(touches.c.touch_id.in_(ids)).values(period_us=since_us))
+    return taken
 
 
 def reserve(connection: Connection, rows: Sequence[DecisionRow], quotas: Quotas | None) -> None:

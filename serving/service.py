@@ -18,9 +18,11 @@ from models.declared import Language
 from models.engine import Engine
 from models.errors import KeepwellError
 from models.moments import microseconds
+from models.quotas import ROUNDING, Quotas
 from models.store import LoggedEvent, Store
 from models.texts import listed, text
 from serving.latest_run import LatestRun
+from serving.logs import LOGGER
 from serving.measurers import Measurers
 from serving.model_source import ModelSource
 from serving.plan_desk import PlanDesk
@@ -55,7 +57,23 @@ class Service:
 
     @cached_property
     def store(self) -> Store:
-        return Store.open(self.settings.store_url, wait_seconds=self.settings.store_seconds)
+        store = Store.open(self.settings.store_url, wait_seconds=self.settings.store_seconds)
+        try:
+            self._count_places(store)
+        except KeepwellError:
+            store.close()
+            raise
+        return store
+
+    def _count_places(self, store: Store) -> None:
+        """What the running period has seen before its limits were declared counts too. Raises StoreUnavailable."""
+        quotas = Quotas.of(self.community.capacity, self.community, self.clock())
+        for resource, told in store.count_anew(quotas).items():
+            limit = quotas.limits[resource]
+            if told.now > told.before + ROUNDING:
+                LOGGER.info("counted what the period has used before", of=resource, used=told.now, limit=limit)
+            if told.now > limit + ROUNDING:
+                LOGGER.warning("the period has used more than its limit", of=resource, used=told.now, limit=limit)
 
     @cached_property
     def latest_run(self) -> LatestRun:

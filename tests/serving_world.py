@@ -150,9 +150,13 @@ class Running:
 def write_home(folder: Path, declared: Community = DECLARED) -> Path:
     """A folder with keepwell.yaml and the place of its state."""
     (folder / ".keepwell").mkdir(parents=True)
+    write_declaration(folder, declared)
+    return folder
+
+
+def write_declaration(folder: Path, declared: Community) -> None:
     content = declared.model_dump(mode="json", exclude_defaults=True)
     (folder / "keepwell.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
-    return folder
 
 
 def write_logs(folder: Path) -> None:

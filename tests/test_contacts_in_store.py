@@ -134,6 +134,43 @@ def test_reports_and_decisions_at_once_leave_the_count_true(store):
     assert used(store).get("intervention:call", 0) == standing
 
 
+NO_LIMITS = replace(LIMITS, limits={})
+
+
+def test_a_limit_that_is_declared_within_a_period_counts_what_the_period_has_seen(store):
+    """Of three calls that were made before anything was limited one did not arrive, and another system made one: three stand."""
+    assert not store.record([row("m0"), row("m1"), row("m2"), row("m3", chosen="none")], quotas=NO_LIMITS)
+    elsewhere = TouchReport("t9", NOW_US, "delivered", member_id="m9", intervention_id="call")
+    told = store.report_touches([touch("t1", "m1-0", "undelivered"), elsewhere], CHANNELS, lambda _: NO_LIMITS, 0)
+    assert [one.state for one in told] == ["accepted"] * 2
+    assert used(store) == {}
+    assert store.count_anew(LIMITS) == {"budget": (0.0, 30.0), "intervention:call": (0.0, 3.0)}
+    assert store.count_anew(LIMITS) == {"budget": (30.0, 30.0), "intervention:call": (3.0, 3.0)}
+    assert not decide(store, "m5")
+    assert report(store, touch("t0", "m0-0", "undelivered")) == ["accepted"]
+    assert used(store) == {"intervention:call": 2, "budget": 20.0}
+
+
+def test_what_was_decided_in_an_earlier_period_is_not_counted_in_the_one_in_which_it_arrives(store):
+    store.record([row("m0", at_us=LIMITS.begins_us - 1)], quotas=NO_LIMITS)
+    assert report(store, touch("t0", "m0-0")) == ["accepted"]
+    assert {one.now for one in store.count_anew(LIMITS).values()} == {0.0}
+
+
+def test_periods_that_become_longer_count_all_their_days(store):
+    """The day with which the week begins has a count of its own, which would stand for the week."""
+    store.record([row("m0", at_us=LIMITS.begins_us)], quotas=LIMITS)
+    tomorrow = LIMITS.at(LIMITS.begins_us + DAY_US)
+    store.record([row("m1", at_us=tomorrow.begins_us + 1)], quotas=tomorrow)
+    assert store.count_anew(LIMITS) == {"budget": (10.0, 20.0), "intervention:call": (1.0, 2.0)}
+
+
+def test_what_an_erased_member_took_stays_taken(store):
+    store.record([row("m0"), row("m1")], quotas=LIMITS)
+    store.erase("m0", NOW_US)
+    assert store.count_anew(LIMITS)["intervention:call"] == (2.0, 2.0)
+
+
 def test_a_contact_of_another_system_takes_a_place_too(store):
     told = TouchReport("t", NOW_US, "delivered", member_id="m0", intervention_id="call")
     assert report(store, told, told) == ["accepted", "duplicate"]

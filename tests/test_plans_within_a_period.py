@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from models.quotas import left_of
+from models.quotas import left_of, period_begin_us
 from models.simulated_plan import Question
 from models.supply import Capacity
 from pipelines.decide import decide_all
 from pipelines.plan import plan_campaign
 from pipelines.workspace import Workspace
-from tests.serving_world import DECLARED, NOW, serving, world, write_home, write_logs
+from tests.serving_world import DECLARED, NOW, serving, world, write_declaration, write_home, write_logs
 from tests.shown_run import reader, sign_in
 
 LIMITED = DECLARED.model_copy(update={"capacity": Capacity(interventions={"coupon": 20}, channels={"email": 100}, budget=1.5)})
@@ -65,6 +65,21 @@ def test_places_and_money_of_the_period_that_are_used_up_are_not_planned_with(ru
             assert sentence in visitor.get("/planner").text
     running.clock.pass_(days=1)
     assert running.client.post("/v1/plans", json={}).json()["used_in_period"] == {}
+
+
+def test_a_limit_that_is_declared_within_a_day_counts_what_was_given_out_before_it(tmp_path):
+    """Four coupons without a limit, then a limit of four: the service that begins with it gives none that day, and says why."""
+    home = write_home(tmp_path / "home")
+    with serving(home, world().log) as running:
+        given_out(running, 4)
+    write_declaration(home, DECLARED.model_copy(update={"capacity": Capacity(interventions={"coupon": 4})}))
+    with serving(home) as running:
+        answers = [running.score(member_id, mode="decide").json() for member_id in world().log.members["member_id"][:60]]
+        assert not any(action["intervention_id"] == "coupon" for answer in answers for action in answer["actions"])
+        assert "capacity_used_up" in {one["rule"] for answer in answers for one in answer["suppressed"]}
+        assert running.store.used(period_begin_us(NOW, 1, DECLARED))["intervention:coupon"] == 4
+        running.clock.pass_(days=1)
+        given_out(running, 1)
 
 
 def test_more_used_than_there_is_leaves_nothing():
