@@ -7,7 +7,6 @@ import logging
 import re
 import tempfile
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -27,7 +26,7 @@ from models.engine_files import save_engine, seal_of
 from models.errors import ModelRefused, NoChampion, RegistryUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from matplotlib.figure import Figure
@@ -54,6 +53,8 @@ MEASURED = "measured"
 """Folder of a version's run: what was measured of it, a file for each time."""
 PYFUNC_CODE = Path(__file__).with_name("pyfunc_engine.py")
 REQUIREMENTS = ("lightgbm", "mlflow", "numpy", "pandas", "polars", "scikit-learn")
+for talkative in ("mlflow", "alembic"):
+    logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
@@ -82,15 +83,6 @@ class Registered:
     run_id: str
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """MLflow's warnings are about itself; nobody who trains a model can act on them."""
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    with warnings.catch_warnings(record=True, action="ignore"):
-        yield
-
-
 @dataclass(frozen=True)
 class Registry:
     """One MLflow, by its tracking URI. `artifacts` is where a local one keeps its files; a remote one decides itself (None)."""
@@ -106,12 +98,15 @@ class Registry:
     def shown_uri(self) -> str:
         return _without_password(self.uri)
 
-    @_quietly()
     def register(self, engine: Engine, golden: Golden, record: RunRecord) -> Registered:
         """Logs the run and registers the engine as the challenger."""
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
-        with mlflow.start_run(experiment_id=self._experiment()) as run, tempfile.TemporaryDirectory() as scratch:
+        with (
+            warnings.catch_warnings(record=True, action="ignore"),  # of all threads: not for what a service does beside its answers
+            mlflow.start_run(experiment_id=self._experiment()) as run,
+            tempfile.TemporaryDirectory() as scratch,
+        ):
             _log(record)
             folder = Path(scratch) / ENGINE_ARTIFACT
             save_engine(engine, golden, folder)
@@ -130,7 +125,6 @@ class Registry:
         self.client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
         return Registered(version, run.info.run_id)
 
-    @_quietly()
     def promote(self, version: str | None, cache: Path, *, at: datetime | None = None, how: How = "promoted") -> str:
         """Makes a version (by default the challenger) the champion, once its files have been loaded and its golden members agree.
 
@@ -143,20 +137,17 @@ class Registry:
         self.client.set_registered_model_tag(MODEL_NAME, CHAMPIONS, to_note(history))
         return chosen
 
-    @_quietly()
     def champions(self) -> tuple[InForce, ...]:
         """All that were in force, the oldest first. Raises RegistryUnavailable."""
         champion = self.aliases().get(CHAMPION)
         tags = {} if champion is None else self.client.get_registered_model(MODEL_NAME).tags
         return noted(tags.get(CHAMPIONS), champion)
 
-    @_quietly()
     def record_gate(self, version: str, outcome: str, told: Mapping[str, Any]) -> None:
         found = self._version(version)
         self.client.set_model_version_tag(MODEL_NAME, version, GATE_TAG, outcome)
         self.client.log_text(str(found.run_id), json.dumps(told, ensure_ascii=False, indent=1), GATE_FILE)
 
-    @_quietly()
     def gate(self, version: str) -> dict[str, Any] | None:
         """What `record_gate` was told last; None for a version that nobody tried to promote."""
         found = self._version(version)
@@ -166,13 +157,11 @@ class Registry:
         told: dict[str, Any] = json.loads(mlflow.artifacts.load_text(f"runs:/{found.run_id}/{GATE_FILE}"))
         return told
 
-    @_quietly()
     def keep_measured(self, version: str, name: str, told: Mapping[str, Any]) -> None:
         """In the place of what was kept under this name before."""
         found = self._version(version)
         self.client.log_text(str(found.run_id), json.dumps(told, ensure_ascii=False, indent=1), measured_file(name))
 
-    @_quietly()
     def measured(self, version: str) -> dict[str, dict[str, Any]]:
         """What is kept of a version, by name."""
         run_id = str(self._version(version).run_id)
@@ -180,14 +169,12 @@ class Registry:
         files = [file.path for file in self.client.list_artifacts(run_id, MEASURED)]
         return {Path(file).stem: json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{file}")) for file in files}
 
-    @_quietly()
     def versions(self) -> tuple[str, ...]:
         """The newest first; none where nothing is registered. Raises RegistryUnavailable."""
         self.aliases()
         found = self.client.search_model_versions(f"name = '{MODEL_NAME}'")
         return tuple(sorted((str(one.version) for one in found), key=int, reverse=True))
 
-    @_quietly()
     def version_of(self, alias: str) -> str:
         """Raises NoChampion where no version has the alias, RegistryUnavailable."""
         aliases = self.aliases()
@@ -197,7 +184,6 @@ class Registry:
             raise NoChampion(message)
         return aliases[alias]
 
-    @_quietly()
     def aliases(self) -> dict[str, str]:
         """The version of each alias; none where nothing is registered. Raises RegistryUnavailable."""
         self._check_file()
@@ -210,7 +196,6 @@ class Registry:
         except ModuleNotFoundError as missing:
             raise self._unavailable(missing) from missing
 
-    @_quietly()
     def load(self, version: str, cache: Path) -> Engine:
         """The engine of a version, from a copy kept in `cache`; raises ModelRefused, RegistryUnavailable, also where none can be kept."""
         copy = self.copy_of(version)
