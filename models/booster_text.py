@@ -11,6 +11,7 @@ from models.arrays import Floats, Integers
 from models.errors import ModelRefused
 
 MAX_LEAVES, MAX_DEPTH, MAX_OUTPUTS = 4_096, 256, 1_000
+LARGEST = 1e300
 END = "end of trees"
 _OF_SPLITS = ("split_feature", "split_gain", "threshold", "decision_type", "left_child", "right_child")
 _CATEGORICAL = 1
@@ -101,7 +102,7 @@ def _numbers(fields: Fields, name: str) -> Floats:
         found: Floats = np.array(words, dtype=np.float64)
     except ValueError:
         raise _refused(name, "are no numbers") from None
-    if np.abs(np.nan_to_num(found, posinf=0, neginf=0)).max(initial=0) > 1e300 and name != "threshold":
+    if name != "threshold" and (np.isfinite(found) & (np.abs(found) > LARGEST)).any():
         raise _refused(name, "are beyond what a model can hold")
     return found
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from feature_engine.selection import DropConstantFeatures, DropCorrelatedFeatures, DropDuplicateFeatures, DropHighPSIFeatures
+from feature_engine.selection import DropConstantFeatures, DropCorrelatedFeatures, DropDuplicateFeatures
+
+from models.drift import shifts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,16 +48,13 @@ def fit_preparation(features: np.ndarray, names: Sequence[str], as_of_us: np.nda
             found = [str(name) for name in selector.fit(sample).features_to_drop_]
             dropped |= dict.fromkeys(found, why)
             sample = sample.drop(columns=found)
-    kept = np.array([position for position, name in enumerate(names) if name not in dropped])
-    return Preparation(kept, dropped, _drift(sample, as_of_us[chosen]))
+    remains = np.array([name not in dropped for name in names])
+    return Preparation(np.flatnonzero(remains), dropped, _drift(features[chosen], names, remains, as_of_us[chosen]))
 
 
-def _drift(sample: pd.DataFrame, as_of_us: np.ndarray) -> dict[str, float]:
+def _drift(features: np.ndarray, names: Sequence[str], remains: np.ndarray, as_of_us: np.ndarray) -> dict[str, float]:
     cuts = np.unique(as_of_us)
     if len(cuts) < 2:
         return {}
-    cut_off = cuts[(len(cuts) - 1) // 2]
-    dated = sample.copy().assign(as_of_us=as_of_us)
-    selector = DropHighPSIFeatures(split_col="as_of_us", cut_off=cut_off, threshold=NOTABLE_PSI, bins=10, strategy="equal_frequency")
-    selector.fit(dated)
-    return {str(name): float(psi) for name, psi in selector.psi_values_.items()}
+    early = as_of_us <= cuts[(len(cuts) - 1) // 2]
+    return {shift.name: shift.psi for shift in shifts_of(names, features[early], features[~early], remains.astype(float))}
