@@ -1,4 +1,4 @@
-"""The services of compose.yaml as processes on this machine: their own commands, with other folders, hosts and ports."""
+"""The services of compose.yaml as processes on this machine: their own commands, with other folders, hosts, ports and shorter waits."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ class Composed:
             ("--artifacts-destination /mlflow", f"--artifacts-destination {self.folder}/artifacts"),
             ("/etc/prometheus/", f"{self.folder}/configs/"),
             ("path=/prometheus", f"path={self.folder}/series"),
+            ("_interval: 15s", "_interval: 1s"),
         ):
             text = text.replace(there, here)
         return text.replace("$$", "$")

@@ -1,8 +1,8 @@
-"""Decisions by an engine that was trained on the log of a simulated community."""
+"""Decisions by an engine that was trained on the log of a simulated community, on the members of a larger one."""
 
 import json
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -19,20 +19,14 @@ from models.interventions import ContactHistory
 from models.simulation import SimulationConfig, simulate
 from models.snapshots import Snapshots
 from models.standing_texts import stand
-from models.training import train
 from models.training_rows import default_test_as_of
-from tests.planted import community, intervention, signal
+from tests.planted import community, intervention
+from tests.serving_world import world
 
-DECLARED = community(
+OFFERED = community(
     intervention("coupon", cost=2, channels=["wecom", "email"], starting_uplift=0.03, cooldown_days=14),
     intervention("call", cost=15, channels=["phone"], starting_uplift=0.06, eligibility={"min_churn_probability": 0.2}),
     intervention("digest", cost=0.1, starting_uplift=0.01, eligibility={"tags": ["interest_decay", "estrangement"]}),
-    signals=[
-        *(signal(name) for name in ("post", "comment", "reaction")),
-        signal("purchase", value="money"),
-        *(signal(name, qualifying=False) for name in ("read", "service")),
-    ],
-    lifecycle={"service_signals": ["service"]},
     contact_policy={"caps": [{"name": "weekly", "max_contacts": 1, "days": 7}]},
     policy={"exploration": 0.02, "control_share": 0.05},
 )
@@ -74,15 +68,17 @@ def _log() -> EventLog:
 
 @pytest.fixture(scope="module")
 def decided() -> Decided:
+    learned = world().engine
+    offered = {name: getattr(OFFERED, name) for name in ("interventions", "contact_policy", "policy")}
+    engine = replace(learned, community=learned.community.model_copy(update=offered))
     log = _log()
-    events = event_arrays(log, DECLARED)
-    as_of = default_test_as_of(events, DECLARED)
-    trained = train(events, DECLARED, test_as_of=as_of, trained_at=datetime(2026, 1, 1, tzinfo=UTC), rng=np.random.default_rng(1))
+    events = event_arrays(log, engine.community)
+    as_of = default_test_as_of(events, engine.community)
     snapshots = Snapshots.at(events, int(as_of.timestamp()) * 1_000_000)
     ids = log.members["member_id"].to_list()
     contacts = ContactHistory.of_touches(log.touches, snapshots.member)
-    batch = decide(trained.engine, events, snapshots, ids, ids, contacts, as_of=as_of, language="zh", explain=explain)
-    return Decided(trained.engine, events, snapshots, ids, contacts, as_of, batch)
+    batch = decide(engine, events, snapshots, ids, ids, contacts, as_of=as_of, language="zh", explain=explain)
+    return Decided(engine, events, snapshots, ids, contacts, as_of, batch)
 
 
 def test_a_member_alone_gets_the_decision_and_the_reasons_of_the_batch(decided):
@@ -117,7 +113,7 @@ def test_the_table_holds_the_same_numbers(decided):
 
 
 def test_members_have_a_score_while_they_are_active_and_known(decided):
-    active_us = DECLARED.churn.active_days * DAY_US
+    active_us = decided.engine.community.churn.active_days * DAY_US
     for row, decision in enumerate(decided.batch):
         silence = decision.member.days_silent
         first = decided.events.offsets[row]

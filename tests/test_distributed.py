@@ -8,6 +8,7 @@ from itertools import count
 from typing import NamedTuple
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from sqlalchemy import select
 
@@ -15,11 +16,15 @@ from models import store_schema as schema
 from models.drift_figures import DRIFT
 from models.errors import StoreUnavailable
 from models.input_figures import INPUT
+from models.plan_parts import AskNumbers, Terms
 from models.store import Store
 from pipelines import distributed, distributed_record, recording
 from pipelines.distributed_decide import Decide
 from pipelines.distributed_kept import rows_of
+from pipelines.distributed_plan import HELD, PartsOnSpark
+from pipelines.spark_session import spark_session
 from pipelines.workspace import Workspace
+from tests.candidates_in_parts import SUPPLIES, cut, members
 from tests.command_line import Said, keepwell
 from tests.serving_world import DECLARED, NOW, simulated_world, world, write_home
 from tests.shown_run import assert_same, figures, shown
@@ -78,8 +83,16 @@ def one(home):
 
 
 @pytest.fixture(scope="module")
-def parted(spark, home, one):
-    with partitions(spark, 4):
+def killed(tmp_path_factory):
+    """What a process of Python leaves that was killed in the middle of its task."""
+    return tmp_path_factory.mktemp("killed") / "trace"
+
+
+@pytest.fixture(scope="module")
+def parted(spark, home, one, killed):
+    """One of the tasks is lost on the way, and done again."""
+    with partitions(spark, 4), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed, "Decide", lambda *told, **more: KilledOnce(Decide(*told, **more), killed))
         said, table = on_spark(home, "--as-of", AS_OF)
     return Decided(said, table, pages(home))
 
@@ -99,7 +112,8 @@ def on_spark(home, *options):
     return said, pl.read_parquet(home / "spark.parquet/*.parquet").sort("member_id")
 
 
-def test_decisions_on_spark_are_those_of_one_machine(one, parted):
+def test_decisions_on_spark_are_those_of_one_machine_though_a_task_was_lost(one, parted, killed):
+    assert killed.exists()
     assert parted.table.equals(one.table)
     assert {RESTLESS, "idle"} < set(parted.table["member_id"])
     assert parted.said.out.startswith(f"{one.table.height} members decided on at {AS_OF}")
@@ -111,18 +125,11 @@ def test_pages_show_of_a_run_on_spark_what_they_show_of_one_machine(one, parted)
     assert {"no_events", "not_in_table"} <= {one["code"] for one in parted.pages[-2]["findings"]}
 
 
-def test_a_task_whose_python_is_killed_is_done_again_with_the_same_outcome(spark, home, one, monkeypatch, tmp_path):
-    monkeypatch.setattr(distributed, "Decide", lambda *told, **more: KilledOnce(Decide(*told, **more), tmp_path / "killed"))
-    before = pages(home)
-    with partitions(spark, 2):
-        _, table = on_spark(home, "--as-of", AS_OF, "--no-pages")
-    assert (tmp_path / "killed").exists()
-    assert table.equals(one.table)
-    assert pages(home) == before
-
-
 def test_a_budget_for_all_members_is_planned_for_and_recorded_as_on_one_machine(spark, home, monkeypatch, tmp_path):
-    """A run that is killed while it records has written no table, and leaves whole decisions; the next one records the others."""
+    """A run that is killed while it records has written no table, and leaves whole decisions; the next one records the others.
+
+    Without pages it leaves those of before.
+    """
     elsewhere = shutil.copytree(home, tmp_path / "home", ignore=shutil.ignore_patterns("spark.parquet"))
     without_logs(elsewhere)
     asked = ("--as-of", AS_OF, "--budget", "0.4", "--record")
@@ -135,9 +142,10 @@ def test_a_budget_for_all_members_is_planned_for_and_recorded_as_on_one_machine(
         with monkeypatch.context() as patch:
             patch.setattr(distributed_record, "rows_of", failing_after(150))
             assert keepwell("decide", "-c", elsewhere, "-o", elsewhere / "spark.parquet", "--engine", "spark", *asked).code
-        half = kept(elsewhere)
+        half, shown_before = kept(elsewhere), pages(elsewhere)
         assert not (elsewhere / "spark.parquet").exists()
         told, table = on_spark(elsewhere, *asked, "--no-pages")
+    assert pages(elsewhere) == shown_before
     assert table.equals(planned)
     assert 0 < table["cost"].sum() <= 0.4
     assert said.out.splitlines()[-1] in told.out
@@ -187,3 +195,13 @@ def kept(home):
 )
 def test_what_spark_cannot_do_is_refused_before_it_starts(options, why, home):
     assert why in keepwell("decide", "-c", home, *options).refusal
+
+
+def test_the_sum_over_all_parts_comes_from_a_sum_for_each_partition(spark):
+    """Three parts in four partitions, so that one has none."""
+    everyone, _ = cut(*members(8, 90), 3)
+    rows = pa.table({"held": [part.to_bytes() for part in everyone.parts]}, HELD)
+    asked = AskNumbers(Terms(SUPPLIES["all"], SUPPLIES["all"].limits, 0.02))
+    with spark_session(None):
+        told = PartsOnSpark(spark.createDataFrame(rows).repartition(4)).total(asked)
+    assert told["use"] == pytest.approx(everyone.total(asked)["use"])

@@ -26,6 +26,7 @@ from models.community import Community
 from models.simulation import SimulationConfig, simulate
 from pipelines.cli import app
 from serving.problems import PROBLEM_TYPES
+from tests.command_line import keepwell
 from tests.patience import PATIENCE_SECONDS, PLAIN, wait_until
 from tests.planted import community, intervention, signal, tier
 
@@ -123,13 +124,14 @@ def missing_keys(shown: Any, real: Any, at: str = "answer") -> list[str]:
     return []
 
 
-def test_a_newcomer_walks_the_five_lines_from_a_csv_to_a_score(tmp_path, free_port):
+def test_a_newcomer_walks_the_five_lines_from_a_csv_to_a_score(tmp_path, free_port, monkeypatch):
     members = write_log(tmp_path)
     *before, serve = five_lines()
-    assert [line[1] for line in (*before, serve)] == ["init", "check", "train", "promote", "serve"]
-    for line in before:
-        done = subprocess.run(line, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    assert [line[:2] for line in (*before, serve)] == [["keepwell", verb] for verb in ("init", "check", "train", "promote", "serve")]
+    monkeypatch.chdir(tmp_path)
+    for _, *typed in before:
+        said = keepwell(*typed)
+        assert said.code == 0, said
     curl = next(block for block in blocks(READMES[0], "sh") if "/score" in block)
     path = re.search(r"http://127\.0\.0\.1:8000(\S+)", curl)[1]
     body = json.loads(re.search(r"-d '(.*)'", curl)[1])

@@ -12,22 +12,29 @@ from models.assignments import assignments_of
 from models.community import Community
 from models.engine_files import load_engine, save_engine
 from models.errors import ModelRefused
-from models.events import EventArrays, event_arrays
+from models.events import EventArrays, EventLog, event_arrays
 from models.learned_uplift import LearnedUplift
 from models.log_uplift import UpliftFromLog, learn_uplift
 from models.model_card import model_card
+from models.snapshots import Snapshots
 from models.training import Trained, train
 from tests.planted import intervention
-from tests.trained_world import DECLARED, TRAINED_AT, TrainedWorld
+from tests.trained_world import DECLARED, TRAINED_AT
 
+MEMBERS = 700
 ARMS = ("group_invitation", "personal_call", "never_tried")
 
 
 @dataclass(frozen=True)
 class Taught:
     declared: Community
+    log: EventLog
     events: EventArrays
     trained: Trained
+
+    @property
+    def everyone(self) -> Snapshots:
+        return Snapshots.at(self.events, int(self.trained.test_as_of.timestamp()) * 1_000_000)
 
     @property
     def uplift(self) -> LearnedUplift:
@@ -43,22 +50,23 @@ def declared() -> Community:
     return Community.model_validate({**told, "churn": churn, "interventions": catalogue, "touches": touches})
 
 
-def teach(world: TrainedWorld, touches: pl.DataFrame) -> Taught:
-    community = declared()
-    events = event_arrays(replace(world.log, touches=touches), community)
-    trained = train(events, community, test_as_of=world.test_as_of, trained_at=TRAINED_AT, rng=np.random.default_rng(1), touches=touches)
-    return Taught(community, events, trained)
+def of_first(log: EventLog, members: int) -> EventLog:
+    rows = [table.filter(pl.col("member") < members) for table in (log.events, log.touches)]
+    return EventLog(rows[0], log.members.head(members), rows[1])
 
 
 @pytest.fixture(scope="module")
 def taught(trained_world) -> Taught:
-    return teach(trained_world, trained_world.log.touches)
+    community, log = declared(), of_first(trained_world.log, MEMBERS)
+    events, at = event_arrays(log, community), trained_world.test_as_of
+    trained = train(events, community, test_as_of=at, trained_at=TRAINED_AT, rng=np.random.default_rng(1), touches=log.touches)
+    return Taught(community, log, events, trained)
 
 
-def test_training_learns_from_all_assignments_whose_outcome_is_in_the_log(taught, trained_world):
+def test_training_learns_from_all_assignments_whose_outcome_is_in_the_log(taught):
     log_end_us = int(taught.events.timestamp_us.max())
-    assert taught.trained.engine.learned_through_us == log_end_us > trained_world.test_as_of_us
-    made = assignments_of(trained_world.log.touches, taught.events, taught.declared, until_us=log_end_us)
+    assert taught.trained.engine.learned_through_us == log_end_us > taught.everyone.as_of_us[0]
+    made = assignments_of(taught.log.touches, taught.events, taught.declared, until_us=log_end_us)
     assert taught.trained.uplift.rows == len(made) > 1_000
     assert {name: evidence.n for name, evidence in taught.uplift.evidence.items()} == {
         name: int((made.names == name).sum()) for name in ARMS
@@ -69,8 +77,8 @@ def test_every_effect_says_whether_it_was_measured_or_believed(taught):
     assert [taught.uplift.source(name) for name in ARMS] == ["experiment", "experiment", "prior"]
 
 
-def test_what_was_never_tried_follows_the_catalogue_and_the_risk(taught, trained_world):
-    scores = taught.trained.engine.score(taught.events, trained_world.everyone)
+def test_what_was_never_tried_follows_the_catalogue_and_the_risk(taught):
+    scores = taught.trained.engine.score(taught.events, taught.everyone)
     probability = taught.trained.engine.main_probability(scores)
     effect = taught.uplift.effect(scores.features, probability)
     np.testing.assert_allclose(effect[:, 2], taught.uplift.beliefs.effect(scores.features, probability)[:, 2])
@@ -78,24 +86,24 @@ def test_what_was_never_tried_follows_the_catalogue_and_the_risk(taught, trained
     np.testing.assert_allclose(taught.uplift.effect(scores.features, usual)[:, 2], 0.02)
 
 
-def again(taught: Taught, world: TrainedWorld, touches: pl.DataFrame) -> UpliftFromLog:
+def again(taught: Taught, touches: pl.DataFrame) -> UpliftFromLog:
     """Learned anew by the same draws from other touches."""
-    events = event_arrays(replace(world.log, touches=touches), taught.declared)
-    kept, until = taught.trained.preparation.kept, world.test_as_of_us
+    events = event_arrays(replace(taught.log, touches=touches), taught.declared)
+    kept, until = taught.trained.preparation.kept, int(taught.everyone.as_of_us[0])
     return learn_uplift(taught.trained.engine, events, touches, kept, until_us=until, rng=np.random.default_rng(2))
 
 
-def test_a_touch_after_the_test_changes_nothing_that_was_learned(taught, trained_world):
-    touches = trained_world.log.touches
-    later = pl.col("timestamp") > trained_world.test_as_of
+def test_a_touch_after_the_test_changes_nothing_that_was_learned(taught):
+    touches = taught.log.touches
+    later = pl.col("timestamp") > taught.trained.test_as_of
     changed = touches.with_columns(intervention=pl.when(later).then(pl.lit("personal_call")).otherwise(pl.col("intervention")))
-    before, after = (again(taught, trained_world, each) for each in (touches, changed))
+    before, after = (again(taught, each) for each in (touches, changed))
     assert changed["intervention"].to_list() != touches["intervention"].to_list()
     assert after.uplift.evidence == before.uplift.evidence
 
 
-def test_a_member_without_a_risk_has_no_effect(taught, trained_world):
-    scores = taught.trained.engine.score(taught.events, trained_world.everyone[:3])
+def test_a_member_without_a_risk_has_no_effect(taught):
+    scores = taught.trained.engine.score(taught.events, taught.everyone[:3])
     probability = np.array([0.3, np.nan, 0.5])
     assert np.isnan(taught.uplift.effect(scores.features, probability)).all(axis=1).tolist() == [False, True, False]
     low, high = taught.uplift.interval(scores.features, probability)
@@ -126,9 +134,9 @@ def test_the_shares_of_the_features_in_an_effect_add_up(taught):
     assert (told[:, 2] == 0).all()
 
 
-def test_without_logged_probabilities_the_warning_travels_with_the_model(taught, trained_world):
-    bare = trained_world.log.touches.drop(pl.selectors.starts_with("propensity_"))
-    told = again(taught, trained_world, bare)
+def test_without_logged_probabilities_the_warning_travels_with_the_model(taught):
+    bare = taught.log.touches.drop(pl.selectors.starts_with("propensity_"))
+    told = again(taught, bare)
     assert {told.uplift.source(name) for name in ARMS[:2]} == {"observational"}
     assert any("effects are observational" in warning for warning in told.warnings)
 

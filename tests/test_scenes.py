@@ -299,9 +299,9 @@ def test_each_snapshot_is_seen_from_its_own_time_also_beside_others(drawn):
 YEAR = 365
 RUNS = {
     "every day": lambda _: [float(day) for day in range(YEAR)],
-    "twice a day": lambda _: sorted(day + hour for day in range(YEAR) for hour in (0.3, 0.8)),
+    "twice a day": lambda _: sorted(day + hour for day in range(YEAR // 2) for hour in (0.3, 0.8)),
     "at odd hours with days left out": lambda rng: sorted(day + rng.random() for day in range(YEAR) if rng.random() > 0.15),
-    "in bursts": lambda rng: sorted(day + minute / 1440 for day in range(YEAR) for minute in (0, 1, 2) if rng.random() > 0.3),
+    "in bursts": lambda rng: sorted(day + minute / 1440 for day in range(YEAR // 2) for minute in (0, 1, 2) if rng.random() > 0.3),
 }
 PEOPLE = 12
 
@@ -319,7 +319,7 @@ def lives(rng) -> list[Member]:
 
 @pytest.mark.parametrize("cron", list(RUNS))
 @pytest.mark.parametrize("given", [FIRST_READ, EVERY_SCENE[1], EVERY_SCENE[2], ROSE, BORN], ids=lambda given: next(iter(given)))
-def test_over_a_year_of_runs_every_moment_that_a_run_falls_into_is_acted_on_once(cron, given):
+def test_over_many_runs_every_moment_that_a_run_falls_into_is_acted_on_once(cron, given):
     rng = np.random.default_rng(7)
     declared = staged({key: value for key, value in given.items() if key not in ("name", "label")}, **THREE_FOR_KOC)
     told = [str(date(1980, 1, 1) + timedelta(days=31 * number)) for number in range(PEOPLE)]
