@@ -176,12 +176,9 @@ def _filled(connection: Connection, revision: str, rows: Mapping[str, int], tabl
 
 
 def _insert(connection: Connection, table: Table, told: TableRows) -> None:
-    """Values go to the driver as they were read, so that JSON stays the text that it was."""
-    statement = table.insert().compile(dialect=connection.dialect, column_keys=told.schema.names)
     for batch in told.batches:
-        rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        bound = list(rows) if statement.positional else [dict(zip(told.schema.names, row, strict=True)) for row in rows]
-        connection.exec_driver_sql(str(statement), bound)
+        rows = list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        schema.insert_rows(connection, schema.insert_new(connection, table), told.schema.names, rows)
 
 
 def _number_on(connection: Connection, tables: Iterable[Table]) -> None:
