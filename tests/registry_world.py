@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tempfile
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
+import pandas as pd
+
 from models.engine_files import seal_of
-from models.registry import CHAMPION, ENGINE_ARTIFACT, MODEL_NAME, SEAL, Registry
+from models.registry import CHAMPION, ENGINE_ARTIFACT, MODEL_NAME, SEAL, DataDescription, Registry, RunRecord
 from tests.serving_world import world
+
+RECORD = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
 
 
 def own_registry(folder: Path) -> Registry:
@@ -16,6 +23,22 @@ def own_registry(folder: Path) -> Registry:
     folder.mkdir(parents=True, exist_ok=True)
     with sqlite3.connect(world().mlflow_uri.removeprefix("sqlite:///")) as held, sqlite3.connect(folder / "mlflow.db") as copy:
         held.backup(copy)
+    return Registry(f"sqlite:///{folder}/mlflow.db")
+
+
+@cache
+def challenged() -> Registry:
+    """The world's champion, version 1, and a challenger, version 2, that tells other risk bands; nobody may change it."""
+    registry, champion = own_registry(Path(tempfile.mkdtemp(prefix="keepwell-"))), world().engine
+    edges = tuple(0.5 * edge for edge in champion.reference.band_edges)
+    registry.register(replace(champion, reference=replace(champion.reference, band_edges=edges)), world().golden, RECORD)
+    return registry
+
+
+def challenged_copy(folder: Path) -> Registry:
+    """That may be changed."""
+    folder.mkdir()
+    shutil.copy(challenged().uri.removeprefix("sqlite:///"), folder / "mlflow.db")
     return Registry(f"sqlite:///{folder}/mlflow.db")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -23,9 +26,9 @@ import yaml
 from models.api_keys import SCOPES, create_key
 from models.community import Community
 from models.engine import Engine
-from models.engine_files import Golden
+from models.engine_files import Golden, read_golden
 from models.events import EventLog, event_arrays
-from models.registry import DataDescription, Registry, RunRecord
+from models.registry import CHAMPION, DataDescription, Registry, RunRecord
 from models.simulation import SimulationConfig, simulate
 from models.simulation import World as Simulated
 from models.store import Store
@@ -89,17 +92,35 @@ class World:
 
 @cache
 def world() -> World:
-    """Simulated, trained, registered and promoted once for each process of the tests."""
-    log = _log()
+    """Simulated, trained, registered and promoted once for each run of the tests; each of its processes has a registry of its own."""
+    log, made, own = _log(), _folder_of_the_run(), Path(tempfile.mkdtemp(prefix="keepwell-"))
+    with (made / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made / "champion.db").exists():
+            _register(log, made)
+    shutil.copy(made / "champion.db", own / "mlflow.db")
+    registry = Registry(f"sqlite:///{own}/mlflow.db", made / "artifacts")
+    copy = registry.copy_of(registry.version_of(CHAMPION))
+    return World(log, copy.load(made / "cache"), read_golden(made / "cache" / copy.folder), registry.uri)
+
+
+def _folder_of_the_run() -> Path:
+    """The same for all processes that xdist started together."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    folder = Path(tempfile.gettempdir()) / f"keepwell-{run}" if run else Path(tempfile.mkdtemp(prefix="keepwell-"))
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _register(log: EventLog, folder: Path) -> None:
     events = event_arrays(log, DECLARED)
     as_of = default_test_as_of(events, DECLARED)
     trained = train(events, DECLARED, test_as_of=as_of, trained_at=NOW, rng=np.random.default_rng(1))
-    folder = Path(tempfile.mkdtemp(prefix="keepwell-"))
     registry = Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
     record = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [log.events.height]})))
     registry.register(trained.engine, trained.golden, record)
-    version = registry.promote(None, folder / "cache")
-    return World(log, registry.load(version, folder / "cache"), trained.golden, registry.uri)
+    registry.promote(None, folder / "cache")
+    shutil.copy(folder / "mlflow.db", folder / "champion.db")
 
 
 @cache
@@ -173,13 +194,32 @@ def settings_of(home: Path, **changes: object) -> Settings:
 def serving(home: Path, log: EventLog | None = None, new_id: NewId | None = None, **settings: object) -> Iterator[Running]:
     """A real server in a thread with the world's model, unless told otherwise; the store holds the log."""
     chosen, clock = settings_of(home, **{"mlflow_uri": world().mlflow_uri, "store_seconds": PATIENCE_SECONDS, **settings}), Clock()
+    if log is not None:
+        fill(chosen.store_url, log)
     with closing(Store.open(chosen.store_url, wait_seconds=PATIENCE_SECONDS)) as store:
-        if log is not None:
-            store.load_log(log)
         key = create_key(store, "tests", SCOPES, now=NOW)
         with listening(create_app(chosen, clock=clock, new_id=new_id)) as url, client_of(url, key) as client:
             wait_until(lambda: client.get("/readyz").status_code == 200 or chosen.mlflow_uri != world().mlflow_uri)
             yield Running(client, store, clock, chosen)
+
+
+def fill(store_url: str, log: EventLog) -> None:
+    """Loads the log; where the store would be a new file, that of the world comes with a copy of one that holds it."""
+    file = Path(store_url.removeprefix("sqlite:///"))
+    if log is world().log and file.is_absolute() and not file.exists():
+        shutil.copy(_filled_file(), file)
+        return
+    with closing(Store.open(store_url)) as store:
+        store.load_log(log)
+
+
+@cache
+def _filled_file() -> Path:
+    """Of a store in SQLite that holds the log of the world."""
+    file = Path(tempfile.mkdtemp(prefix="keepwell-")) / "keepwell.db"
+    with closing(Store.open(f"sqlite:///{file}")) as store:
+        store.load_log(world().log)
+    return file
 
 
 def client_of(url: str, key: str) -> httpx2.Client:

@@ -18,7 +18,10 @@ IN_THE_TRAINED_WORLD = {
 }
 """These and those that begin like ON_SPARK are run by one process: what is dear to make is made once for each."""
 
-LONGEST = (DEAR, "test_cli", "test_compose", "test_documents", "test_service_rollouts", "test_real_logs", "test_notebooks")
+LONGEST = (
+    *(DEAR, "test_cli", "test_compose", "test_documents", "test_real_logs", "test_notebooks", "test_service_workers"),
+    *("test_morning_in_a_browser", "test_service_rollouts", "test_backup"),
+)
 """From the longest on; the others follow by the number of their tests."""
 
 

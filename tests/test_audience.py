@@ -11,7 +11,7 @@ import pytest
 from models.audience import BINS, STANDING_COLUMNS, Cells, Selection, standings_of
 from models.events import event_arrays
 from models.overview import Overview, overview_of
-from models.store import Store
+from models.store import LoggedEvent, Store
 from models.store_overviews import StandingQuery
 from tests.serving_world import DECLARED, NOW, world
 
@@ -128,8 +128,8 @@ def test_a_newer_run_takes_the_place_of_the_one_before(standings, store_url):
 
 def test_members_who_were_erased_or_refuse_scores_stand_nowhere(standings, store_url):
     with closing(Store.open(store_url)) as store:
-        store.load_log(world().log)
-        refusing, erased, later = world().log.members["member_id"].head(3).to_list()
+        refusing, erased, later = names = world().log.members["member_id"].head(3).to_list()
+        store.add_events([LoggedEvent(name, 1, "post") for name in names])
         rows = standings.head(3).with_columns(member_id=pl.Series([refusing, erased, later]), probability=0.5, bin=10, cell=0)
         store.prefer(refusing, personalization=False)
         store.erase(erased, 1)

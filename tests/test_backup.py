@@ -78,9 +78,18 @@ def here(lived_in, shared_store_url, monkeypatch):
     return lived_in
 
 
-@pytest.fixture
-def made(here, tmp_path):
-    return backup(here, tmp_path / "backup.zip", now=AT)
+@pytest.fixture(scope="module")
+def made(lived_in, shared_store_url, tmp_path_factory):
+    """One for all tests: whoever changes what it was made of puts that back."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KEEPWELL_STORE_URL", shared_store_url)
+        return backup(lived_in, tmp_path_factory.mktemp("made") / "backup.zip", now=AT)
+
+
+@pytest.fixture(scope="module")
+def before(made, shared_store_url):
+    """What the store holds, which is what is in the backup."""
+    return all_rows(shared_store_url)
 
 
 def all_rows(url):
@@ -129,8 +138,7 @@ def schema_of(url, revision):
     return {name: table.columns.keys() for name, table in found.tables.items()}
 
 
-def test_a_store_moves_from_either_database_to_the_other_row_by_row(here, made, shared_store_url, other_url, tmp_path, monkeypatch):
-    before = all_rows(shared_store_url)
+def test_a_store_moves_from_either_database_to_the_other_row_by_row(here, made, before, other_url, tmp_path, monkeypatch):
     monkeypatch.setenv("KEEPWELL_STORE_URL", other_url)
     restored = restore(Workspace(write_home(tmp_path / "there")), made.file, replace=False)
     assert all_rows(other_url) == before
@@ -200,20 +208,20 @@ def test_under_load_all_that_was_answered_before_is_in_the_backup_and_every_part
     assert set(before) <= set(decided)
 
 
-def test_a_backup_of_an_earlier_revision_is_brought_up(here, made, shared_store_url, tmp_path, monkeypatch):
+def test_a_backup_of_an_earlier_revision_is_brought_up(here, made, before, shared_store_url, tmp_path):
     (tmp_path / "earlier").mkdir()
     columns = schema_of(sqlite_url(tmp_path / "earlier"), EARLIER)
     older = rewritten(made.file, tmp_path / "older.zip", tables=columns, revision=EARLIER)
-    before = all_rows(shared_store_url)
     restored = restore(here, older, replace=True)
     assert (restored.filled.migration.before, restored.filled.migration.after) == (EARLIER, newest())
     assert restored.checked.same == len(SCORED)
     after = all_rows(shared_store_url)
     assert {name: after[name] for name in columns if name in before} == {name: before[name] for name in columns if name in before}
+    restore(here, made.file, replace=True)
 
 
 @pytest.mark.parametrize("harm", ["cut", "flipped", "nothing", "astray", "locked"])
-def test_a_file_that_is_not_whole_is_refused_and_nothing_changes(harm, here, made, shared_store_url, tmp_path):
+def test_a_file_that_is_not_whole_is_refused_and_nothing_changes(harm, here, made, before, shared_store_url, tmp_path):
     content = bytearray(made.file.read_bytes())
     if harm == "flipped":
         content[content.index(b"PAR1") + 300] ^= 1
@@ -226,7 +234,6 @@ def test_a_file_that_is_not_whole_is_refused_and_nothing_changes(harm, here, mad
             archive.writestr("../outside", "x")
     else:
         (tmp_path / "torn.zip").write_bytes(torn[harm])
-    before = all_rows(shared_store_url)
     with pytest.raises(InputError, match="is no whole backup"):
         restore(here, tmp_path / "torn.zip", replace=True)
     assert all_rows(shared_store_url) == before
@@ -237,20 +244,19 @@ def test_a_file_that_is_not_whole_is_refused_and_nothing_changes(harm, here, mad
 @pytest.mark.parametrize(
     ("changes", "why"), [({"revision": "9999"}, "9999, which a later release made"), ({"format": 2, "new": 1}, "of format 2")]
 )
-def test_a_backup_of_a_later_release_is_refused(changes, why, here, made, shared_store_url, tmp_path):
+def test_a_backup_of_a_later_release_is_refused(changes, why, here, made, before, shared_store_url, tmp_path):
     later = tmp_path / "later.zip"
     shutil.copy(made.file, later)
     with zipfile.ZipFile(made.file) as whole, zipfile.ZipFile(later, "w") as archive:
         for name in whole.namelist():
             told = whole.read(name)
             archive.writestr(name, told if name != MANIFEST else json.dumps(json.loads(told) | changes))
-    before = all_rows(shared_store_url)
     with pytest.raises(InputError, match=why):
         restore(here, later, replace=True)
     assert all_rows(shared_store_url) == before
 
 
-def test_rows_that_are_missing_refuse_the_whole(here, made, shared_store_url, tmp_path):
+def test_rows_that_are_missing_refuse_the_whole(here, made, before, shared_store_url, tmp_path):
     fewer = rewritten(made.file, tmp_path / "fewer.zip")
     with zipfile.ZipFile(fewer) as archive:
         told = json.loads(archive.read(MANIFEST))
@@ -258,14 +264,12 @@ def test_rows_that_are_missing_refuse_the_whole(here, made, shared_store_url, tm
     with zipfile.ZipFile(fewer) as whole, zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
         for name in whole.namelist():
             archive.writestr(name, whole.read(name) if name != MANIFEST else json.dumps(told))
-    before = all_rows(shared_store_url)
     with pytest.raises(InputError, match=r"table events: .* rows were put in, and the backup was made of"):
         restore(here, tmp_path / "more.zip", replace=True)
     assert all_rows(shared_store_url) == before
 
 
-def test_a_store_that_holds_something_is_replaced_only_when_told_so(here, made, shared_store_url, tmp_path):
-    before = all_rows(shared_store_url)
+def test_a_store_that_holds_something_is_replaced_only_when_told_so(here, made, before, shared_store_url):
     with store_at(shared_store_url) as store:
         key = create_key(store, "later", SCOPES, now=NOW)
     said = keepwell("restore", made.file, "--config", here.root)
@@ -286,13 +290,13 @@ def files_of(state):
     return {path.relative_to(state): path.read_bytes() for path in state.rglob("*") if path.is_file() and path.name != LOCK}
 
 
-def test_a_file_that_cannot_be_put_in_its_place_leaves_all_where_it_was(here, made, shared_store_url, tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_put_in_its_place_leaves_all_where_it_was(here, made, before, shared_store_url, tmp_path, monkeypatch):
     monkeypatch.setenv("KEEPWELL_MLFLOW_URI", sqlite_url(tmp_path / "no-such-folder"))
     (here.deliveries / "later").write_text("since the backup")
-    rows, files = all_rows(shared_store_url), files_of(here.state)
+    files = files_of(here.state)
     with pytest.raises(InputError, match=r"cannot be replaced \(No such file or directory\); nothing has been restored"):
         restore(here, made.file, replace=True)
-    assert (all_rows(shared_store_url), files_of(here.state)) == (rows, files)
+    assert (all_rows(shared_store_url), files_of(here.state)) == (before, files)
 
 
 def test_nothing_is_restored_where_a_service_runs_and_none_starts_meanwhile(here, made):

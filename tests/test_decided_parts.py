@@ -14,7 +14,7 @@ from pipelines import decide, decided_parts, pace
 from pipelines.archive import deliver_events
 from pipelines.log_parts import open_log
 from pipelines.workspace import Workspace
-from tests.serving_world import NOW, simulated_world, world, write_home, write_logs
+from tests.serving_world import NOW, fill, simulated_world, world, write_home, write_logs
 
 BUDGETS = [None, 0.3]
 
@@ -27,8 +27,8 @@ def workspace(tmp_path, monkeypatch):
     write_logs(home)
     workspace = Workspace.find(home)
     ids = simulated_world().members["member_id"]
+    fill(workspace.store_url, world().log)
     store = Store.open(workspace.store_url)
-    store.load_log(world().log)
     store.add_events([LoggedEvent(name, microseconds(NOW) - 5, "post") for name in (ids[7], ids[200], "a newcomer", "z newcomer")])
     store.prefer(ids[30], personalization=False)
     store.erase(ids[100], 0)

@@ -28,7 +28,7 @@ from serving.job_worker import JobWorker
 from serving.places import IN_THE_LOG
 from serving.schemas import DecisionJobRequest
 from tests.patience import wait_until
-from tests.serving_world import DECLARED, NOW, Clock, client_of, serving, settings_of, world, write_home
+from tests.serving_world import DECLARED, NOW, Clock, client_of, fill, serving, settings_of, world, write_home
 
 
 @pytest.fixture(scope="module")
@@ -213,9 +213,9 @@ def test_only_a_planner_may_ask(running):
 @contextmanager
 def workshop(folder, declared=DECLARED):
     """A service that nobody has started, over a store with the log."""
-    app = create_app(settings_of(write_home(folder, declared), mlflow_uri=world().mlflow_uri), clock=Clock())
-    service = app.state.service
-    service.store.load_log(world().log)
+    settings = settings_of(write_home(folder, declared), mlflow_uri=world().mlflow_uri)
+    fill(settings.store_url, world().log)
+    service = create_app(settings, clock=Clock()).state.service
     service.models.refresh()
     try:
         yield service

@@ -1,4 +1,4 @@
-"""What the faults of `make chaos` come to, in short: the same scenes, once each."""
+"""What faults of `make chaos` come to, in short: the same scenes, once each; killing is in test_service_durability."""
 
 import os
 import shutil
@@ -10,17 +10,8 @@ from models.errors import StoreUnavailable
 from models.store import Store
 from tests.chaos.database_stops import stop_under_load
 from tests.chaos.full_disk import fill_under_load, small_disk
-from tests.chaos.kills import kill_under_load
 from tests.patience import wait_until
-from tests.serving_world import serving, world, write_home, write_logs
-
-
-def test_a_service_killed_under_load_has_kept_all_that_it_answered(tmp_path, postgres):
-    write_logs(write_home(tmp_path / "home"))
-    with postgres.database() as url:
-        survived = kill_under_load(tmp_path / "home", url, rounds=1, seconds=0.5)
-    assert survived.lost == ()
-    assert survived.decisions > 0
+from tests.serving_world import serving, world, write_home
 
 
 def test_a_stopped_database_is_told_and_its_return_is_found(tmp_path, postgres):

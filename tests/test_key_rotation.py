@@ -8,18 +8,20 @@ import pytest
 
 from models.store import Store
 from tests.command_line import keepwell
+from tests.patience import PATIENCE_SECONDS
 from tests.serving_world import client_of, serving, world, write_home
 
 MEMBER = world().log.members["member_id"][1]
 
 
-@pytest.fixture
-def both(tmp_path, store_url, monkeypatch):
+@pytest.fixture(scope="module")
+def both(tmp_path_factory, shared_store_url):
     """The addresses of two services on one store, each with a home of its own."""
-    monkeypatch.setenv("KEEPWELL_STORE_URL", store_url)
-    homes = [write_home(tmp_path / name) for name in ("first", "second")]
-    with serving(homes[0], world().log, store_url=store_url) as first, serving(homes[1], store_url=store_url) as second:
-        yield tmp_path / "first", [str(one.client.base_url) for one in (first, second)]
+    homes = [write_home(tmp_path_factory.mktemp("homes") / name) for name in ("first", "second")]
+    told = {"store_url": shared_store_url, "model_seconds": PATIENCE_SECONDS}
+    with pytest.MonkeyPatch.context() as environment, serving(homes[0], world().log, **told) as first, serving(homes[1], **told) as second:
+        environment.setenv("KEEPWELL_STORE_URL", shared_store_url)
+        yield homes[0], [str(one.client.base_url) for one in (first, second)]
 
 
 def shown_key(*arguments):
@@ -50,12 +52,12 @@ def signed_in(address, key):
         yield browser
 
 
-def test_a_new_key_works_at_once_in_both_and_the_old_one_until_the_overlap_ends(both, store_url):
+def test_a_new_key_works_at_once_in_both_and_the_old_one_until_the_overlap_ends(both, shared_store_url):
     home, addresses = both
     old = shown_key("create", "crm", "--scopes", "score,read", "--config", home)
     new = shown_key("rotate", id_of(old), "--overlap-hours", "1", "--config", home)
     assert (statuses(addresses, old), statuses(addresses, new)) == ([200, 200], [200, 200])
-    store = Store.open(store_url)
+    store = Store.open(shared_store_url)
     (kept,) = [key for key in store.all_keys() if key.key_id == id_of(old)]
     assert 0 < kept.expires_us / 1e6 - datetime.now(UTC).timestamp() <= 3600
     store.end_key(id_of(old), 1)

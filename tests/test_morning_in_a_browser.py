@@ -14,7 +14,10 @@ from tests.shown_run import show_runs
 from tests.test_pages_in_a_browser import LOOKS, PAPER, PAPERS, look_at, visit
 
 pytestmark = needs_chromium
-WORDS = {"en": ("Today", "Audience", "What would change it?"), "zh": ("今日", "人群", "怎样会改变？")}
+WORDS = {
+    "en": ("Today", "Audience", "What would change it?", "no limit"),
+    "zh": ("今日", "人群", "怎样会改变？", "不限"),
+}
 BUDGET = "0.05"
 
 
@@ -37,7 +40,7 @@ def test_a_morning_from_today_to_the_decisions_of_a_campaign(chromium, running, 
         _ask_what_would_change_a_member(page, look)
         page.go_back()
         await_selected(page, running.client.get("/v1/audience?from=5&stage=active").json())
-        _plan_for_them(page)
+        _plan_for_them(page, running, look)
         _confirm(page, running, look)
 
 
@@ -53,7 +56,7 @@ def await_selected(page, answer):
 
 
 def _choose_an_audience(page, running, look):
-    today, audience, _ = WORDS[look[0]]
+    today, audience, *_ = WORDS[look[0]]
     expect(page.locator("nav a[aria-current=page]")).to_have_text(today)
     assert page.evaluate(PAPER) == PAPERS[look[1]]
     look_at(page, "today", *look)
@@ -81,10 +84,28 @@ def _ask_what_would_change_a_member(page, look):
     look_at(page, "member", *look)
 
 
-def _plan_for_them(page):
+def contacted(page):
+    return page.locator("#result .figures dd").nth(6)
+
+
+def _plan_for_them(page, running, look):
+    """By the slider, whose answer is that of the interface, and then by a number."""
     page.locator("#list a.primary").click()
+    expect(page).to_have_url(re.compile(r"/planner\?from=5&"))
     expect(page.locator("#frontier canvas")).to_be_visible()
-    free = page.locator("#result .headline").inner_text()
+    expect(page.locator("#budget")).to_have_attribute("placeholder", WORDS[look[0]][3])
+    free, everybody = page.locator("#result .headline").inner_text(), contacted(page).inner_text()
+    look_at(page, "planner", *look)
+    page.focus("#budget-slider")
+    for _ in range(70):
+        page.keyboard.press("ArrowLeft")
+    budget = float(page.input_value("#budget"))
+    expect(page).to_have_url(re.compile(f"budget={re.escape(page.input_value('#budget'))}"))
+    told = running.client.post("/v1/plans", json={"audience": {"risk_from": 5, "stages": ["active"]}, "budget": budget}).json()
+    assert told["plan"]["spend"] <= budget * (1 + 1e-9)
+    expect(contacted(page)).to_have_text(f"{told['plan']['members_contacted']:.0f}")
+    assert contacted(page).inner_text() != everybody
+    look_at(page, "planner-moved", *look)
     page.fill("#budget", BUDGET)
     expect(page).to_have_url(re.compile(f"budget={BUDGET}"))
     expect(page.locator("#result .headline")).not_to_have_text(free)
@@ -97,6 +118,7 @@ def _confirm(page, running, look):
     page.click("button[name=dry_run][value='1']")
     expect(page.locator("#decisions")).to_be_visible()
     dry = page.locator("table.members tbody tr").count()
+    look_at(page, "campaign", *look)
     page.goto(planner)
     page.locator(".confirm summary").press("Enter")
     page.click("button[name=dry_run][value='0']")
@@ -109,6 +131,18 @@ def _confirm(page, running, look):
     page.locator("table.members a").first.click()
     expect(page.locator("h1")).to_have_text(member)
     expect(page.locator(".timeline .decision").first).to_be_visible()
+
+
+def test_slider_and_number_say_the_same_and_the_end_of_the_slider_is_no_limit(chromium, running):
+    with visit(chromium, running, "en", "light", 1440) as page:
+        page.goto(f"{running.client.base_url}/planner")
+        page.fill("[id='most:coupon']", "7")
+        assert page.input_value("[id='most:coupon-slider']") == "7"
+        expect(contacted(page)).to_have_text("7")
+        page.focus("[id='most:coupon-slider']")
+        page.keyboard.press("End")
+        assert page.input_value("[id='most:coupon']") == ""
+        expect(page.locator("[id='most:coupon-slider']")).to_have_attribute("aria-valuetext", "no limit")
 
 
 @pytest.mark.parametrize(("language", "theme", "width"), LOOKS)

@@ -125,14 +125,16 @@ def test_before_the_first_run_a_page_tells_how_to_make_one(tmp_path):
         assert running.client.get("/v1/audience").json()["type"] == "/docs#no-run"
 
 
-@pytest.mark.parametrize("path", ["/", "/members/m0000001"])
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_before_the_first_model_a_page_tells_how_to_make_one(tmp_path, path, language):
-    home = write_home(tmp_path / "home")
-    with serving(home, world().log, mlflow_uri=f"sqlite:///{home}/mlflow.db") as running, reader(running, language) as client:
-        sign_in(client, create_key(running.store, "marketing", ["read"], now=NOW))
-        page = client.get(path).text
-    assert page.index('<code class="command">keepwell train</code>') < page.index("keepwell promote")
+def test_before_the_first_model_a_page_tells_how_to_make_one(tmp_path):
+    home, pages = write_home(tmp_path / "home"), []
+    with serving(home, world().log, mlflow_uri=f"sqlite:///{home}/mlflow.db") as running:
+        key = create_key(running.store, "marketing", ["read"], now=NOW)
+        for language in ("en", "zh"):
+            with reader(running, language) as client:
+                sign_in(client, key)
+                pages += [client.get(path).text for path in ("/", "/members/m0000001")]
+    for page in pages:
+        assert page.index('<code class="command">keepwell train</code>') < page.index("keepwell promote")
 
 
 @pytest.mark.parametrize("query", ["", "from=30", "from=20&to=60&stage=silent", "tag=estrangement", "risk_band=low&tier=base"])

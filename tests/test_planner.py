@@ -18,7 +18,7 @@ from models.audience_filter import AudienceFilter
 from models.plan_figures import Arm
 from models.plan_ground import MOST_STRATA, PlanGround, Terms, lay_ground
 from models.simulated_plan import EVERYONE, Question, frontier_of, simulate_plan
-from models.store import Store
+from models.store import LoggedEvent, Store
 from models.strata import Strata
 from models.supply import Capacity
 from models.texts import decimal, money, number, span
@@ -331,8 +331,8 @@ def test_a_frontier_is_that_of_any_budget():
 def test_a_later_ground_takes_the_place_of_an_earlier_one_and_forgets_whoever_was_erased(store_url):
     laid = ground_of(strata(crowd(60, 33)), standings(60))
     with closing(Store.open(store_url)) as store:
-        store.load_log(world().log)
-        erased, refusing, other = world().log.members["member_id"].head(3).to_list()
+        erased, refusing, other = names = world().log.members["member_id"].head(3).to_list()
+        store.add_events([LoggedEvent(name, 1, "post") for name in names])
         rows = laid.rows.head(3).with_columns(member_id=pl.Series([erased, refusing, other]))
         store.lay_ground(10, b"one", [rows])
         first = store.ground_key()

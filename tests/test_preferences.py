@@ -16,7 +16,7 @@ from pipelines.loading import load, load_to_learn
 from pipelines.printing import left_out_sentence
 from pipelines.workspace import Workspace
 from tests.patience import wait_until
-from tests.serving_world import NOW, serving, settings_of, world, write_home, write_logs
+from tests.serving_world import NOW, fill, serving, settings_of, world, write_home, write_logs
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +162,8 @@ def test_runs_over_all_members_respect_them_and_learning_leaves_members_out(tmp_
     home = write_home(tmp_path / "home")
     write_logs(home)
     impersonal, silent, erased, *_ = world().log.members["member_id"]
+    fill(settings_of(home).store_url, world().log)
     store = Store.open(settings_of(home).store_url)
-    store.load_log(world().log)
     store.prefer(impersonal, personalization=False)
     store.prefer(silent, contact={"any": False})
     store.erase(erased, 0)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import pytest
 
 from models.activity import Activity
 from models.community import DAY_US
@@ -23,7 +24,7 @@ from serving.job_selection import Selection
 from serving.job_task import Task
 from serving.job_worker import JobWorker
 from serving.schemas import DecisionJobRequest
-from tests.serving_world import DECLARED, NOW, Clock, settings_of, world, write_home, write_logs
+from tests.serving_world import DECLARED, NOW, Clock, fill, settings_of, world, write_home, write_logs
 from tests.shown_run import assert_same, figures, shown
 
 REFUSING = "m0000003"
@@ -44,9 +45,8 @@ def contact_beforehand(store):
 @contextmanager
 def workshop(folder, url):
     """A service that nobody has started, over a store with the log; one member refuses scores."""
-    app = create_app(settings_of(write_home(folder), mlflow_uri=world().mlflow_uri, store_url=url), clock=Clock())
-    service = app.state.service
-    service.store.load_log(world().log)
+    fill(url, world().log)
+    service = create_app(settings_of(write_home(folder), mlflow_uri=world().mlflow_uri, store_url=url), clock=Clock()).state.service
     contact_beforehand(service.store)
     service.models.refresh()
     try:
@@ -65,20 +65,22 @@ def done(service, **request):
     return row
 
 
-def decided_on_the_command_line(folder, monkeypatch):
+@pytest.fixture(scope="module")
+def decided_on_the_command_line(tmp_path_factory):
     """Into a store of its own; what it shows."""
+    folder = tmp_path_factory.mktemp("command") / "home"
     write_logs(write_home(folder))
-    monkeypatch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
     workspace = Workspace(folder)
-    with closing(Store.open(workspace.store_url)) as store:
-        store.load_log(world().log)
+    fill(workspace.store_url, world().log)
+    with closing(Store.open(workspace.store_url)) as store, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
         contact_beforehand(store)
         decide_all(workspace, folder / "all.parquet", as_of=NOW.isoformat(), language=None, now=NOW, progress=lambda _: None)
         return shown(store), figures(store)
 
 
-def test_a_job_over_everyone_shows_what_the_command_line_shows(store_url, tmp_path, monkeypatch):
-    expected = decided_on_the_command_line(tmp_path / "command", monkeypatch)
+def test_a_job_over_everyone_shows_what_the_command_line_shows(store_url, tmp_path, decided_on_the_command_line):
+    expected = decided_on_the_command_line
     with workshop(tmp_path / "home", store_url) as service:
         done(service)
         told = shown(service.store), figures(service.store)

@@ -18,9 +18,9 @@ from pipelines.rollout import Said, was_rolled_back
 from pipelines.rollout_watch import finish, rollout_status, watch_rollout
 from pipelines.workspace import Workspace
 from tests.command_line import keepwell
+from tests.registry_world import challenged_copy
 from tests.rolled_out import plan_of, plant
 from tests.serving_world import DECLARED, NOW, write_home, write_logs
-from tests.test_service_rollouts import challenged, own_registry_of  # noqa: F401 - the first is a fixture
 
 BEGAN = datetime(2025, 7, 1, tzinfo=UTC)
 READ = BEGAN + timedelta(days=60)
@@ -28,8 +28,8 @@ ANNA = Said("anna", "looks better")
 
 
 @pytest.fixture
-def registry(challenged, tmp_path, monkeypatch):  # noqa: F811 - the fixture
-    registry = own_registry_of(challenged, tmp_path / "registry")
+def registry(tmp_path, monkeypatch):
+    registry = challenged_copy(tmp_path / "registry")
     monkeypatch.setenv("KEEPWELL_MLFLOW_URI", registry.uri)
     return registry
 

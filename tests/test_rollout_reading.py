@@ -15,6 +15,7 @@ from models.rollouts import Stage
 from models.store import Store
 from models.store_schema import decisions, touches
 from models.texts import moment
+from tests.databases import sqlite_url
 from tests.rolled_out import HALF, plant
 from tests.serving_world import DECLARED
 
@@ -26,6 +27,19 @@ NOW = BEGAN + timedelta(days=60)
 def store(store_url):
     with closing(Store.open(store_url)) as store:
         yield store
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A store in SQLite, for what is said of figures that either make tells alike."""
+    with closing(Store.open(sqlite_url(tmp_path_factory.mktemp("alone")))) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+def planted(alone):
+    """In it, without a difference between the sides."""
+    return plant(alone, BEGAN)
 
 
 def read(store, planted, now=NOW):
@@ -47,12 +61,6 @@ def test_both_sides_are_counted_as_by_hand(store):
     assert (row(found, "retention_14d").days, kept.days) == (14, 30)
     assert found.followed == (1.0, 1.0)
     assert (found.verdict, found.percent) == ("not_yet", HALF)
-
-
-@pytest.mark.parametrize(("kept", "refusing", "verdict"), [((0.5, 0.7), (0.02, 0.02), "better"), ((0.6, 0.6), (0.02, 0.15), "harm")])
-def test_a_planted_difference_is_found(store, kept, refusing, verdict):
-    planted = plant(store, BEGAN, kept=kept, refusing=refusing)
-    assert read(store, planted).verdict == verdict
 
 
 def test_who_no_longer_wants_to_be_contacted_or_known_counts_against_the_side(store):
@@ -136,8 +144,9 @@ def test_what_members_are_sent_and_refuse_after_the_stage_does_not_count_in_it(s
     assert told == pytest.approx({"contacts": sent, "refusals": 2, "cost": 2.5 * sent})
 
 
-def test_harm_is_told_beside_sizes_that_chance_does_not_make(store):
+def test_harm_is_found_and_told_beside_sizes_that_chance_does_not_make(store):
     planted = plant(store, BEGAN, refusing=(0.02, 0.15))
+    assert read(store, planted).verdict == "harm"
     ids = [f"m-{number:05}" for number in range(2_400)]
     theirs = [name for name, one in zip(ids, planted.rollout.takes(ids, DECLARED.policy).tolist(), strict=True) if not one]
     with store.engine.begin() as connection:
@@ -149,17 +158,15 @@ def test_harm_is_told_beside_sizes_that_chance_does_not_make(store):
     assert "Something beside the draw" in said
 
 
-def test_where_the_challenger_decided_nothing_there_is_nothing_to_wait_for(store):
-    planted = plant(store, BEGAN)
-    kept = read_and_keep(store, planted.rollout, DECLARED.policy, DECLARED, NOW)
+def test_where_the_challenger_decided_nothing_there_is_nothing_to_wait_for(alone, planted):
+    kept = read_and_keep(alone, planted.rollout, DECLARED.policy, DECLARED, NOW)
     none = replace(kept, comparison=replace(kept.comparison, followed=(1.0, 0.0)))
     assert "compare the champion with itself" in headline(planted.rollout, none, DECLARED, "en")
     assert "asked about alone" in todo(planted.rollout, none.comparison, "en")
     assert "compare the champion with itself" not in headline(planted.rollout, kept, DECLARED, "en")
 
 
-def test_a_roll_out_is_dated_by_the_clock_of_the_community(store):
-    planted = plant(store, BEGAN)
+def test_a_roll_out_is_dated_by_the_clock_of_the_community(planted):
     since = moment("en", BEGAN.astimezone(DECLARED.zone))
     assert state_sentence(planted.rollout, Asked(DECLARED, "en")).endswith(f"since {since}, version 1 for the others.")
 
@@ -174,12 +181,12 @@ def test_what_was_read_is_kept_until_something_comes(store):
     assert anew.read_at == NOW + timedelta(minutes=5)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_it_is_told_in_both_languages(store, language):
+def test_it_is_told_in_both_languages(store):
     planted = plant(store, BEGAN, kept=(0.5, 0.7))
     kept = read_and_keep(store, planted.rollout, DECLARED.policy, DECLARED, NOW)
-    told = status_dict(planted.rollout, (), kept, store.agreement("2", "1"), Asked(DECLARED, language))
-    assert told["comparison"]["verdict"] == "better"
-    assert "keepwell rollout finish" in told["todo"]
-    assert {"en": "More members stay", "zh": "留住了更多成员"}[language] in told["verdict_text"]
-    assert told["shadow"] is None
+    for language, said in {"en": "More members stay", "zh": "留住了更多成员"}.items():
+        told = status_dict(planted.rollout, (), kept, store.agreement("2", "1"), Asked(DECLARED, language))
+        assert told["comparison"]["verdict"] == "better"
+        assert "keepwell rollout finish" in told["todo"]
+        assert said in told["verdict_text"]
+        assert told["shadow"] is None

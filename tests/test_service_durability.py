@@ -1,13 +1,10 @@
 """What was answered outlives the process: started as `keepwell serve` does, killed, and started again."""
 
-from concurrent.futures import ThreadPoolExecutor
+import json
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
-import httpx2
 import pytest
 
 from models.errors import InputError
@@ -16,11 +13,10 @@ from models.store import Loaded, Store
 from pipelines.ingest import canonical_log
 from pipelines.serve import prepare, serve
 from pipelines.workspace import Workspace
+from tests.chaos.kills import kill_under_load
 from tests.patience import answered
 from tests.service_process import started
-from tests.serving_world import DECLARED, client_of, write_home, write_logs
-
-EVENT = {"event_id": "kept", "member_id": "m0000003", "type": "post", "timestamp": "2025-07-20T11:00:00+00:00"}
+from tests.serving_world import DECLARED, NOW, client_of, settings_of, write_home, write_logs
 
 
 @pytest.fixture
@@ -30,50 +26,21 @@ def home(tmp_path):
     return folder
 
 
-@dataclass(frozen=True)
-class Life:
-    """What a service of two processes answered before it was killed."""
-
-    home: Path
-    key: str
-    answer: httpx2.Response
-    events: httpx2.Response
-    contacted: list[bool]
-
-
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory):
-    home = write_home(tmp_path_factory.mktemp("killed") / "home")
-    write_logs(home)
-    with started(home, 2) as process:
-        url, key = process.url, next(word for word in process.said.split() if word.startswith("kw_"))
-
-        def contacted(_):
-            with client_of(url, key) as client:
-                return bool(answered(partial(client.post, "/v1/score", json={"member_id": "m0000003"})).json()["actions"])
-
-        with ThreadPoolExecutor(10) as pool, client_of(url, key) as client:
-            contacts = list(pool.map(contacted, range(20)))
-            answer = answered(partial(client.post, "/v1/score", json={"member_id": "m0000007", "request_id": "once"}))
-            events = answered(partial(client.post, "/v1/events", json={"events": [EVENT]}))
-    return Life(home, key, answer, events, contacts)
-
-
-def test_two_processes_keep_to_one_cap(killed):
-    assert sum(killed.contacted) == 2
-
-
-def test_a_killed_service_has_lost_nothing_that_it_answered(killed):
-    assert killed.answer.status_code == 200
-    assert killed.events.json()["accepted"] == 1
-    with started(killed.home) as process, client_of(process.url, killed.key) as client:
+def test_a_service_killed_under_load_has_lost_nothing_that_it_answered(home):
+    survived = kill_under_load(home, settings_of(home).store_url, rounds=1, seconds=0.5)
+    crm = survived.crm
+    assert survived.lost == ()
+    assert survived.decisions > 0
+    (request_id, answer), event_id = next(iter(crm.answers.items())), next(iter(crm.accepted))
+    with started(home) as process, client_of(process.url, crm.key) as client:
         assert "kw_" not in process.said
-        decision = client.get(f"/v1/decisions/{killed.answer.json()['decision_id']}")
-        assert decision.status_code == 200
-        assert decision.json()["member_id"] == "m0000007"
-        again = answered(partial(client.post, "/v1/score", json={"member_id": "m0000007", "request_id": "once"}))
-        assert again.content == killed.answer.content
-        assert answered(partial(client.post, "/v1/events", json={"events": [EVENT]})).json()["duplicate"] == 1
+        told = json.loads(answer)
+        decision = client.get(f"/v1/decisions/{told['decision_id']}")
+        assert (decision.status_code, decision.json()["member_id"]) == (200, told["member_id"])
+        again = answered(partial(client.post, "/v1/score", json={"member_id": told["member_id"], "request_id": request_id}))
+        assert again.text == answer
+        event = {"event_id": event_id, "member_id": crm.members[0], "type": "post", "timestamp": NOW.isoformat()}
+        assert answered(partial(client.post, "/v1/events", json={"events": [event]})).json()["duplicate"] == 1
 
 
 def test_the_store_is_prepared_once_and_holds_the_log(home):

@@ -2,88 +2,65 @@
 
 import html
 import re
-import shutil
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pandas as pd
 import pytest
 
-from models.api_keys import SCOPES, create_key
 from models.engine_files import GOLDEN_FILE
 from models.experiment_wording import written
 from models.moments import microseconds
 from models.policy import in_control
-from models.registry import CHAMPION, MODEL_NAME, DataDescription, Registry, RunRecord
+from models.registry import CHAMPION, MODEL_NAME
 from models.rollout_reading import read_and_keep
 from models.rollout_wording import kind_of
 from models.rollouts import Planned, Stage
-from models.store import Store
 from pipelines.rollout import Said, roll_back
 from pipelines.workspace import Workspace
 from serving.settings import wall_clock
-from tests.command_line import keepwell
-from tests.patience import answered, wait_until
-from tests.registry_world import engine_folder, own_registry, put_in_force
+from tests.patience import PATIENCE_SECONDS, wait_until
+from tests.registry_world import challenged, challenged_copy, engine_folder, put_in_force
 from tests.rolled_out import plant
-from tests.service_process import started
-from tests.serving_world import DECLARED, NOW, client_of, serving, settings_of, world, write_home, write_logs
+from tests.serving_world import DECLARED, serving, world, write_home
 from tests.shown_run import reader, sign_in
 from tests.test_model_swap import load
 
 HALF = 50.0
 BEGAN = datetime(2025, 7, 1, tzinfo=UTC)
-RECORD = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
-
-
-@pytest.fixture(scope="module")
-def challenged(tmp_path_factory):
-    """The world's champion, version 1, and a challenger, version 2, that tells other risk bands."""
-    folder = tmp_path_factory.mktemp("registry")
-    registry = own_registry(folder)
-    champion = world().engine
-    edges = tuple(0.5 * edge for edge in champion.reference.band_edges)
-    registry = Registry(registry.uri, folder / "artifacts")
-    registry.register(replace(champion, reference=replace(champion.reference, band_edges=edges)), world().golden, RECORD)
-    return registry
 
 
 @contextmanager
-def rolling(folder, registry, url, **settings):
-    settings = {"mlflow_uri": registry.uri, "model_seconds": 0.2, **({} if url is None else {"store_url": url}), **settings}
-    with serving(write_home(folder / "home"), world().log, **settings) as running:
-        wait_until(lambda: running.client.get("/readyz").status_code == 200)
-        yield running
+def rolling(folder, registry, url=None):
+    """It looks often whether a roll-out runs, and once only for a champion."""
+    settings = {"mlflow_uri": registry.uri, "model_seconds": PATIENCE_SECONDS, **({} if url is None else {"store_url": url})}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("serving.rollouts.ROUND_SECONDS", 0.05)
+        with serving(write_home(folder / "home"), world().log, **settings) as running:
+            wait_until(lambda: running.client.get("/readyz").status_code == 200)
+            yield running
 
 
 @pytest.fixture
-def running(tmp_path, challenged, store_url):
-    with rolling(tmp_path, challenged, store_url) as running:
+def running(tmp_path, store_url):
+    with rolling(tmp_path, challenged(), store_url) as running:
         yield running
 
 
-def planned(registry, percent=HALF, **changes):
-    copy = registry.copy_of("2")
+def planned(percent=HALF, **changes):
+    copy = challenged().copy_of("2")
     return replace(Planned("1", "2", copy.folder, copy.seal, "salt", Stage(percent, microseconds(wall_clock()), "anna")), **changes)
 
 
-def begun(running, registry, percent=HALF, **changes):
+def begun(running, percent=HALF, **changes):
     """Once the service goes by it, or has refused it."""
-    rollout = running.store.start_rollout(planned(registry, percent, **changes))
+    rollout = running.store.start_rollout(planned(percent, **changes))
     wait_until(lambda: len(running.store.rollout_processes(rollout.rollout_id, 0)) == 1)
     return rollout
 
 
 def follows(running, rollout_id, percent):
     wait_until(lambda: [one.percent for one in running.store.rollout_processes(rollout_id, 0)] == [percent])
-
-
-def own_registry_of(registry, folder):
-    """A copy that may be changed."""
-    folder.mkdir()
-    shutil.copy(registry.uri.removeprefix("sqlite:///"), folder / "mlflow.db")
-    return Registry(f"sqlite:///{folder}/mlflow.db")
 
 
 def members():
@@ -104,8 +81,8 @@ def versions_by(running, ids, **more):
     return {one: answer["model"]["version"] for one, answer in by_batch(running, ids, **more).items()}
 
 
-def test_the_challenger_decides_for_its_members_on_every_way(running, challenged):
-    rollout = begun(running, challenged)
+def test_the_challenger_decides_for_its_members_on_every_way(running):
+    rollout = begun(running)
     due, ids = expected(rollout), members()
     assert {"1", "2"} == set(due.values())
     assert {due[one] for one, held in zip(ids, in_control(ids, DECLARED.policy).tolist(), strict=True) if held} == {"1"}
@@ -123,8 +100,8 @@ def test_the_challenger_decides_for_its_members_on_every_way(running, challenged
 
 
 @pytest.mark.parametrize("request_", [{}, {"capacity": {"interventions": {"coupon": 30}}}])
-def test_a_job_gives_each_member_to_its_engine(running, challenged, request_):
-    rollout = begun(running, challenged)
+def test_a_job_gives_each_member_to_its_engine(running, request_):
+    rollout = begun(running)
     job = running.client.post("/v1/decision-jobs", json=request_).json()
     wait_until(lambda: running.client.get(f"/v1/decision-jobs/{job['job_id']}").json()["status"] in {"succeeded", "failed"})
     decided = running.store.assignments()
@@ -133,8 +110,8 @@ def test_a_job_gives_each_member_to_its_engine(running, challenged, request_):
     assert chosen == 30 if request_ else chosen > 30
 
 
-def test_a_member_who_was_in_stays_in_while_the_share_is_raised(running, challenged):
-    rollout = begun(running, challenged, 20)
+def test_a_member_who_was_in_stays_in_while_the_share_is_raised(running):
+    rollout = begun(running, 20)
     few = versions_by(running, members()[:200], mode="score_only")
     running.store.raise_rollout(Stage(60, microseconds(wall_clock()), "anna"))
     follows(running, rollout.rollout_id, 60)
@@ -144,8 +121,8 @@ def test_a_member_who_was_in_stays_in_while_the_share_is_raised(running, challen
     assert {one for one, version in few.items() if version == "2"} < {one for one, version in many.items() if version == "2"}
 
 
-def test_a_roll_back_under_load_loses_no_request_and_every_later_answer_is_the_champions(running, challenged, tmp_path, monkeypatch):
-    begun(running, challenged)
+def test_a_roll_back_under_load_loses_no_request_and_every_later_answer_is_the_champions(running, tmp_path, monkeypatch):
+    begun(running)
     monkeypatch.setenv("KEEPWELL_STORE_URL", running.settings.store_url)
     with load(running) as seen:
         wait_until(lambda: all(len(answers) > 8 for answers in seen))
@@ -159,10 +136,10 @@ def test_a_roll_back_under_load_loses_no_request_and_every_later_answer_is_the_c
     assert {version for answers in seen for _, version in answers} == {"1", "2"}
 
 
-def test_one_that_is_finished_gives_no_member_back_to_the_old_champion(challenged, tmp_path, store_url):
-    registry = own_registry_of(challenged, tmp_path / "own")
-    with rolling(tmp_path, registry, store_url, model_seconds=60) as service:
-        rollout = begun(service, registry)
+def test_one_that_is_finished_gives_no_member_back_to_the_old_champion(tmp_path, store_url):
+    registry = challenged_copy(tmp_path / "own")
+    with rolling(tmp_path, registry, store_url) as service:
+        rollout = begun(service)
         due = [one for one, version in expected(rollout).items() if version == "2"][:20]
         registry.promote("2", tmp_path / "cache")
         service.store.end_rollout("finished", microseconds(wall_clock()), "anna", None)
@@ -172,8 +149,8 @@ def test_one_that_is_finished_gives_no_member_back_to_the_old_champion(challenge
     assert [set(versions.values()) for versions in told] == [{"2"}, {"2"}]
 
 
-def test_a_challenger_that_cannot_be_loaded_is_refused_and_its_members_stay_with_the_champion(running, challenged):
-    rollout = begun(running, challenged, challenger="77")
+def test_a_challenger_that_cannot_be_loaded_is_refused_and_its_members_stay_with_the_champion(running):
+    rollout = begun(running, challenger="77")
     (seen,) = running.store.rollout_processes(rollout.rollout_id, 0)
     assert seen.percent == 0
     assert 'no version "77"' in seen.error
@@ -182,16 +159,16 @@ def test_a_challenger_that_cannot_be_loaded_is_refused_and_its_members_stay_with
     wait_until(lambda: running.store.rollout_processes(rollout.rollout_id, 0)[0].error is None)
 
 
-def test_a_challenger_that_was_refused_is_not_fetched_again_at_every_try(challenged, tmp_path, store_url, monkeypatch):
+def test_a_challenger_that_was_refused_is_not_fetched_again_at_every_try(tmp_path, store_url, monkeypatch):
     monkeypatch.setattr("serving.rollouts.HEARD_SECONDS", 0.2)
-    registry = own_registry_of(challenged, tmp_path / "own")
+    registry = challenged_copy(tmp_path / "own")
     files = engine_folder(tmp_path / "files", registry)
     version = put_in_force(registry, files)
     registry.client.set_registered_model_alias(MODEL_NAME, CHAMPION, "1")
     copy, whole = registry.copy_of(version), (files / GOLDEN_FILE).read_bytes()
     (files / GOLDEN_FILE).write_bytes(b"no archive")
     with rolling(tmp_path, registry, store_url) as service:
-        rollout = begun(service, registry, challenger=version, folder=copy.folder, seal=copy.seal)
+        rollout = begun(service, challenger=version, folder=copy.folder, seal=copy.seal)
 
         def seen():
             return service.store.rollout_processes(rollout.rollout_id, 0)[0]
@@ -204,27 +181,23 @@ def test_a_challenger_that_was_refused_is_not_fetched_again_at_every_try(challen
         follows(service, rollout.rollout_id, HALF)
 
 
-def test_a_process_that_begins_goes_by_the_share_from_its_first_answer_on(tmp_path, challenged, store_url):
-    with rolling(tmp_path, challenged, store_url) as running:
-        rollout = begun(running, challenged)
-        with rolling(tmp_path / "other", challenged, store_url) as other:
+def test_a_process_that_begins_goes_by_the_share_from_its_first_answer_on(tmp_path, store_url):
+    with rolling(tmp_path, challenged(), store_url) as running:
+        rollout = begun(running)
+        with rolling(tmp_path / "other", challenged(), store_url) as other:
             ids = members()[:100]
             assert versions_by(other, ids, mode="score_only") == {one: expected(rollout)[one] for one in ids}
             wait_until(lambda: len(running.store.rollout_processes(rollout.rollout_id, 0)) == 2)
         assert len(running.store.rollout_processes(rollout.rollout_id, 0)) == 1
 
 
-def test_nothing_is_written_where_no_roll_out_runs(running):
-    running.score(members()[0])
-    assert running.store.rollout_processes(0, 0) == []
-    assert running.store.rollouts(5) == []
-
-
-def test_over_http_it_is_told_and_ended(running, challenged):
+def test_over_http_it_is_told_and_ended(running):
     nothing = running.client.get("/v1/rollouts/current").json()
     assert (nothing["rollout"], nothing["comparison"]) == (None, None)
     assert running.client.post("/v1/rollouts/current/rollback").json()["type"].endswith("no-rollout")
-    rollout = begun(running, challenged)
+    running.score(members()[0])
+    assert (running.store.rollout_processes(0, 0), running.store.rollouts(5)) == ([], [])
+    rollout = begun(running)
     told = running.client.get("/v1/rollouts/current", params={"lang": "zh"}).json()
     assert told["rollout"] == rollout.to_dict()
     assert [one["share"] for one in told["processes"]] == [HALF]
@@ -233,46 +206,22 @@ def test_over_http_it_is_told_and_ended(running, challenged):
     assert set(versions_by(running, members()[:100], mode="score_only").values()) == {"1"}
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_page_shows_what_the_answer_tells(tmp_path, challenged, language):
-    with rolling(tmp_path, challenged, None) as running:
+def test_the_page_shows_what_the_answer_tells(tmp_path):
+    pages = {}
+    with rolling(tmp_path, challenged()) as running:
         planted = plant(running.store, BEGAN, kept=(0.5, 0.7))
         read_and_keep(running.store, planted.rollout, DECLARED.policy, DECLARED, BEGAN + timedelta(days=60))
-        told = running.client.get("/v1/rollouts/current", params={"lang": language}).json()
-        with reader(running, language) as client:
-            sign_in(client, running.key)
-            page = html.unescape(re.sub(r"</?code[^>]*>", "", client.get(f"/model?lang={language}").text))
-    for said in (told["text"], told["verdict_text"], told["todo"], told["comparison"]["sample_ratio"]["text"]):
-        assert re.sub("[“”]", "", said) in re.sub("[“”]", "", page)
-    assert told["comparison"]["verdict"] == "better"
-    for row in told["comparison"]["rows"]:
-        assert f'<th scope="row">{row["label"]}</th>' in page
-        if row["difference"] is not None:
-            assert written(kind_of(row["name"]), row["difference"], language=language, currency=DECLARED.currency) in page
-    assert sum(row["difference"] is not None for row in told["comparison"]["rows"]) == 5
-
-
-def test_two_worker_processes_agree_and_a_roll_back_by_command_reaches_both(tmp_path, challenged):
-    home = write_home(tmp_path / "home")
-    write_logs(home)
-    with closing(Store.open(settings_of(home).store_url)) as store:
-        store.load_log(world().log)
-        key = create_key(store, "tests", SCOPES, now=NOW)
-        with started(home, workers=2, KEEPWELL_MLFLOW_URI=challenged.uri) as service:
-            rollout = store.start_rollout(planned(challenged))
-            wait_until(lambda: [one.percent for one in store.rollout_processes(1, 0)] == [HALF, HALF])
-            due, ids = expected(rollout), members()[:6]
-            assert {one for _ in range(6) for one in told_versions(service.url, key, ids)} == {(one, due[one]) for one in ids}
-            with pytest.MonkeyPatch.context() as environment:
-                environment.setenv("KEEPWELL_MLFLOW_URI", challenged.uri)
-                told = keepwell("rollback", "-c", home, "--json").json()
-            assert (len(told["taken_over"]), told["silent"], told["champion"]) == (2, [], "1")
-            assert {one for _ in range(6) for one in told_versions(service.url, key, ids)} == {(one, "1") for one in ids}
-
-
-def told_versions(url, key, ids):
-    """By member, over a connection of its own, so that any of the processes may answer."""
-    with client_of(url, key) as client:
-        asked = {"requests": [{"member_id": one, "mode": "score_only"} for one in ids]}
-        found = answered(lambda: client.post("/v1/score/batch", json=asked)).json()
-    return {(one["answer"]["member_id"], one["answer"]["model"]["version"]) for one in found["results"]}
+        for language in ("en", "zh"):
+            told = running.client.get("/v1/rollouts/current", params={"lang": language}).json()
+            with reader(running, language) as client:
+                sign_in(client, running.key)
+                pages[language] = told, html.unescape(re.sub(r"</?code[^>]*>", "", client.get(f"/model?lang={language}").text))
+    for language, (told, page) in pages.items():
+        for said in (told["text"], told["verdict_text"], told["todo"], told["comparison"]["sample_ratio"]["text"]):
+            assert re.sub("[“”]", "", said) in re.sub("[“”]", "", page)
+        assert told["comparison"]["verdict"] == "better"
+        for row in told["comparison"]["rows"]:
+            assert f'<th scope="row">{row["label"]}</th>' in page
+            if row["difference"] is not None:
+                assert written(kind_of(row["name"]), row["difference"], language=language, currency=DECLARED.currency) in page
+        assert sum(row["difference"] is not None for row in told["comparison"]["rows"]) == 5

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from models.api_keys import SCOPES, create_key
 from models.registry import Registry
 from models.store import Store
+from tests.command_line import keepwell
 from tests.patience import PATIENCE_SECONDS, answered, wait_until
-from tests.registry_world import engine_folder, own_registry, put_in_force
+from tests.registry_world import challenged_copy, engine_folder, put_in_force
 from tests.serving_world import NOW, client_of, settings_of, world, write_home, write_logs
+from tests.test_service_rollouts import HALF, expected, members, planned
 
 MEMBER = "Zhang-Wei-139"
 SCORES = 60
@@ -28,12 +31,16 @@ SCORES = 60
 
 @dataclass(frozen=True)
 class Fleet:
+    home: Path
     process: subprocess.Popen
     url: str
     key: str
     registry: Registry
     scratch: Path
     errors: Path
+
+    def store(self):
+        return closing(Store.open(settings_of(self.home).store_url))
 
     def anew(self, path):
         """Over a connection of its own, so that any of the processes may answer."""
@@ -65,7 +72,7 @@ def started(folder):
     home, scratch = write_home(folder / "home"), folder / "scratch"
     write_logs(home)
     scratch.mkdir()
-    registry = own_registry(folder / "registry")
+    registry = challenged_copy(folder / "registry")
     with closing(Store.open(settings_of(home).store_url)) as store:
         key = create_key(store, "tests", SCOPES, now=NOW)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -78,11 +85,55 @@ def started(folder):
         process = subprocess.Popen([*command, "--as-of", NOW.isoformat()], env=environment, **quiet)
     try:
         wait_until(lambda: errors.read_text().count("Application startup complete") >= 2)
-        yield Fleet(process, f"http://127.0.0.1:{port}", key, registry, scratch, errors)
+        yield Fleet(home, process, f"http://127.0.0.1:{port}", key, registry, scratch, errors)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """Who answered for whom while a roll-out ran in both processes, who should have, what the command said, and who answered then."""
+
+    during: set[tuple[str, str]]
+    due: set[tuple[str, str]]
+    told: dict
+    after: set[tuple[str, str]]
+
+
+def roll_out_and_back(fleet):
+    with fleet.store() as store, pytest.MonkeyPatch.context() as environment:
+        rollout = store.start_rollout(planned())
+        wait_until(lambda: [one.percent for one in store.rollout_processes(rollout.rollout_id, 0)] == [HALF, HALF])
+        due, ids = expected(rollout), members()[:6]
+
+        def versions():
+            return {one for _ in range(6) for one in told_versions(fleet.url, fleet.key, ids)}
+
+        during = versions()
+        environment.setenv("KEEPWELL_MLFLOW_URI", fleet.registry.uri)
+        told = keepwell("rollback", "-c", fleet.home, "--json").json()
+        return RolledBack(during, {(one, due[one]) for one in ids}, told, versions())
+
+
+def told_versions(url, key, ids):
+    """By member, over a connection of its own, so that any of the processes may answer."""
+    with client_of(url, key) as client:
+        asked = {"requests": [{"member_id": one, "mode": "score_only"} for one in ids]}
+        found = answered(lambda: client.post("/v1/score/batch", json=asked)).json()
+    return {(one["answer"]["member_id"], one["answer"]["model"]["version"]) for one in found["results"]}
+
+
+def contacted_at_once(fleet, times):
+    """One member, asked about from several threads."""
+
+    def contacted(_):
+        with client_of(fleet.url, fleet.key) as client:
+            return bool(answered(partial(client.post, "/v1/score", json={"member_id": "m0000003"})).json()["actions"])
+
+    with ThreadPoolExecutor(10) as pool:
+        return list(pool.map(contacted, range(times)))
 
 
 @dataclass(frozen=True)
@@ -91,6 +142,8 @@ class Life:
 
     lines: list[dict]
     figures: dict
+    rolled_back: RolledBack
+    contacted: list[bool]
     exit_code: int
     left: list[psutil.Process]
     scratch: list[Path]
@@ -109,14 +162,16 @@ def life(tmp_path_factory):
                 client.get(f"/v1/members/{MEMBER}/explanation")
         wait_until(lambda: fleet.anew("/v1/models").is_success and len(fleet.answering()) == 2)
         figures = fleet.figures()
+        rolled_back = roll_out_and_back(fleet)
+        contacted = contacted_at_once(fleet, 20)
         put_in_force(fleet.registry, other)
-        fleet.await_model("2")
+        fleet.await_model("3")
         workers = psutil.Process(fleet.process.pid).children(recursive=True)
         fleet.process.send_signal(signal.SIGTERM)
         exit_code = fleet.process.wait()
         _, left = psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)
         lines = fleet.lines()
-    return Life(lines, figures, exit_code, left, list(fleet.scratch.glob("keepwell-metrics-*")))
+    return Life(lines, figures, rolled_back, contacted, exit_code, left, list(fleet.scratch.glob("keepwell-metrics-*")))
 
 
 def test_either_process_tells_the_figures_of_both(life):
@@ -139,8 +194,20 @@ def test_every_line_is_json_and_tells_of_no_member(life):
 
 
 def test_both_processes_take_a_new_champion_over(life):
-    taken = [line["process"] for line in life.lines if line["event"] == "model in force" and line["version"] == "2"]
+    taken = [line["process"] for line in life.lines if line["event"] == "model in force" and line["version"] == "3"]
     assert len(taken) == len(set(taken)) == 2
+
+
+def test_both_agree_who_decides_in_a_roll_out_and_a_roll_back_by_command_reaches_both(life):
+    told = life.rolled_back
+    assert told.during == told.due
+    assert {version for _, version in told.due} == {"1", "2"}
+    assert (len(told.told["taken_over"]), told.told["silent"], told.told["champion"]) == (2, [], "1")
+    assert told.after == {(member_id, "1") for member_id, _ in told.due}
+
+
+def test_both_keep_to_one_cap(life):
+    assert sum(life.contacted) == 2
 
 
 def test_on_a_signal_they_end_cleanly(life):

@@ -4,7 +4,6 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
@@ -13,26 +12,22 @@ from models.errors import InputError
 from models.events import event_arrays
 from models.interventions import ContactHistory
 from models.moments import microseconds
-from models.registry import CHALLENGER, MODEL_NAME, DataDescription, Registry, RunRecord
+from models.registry import CHALLENGER, MODEL_NAME
 from models.second_opinion import Agreement, wilson
 from models.snapshots import Snapshots
 from models.texts import share
 from serving.settings import Settings
 from tests.patience import wait_until
+from tests.registry_world import RECORD, own_registry
 from tests.serving_world import DECLARED, NOW, serving, world, write_home
 from tests.shown_run import reader, sign_in
-
-RECORD = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
 
 
 @pytest.fixture(scope="module")
 def challenged(tmp_path_factory):
     """A registry with the world's champion, and a challenger that decides by another policy and other band edges."""
     folder = tmp_path_factory.mktemp("registry")
-    registry = Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
-    champion = world().engine
-    registry.register(champion, world().golden, RECORD)
-    registry.promote(None, folder / "cache")
+    registry, champion = own_registry(folder), world().engine
     policy = DECLARED.policy.model_copy(update={"control_share": 0.5})
     edges = tuple(0.5 * edge for edge in champion.reference.band_edges)
     other = replace(

@@ -28,6 +28,7 @@ RESTART_SECONDS = 5.0
 class Survived:
     """`restarts_s` and the processor time of each, without the first start, which loads the log."""
 
+    crm: Crm
     rounds: int
     decisions: int
     events: int
@@ -62,6 +63,7 @@ def kill_under_load(home: Path, store_url: str, rounds: int, seconds: float) -> 
             lost += [*crm.unfit, *process.errors()]
             crm.unfit.clear()
     return Survived(
+        crm,
         rounds,
         len(crm.answers),
         len(crm.accepted),
