@@ -221,7 +221,7 @@ def _refusal(error: Exception) -> Refusal:
         case KeepwellError():
             return Refusal.of(error)
         case RequestValidationError():
-            return _invalid(error)
+            return invalid(error)
         case HTTPException():
             kind = _OF_STATUS.get(error.status_code, ProblemType("http-error", error.status_code, "The request was refused"))
             return Refusal(kind, str(error.detail), headers=error.headers or {})
@@ -229,7 +229,7 @@ def _refusal(error: Exception) -> Refusal:
             return Refusal(INTERNAL, str(INTERNAL.advice))
 
 
-def _invalid(error: RequestValidationError) -> Refusal:
+def invalid(error: RequestValidationError) -> Refusal:
     details = error.errors()
     if details and details[0]["type"] == "json_invalid":
         place = details[0]["loc"][-1]

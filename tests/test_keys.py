@@ -26,7 +26,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 OPEN = {"GET /livez", "GET /readyz", "GET /docs", "GET /docs/docs.js", "GET /docs/docs.css", "GET /openapi.json"}
 ENTRANCE = {"GET /sign-in", "POST /sign-in", "POST /sign-out", "POST /look", "GET /static/{name}"}
 PAGES = {
-    *("GET /", "GET /audience", "GET /audience.csv", "GET /members", "GET /members/{member_id}"),
+    *("GET /", "GET /audience", "GET /audience.csv", "GET /members", "GET /members/", "GET /members/{member_id}"),
     *("GET /members/{member_id}/report.html", "POST /members/{member_id}/what-if"),
     *("GET /interventions", "GET /experiments", "GET /experiments/{experiment_id}", "GET /model", "GET /monitor"),
     *("GET /planner", "POST /planner/confirm", "GET /planner/jobs/{job_id}", "GET /planner/jobs/{job_id}/results.{kind}"),

@@ -12,7 +12,7 @@ import pytest
 from models.api_keys import create_key, revoke_key
 from models.audience import STANDING_COLUMNS
 from models.store import Store
-from models.texts import money, number
+from models.texts import money, number, text
 from serving.pages.assets import FOLDER, OWN, VENDORED
 from serving.pages.audience import cell
 from serving.pages.visitors import own_address
@@ -100,6 +100,29 @@ def test_a_session_ends_after_its_time_and_is_forgotten(store_url):
         assert store.session_key("first", 5) is None
         store.close_session("second")
         assert store.session_key("second", 21) is None
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("path", ["/members", "/members/", "/members?id=", "/members/?id=%20%20"])
+def test_whoever_names_no_member_is_asked_for_one(visitor, path, language):
+    answer = visitor.get(path, headers={"Accept-Language": language})
+    assert answer.status_code == 200
+    assert text(language, "page.find_id") in answer.text
+    assert 'name="id"' in answer.text.partition("<main")[2]
+
+
+@pytest.mark.parametrize("path", ["/members/?id=m0000003", "/members?id=%20m0000003%20"])
+def test_whoever_names_a_member_is_led_to_the_page(visitor, path):
+    assert visitor.get(path).url.path == "/members/m0000003"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("path", "parameter"), [(f"/members/{'m' * 257}", "path.member_id"), ("/audience?from=x", "query.from")])
+def test_what_a_page_cannot_read_is_told_in_the_language_of_the_reader(visitor, path, parameter, language):
+    answer = visitor.get(path, headers={"Accept-Language": language})
+    assert answer.status_code == 422
+    assert text(language, "page.odd_request") in answer.text
+    assert (parameter in answer.text) == (language == "en")
 
 
 def test_a_form_from_another_site_is_refused(visitor):

@@ -33,7 +33,8 @@ PAGES = (
     "/monitor",
     "/members/m0000003",
 )
-FAILURES = ("/members/nobody", "/experiments/nobody", "/nowhere", "/planner/jobs/nobody")
+UNREAD = (f"/members/{'m' * 257}", "/audience?from=x")
+FAILURES = ("/members/", "/members/nobody", "/experiments/nobody", "/nowhere", "/planner/jobs/nobody", *UNREAD)
 TWINS = (
     "/v1/overview",
     "/v1/interventions/figures?lang=zh",

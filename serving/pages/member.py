@@ -55,8 +55,13 @@ class Outcome:
 
 
 @router.get("/members")
-def find(_whoever: Reader, member_id: Annotated[Text, Query(alias="id")]) -> Response:
-    return RedirectResponse(f"/members/{quote(member_id.strip(), safe='')}", 303)
+@router.get("/members/")
+def find(request: Request, whoever: Reader, member_id: Annotated[str, Query(alias="id", max_length=256)] = "") -> Response:
+    """Whoever names nobody is asked for an id."""
+    wanted = member_id.strip()
+    if not wanted:
+        return page(request, whoever, "find.html")
+    return RedirectResponse(f"/members/{quote(wanted, safe='')}", 303)
 
 
 @router.get("/members/{member_id:path}/report.html")

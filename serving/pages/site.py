@@ -27,7 +27,7 @@ from models.texts import GAPS, calendar_day, month_of_year, number, text
 from serving.gate import API_PATHS
 from serving.pages.assets import POLICY, address
 from serving.pages.visitors import GUEST_COOKIE, SESSION, THEMES, SignInNeeded, Visitor, set_cookie, visitor
-from serving.problems import INVALID, NOT_FOUND, Refusal, answered, request_id_of
+from serving.problems import NOT_FOUND, Refusal, answered, invalid, request_id_of
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class PageRoute(APIRoute):
             except KeepwellError as error:
                 return await run_in_threadpool(_failure, request, Refusal.of(error))
             except RequestValidationError as error:
-                return await run_in_threadpool(_failure, request, Refusal(INVALID, str(error.errors()[0]["msg"])))
+                return await run_in_threadpool(_failure, request, invalid(error))
 
         return told
 
@@ -160,6 +160,7 @@ def _failure(request: Request, refusal: Refusal) -> Response:
 
 KNOWN_FAILURES = {
     "not-found": "page.no_page",
+    "invalid-request": "page.odd_request",
     "unknown-member": "page.no_member",
     "no-model": "page.no_model",
     "stale-form": "page.stale_form",
