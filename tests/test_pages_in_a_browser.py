@@ -4,12 +4,14 @@ import json
 import re
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from models.api_keys import create_key
+from models.texts import text
 from tests.browser import needs_chromium, new_context
 from tests.patience import wait_until
 from tests.serving_world import NOW, serving, world, write_home
@@ -26,6 +28,32 @@ UNTOLD = """[...document.querySelectorAll('.scroll')]
 """Regions that are wider than their place, and do not say so; those of a closed part are not watched until it is opened."""
 LEFT, OF_FAILED = "net::ERR_ABORTED", ("htmx:afterRequest", "htmx:sendError", "htmx:sendAbort")
 """Of a request that ends with the page that asked; and what htmx says of any that failed, which is counted by itself, or that gave way."""
+SAY = """said => {
+    const headline = document.querySelector('h1');
+    headline.textContent = said;
+    delete headline.dataset.words;
+    document.dispatchEvent(new Event('htmx:afterSettle'));
+}"""
+"""As htmx puts a part of a page in its place."""
+LINES = """(() => {
+    const lines = [], range = document.createRange();
+    let top = null;
+    const texts = document.createTreeWalker(document.querySelector('h1'), NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) for (let at = 0; at < texts.currentNode.length; at++) {
+        range.setStart(texts.currentNode, at);
+        range.setEnd(texts.currentNode, at + 1);
+        const [box] = range.getClientRects();
+        if (!box) continue;
+        if (top === null || box.top > top + 4) lines.push('');
+        top = box.top;
+        lines[lines.length - 1] += range.toString();
+    }
+    return lines;
+})()"""
+"""Of the first headline."""
+WORDS = ("模型", "找出", "即将", "沉默", "成员", "明显", "优于", "简单", "规则", "可能", "偶然", "证明", "未能")
+CUTS = [f"{word[0]}|{word[1]}" for word in WORDS]
+"""A line that ends within a word, and the next."""
 OTHER_WIDTH = {390: 1440, 1440: 390}
 LOOKS = [("en", "light", 1440), ("zh", "dark", 390)]
 """Both languages, both lights and both widths to walk at; `look_at` looks at every page in the other width too."""
@@ -94,6 +122,17 @@ def test_the_ends_of_the_range_never_cross(chromium, running):
         page.focus("#to")
         page.keyboard.press("Home")
         assert (page.input_value("#from"), page.input_value("#to")) == ("0", "5")
+
+
+@pytest.mark.parametrize("key", ["model_page.lead.A", "model_page.lead.B", "model_page.lead.C"])
+def test_a_chinese_headline_breaks_between_words(chromium, running, key):
+    with visit(chromium, running, "zh", "light", 390) as page:
+        page.evaluate(SAY, text("zh", key))
+        for width in range(220, 440, 10):
+            page.set_viewport_size({"width": width, "height": 900})
+            lines = page.evaluate(LINES)
+            assert "".join(lines) == text("zh", key)
+            assert [pair for pair in pairwise(lines) if any(cut in "|".join(pair) for cut in CUTS)] == [], width
 
 
 def test_the_light_that_was_chosen_stays(chromium, running):
