@@ -73,6 +73,17 @@ def trained_world() -> TrainedWorld:
 
 
 @pytest.fixture(scope="session")
+def registered_world(trained_world: TrainedWorld, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of an MLflow whose version 1 is the engine of the trained world; nobody may change it."""
+    from tests.registry_world import RECORD, Registry  # noqa: PLC0415 - few tests need MLflow, and all would wait for its import
+
+    folder = tmp_path_factory.mktemp("mlflow")
+    registry = Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
+    registry.register(trained_world.trained.engine, trained_world.trained.golden, RECORD)
+    return registry.uri
+
+
+@pytest.fixture(scope="session")
 def spark() -> "Iterator[SparkSession]":
     """One for the whole run, on two threads of this machine; a task that is lost is tried once more."""
     from tests.spark_logs import QUICK  # noqa: PLC0415 - few tests need Spark

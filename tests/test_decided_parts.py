@@ -19,11 +19,10 @@ from tests.serving_world import NOW, fill, simulated_world, world, write_home, w
 BUDGETS = [None, 0.3]
 
 
-@pytest.fixture
-def workspace(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """In the store is what came through the service: events of members old and new, a refusal and an erasure."""
-    monkeypatch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
-    home = write_home(tmp_path / "home")
+    home = write_home(tmp_path_factory.mktemp("made") / "home")
     write_logs(home)
     workspace = Workspace.find(home)
     ids = simulated_world().members["member_id"]
@@ -33,7 +32,14 @@ def workspace(tmp_path, monkeypatch):
     store.prefer(ids[30], personalization=False)
     store.erase(ids[100], 0)
     store.close()
-    return workspace
+    return home
+
+
+@pytest.fixture
+def workspace(made, tmp_path, monkeypatch):
+    """A copy of it, for one test alone."""
+    monkeypatch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
+    return Workspace.find(shutil.copytree(made, tmp_path / "home"))
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from models.store import Store
 from tests.command_line import keepwell
 from tests.patience import PATIENCE_SECONDS
-from tests.serving_world import client_of, serving, world, write_home
+from tests.serving_world import client_of, serving, simulated_world, world, write_home
 
-MEMBER = world().log.members["member_id"][1]
+MEMBER = simulated_world().members["member_id"][1]
 
 
 @pytest.fixture(scope="module")

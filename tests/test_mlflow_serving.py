@@ -19,7 +19,7 @@ from mlflow import set_registry_uri, set_tracking_uri
 from mlflow.pyfunc import load_model
 
 from models.errors import InputError
-from models.registry import MODEL_NAME, DataDescription, Registry, RunRecord
+from models.registry import MODEL_NAME
 from models.snapshots import Snapshots
 from tests.patience import PATIENCE_SECONDS, PLAIN, wait_until
 
@@ -65,18 +65,9 @@ def model_server(uri, port, log):
 
 
 @pytest.fixture(scope="module")
-def mlflow_uri(trained_world, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mlflow")
-    registry = Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
-    record = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
-    registry.register(trained_world.trained.engine, trained_world.trained.golden, record)
-    return registry.uri
-
-
-@pytest.fixture(scope="module")
-def loaded(mlflow_uri):
-    set_tracking_uri(mlflow_uri)
-    set_registry_uri(mlflow_uri)
+def loaded(registered_world):
+    set_tracking_uri(registered_world)
+    set_registry_uri(registered_world)
     with warnings.catch_warnings(record=True):  # MLflow insists on a warning about type hints
         return load_model(f"models:/{MODEL_NAME}/1")
 
@@ -126,13 +117,13 @@ def test_a_row_that_cannot_be_read_is_refused_with_what_to_write(loaded, row, wh
         loaded.predict(row)
 
 
-def test_the_model_server_of_mlflow_scores_as_the_engine_does(trained_world, mlflow_uri, free_port, tmp_path):
+def test_the_model_server_of_mlflow_scores_as_the_engine_does(trained_world, registered_world, free_port, tmp_path):
     members = np.arange(0, 40)
     alone = trained_world.events.of_members(members)
     scores = trained_world.trained.engine.score(alone, Snapshots.at(alone, trained_world.test_as_of_us))
     columns = ["member_id", "as_of", "joined", "events"]
     body = {"dataframe_split": {"columns": columns, "data": [row_of(trained_world, code) for code in members.tolist()]}}
-    with model_server(mlflow_uri, free_port, tmp_path / "said.txt") as client:
+    with model_server(registered_world, free_port, tmp_path / "said.txt") as client:
         answer = client.post("/invocations", json=body)
         refused = client.post("/invocations", json={"dataframe_split": {"columns": columns[:2], "data": [["ann", "2025-07-01"]]}})
     told = pd.DataFrame(answer.json()["predictions"])

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import mlflow
 import numpy as np
-import pandas as pd
 import polars as pl
 import pytest
 from pyspark.sql import functions as sf
 
-from models.registry import MODEL_NAME, DataDescription, Registry, RunRecord
+from models.registry import MODEL_NAME
 from models.snapshots import Snapshots
 
 pytestmark = [
@@ -22,13 +21,9 @@ ISO = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
 
 
 @pytest.fixture(scope="module")
-def risk(trained_world, tmp_path_factory, spark):
-    folder = tmp_path_factory.mktemp("mlflow")
-    registry = Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
-    record = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
-    registry.register(trained_world.trained.engine, trained_world.trained.golden, record)
-    mlflow.set_registry_uri(registry.uri)
-    mlflow.set_tracking_uri(registry.uri)
+def risk(registered_world, spark):
+    mlflow.set_registry_uri(registered_world)
+    mlflow.set_tracking_uri(registered_world)
     return mlflow.pyfunc.spark_udf(spark, f"models:/{MODEL_NAME}/1", env_manager="local")
 
 
