@@ -15,7 +15,7 @@ from models.rationing import ration
 from models.rounding import best_fitting
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+    from scipy.optimize import LinearConstraint
 
     from models.arrays import Floats, Integers
     from models.dual import Dual
@@ -154,17 +154,10 @@ class _Tree:
 
     def _explore(self, lower: Floats, upper: Floats) -> None:
         """Solve the relaxation; keep it for later where it promises more than is known and is not whole."""
-        from scipy.optimize import linprog  # noqa: PLC0415 - half a second that only planning needs
+        from scipy.optimize import Bounds, milp  # noqa: PLC0415 - half a second that only planning needs
 
         scale = float(np.abs(self._worth).max()) or 1.0
-        solved = linprog(  # type: ignore[call-overload]  # its stubs know no sparse matrices, which it takes
-            -self._worth / scale,
-            A_ub=self._use,
-            b_ub=self._left[self._finite],
-            A_eq=self._one_each,
-            b_eq=np.ones(len(self._members)),
-            bounds=[*zip(lower.tolist(), upper.tolist(), strict=True)],
-        )
+        solved = milp(-self._worth / scale, constraints=self._constraints, bounds=Bounds(lower, upper))
         if solved.x is None or -solved.fun * scale <= self._value * (1 + ROUNDING):
             return
         node = _Node(lower, upper, solved.x)
@@ -173,11 +166,16 @@ class _Tree:
             heappush(self._waiting, (solved.fun * scale, next(self._number), node))
 
     @cached_property
-    def _one_each(self) -> csr_array:
-        from scipy.sparse import csr_array  # noqa: PLC0415 - as above
+    def _constraints(self) -> LinearConstraint:
+        """No more than is left of each resource, and one call for each member."""
+        from scipy.optimize import LinearConstraint  # noqa: PLC0415 - as above
+        from scipy.sparse import csr_array, vstack  # noqa: PLC0415 - as above
 
-        n = len(self._row)
-        return csr_array((np.ones(n), (self._row, np.arange(n))), shape=(len(self._members), n))
+        n, ones = len(self._row), np.ones(len(self._members))
+        each = csr_array((np.ones(n), (self._row, np.arange(n))), shape=(len(ones), n))
+        left = self._left[self._finite]
+        rows = vstack([csr_array(self._use), each], format="csc")
+        return LinearConstraint(rows, np.concatenate([np.full(len(left), -np.inf), ones]), np.concatenate([left, ones]))
 
     def _rounded(self, x: Floats) -> Integers:
         """Members who are whole as they are; then the others in turn, each the best that fits, and nothing where nothing does."""
