@@ -184,7 +184,7 @@ def test_the_service_seals_what_it_finds_and_goes_on_delivering(tmp_path):
             keep_in_the_open(store, endpoint)
         with serving(home, world().log) as running:
             wait_until(lambda: is_sealed(kept(running.store)[0][0]))
-            assert not files_with(endpoint.secret, home / ".keepwell")
+            wait_until(lambda: not files_with(endpoint.secret, home / ".keepwell"))
             running.store.post_messages([Message(TYPE, "j", 0, {"job_id": "j"})])
             wait_until(lambda: bool(receiver.got))
             assert receiver.verified(0, endpoint.secret)["data"] == {"job_id": "j"}

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from datetime import UTC, date, datetime
+from importlib import import_module
 
 import pytest
 
@@ -11,6 +12,7 @@ from models.kept_read_outs import kept_read_outs
 from models.store import Store
 from pipelines.experiments import refresh_experiments
 from pipelines.workspace import Workspace
+from serving.app import SELDOM_NEEDED
 from tests.command_line import keepwell
 from tests.serving_world import DECLARED, NOW, serving, wait_until, world, write_home, write_logs
 
@@ -28,6 +30,9 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def running(home):
+    """What readings take is imported first, as a process of its own does: the next would wait so much longer for one that waited."""
+    for name in SELDOM_NEEDED:
+        import_module(name)
     with serving(home, world().log) as service:
         service.clock.now = datetime(2025, 5, 20, tzinfo=UTC)
         ids = world().log.members["member_id"].to_list()
