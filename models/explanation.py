@@ -190,8 +190,8 @@ def _days_told(shown: Shown, features: Floats, life: float) -> int:
     if life >= shown.window_days:
         return shown.window_days
     enough = next((column for window, column in shown.shorter if window >= life), shown.column)
-    same = np.array_equal(features[enough], features[shown.column], equal_nan=True)
-    return int(life) if same else shown.window_days
+    part, whole = float(features[enough]), float(features[shown.column])
+    return int(life) if part == whole or (math.isnan(part) and math.isnan(whole)) else shown.window_days
 
 
 def _of_attribute(speaker: Speaker, attribute: Attribute, features: Floats, direction: Direction, points: float) -> Reason:
