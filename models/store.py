@@ -41,7 +41,7 @@ from models.store_privacy import PrivacyStore, Receipt
 from models.store_reports import ReportStore
 from models.store_retention import RetentionStore
 from models.store_rollouts import RolloutStore
-from models.store_rows import Answer, Claim, DecisionRow, KeyRow, Loaded, LoggedEvent, Past, PlanRow, Then
+from models.store_rows import Answer, Claim, DecisionRow, Fate, KeyRow, Loaded, LoggedEvent, Past, PlanRow, Then
 from models.store_sessions import SessionStore
 from models.store_shadow import ShadowStore
 from models.store_transactions import GroupCommit, Readers, telling_of_failures
@@ -179,8 +179,8 @@ class Store(
             loaded = [_load(connection, part) for part in parts]
         return Loaded(*(sum(counts) for counts in zip(*map(astuple, loaded), strict=True)))
 
-    def add_events(self, rows: Sequence[LoggedEvent]) -> list[bool | None]:
-        """For each row whether it is new, None where its member was erased. A member who was unknown joins with its first event."""
+    def add_events(self, rows: Sequence[LoggedEvent]) -> list[Fate]:
+        """What became of each row. A member who was unknown joins with its first event."""
         with self._writing() as connection:
             return statements.add_events(connection, rows)
 
@@ -248,17 +248,21 @@ class Store(
         quotas: Quotas | None = None,
         job: JobProgress | None = None,
         meanwhile: Callable[[], object] | None = None,
+        fates: Callable[[Sequence[Fate]], object] | None = None,
     ) -> frozenset[str]:
         """Keep decisions, the answers given for them, the events that came with them, and how far a job came by them: all, or nothing.
 
         Returns the members whose contacts, or whose places and money, are no longer those that were seen, row by row in their order; then
-        nothing was written, and they are to be decided again. `meanwhile` is what may be done while the disk works.
+        nothing was written, and they are to be decided again. `meanwhile` is what may be done while the disk works; `fates` is
+        told what becomes of the events.
         """
         with self._writing(meanwhile) as connection:
             held = statements.hold(connection, rows)
             stale = statements.stale(held, rows) | contacts.outrun(connection, rows, quotas)
             if not stale:
-                statements.add_events(connection, events)
+                became = statements.add_events(connection, events)
+                if fates is not None:
+                    fates(became)
                 contacts.reserve(connection, rows, quotas)
                 statements.DECIDED.each(connection, [vars(row) for row in rows])
                 outbox.note_bands(connection, rows, {member_id: member.risk_band for member_id, member in held.items()})

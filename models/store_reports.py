@@ -14,7 +14,7 @@ from models.errors import StoreUnavailable
 from models.reports import ACCEPTED, Change, DecisionMade, Known, OutcomeReport, Touch, TouchReport, Verdict, judge_outcome, judge_touch
 from models.sources import RESPONSES
 from models.store_contacts import rows_of, seen_anew, take, uses_of
-from models.store_statements import add_events
+from models.store_statements import add_events, held_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -117,7 +117,7 @@ def _write(connection: Connection, changes: Sequence[Change], quotas_at: Callabl
 def report_outcomes(
     connection: Connection, reports: Sequence[OutcomeReport], events: Sequence[LoggedEvent | None], skew_us: int
 ) -> list[Verdict]:
-    verdicts = _kept_outcomes(connection, reports, skew_us)
+    verdicts = _kept_outcomes(connection, reports, events, skew_us)
     done = zip(events, verdicts, strict=True)
     add_events(connection, [event for event, verdict in done if event is not None and verdict == ACCEPTED])
     accepted = [report for report, verdict in zip(reports, verdicts, strict=True) if verdict == ACCEPTED]
@@ -126,16 +126,21 @@ def report_outcomes(
     return verdicts
 
 
-def _kept_outcomes(connection: Connection, reports: Sequence[OutcomeReport], skew_us: int) -> list[Verdict]:
+def _kept_outcomes(
+    connection: Connection, reports: Sequence[OutcomeReport], events: Sequence[LoggedEvent | None], skew_us: int
+) -> list[Verdict]:
     known = _known(connection, reports, {}, skew_us)
     table = schema.outcomes
     held = {
         row.outcome_id: row for row in rows_of(connection, table, "outcome_id", {report.outcome_id for report in reports}, OutcomeReport)
     }
+    happened = held_events(connection, [event.identity for event in events if event is not None])
     verdicts: list[Verdict] = []
     new: list[dict[str, Any]] = []
-    for report in reports:
+    for report, event in zip(reports, events, strict=True):
         verdict = judge_outcome(report, held.get(report.outcome_id), known)
+        if verdict == ACCEPTED and event is not None and happened.get(event.identity, event.content) != event.content:
+            verdict = Verdict("rejected", "outcome_id_reused", f'the event "{report.outcome_id}" was another before; choose a new id')
         verdicts.append(verdict)
         if verdict == ACCEPTED:
             held[report.outcome_id] = report

@@ -18,6 +18,8 @@ from models.quotas import NOTHING_USED_UP, UsedUp
 from models.reports import OutcomeReport, Touch
 
 ClaimState = Literal["new", "in_flight", "answered", "other_body"]
+Fate = Literal["accepted", "duplicate", "reused", "erased"]
+"""Of an event that came: `reused` where its id was that of another before, `erased` where its member was erased."""
 
 _SEPARATOR = "\x1f"
 NO_TRACE = "{}"
@@ -37,7 +39,12 @@ class LoggedEvent:
 
     @property
     def identity(self) -> str:
-        return self.event_id or content_id(self.member_id, self.timestamp_us, self.type, self.value, 0)
+        return self.event_id or content_id(*self.content, 0)
+
+    @property
+    def content(self) -> tuple[str, int, str, float | None]:
+        """What two events of one id have in common."""
+        return self.member_id, self.timestamp_us, self.type, self.value
 
 
 @dataclass(frozen=True)

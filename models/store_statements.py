@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -20,6 +19,7 @@ from models.store_rows import (
     Answer,
     Claim,
     DecisionRow,
+    Fate,
     LoggedEvent,
     Retention,
     event_rows,
@@ -33,13 +33,18 @@ RETENTION = "retention"
 PRUNED = "pruned"
 """The setting that is another each time that events were pruned."""
 
-_members, _requests = schema.members.c, schema.requests.c
+_events, _members, _requests = schema.events.c, schema.members.c, schema.requests.c
 PLAN_IN_FORCE = Prepared(select(schema.plans.c.body).order_by(schema.plans.c.plan_key.desc()).limit(literal_column("1")))
 HELD = Prepared(
     select(_members.member_id, _members.contacts, _members.risk_band)
     .where(OneOf(_members.member_id, "member_ids"))
     .order_by(_members.member_id)
     .with_for_update()
+)
+HELD_EVENTS = Prepared(
+    select(_events.event_id, _events.member_id, _events.timestamp_us, _events.type, _events.value).where(
+        OneOf(_events.event_id, "event_ids")
+    )
 )
 DECIDED = Many(schema.decisions.insert())
 CLAIMED = Prepared(
@@ -121,31 +126,51 @@ def load_touches(connection: Connection, log: EventLog) -> int:
     return new
 
 
-def add_events(connection: Connection, rows: Sequence[LoggedEvent]) -> list[bool | None]:
-    """For each row whether it is new; of two equal ones in `rows` the first is. None where the member was erased: nothing is kept."""
+def add_events(connection: Connection, rows: Sequence[LoggedEvent]) -> list[Fate]:
+    """What became of each row. Of several of one id the first stands, and nothing is kept of one that says otherwise."""
     if not rows:
         return []
-    _add_members(connection, rows)
+    identities, contents = [row.identity for row in rows], [row.content for row in rows]
+    first = {identity: position for position, identity in reversed(list(enumerate(identities)))}
+    held = held_events(connection, list(first))
+    said = {identity: contents[position] for identity, position in first.items()} | held
+    _add_members(connection, [row for row, identity, content in zip(rows, identities, contents, strict=True) if said[identity] == content])
     erased = store_privacy.erased(connection, {row.member_id for row in rows})
     store_privacy.forget(connection, erased)
-    fresh = _add_new(connection, [row for row in rows if row.member_id not in erased])
-    first = {row.identity: position for position, row in reversed(list(enumerate(rows)))}
-    kept = [row.identity in fresh and first[row.identity] == position for position, row in enumerate(rows)]
-    return [None if row.member_id in erased else new for row, new in zip(rows, kept, strict=True)]
+    new = {identity: rows[position] for identity, position in first.items() if identity not in held}
+    new = {identity: row for identity, row in new.items() if row.member_id not in erased}
+    fresh = _add_new(connection, new)
+    said |= held_events(connection, sorted(new.keys() - fresh))
+
+    def fate(position: int, row: LoggedEvent) -> Fate:
+        identity = identities[position]
+        if row.member_id in erased:
+            return "erased"
+        if said[identity] != contents[position]:
+            return "reused"
+        return "accepted" if identity in fresh and first[identity] == position else "duplicate"
+
+    return [fate(position, row) for position, row in enumerate(rows)]
 
 
-def _add_new(connection: Connection, rows: Sequence[LoggedEvent]) -> set[str]:
-    """The identities of those that were not there."""
-    unique = {row.identity: row for row in reversed(rows)}
-    if not unique:
+def held_events(connection: Connection, identities: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """The content of those that the store has, by id."""
+    return {row[0]: row[1:] for row in HELD_EVENTS.rows(connection, event_ids=list(identities))} if identities else {}
+
+
+def _add_new(connection: Connection, rows: Mapping[str, LoggedEvent]) -> set[str]:
+    """By identity; returns those that were not there."""
+    if not rows:
         return set()
     statement = schema.insert_new(connection, schema.events).on_conflict_do_nothing().returning(schema.events.c.event_id)
-    values = [{**asdict(row), "event_id": identity, "source": "api"} for identity, row in unique.items()]
+    values = [{**vars(row), "event_id": identity, "source": "api"} for identity, row in rows.items()]
     return set(connection.scalars(statement, values))
 
 
 def _add_members(connection: Connection, rows: Sequence[LoggedEvent]) -> None:
     """A member whom no log declared has joined with the earliest of its events; those who were there are held, changed or not."""
+    if not rows:
+        return
     first: dict[str, int] = {}
     for row in rows:
         first[row.member_id] = min(row.timestamp_us, first.get(row.member_id, row.timestamp_us))

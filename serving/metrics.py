@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from models.deciding import Choice
 from models.engine import Engine
 from models.standings import Risk
 from models.store_outbox import Standing
+from models.store_rows import Fate
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TWENTIETHS = tuple(round(step / 20, 2) for step in range(1, 21))
@@ -72,8 +73,10 @@ def count_decisions(choices: Iterable[Choice]) -> None:
         labelled(REMOVED, *labels).inc(times)
 
 
-def count_events(accepted: int, duplicate: int, rejected: int) -> None:
-    for result, number in (("accepted", accepted), ("duplicate", duplicate), ("rejected", rejected)):
+def count_events(fates: Sequence[Fate], refused: int) -> None:
+    """`refused`: those that the store did not get to see."""
+    accepted, duplicate = fates.count("accepted"), fates.count("duplicate")
+    for result, number in (("accepted", accepted), ("duplicate", duplicate), ("rejected", refused + len(fates) - accepted - duplicate)):
         labelled(EVENTS, result).inc(number)
 
 

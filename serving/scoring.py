@@ -23,16 +23,18 @@ from models.quotas import Quotas
 from models.snapshots import Snapshots
 from models.standing_texts import stand
 from models.standings import Risk
-from models.store import Answer, DecisionRow, LoggedEvent, Past
+from models.store import Answer, DecisionRow, Past
+from models.store_rows import Fate
 from models.texts import LANGUAGES
 from models.weighing import Context
+from serving.asked import Asked, count_brought, events_of
 from serving.metrics import count_decisions, count_scores
 from serving.pricing import Pricing, present_context, pricing, standing_warnings
 from serving.problems import BUSY, IN_FLIGHT, REPEATED_MEMBER, REUSED, UNKNOWN_MEMBER, Fault, Refusal
 from serving.schemas import ScoreRequest
 from serving.service import Service
 from serving.settings import wall_clock
-from serving.telling import Answers, Told, told_scores
+from serving.telling import Answers, told_scores
 from serving.turns import Ending
 
 MAX_ATTEMPTS = 50
@@ -41,27 +43,6 @@ MANY = 100
 
 Outcome = str | Refusal
 Outcomes = dict[int, Outcome]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request that is to be decided, with its events that were accepted and what was wrong with the others."""
-
-    index: int
-    request: ScoreRequest
-    decision_id: str
-    language: Language
-    events: tuple[LoggedEvent, ...]
-    warnings: tuple[Fault, ...]
-
-    @property
-    def told(self) -> Told:
-        return Told(self.request, self.warnings)
-
-    @property
-    def plain(self) -> bool:
-        """Nothing is asked but where the member stands."""
-        return self.request.mode == "score_only" and "candidates" not in self.request.include
 
 
 @dataclass(frozen=True)
@@ -197,7 +178,7 @@ class _Desk:
     def told(self, group: Sequence[Asked]) -> Outcomes:
         """Where the members stand; what could be done about it is not weighed."""
         member_ids, as_of_us = [asked.request.member_id for asked in group], microseconds(self.now)
-        added = [event for asked in group for event in asked.events]
+        added = events_of(group)
         try:
             past = self.service.store.past(member_ids, self.engine.community, as_of_us, added, with_contacts=False)
         except UnknownMember:
@@ -211,9 +192,9 @@ class _Desk:
             explain=explain,
             impersonal=past.contacts.impersonal,
         )
-        events = [event for asked in group if asked.request.persist_events for event in asked.events]
-        if events:
-            self.service.store.record((), events=events)
+        bringing = [asked for asked in group if asked.brings_events]
+        if bringing:
+            count_brought(bringing, self.service.store.add_events(events_of(bringing)))
         count_scores(texts.standings.risks)
         told = told_scores(texts, member_ids, [asked.told for asked in group], self.now, self.pricing.terms.plan_id)
         return {asked.index: text for asked, text in zip(group, told, strict=True)}
@@ -249,7 +230,7 @@ class _Desk:
     def _decide(self, group: Sequence[Asked], before: Sequence[Decided]) -> Iterator[Decided]:
         """`before`: what was decided and comes earlier when it is kept."""
         member_ids = [asked.request.member_id for asked in group]
-        added = [event for asked in group for event in asked.events]
+        added = events_of(group)
         as_of_us, community = microseconds(self.now), self.engine.community
         context = self._context(group[0].request.context.channel, before)
         past = self.service.store.past(member_ids, community, as_of_us, added)
@@ -296,8 +277,8 @@ class _Desk:
     def _keep(self, decided: Sequence[Decided]) -> frozenset[str]:
         """Members who are to be decided again; then nothing was kept."""
         kept = [(one, one.row) for one in decided if one.row is not None]
-        events = [event for one in decided if one.asked.request.persist_events for event in one.asked.events]
-        if not kept and not events:
+        bringing = [one.asked for one in decided if one.asked.brings_events]
+        if not kept and not bringing:
             return frozenset()
         answers = [
             Answer(self.key_id, one.asked.request.request_id, one.text, row.member_id) for one, row in kept if one.asked.request.request_id
@@ -310,4 +291,9 @@ class _Desk:
         if not many:
             tell()
         self.ending()
-        return self.service.store.record(rows, answers, events, self.quotas, meanwhile=tell if many else None)
+        fates: list[Fate] = []
+        waiting = tell if many else None
+        stale = self.service.store.record(rows, answers, events_of(bringing), self.quotas, meanwhile=waiting, fates=fates.extend)
+        if bringing and not stale:
+            count_brought(bringing, fates)
+        return stale

@@ -145,8 +145,8 @@ def test_a_store_moves_from_either_database_to_the_other_row_by_row(here, made, 
     assert restored.filled.rows == made.rows == {name: len(rows) for name, rows in before.items()}
     assert min(made.rows[name] for name in ("events", "decisions", "requests", "erasures", "api_keys")) > 0
     with store_at(other_url) as store:
-        assert store.add_events([LoggedEvent(MEMBERS[0], 1, "post", "later")]) == [True]
-        assert store.add_events([LoggedEvent(ERASED, 1, "post", "late")]) == [None]
+        assert store.add_events([LoggedEvent(MEMBERS[0], 1, "post", "later")]) == ["accepted"]
+        assert store.add_events([LoggedEvent(ERASED, 1, "post", "late")]) == ["erased"]
 
 
 def test_a_restored_place_serves_as_before(here, made, shared_store_url, tmp_path, monkeypatch):
@@ -329,7 +329,7 @@ def test_whoever_was_erased_since_stays_erased(first_erasure, tmp_path, store_ur
         with pytest.raises(UnknownMember):
             store.traces("bob")
         assert store.erased(["ann", "bob", "cem"]) == ({"bob"} if first_erasure == "after" else {"ann", "bob"})
-        assert store.add_events([LoggedEvent("bob", 9, "post")]) == [None]
+        assert store.add_events([LoggedEvent("bob", 9, "post")]) == ["erased"]
         tombstones = all_rows(store_url)["erasures"]
         assert any(receipt.receipt_id in row for row in tombstones) is (first_erasure != "elsewhere")
 

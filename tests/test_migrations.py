@@ -94,7 +94,7 @@ def test_a_store_from_before_the_revisions_is_brought_up_with_its_rows(empty_url
     assert differences(empty_url) == []
     with closing(Store.open(empty_url)) as store:
         assert store.known(["anna"]) == {"anna"}
-        assert store.add_events([LoggedEvent("anna", 11, "post", "e")]) == [True]
+        assert store.add_events([LoggedEvent("anna", 11, "post", "e")]) == ["accepted"]
 
 
 @both

@@ -117,10 +117,10 @@ def test_a_member_is_erased_once(store):
 
 def test_what_comes_of_an_erased_member_later_is_not_kept(store):
     event = LoggedEvent(MEMBER, 5, "post", "e1")
-    assert store.add_events([event]) == [True]
+    assert store.add_events([event]) == ["accepted"]
     store.erase(MEMBER, 7)
     rows = [event, LoggedEvent(OTHER, 5, "post", "e2"), LoggedEvent(MEMBER, 9, "post"), LoggedEvent(OTHER, 5, "post", "e2")]
-    assert store.add_events(rows) == [None, True, None, False]
+    assert store.add_events(rows) == ["erased", "accepted", "erased", "duplicate"]
     assert (store.known([MEMBER, OTHER]), store.erased([MEMBER, OTHER])) == ({OTHER}, {MEMBER})
     assert places_of(store, MEMBER) == []
 

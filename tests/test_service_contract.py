@@ -246,6 +246,17 @@ def test_events_are_accepted_once(running):
     assert post(running, [{**nameless, "timestamp": "2025-07-20T17:00:00+08:00"}])["duplicate"] == 1
 
 
+def test_an_event_id_that_was_another_events_is_rejected(running):
+    first = {**GOOD_EVENT, "event_id": "reused"}
+    later = {**first, "timestamp": "2025-07-20T09:00:01+00:00"}
+    assert post(running, [first, later])["rejected"][0]["index"] == 1
+    answer = post(running, [first, later, {**first, "member_id": "m-never-seen"}, {**first, "channel": "email"}])
+    assert (answer["accepted"], answer["duplicate"]) == (0, 2)
+    assert [(one["index"], one["code"]) for one in answer["rejected"]] == [(1, "event_id_reused"), (2, "event_id_reused")]
+    assert '"reused"' in answer["rejected"][0]["detail"]
+    assert running.score("m-never-seen").status_code == 404
+
+
 def test_a_row_that_cannot_be_used_is_refused_and_the_rest_accepted(running):
     rows = [
         {**GOOD_EVENT, "event_id": "r0"},

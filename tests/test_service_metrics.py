@@ -87,6 +87,19 @@ def test_events_are_counted_by_what_became_of_them(running):
     assert by_label(change, "keepwell_events_total", "result") == {"accepted": 1, "duplicate": 1, "rejected": 2}
 
 
+@pytest.mark.parametrize("mode", ["decide", "score_only", "simulate"])
+def test_events_that_a_score_brings_to_be_kept_are_counted_too(running, mode):
+    good = {"event_id": f"brought to {mode}", "type": "post", "timestamp": NOW.isoformat()}
+    events = [good, good, {**good, "event_id": f"odd {mode}", "type": "x"}, {**good, "type": "comment"}]
+
+    def score(**request):
+        return lambda: running.score("m0000002", mode=mode, **request)
+
+    assert by_label(risen(running.client, score(events=events)), "keepwell_events_total", "result") == {}
+    change = risen(running.client, score(events=events, persist_events=True))
+    assert by_label(change, "keepwell_events_total", "result") == {"accepted": 1, "duplicate": 1, "rejected": 2}
+
+
 def test_the_model_in_force_is_told(running):
     grade = world().engine.grade
     assert figures(running.client)["keepwell_model_in_force", ("grade", grade), ("version", "1")] == 1

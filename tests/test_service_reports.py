@@ -140,6 +140,15 @@ def test_an_outcome_that_is_behaviour_is_one_event_however_it_is_sent(running):
     assert running.store.api_events()["event_id"].to_list() == ["same"]
 
 
+def test_an_outcome_under_the_id_of_another_event_is_refused(running):
+    event = {"event_id": "taken", "member_id": "m0000003", "type": "purchase", "timestamp": NOW.isoformat(), "value": 5.0}
+    assert running.client.post("/v1/events", json={"events": [event]}).json()["accepted"] == 1
+    row = {"outcome_id": "taken", "member_id": "m0000003", "type": "purchase", "value": 6.0}
+    assert outcome(running, **row) == "outcome_id_reused"
+    assert outcome(running, **{**row, "value": 5.0}) == "accepted"
+    assert running.store.api_events().filter(event_id="taken")["value"].to_list() == [5.0]
+
+
 def test_what_a_refused_outcome_says_is_no_event(running):
     at = NOW.isoformat()
     rows = [{"outcome_id": "twice", "member_id": member, "type": "purchase", "at": at} for member in ("m0000004", "m0000005")]

@@ -239,15 +239,43 @@ def test_an_unknown_member_is_refused_by_name(store):
 def test_an_event_is_accepted_once_by_its_id_and_by_its_content(store):
     named = LoggedEvent("cleo", START_US, "post", "x1")
     nameless = LoggedEvent("cleo", START_US + 5, "purchase", value=3.0)
-    assert store.add_events([named, nameless, named]) == [True, True, False]
-    assert store.add_events([nameless, named]) == [False, False]
+    assert store.add_events([named, nameless, named]) == ["accepted", "accepted", "duplicate"]
+    assert store.add_events([nameless, named]) == ["duplicate", "duplicate"]
     assert store.api_events()["event_id"].to_list() == ["x1", nameless.identity]
     assert store.api_events().schema["timestamp"] == pl.Datetime("us", "UTC")
 
 
+@pytest.mark.parametrize(
+    "change", [{"member_id": "bert"}, {"timestamp_us": START_US - 5}, {"type": "read"}, {"value": 2.0}, {"value": None}]
+)
+def test_an_id_of_another_event_is_told_and_changes_nothing(store, change):
+    event = LoggedEvent("anna", START_US, "purchase", "x1", 1.0)
+    assert store.add_events([event, replace(event, **change)]) == ["accepted", "reused"]
+    kept = store.api_events()
+    assert store.add_events([replace(event, **change), event]) == ["reused", "duplicate"]
+    assert store.api_events().equals(kept)
+    assert store.known(["anna", "bert"]) == {"anna"}
+    assert store.history(["anna"], 0, community()).joined_us.tolist() == [START_US]
+
+
+def test_an_event_of_the_log_keeps_its_id(store):
+    store.load_log(log_of(ROWS))
+    bought = LoggedEvent("anna", START_US + DAY_US, "purchase", "e1", 12.5)
+    assert store.add_events([bought, replace(bought, channel="email")]) == ["duplicate", "duplicate"]
+    assert store.add_events([replace(bought, value=21.5)]) == ["reused"]
+
+
+def test_of_many_who_give_one_id_at_once_one_is_accepted(store):
+    events = [LoggedEvent(f"m{number}", START_US, "post", "x1") for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        fates = list(pool.map(lambda event: store.add_events([event])[0], events))
+    assert sorted(fates) == ["accepted", *["reused"] * 7]
+    assert store.api_events()["member_id"].to_list() == [f"m{fates.index('accepted')}"]
+
+
 def test_a_nameless_event_of_the_log_and_the_same_event_by_the_service_are_one(store):
     store.load_log(log_of(ROWS, ids=False))
-    assert store.add_events([LoggedEvent("anna", START_US + DAY_US, "purchase", value=12.5)]) == [False]
+    assert store.add_events([LoggedEvent("anna", START_US + DAY_US, "purchase", value=12.5)]) == ["duplicate"]
 
 
 def test_a_member_who_came_by_the_service_joined_with_the_earliest_event(store):
@@ -373,7 +401,7 @@ def test_connections_that_were_asked_write_all_or_nothing_later(store):
         connections = [asked.enter_context(store.readers.asking()) for _ in range(MOST_IDLE + 2)]
         assert [KNOWN.rows(one, member_ids=["anna"]) for one in connections] == [[]] * len(connections)
     with pytest.raises(ZeroDivisionError), store._writing() as connection:  # noqa: SLF001 - nothing else fails half-way
-        assert 1 / add_events(connection, [LoggedEvent("anna", START_US, "post")]).count(None)
+        assert 1 / add_events(connection, [LoggedEvent("anna", START_US, "post")]).count("erased")
     assert store.known(["anna"]) == frozenset()
     with store.readers.reading() as connection:
         assert KNOWN.rows(connection, member_ids=["anna"]) == []

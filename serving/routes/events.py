@@ -22,6 +22,7 @@ from serving.service import CurrentService
 router = APIRouter(tags=["events"], route_class=ApiRoute)
 
 ERASED = {"code": "erased_member", "detail": "the member was erased, and nothing of it is kept; stop sending its data"}
+REUSED = "was another before (member, time, type or value), and stays as it was; send what differs under an id of its own"
 READ_AS = {"application/json": "EventsRequest", STRUCTURED: "CloudEvent", BATCH: "CloudEvents"}
 """The schema of each media type that is read."""
 
@@ -43,6 +44,8 @@ CLOUD_EVENTS = TypeAdapter(Annotated[list[Row[CloudEvent]], Field(max_length=MAX
 def add_events(service: CurrentService, _holder: Ingesting, request: Request, body: Annotated[object, Body()] = None) -> EventsAnswer:
     """Scope `ingest`. Accepted events are durable when the answer is sent; sending them again counts them as duplicates.
 
+    An `event_id` that was another event's before is rejected as `event_id_reused`, and that event stays as it was.
+
     Of members who were erased nothing is kept; rows of theirs are rejected as `erased_member`.
     A CloudEvent is read in structured, batched and binary mode: `subject` is the member, `source#id` the `event_id`, `time` the timestamp,
     `type` the type as it stands, and `data` may hold `value` and `channel`.
@@ -59,11 +62,15 @@ def add_events(service: CurrentService, _holder: Ingesting, request: Request, bo
             rejected.append(RejectedEvent(index=index, code=fault.code, detail=fault.detail))
         else:
             accepted[index] = event
-    kept = service.store.add_events(list(accepted.values()))
-    rejected += [RejectedEvent(index=index, **ERASED) for index, new in zip(accepted, kept, strict=True) if new is None]
+    fates = service.store.add_events(list(accepted.values()))
+    count_events(fates, len(rejected))
+    for (index, event), fate in zip(accepted.items(), fates, strict=True):
+        if fate == "erased":
+            rejected.append(RejectedEvent(index=index, **ERASED))
+        elif fate == "reused":
+            rejected.append(RejectedEvent(index=index, code="event_id_reused", detail=f'event "{event.identity}" {REUSED}'))
     rejected.sort(key=lambda row: row.index)
-    count_events(kept.count(True), kept.count(False), len(rejected))
-    return EventsAnswer(accepted=kept.count(True), duplicate=kept.count(False), rejected=rejected)
+    return EventsAnswer(accepted=fates.count("accepted"), duplicate=fates.count("duplicate"), rejected=rejected)
 
 
 def _rows(request: Request, body: object) -> Rows:
