@@ -156,6 +156,11 @@ def test_a_parameter_that_is_misspelt_is_refused_with_the_nearest(running, asked
     assert len(told["errors"]) == 1 + ("x=1" in asked)
 
 
+def test_of_a_parameter_that_is_given_twice_the_last_counts(running):
+    assert running.client.get("/v1/decisions?limit=0&limit=5").status_code == 200
+    problem(running.client.get("/v1/decisions?limit=5&limit=0"), 422, "invalid-request")
+
+
 def test_probes_are_answered_whatever_is_asked_beside(running):
     for path in ("/livez", "/readyz", "/metrics", "/openapi.json", "/docs"):
         assert running.client.get(path, params={"unheard-of": "1"}).status_code == 200, path
