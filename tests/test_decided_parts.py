@@ -53,21 +53,30 @@ def decided(workspace, name="all.parquet", budget=None):
     return workspace.root / name
 
 
+@pytest.fixture(scope="module")
+def in_parts(made, tmp_path_factory):
+    """The file of a run that nothing stopped, in another folder; by its budget."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
+        patched.setattr(scattering, "PART_MEMBERS", 50)
+        workspace = Workspace.find(shutil.copytree(made, tmp_path_factory.mktemp("parts") / "home"))
+        files = {budget: decided(workspace, f"{budget}.parquet", budget) for budget in BUDGETS}
+        assert len(open_log(workspace, now=NOW)) == 6
+    return files
+
+
 @pytest.mark.parametrize("budget", BUDGETS)
-def test_a_log_in_parts_is_decided_on_as_one_that_is_in_one(workspace, request, budget):
-    whole = pl.read_parquet(decided(workspace, "whole.parquet", budget))
-    (workspace.log / "intake.json").unlink()
-    request.getfixturevalue("small")
-    assert pl.read_parquet(decided(workspace, budget=budget)).equals(whole)
-    assert len(open_log(workspace, now=NOW)) == 6
+def test_a_log_in_parts_is_decided_on_as_one_that_is_in_one(workspace, in_parts, budget):
+    whole = pl.read_parquet(decided(workspace, budget=budget))
+    assert pl.read_parquet(in_parts[budget]).equals(whole)
+    assert len(open_log(workspace, now=NOW)) == 1
     assert {"a newcomer", "z newcomer"} < set(whole["member_id"])
     assert whole.filter(pl.col("status") == "opted_out").height == 1
     assert simulated_world().members["member_id"][100] not in set(whole["member_id"])
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
-def test_a_run_that_was_stopped_goes_on_where_it_was_and_writes_the_same_bytes(workspace, small, monkeypatch, budget):
-    whole = decided(workspace, "whole.parquet", budget).read_bytes()
+def test_a_run_that_was_stopped_goes_on_where_it_was_and_writes_the_same_bytes(workspace, small, in_parts, monkeypatch, budget):
     calls = Counter()
     kept = decide.DecidedParts.keep_table
 
@@ -83,7 +92,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was_and_writes_the_same_bytes(w
     assert not (workspace.root / "all.parquet").exists()
     resumed = decided(workspace, budget=budget)
     assert calls["kept"] == 4 + (6 - 3)
-    assert resumed.read_bytes() == whole
+    assert resumed.read_bytes() == in_parts[budget].read_bytes()
     assert not (workspace.state / "deciding").exists()
 
 
@@ -116,22 +125,19 @@ def test_a_day_put_to_the_parts_is_decided_on_as_in_a_log_that_is_read_anew_and_
     assert decided(workspace, "anew.parquet", budget).read_bytes() == table.read_bytes()
 
 
-def test_what_another_question_left_is_not_taken_for_an_answer(workspace, small, monkeypatch):
-    whole = decided(workspace, "whole.parquet").read_bytes()
-    monkeypatch.setitem(decide.WRITERS, ".parquet", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        decided(workspace, budget=0.3)
-    monkeypatch.undo()
-    monkeypatch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
-    assert decided(workspace).read_bytes() == whole
+def test_what_another_question_left_is_not_taken_for_an_answer(workspace, small, in_parts, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setitem(decide.WRITERS, ".parquet", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            decided(workspace, budget=0.3)
+    assert decided(workspace).read_bytes() == in_parts[None].read_bytes()
 
 
-def test_a_second_run_writes_the_same_bytes_as_table_and_as_text(workspace, small):
-    for name in ("all.parquet", "all.csv"):
-        first = decided(workspace, name).read_bytes()
-        assert decided(workspace, name).read_bytes() == first
+def test_a_second_run_writes_the_same_text(workspace, small, in_parts):
+    first = decided(workspace, "all.csv").read_bytes()
+    assert decided(workspace, "all.csv").read_bytes() == first
     table = pl.read_csv(workspace.root / "all.csv", infer_schema_length=None)
-    assert table["member_id"].to_list() == pl.read_parquet(workspace.root / "all.parquet")["member_id"].to_list()
+    assert table["member_id"].to_list() == pl.read_parquet(in_parts[None])["member_id"].to_list()
 
 
 def test_how_far_it_is_and_how_long_it_takes_is_said(workspace, small, monkeypatch):
