@@ -15,7 +15,7 @@ from models.two_arms import ALPHA
 from models.wording import opening
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from models.community import Community
     from models.declared import Language
@@ -29,6 +29,7 @@ VERDICTS: dict[Verdict, str] = {
     "more_days": "experiment.more_days",
     "no_larger_effect": "experiment.no_larger_effect",
     "too_few": "experiment.too_few",
+    "small_arm": "experiment.small_arm",
     "waiting": "experiment.waiting",
     "not_readable": "experiment.not_readable",
 }
@@ -38,7 +39,7 @@ ARMS = {HELD_BACK: "experiment.arm_control", TREATED: "experiment.arm_treated", 
 PLAIN = ("metric", "kind", "days", "arm", "control", "members", "control_members", "mean", "control_mean", "verdict")
 JUDGED = (
     *("p", "adjusted_p", "adjusted_for_before", "smallest_detectable"),
-    *("target", "largest_compatible", "members_needed", "days_needed"),
+    *("target", "largest_compatible", "members_needed", "days_needed", "arm_needed"),
 )
 COUNTED = {"count": "experiment.count_of", "ratio": "experiment.ratio_of"}
 METRICS = {"retention": "experiment.retention", "contributions": "experiment.contributions", "value": "experiment.value"}
@@ -144,11 +145,21 @@ def lift_sentence(lift: Lift, read: ReadOut, community: Community, language: Lan
         value, low, high = written_estimate(kind_of(lift, read, community), lift.lift, language=language, currency=community.currency)
         within = text(language, "experiment.within_several" if _only_alone(lift) else "experiment.within")
         given |= {"lift": value, "bounds": span(language, low, high), "p": written_p(lift.adjusted_p), "within": within}
+    if lift.arm_needed is not None:
+        given |= _sizes(lift, given, language)
     amounts = {"target": lift.target, "largest": lift.largest_compatible, "detectable": lift.smallest_detectable}
     given |= {name: _unsigned(shown, amount) for name, amount in amounts.items()}
     if read.clusters is not None and lift.verdict in OF_CLUSTERS:
         return text(language, OF_CLUSTERS[lift.verdict], clusters=number(language, sum(read.clusters.observed)), **given)
     return text(language, "experiment.slow" if too_slow(lift) else VERDICTS[lift.verdict], **given)
+
+
+def _sizes(lift: Lift, labels: Mapping[str, object], language: Language) -> dict[str, object]:
+    """Of the smaller arm, and of the other."""
+    arms = ((lift.members, labels["arm"]), (lift.control_members, labels["control"]))
+    (few, small), (many, large) = arms if lift.members <= lift.control_members else arms[::-1]
+    told = {"few": Count(language, few), "small": small, "many": number(language, many), "large": large}
+    return told | {"needed": number(language, lift.arm_needed or 0)}
 
 
 def _only_alone(lift: Lift) -> bool:

@@ -9,12 +9,10 @@ import polars as pl
 
 from models.actions import NO_ACTION
 from models.assignments import assignments_of
-from models.doubly_robust import scores_of
-from models.errors import NotEnoughData
+from models.drawn_arms import ARM, NONE, OTHER, Drawn, compare_drawn
 from models.intervals import members_of_rows
-from models.measured import mean_of, ratio_of
 from models.read_out import FEWEST, Enrolment, ReadOut, drawn_ratio, judged, lift_of
-from models.two_arms import ALPHA, Compared
+from models.small_arms import is_share
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -23,7 +21,8 @@ if TYPE_CHECKING:
     from models.assignments import Assignments
     from models.experiment_declaration import Metric
     from models.experiments import Record
-    from models.two_arms import Measure
+    from models.small_arms import SmallArm
+    from models.two_arms import Compared, Measure
 
 
 def read_interventions(record: Record, metrics: Sequence[Metric], wanted: Collection[str]) -> Iterator[ReadOut]:
@@ -57,29 +56,14 @@ def _read(record: Record, made: Assignments, measures: Sequence[Measure], positi
     for measure in measures:
         rows = possible & measure.due
         n_arm, n_none = (int((made.arm[rows] == one).sum()) for one in (position, 0))
-        compared = _compared(made, measure.value, shares, rows, position) if min(n_arm, n_none) >= FEWEST else None
+        compared = _compared(made, measure, shares, rows, position) if min(n_arm, n_none) >= FEWEST else None
         lifts.append(lift_of(measure, arms[1], arms[0], n_arm, n_none, compared, pace=pace))
     told = judged(lifts, readable=not check.mismatch)
     return ReadOut(arms[1], "intervention", arms, started, None, record.until_us, check, told, pace)
 
 
-def _compared(made: Assignments, value: Floats, shares: Floats, rows: Flags, position: int) -> Compared | None:
-    """The mean doubly robust score of the rows, with the weighted means of both arms as what is expected; errors by member, or group.
-
-    None where one member holds all the weight, or nothing varies.
-    """
-    outcome, none, share = value[rows], shares[rows, 0], shares[rows, position]
-    arm = np.select([made.arm[rows] == 0, made.arm[rows] == position], [0, 1], 2)
-    members = members_of_rows(made.unit[rows], len(outcome))
-    try:
-        control, treated = (
-            ratio_of((arm == code) * outcome / chance, (arm == code) / chance, members).value for code, chance in ((0, none), (1, share))
-        )
-        expected = np.tile([control, treated, 0.0], (len(outcome), 1))
-        scores = scores_of(arm, outcome, np.column_stack([none, share, 1 - none - share]), expected)
-        gap = mean_of(scores.score[:, 0], members)
-    except NotEnoughData:
-        return None
-    if gap.standard_error == 0:
-        return None
-    return Compared(len(outcome), treated, control, gap.interval(1 - ALPHA), None, gap.p)
+def _compared(made: Assignments, measure: Measure, shares: Floats, rows: Flags, position: int) -> Compared | SmallArm | None:
+    assigned = np.select([made.arm[rows] == 0, made.arm[rows] == position], [NONE, ARM], OTHER)
+    members = members_of_rows(made.unit[rows], int(rows.sum()))
+    drawn = Drawn(assigned, measure.value[rows], shares[rows, 0], shares[rows, position], members)
+    return compare_drawn(drawn, share=is_share(measure))

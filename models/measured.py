@@ -92,7 +92,7 @@ class Measured:
             return Estimate(self.value, self.value, self.value)
         pivot, error = self._pivot, self.standard_error
         reach = float(stdtrit(pivot.degrees, (1 + level) / 2))
-        ends = (self.value - error * _unskewed(side, pivot.skewness) for side in (reach, -reach))
+        ends = (self.value - error * unskewed(side, pivot.skewness) for side in (reach, -reach))
         return Estimate(self.value, *ends)
 
     @property
@@ -101,7 +101,7 @@ class Measured:
         if self.standard_error == 0:
             return 1.0
         pivot = self._pivot
-        return float(2 * stdtr(pivot.degrees, -abs(_symmetric(self.value / self.standard_error, pivot.skewness))))
+        return float(2 * stdtr(pivot.degrees, -abs(symmetric(self.value / self.standard_error, pivot.skewness))))
 
     @property
     def _pivot(self) -> _Pivot:
@@ -142,12 +142,12 @@ class _Pivot(NamedTuple):
     degrees: float
 
 
-def _symmetric(pivot: float, skewness: float) -> float:
+def symmetric(pivot: float, skewness: float) -> float:
     """Hall's transformation."""
     return pivot + skewness * pivot**2 / 3 + skewness**2 * pivot**3 / 27 + skewness / 6
 
 
-def _unskewed(pivot: float, skewness: float) -> float:
+def unskewed(pivot: float, skewness: float) -> float:
     """The inverse of Hall's transformation: 3 / s ((1 + s (y - s / 6))^(1/3) - 1)."""
     if abs(skewness) < 1e-6:
         return pivot

@@ -10,7 +10,8 @@ import numpy as np
 from scipy.special import chdtrc
 
 from models.community import DAY_US
-from models.two_arms import ALPHA, Compared, compare_arms, compare_clusters
+from models.small_arms import SmallArm, compare_members
+from models.two_arms import ALPHA, Compared, compare_clusters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from models.intervals import Estimate
     from models.two_arms import Measure
 
-Verdict = Literal["raises", "lowers", "no_larger_effect", "more_days", "too_few", "waiting", "not_readable"]
+Verdict = Literal["raises", "lowers", "no_larger_effect", "more_days", "too_few", "small_arm", "waiting", "not_readable"]
 Kind = Literal["declared", "global_control", "intervention"]
 MISMATCH = 0.001
 PACE_DAYS = 28
@@ -76,7 +77,8 @@ class Lift:
     `lift` is in the metric's own unit, `relative` a share of the control's mean, None where that is not positive; both and the p-value
     are of the comparison that is `adjusted_for_before`, if it is; `adjusted_p` also counts the comparisons told together. The means are
     plain. `smallest_detectable`: the lift that would be found four times of five with the members there are; `target`: the one that is
-    worth waiting for. `days_needed` is None where nobody is being enrolled.
+    worth waiting for. `days_needed` is None where nobody is being enrolled. Where the smaller arm has too few members to say anything there
+    are the means alone, and `arm_needed`: about so many of it would do.
     """
 
     metric: str
@@ -98,6 +100,7 @@ class Lift:
     target: float | None = None
     members_needed: int | None = None
     days_needed: int | None = None
+    arm_needed: int | None = None
 
     @property
     def largest_compatible(self) -> float | None:
@@ -204,17 +207,19 @@ def _lift(enrolment: Enrolment, measure: Measure, position: int, pace: float) ->
     )
 
 
-def _compared(measure: Measure, treated: Flags, control: Flags, cluster: Integers | None) -> Compared | None:
-    return compare_arms(measure, treated, control) if cluster is None else compare_clusters(measure, treated, control, cluster)
+def _compared(measure: Measure, treated: Flags, control: Flags, cluster: Integers | None) -> Compared | SmallArm | None:
+    return compare_members(measure, treated, control) if cluster is None else compare_clusters(measure, treated, control, cluster)
 
 
 def lift_of(
-    measure: Measure, arm: str, control: str, members: int, control_members: int, compared: Compared | None, *, pace: float
+    measure: Measure, arm: str, control: str, members: int, control_members: int, compared: Compared | SmallArm | None, *, pace: float
 ) -> Lift:
     """Without a verdict yet; `pace`: members of both arms per day."""
     told = Lift(measure.name, measure.kind, measure.days, arm, control, members, control_members, None, None, "waiting")
     if compared is None:
         return told
+    if isinstance(compared, SmallArm):
+        return replace(told, mean=compared.mean, control_mean=compared.control_mean, arm_needed=compared.needed)
     target = measure.smallest_lift * abs(compared.control_mean)
     needed = compared.members_needed(target) if target > 0 and compared.smallest_detectable > 0 else None
     left = None if needed is None else max(0, needed - compared.members)
@@ -254,6 +259,8 @@ def holm(p: Mapping[int, float]) -> dict[int, float]:
 
 
 def _verdict(lift: Lift) -> Verdict:
+    if lift.arm_needed is not None:
+        return "small_arm"
     if lift.lift is None or lift.adjusted_p is None:
         return "waiting"
     if lift.adjusted_p < ALPHA:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, isfinite
+from math import ceil, inf, isfinite, nan
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtridf
 
 from models.intervals import Estimate
 
@@ -48,7 +48,10 @@ class Measure:
 
 @dataclass(frozen=True)
 class Compared:
-    """`mean` and `control_mean` are plain, `lift` and `relative` adjusted where `adjusted`; `members` are those of both arms together."""
+    """`mean` and `control_mean` are plain, `lift` and `relative` adjusted where `adjusted`; `members` are those of both arms together.
+
+    `degrees`: of Student's t in `lift` and `p`, infinite for the normal.
+    """
 
     members: int
     mean: float
@@ -57,6 +60,7 @@ class Compared:
     relative: Estimate | None
     p: float
     adjusted: bool = False
+    degrees: float = inf
 
     @property
     def smallest_detectable(self) -> float:
@@ -136,7 +140,12 @@ def compare_arms(measure: Measure, treated: Flags, control: Flags) -> Compared |
             "value", method="norm", correction=False, equal_var=pooled, confidence_level=1 - ALPHA
         ).analyze_aggregates(other, one)
     else:
-        found = RatioOfMeans(*columns, confidence_level=1 - ALPHA, equal_var=pooled, use_t=True).analyze_aggregates(other, one)
+        means = RatioOfMeans(*columns, confidence_level=1 - ALPHA, equal_var=pooled, use_t=True)
+        try:
+            found = means.analyze_aggregates(other, one)
+        except OverflowError:
+            far = [_aggregates(_far_from_nothing(measure), columns, rows) for rows in (control, treated)]
+            found = means.analyze_aggregates(*far)._replace(rel_effect_size=nan)
     return Compared(
         members=one.count() + other.count(),
         mean=float(one.mean("value") / one.mean(columns.per)),
@@ -145,7 +154,21 @@ def compare_arms(measure: Measure, treated: Flags, control: Flags) -> Compared |
         relative=_relative(found),
         p=float(found.pvalue),
         adjusted=adjusted,
+        degrees=_degrees(found),
     )
+
+
+def _far_from_nothing(measure: Measure) -> Measure:
+    """The same differences between means that are far from 0, where the relative lift of the library has no bounds."""
+    unit = np.ones(len(measure.value)) if measure.per is None else measure.per
+    return replace(measure, value=measure.value + 10 * (1 + np.abs(measure.value).max()) * unit)
+
+
+def _degrees(found: MeanResult | ProportionResult) -> float:
+    """Those with which half of the interval is t times the error, which the statistic tells."""
+    statistic = getattr(found, "statistic", 0.0)
+    reach = (found.effect_size_ci_upper - found.effect_size) * statistic / found.effect_size if statistic else REACH
+    return float(stdtridf(1 - ALPHA / 2, reach)) if reach > REACH + NOTHING else inf
 
 
 def _relative(found: MeanResult | ProportionResult) -> Estimate | None:

@@ -36,7 +36,10 @@ class SampleRatio(BaseModel):
 
 
 class LiftAnswer(BaseModel):
-    """The mean of `arm` less that of `control`, with its interval, in the metric's unit and relative to the control; null while waiting."""
+    """The mean of `arm` less that of `control`, with its interval, in the metric's unit and relative to the control; null while waiting.
+
+    Of a small arm only the means are told, and about how many members of it, `arm_needed`, would let something be said.
+    """
 
     metric: str
     kind: MetricKind
@@ -60,6 +63,7 @@ class LiftAnswer(BaseModel):
     largest_compatible: float | None
     members_needed: int | None
     days_needed: int | None
+    arm_needed: int | None
     text: str
 
 

@@ -245,6 +245,22 @@ def test_intervals_of_interventions_hold_what_was_planted_where_members_are_draw
     assert np.mean(held) >= 0.88
 
 
+def test_six_who_were_left_alone_decide_nothing_where_nothing_has_an_effect():
+    """Nearly all stay, and a few pay, much or little: often all six stay, and the error that they show is 0."""
+    rng, world, who = np.random.default_rng(6), declared(), ids(846)
+    chances, verdicts = [{"none": 6 / 846, "coupon": 840 / 846}] * 846, []
+    for _ in range(40):
+        chosen = np.where(rng.random(846) < 6 / 846, "none", "coupon").tolist()
+        if min(chosen.count("none"), chosen.count("coupon")) < 2:
+            continue
+        paid = np.where(rng.random(846) < 0.2, np.exp(rng.normal(3, 1, 846)), 0)
+        made = decisions(who, chosen, chances)
+        (read,) = read_experiments(record(world, log_of(who, rng.random(846) < 0.97, paid=paid), made), "coupon")
+        verdicts.append((read.lift("retention").verdict, read.lift("value").verdict))
+    assert sum(verdict in {"raises", "lowers"} for verdict, _ in verdicts) <= 6
+    assert {verdict for _, verdict in verdicts} == {"small_arm"}
+
+
 def test_draws_that_do_not_follow_their_chances_are_not_read():
     rng, world, who = np.random.default_rng(4), declared(), ids(3000)
     chosen, chances, stays = drawn(rng, who, 0.0)

@@ -1,24 +1,27 @@
 """The page of experiments says what its twin in JSON says, in both languages, and tells how to declare one where there is none."""
 
+import io
 import re
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from html import escape
 
 import pytest
 import yaml
+from rich.console import Console
 
 from models.api_keys import create_key
 from models.community_figures import figures_of
 from models.community_report import render_community_report
 from models.experiment_declaration import Experiment
 from models.experiment_wording import SLOW_DAYS
-from models.intervals import Estimate
+from models.experiment_wording import told as answer_of
 from models.kept_read_outs import KeptReadOuts, kept_read_outs
 from models.overview import Overview
 from models.read_out import Lift, RatioCheck, ReadOut
 from models.rules import Eligibility
 from models.texts import number
+from pipelines.experiments import ExperimentsTold
+from pipelines.printing_experiments import print_read_out
 from serving.pages.experiment_cards import Cards
 from tests.serving_world import DECLARED, NOW, serving, world, write_home
 from tests.shown_run import reader, show_runs, sign_in, what_budgets_bring
@@ -128,19 +131,27 @@ def test_without_a_declared_experiment_the_page_shows_one_that_can_be_declared(t
     assert {name: arms[0] for name, arms in asked.items()} == {experiment.id: experiment.arms[1].id}
 
 
-@pytest.mark.parametrize(("left_alone", "chip"), [(13, "too few to rely on"), (100, "significant: lower")])
-def test_a_verdict_on_an_intervention_that_rests_on_few_members_is_not_relied_on(left_alone, chip):
-    told = Lift("retention", "retention", 30, "coupon", "none", 1631, left_alone, 0.5, 0.8, "lowers", p=0.0001, adjusted_p=0.0001)
-    lift = replace(told, lift=Estimate(-0.29, -0.36, -0.25))
-    check = RatioCheck((left_alone, 1631), (left_alone, 1631.0), 1.0)
-    read = ReadOut("coupon", "intervention", ("none", "coupon"), 0, None, 1, check, (lift,), 1.0)
-    card = Cards(DECLARED, KeptReadOuts(NOW, "", "", (read,)), "en").card(read)
-    assert (card.chip.text, card.measures[0].chip.text) == (chip, chip)
-    assert card.few.startswith("Only 13 members on one of the two sides") == (left_alone == 13)
-    of_control = replace(lift, arm="treated", control="control")
-    control = replace(read, id="global_control", kind="global_control", arms=("control", "treated"), lifts=(of_control,))
-    drawn_alike = Cards(DECLARED, KeptReadOuts(NOW, "", "", (control,)), "en").card(control)
-    assert (drawn_alike.few, drawn_alike.chip.text) == ("", "significant: lower")
+@pytest.mark.parametrize(
+    ("language", "chip", "sentence"),
+    [
+        ("en", "too few to say", "Money over 90 days: too few to say, with 6 members of “nothing” beside 840 of “Coupon”."),
+        ("zh", "人数太少，无法下结论", "金额（90天）：人数太少，无法下结论：“不行动”只有6位成员，“优惠券”有840位。"),
+    ],
+)
+def test_page_answer_and_command_line_say_the_same_of_too_few(language, chip, sentence):
+    lift = Lift("value", "value", 90, "coupon", "none", 840, 6, 31.0, 4.0, "small_arm", arm_needed=900)
+    read = ReadOut("coupon", "intervention", ("none", "coupon"), 0, None, 1, RatioCheck((6, 840), (6.0, 840.0), 1.0), (lift,), 1.0)
+    card = Cards(DECLARED, KeptReadOuts(NOW, "", "", (read,)), language).card(read)
+    answered = answer_of(read, DECLARED, language)["lifts"][0]
+    printed = io.StringIO()
+    print_read_out(read, ExperimentsTold(NOW, DECLARED, language, (read,), None), Console(file=printed, width=200))
+    assert answered["text"].startswith(sentence)
+    assert "900" in answered["text"]
+    assert card.sentences == (answered["text"],)
+    assert answered["text"] in printed.getvalue()
+    assert (card.chip.text, card.measures[0].chip.text, card.measures[0].whisker) == (chip, chip, None)
+    assert (answered["verdict"], answered["lift"], answered["lift_interval"], answered["p"]) == ("small_arm", None, None, None)
+    assert KeptReadOuts.from_json(KeptReadOuts(NOW, "", "", (read,)).to_json(), 0).read_outs == (read,)
 
 
 def test_the_static_report_draws_what_the_page_draws(running, visitor):

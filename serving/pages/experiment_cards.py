@@ -25,7 +25,6 @@ from models.experiment_wording import (
 from models.intervals import Estimate
 from models.kept_read_outs import KeptReadOuts
 from models.moments import EPOCH
-from models.policy_comparison import FEWEST_EFFECTIVE
 from models.read_out import Kind, Lift, ReadOut, Verdict
 from models.texts import JOINER, Count, calendar_day, decimal, estimate, number, plural, span, text
 from models.whiskers import Scale, Whisker
@@ -36,6 +35,7 @@ SIGNS: Mapping[Verdict, str] = {
     "no_larger_effect": "=",
     "more_days": "…",
     "too_few": "?",
+    "small_arm": "?",
     "waiting": "…",
     "not_readable": "!",
 }
@@ -45,6 +45,7 @@ SHORT: Mapping[Verdict, str] = {
     "no_larger_effect": "experiments.short.no_larger_effect",
     "more_days": "experiments.short.more_days",
     "too_few": "experiments.short.too_few",
+    "small_arm": "experiments.short.small_arm",
     "waiting": "experiments.short.waiting",
     "not_readable": "experiments.short.not_readable",
 }
@@ -54,10 +55,10 @@ LEADS: Mapping[Verdict, str] = {
     "no_larger_effect": "experiments.lead.same",
     "more_days": "experiments.lead.open",
     "too_few": "experiments.lead.open",
+    "small_arm": "experiments.lead.open",
     "waiting": "experiments.lead.waiting",
     "not_readable": "experiments.lead.not_readable",
 }
-SETTLED: tuple[Verdict, ...] = ("raises", "lowers", "no_larger_effect")
 STANDS: Mapping[Verdict, str] = {"raises": "act", "lowers": "avoid", "not_readable": "avoid"}
 ABOUT: Mapping[Kind, str] = {
     "global_control": "experiments.about.global_control",
@@ -112,7 +113,6 @@ class Card:
     arms: tuple[ArmSize, ...]
     check: str
     mismatch: bool
-    few: str
     running: tuple[tuple[str, str], ...]
     note: str
 
@@ -146,14 +146,13 @@ class Cards:
             kind=read.kind,
             name=label_of(read, self.community, self.language),
             about=self._about(read),
-            chip=self._chip(next((one for one in leading if one.verdict in STANDS), leading[0]), read),
+            chip=self._chip(next((one for one in leading if one.verdict in STANDS), leading[0])),
             sentences=tuple(lift_sentence(lift, read, self.community, self.language) for lift in leading),
             measures=tuple(self._measured(lift, read) for lift in read.lifts),
             waits=text(self.language, "community_report.waits", members=members) if waits else None,
             arms=self._arms(read),
             check=sizes_sentence(read, self.language),
             mismatch=read.doubtful,
-            few=self._few(read),
             running=self._running(read),
             note=self._note(read),
         )
@@ -167,15 +166,7 @@ class Cards:
             return text(self.language, "experiments.about.by_column", column=declared.column)
         return text(self.language, ABOUT[read.kind])
 
-    def _few(self, read: ReadOut) -> str:
-        """Empty where all that is compared rests on enough members."""
-        fewest = min((_fewest(lift) for lift in read.lifts if _is_guess(lift, read)), default=None)
-        given = {"enough": number(self.language, FEWEST_EFFECTIVE)}
-        return "" if fewest is None else text(self.language, "experiments.few", n=Count(self.language, fewest), **given)
-
-    def _chip(self, lift: Lift, read: ReadOut) -> Chip:
-        if lift.verdict in SETTLED and _is_guess(lift, read):
-            return Chip(text(self.language, "experiments.short.few"), "?", "open")
+    def _chip(self, lift: Lift) -> Chip:
         more = plural(self.language, "unit.days", lift.days_needed or 0)
         short = "experiments.short.slow" if too_slow(lift) else SHORT[lift.verdict]
         return Chip(text(self.language, short, more=more), SIGNS[lift.verdict], STANDS.get(lift.verdict, "open"))
@@ -187,7 +178,7 @@ class Cards:
         return Measured(
             name=metric_label(lift, read, self.community, self.language),
             arm=arm,
-            chip=self._chip(lift, read),
+            chip=self._chip(lift),
             sentence=lift_sentence(lift, read, self.community, self.language),
             difference=difference,
             between=between,
@@ -212,7 +203,7 @@ class Cards:
         language = self.language
         arms = {name: arm_label(getattr(lift, name), read, self.community, language) for name in ("arm", "control")}
         mean = partial(written_mean, kind_of(lift, read, self.community), language=language, currency=self.community.currency)
-        means = f"{mean(lift.mean)} : {mean(lift.control_mean)}" if lift.lift else ""
+        means = "" if lift.mean is None else f"{mean(lift.mean)} : {mean(lift.control_mean)}"
         return {
             "experiments.watched": (f"{number(language, lift.members)} : {number(language, lift.control_members)}", arms),
             "experiments.means": (means, arms),
@@ -264,15 +255,6 @@ class Cards:
 
     def _local(self, at_us: int) -> datetime:
         return (EPOCH + timedelta(microseconds=at_us)).astimezone(self.community.zone)
-
-
-def _fewest(lift: Lift) -> int:
-    return min(lift.members, lift.control_members)
-
-
-def _is_guess(lift: Lift, read: ReadOut) -> bool:
-    """Few draws with unequal chances: `python -m tests.benchmarks few_explored` measures how narrow such intervals are."""
-    return read.kind == "intervention" and lift.lift is not None and _fewest(lift) < FEWEST_EFFECTIVE
 
 
 def _relative(language: Language, told: Estimate) -> str:
