@@ -16,6 +16,7 @@ from models.simulation import SimulationConfig, simulate
 from pipelines.run import Ran, run
 from pipelines.run_record import StepRecord
 from pipelines.workspace import Workspace
+from tests.empty_registry import with_registry
 from tests.planted import community, intervention, signal
 
 SIGNALS = [
@@ -75,6 +76,7 @@ class Growing:
         declared = community(intervention("coupon", cost=0, starting_uplift=0.05), signals=SIGNALS, log=LOG, schedule=schedule, **changes)
         content = declared.model_dump(mode="json", exclude_defaults=True)
         (self.folder / "keepwell.yaml").write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+        with_registry(self.folder)
 
     def file(self, number: int, name: str | None = None) -> Path:
         return self.folder / "days" / (name or f"{self.day(number)}.csv")

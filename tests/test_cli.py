@@ -17,8 +17,10 @@ from models.input_figures import INPUT, InputFigures
 from models.intervention_figures import INTERVENTIONS, InterventionReport
 from models.model_figures import MODEL, ModelFigures
 from models.store import Store
+from pipelines import demo
 from pipelines.workspace import Workspace
 from tests.command_line import DAYS, MEMBERS, RESTLESS, RESTLESS_EVENTS, declare, keepwell, visits, write_community, write_log
+from tests.empty_registry import with_registry
 
 COMMAND = Path(sys.executable).with_name("keepwell")
 FIGURES = ("auc", "average_precision", "brier", "log_loss", "ece", "lift_at_10")
@@ -84,7 +86,7 @@ def small(tmp_path_factory):
     """A community whose model nobody has trained. Odd members go, one after the other."""
     folder = tmp_path_factory.mktemp("small")
     rows = [row for n in range(60) for row in visits(f"m{n}", range(0, 30 + 2 * n if n % 2 else 200, 1 + n % 5))]
-    return declare(write_log(folder, rows))
+    return with_registry(declare(write_log(folder, rows)))
 
 
 def test_the_command_tells_its_verbs():
@@ -433,7 +435,9 @@ def test_passwords_of_a_registry_are_not_shown(small, monkeypatch):
 
 
 def test_the_demo_walks_the_whole_path_and_says_how_to_go_on(tmp_path, monkeypatch):
+    """With half a year of history in place of a whole one."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "DAYS", 180)
     said = keepwell("demo", "--members", 500)
     assert said.code == 0, said
     assert "with the fixed seed 20" in said.out

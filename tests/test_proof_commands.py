@@ -18,6 +18,7 @@ from pipelines.loading import load, registry
 from pipelines.options import now
 from pipelines.workspace import Workspace
 from tests.command_line import keepwell
+from tests.empty_registry import with_registry
 
 MEMBERS, DAYS = 400, 150
 POLICIES = ["champion", "best_constant", "random", "nobody"]
@@ -36,7 +37,7 @@ def home(tmp_path_factory):
     tables = ("--members", folder / "members.parquet", "--joined", "joined", "--touches", folder / "touches.parquet")
     columns = ("--member", "member_id", "--time", "timestamp", "--type", "type", "--value", "value", "--churn-days", 14)
     assert keepwell("init", folder / "events.parquet", *columns, *tables, "-o", folder / "keepwell.yaml").code == 0
-    workspace = Workspace.find(folder)
+    workspace = Workspace.find(with_registry(folder))
     loaded, rng = load(workspace, now=now()), np.random.default_rng(1)
     at = default_test_as_of(loaded.arrays, loaded.community)
     trained = train(loaded.arrays, loaded.community, test_as_of=at, trained_at=now(), rng=rng)

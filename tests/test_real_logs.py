@@ -19,6 +19,7 @@ from pipelines.loading import engine_of
 from pipelines.serve import prepare
 from pipelines.workspace import Workspace
 from tests.command_line import Said, keepwell
+from tests.empty_registry import with_registry
 
 LEAKING = "edit_count_at_query"
 
@@ -39,7 +40,7 @@ class Learned:
 def learn(folder, test_as_of, log, *options):
     init = keepwell("init", log, *options, "-o", folder / "keepwell.yaml")
     assert init.code == 0, init
-    assert keepwell("check", "-c", folder).code == 0
+    assert keepwell("check", "-c", with_registry(folder)).code == 0
     return Learned(folder, keepwell("train", "-c", folder, "--test-as-of", test_as_of, "--json").json(), init)
 
 

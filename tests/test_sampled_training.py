@@ -11,6 +11,7 @@ from pipelines.loading import load_to_learn, registry
 from pipelines.options import now
 from pipelines.workspace import Workspace
 from tests.command_line import keepwell
+from tests.empty_registry import with_registry
 
 MEMBERS, DAYS = 400, 200
 TABLES = ("--members", "members.parquet", "--joined", "joined", "--touches", "touches.parquet")
@@ -23,7 +24,7 @@ def workspace(tmp_path_factory):
     named = [str(folder / word) if word.endswith(".parquet") else word for word in TABLES]
     columns = ("--member", "member_id", "--time", "timestamp", "--type", "type", "--value", "value")
     keepwell("init", folder / "events.parquet", *columns, *named, "-o", folder / "keepwell.yaml")
-    return Workspace.find(folder)
+    return Workspace.find(with_registry(folder))
 
 
 @pytest.fixture(scope="module")
