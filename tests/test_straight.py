@@ -6,9 +6,9 @@ import re
 import pytest
 
 from serving import straight
-from tests.serving_world import serving, world, write_home
+from tests.serving_world import serving, simulated_world, world, write_home
 
-MEMBER = world().log.members["member_id"][0]
+MEMBER = simulated_world().members["member_id"][0]
 PLAIN = {"member_id": MEMBER, "mode": "score_only"}
 EVENT = {"event_id": "e1", "type": "post", "timestamp": "2025-07-20T09:00:00+08:00"}
 BODIES = {
