@@ -65,10 +65,14 @@ class Crm:
 
     def _report(self, client: httpx2.Client, number: int) -> None:
         ids = [f"event-{number}-{place}" for place in range(EVENTS)]
-        rows = [{"event_id": name, "member_id": self.members[number % 7], "type": "post", "timestamp": NOW.isoformat()} for name in ids]
-        answer = client.post("/v1/events", json={"events": rows})
+        answer = client.post("/v1/events", json={"events": [self.event(name) for name in ids]})
         if self._counted(answer) and answer.json()["accepted"] == EVENTS:
             self.accepted.update(ids)
+
+    def event(self, event_id: str) -> dict[str, str]:
+        """As it is sent, however often."""
+        number = int(event_id.split("-")[1])
+        return {"event_id": event_id, "member_id": self.members[number % 7], "type": "post", "timestamp": NOW.isoformat()}
 
     def _counted(self, answer: httpx2.Response) -> bool:
         """Whether it succeeded; a 503 must say when to come back, and anything else is unfit."""

@@ -16,7 +16,7 @@ from pipelines.workspace import Workspace
 from tests.chaos.kills import kill_under_load
 from tests.patience import answered
 from tests.service_process import started
-from tests.serving_world import DECLARED, NOW, client_of, settings_of, write_home, write_logs
+from tests.serving_world import DECLARED, client_of, settings_of, write_home, write_logs
 
 
 @pytest.fixture
@@ -39,8 +39,7 @@ def test_a_service_killed_under_load_has_lost_nothing_that_it_answered(home):
         assert (decision.status_code, decision.json()["member_id"]) == (200, told["member_id"])
         again = answered(partial(client.post, "/v1/score", json={"member_id": told["member_id"], "request_id": request_id}))
         assert again.text == answer
-        event = {"event_id": event_id, "member_id": crm.members[0], "type": "post", "timestamp": NOW.isoformat()}
-        assert answered(partial(client.post, "/v1/events", json={"events": [event]})).json()["duplicate"] == 1
+        assert answered(partial(client.post, "/v1/events", json={"events": [crm.event(event_id)]})).json()["duplicate"] == 1
 
 
 def test_the_store_is_prepared_once_and_holds_the_log(home):
