@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import sqrt
 from typing import NamedTuple
 
-from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from models.intervals import Estimate
@@ -38,8 +38,8 @@ def score_interval(shares: Shares, level: float) -> Estimate:
     """
     at, reach = shares.difference, float(ndtri((1 + level) / 2))
     lower, upper = EDGE - 1, 1 - EDGE
-    low = -1.0 if score(shares, lower) <= reach else brentq(lambda given: score(shares, given) - reach, lower, at, xtol=PRECISION)
-    high = 1.0 if score(shares, upper) >= -reach else brentq(lambda given: score(shares, given) + reach, at, upper, xtol=PRECISION)
+    low = -1.0 if score(shares, lower) <= reach else _root(lambda given: score(shares, given) - reach, lower, at, PRECISION)
+    high = 1.0 if score(shares, upper) >= -reach else _root(lambda given: score(shares, given) + reach, at, upper, PRECISION)
     return Estimate(at, float(low), float(high))
 
 
@@ -86,4 +86,10 @@ def _likeliest(shares: Shares, given: float) -> float:
     low, high = least + HAIR, most - HAIR
     if high <= low or slope(low) <= 0:
         return least
-    return most if slope(high) >= 0 else float(brentq(slope, low, high, xtol=HAIR / 10))
+    return most if slope(high) >= 0 else _root(slope, low, high, HAIR / 10)
+
+
+def _root(function: Callable[[float], float], low: float, high: float, within: float) -> float:
+    from scipy.optimize import brentq  # noqa: PLC0415 - half a second that only the reading of experiments needs
+
+    return float(brentq(function, low, high, xtol=within))
