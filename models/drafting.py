@@ -17,7 +17,7 @@ from models.event_kinds import Kind, kind_of, signal_names
 from models.log_findings import days_held
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from datetime import datetime
 
     from models.community import Tier
@@ -182,3 +182,9 @@ def draft_tiers(rows: pl.DataFrame, profile: Profile, signals: Sequence[Signal],
 
 def _mean(values: np.ndarray, guess: float) -> float:
     return round(max(0.0, float(values.mean())), 2) if len(values) else guess
+
+
+def usual_column(columns: Sequence[str], usual: Sequence[str], used: Container[str | None] = ()) -> str | None:
+    """The column with the first of the usual names that there is, in any case of letters, and that is not `used` for something else."""
+    by_name = {column.lower(): column for column in reversed(columns) if column not in used}
+    return next((by_name[name.lower()] for name in usual if name.lower() in by_name), None)

@@ -11,6 +11,7 @@ import polars as pl
 from models.actions import NO_ACTION, Intervention
 from models.catalogue import OFFERS, default_interventions
 from models.declared import Label
+from models.drafting import usual_column
 from models.errors import InputError
 from models.logged_chances import PREFIX
 from models.sources import TouchesSource
@@ -125,10 +126,10 @@ def draft_touches(table: Table, path: str, asked: TouchColumns, log_time: str) -
     arm = _column(columns, asked.arm, ARMS, f"--touches {path}", "--touch-arm", "what was assigned")
     if asked.member not in columns:
         raise InputError(f'--touches {path}: no column "{asked.member}" (--member); it has {", ".join(columns)}')
-    channel = _found(columns, ("channel", "渠道"))
+    channel = usual_column(columns, ("channel", "渠道"))
     held = table.read([name for name in (arm, channel) if name is not None])
     arms = cell_texts(held[arm]).alias("arm")
-    texts = tuple(arms.drop_nulls().value_counts(sort=True)["arm"])
+    texts = _commonest(arms)
     drafted = texts if len(texts) <= MOST_ARMS else ()
     source = TouchesSource(
         path=path,
@@ -137,8 +138,8 @@ def draft_touches(table: Table, path: str, asked: TouchColumns, log_time: str) -
         intervention=arm,
         arms=_ids_of(drafted),
         channel=channel,
-        delivered=_found(columns, ("delivered",)),
-        response=_found(columns, ("response",)),
+        delivered=usual_column(columns, ("delivered",)),
+        response=usual_column(columns, ("response",)),
         propensity_prefix=PREFIX if any(column.startswith(PREFIX) for column in columns) else None,
     )
     return DraftedTouches(source, drafted, len(texts), {} if channel is None else _channels(arms, cell_texts(held[channel])))
@@ -147,22 +148,21 @@ def draft_touches(table: Table, path: str, asked: TouchColumns, log_time: str) -
 def _column(columns: Sequence[str], named: str | None, usual: Sequence[str], where: str, option: str, what: str) -> str:
     if named is not None and named not in columns:
         raise InputError(f'{where}: no column "{named}" ({option}); it has {", ".join(columns)}')
-    found = named or _found(columns, usual)
+    found = named or usual_column(columns, usual)
     if found is None:
         raise InputError(f"{where}: which column holds {what}? Name it with {option} COL; it has {', '.join(columns)}")
     return found
 
 
-def _found(columns: Sequence[str], usual: Sequence[str]) -> str | None:
-    """The column with the first of the usual names that there is, in any case of letters."""
-    by_name = {column.lower(): column for column in reversed(columns)}
-    return next((by_name[name.lower()] for name in usual if name.lower() in by_name), None)
+def _commonest(texts: pl.Series) -> tuple[str, ...]:
+    """Each once, the commonest first, of those as common the first by its letters."""
+    counted = texts.drop_nulls().value_counts().sort("count", texts.name, descending=[True, False])
+    return tuple(counted[texts.name])
 
 
 def _channels(arms: pl.Series, told: pl.Series) -> dict[str, tuple[str, ...]]:
     pairs = pl.DataFrame({"arm": arms, "channel": told}).drop_nulls()
-    by_arm = pairs.group_by("arm").agg(pl.col("channel").value_counts(sort=True).struct.field("channel").head(MOST_CHANNELS))
-    return {arm: tuple(channels) for arm, channels in by_arm.iter_rows()}
+    return {str(arm): _commonest(part["channel"])[:MOST_CHANNELS] for (arm,), part in pairs.group_by("arm")}
 
 
 def _ids_of(texts: Iterable[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from models.counting import counted
 from models.declaration import NO_LINES, parse_declaration
 from models.declaration_text import declaration_text
 from models.declared import Language
-from models.drafting import Profile, draft_churn, draft_signals, draft_tiers, draft_windows
+from models.drafting import Profile, draft_churn, draft_signals, draft_tiers, draft_windows, usual_column
 from models.errors import InputError
 from models.event_kinds import kind_of
 from models.groups import MOST_VALUES
@@ -28,7 +28,6 @@ from models.times import read_times
 from models.touch_drafting import TouchColumns, draft_touches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     import polars as pl
@@ -222,19 +221,15 @@ def _log_source(options: InitOptions, root: Path) -> LogSource:
         type=options.type,
         type_is=options.only_type,
         value=options.value,
-        event_id=_one_of(columns, ("event_id", "eventid", "event_uuid"), used),
-        channel=_one_of(columns, ("channel", "渠道"), used),
+        event_id=usual_column(columns, ("event_id", "eventid", "event_uuid"), used),
+        channel=usual_column(columns, ("channel", "渠道"), used),
     )
-
-
-def _one_of(columns: Sequence[str], names: Sequence[str], used: set[str | None]) -> str | None:
-    return next((column for column in columns if column.lower() in names and column not in used), None)
 
 
 def _members_source(options: InitOptions, root: Path) -> MembersSource | None:
     if options.members is None or options.joined is None:
         return None
-    zone = _one_of(open_table(options.members).columns, ("timezone", "time_zone", "tz", "时区"), {options.member, options.joined})
+    zone = usual_column(open_table(options.members).columns, ("timezone", "time_zone", "tz", "时区"), {options.member, options.joined})
     return MembersSource(path=_from(root, options.members), member=options.member, joined=options.joined, timezone=zone)
 
 
@@ -243,7 +238,7 @@ def _birthdays(options: InitOptions) -> str | None:
     if options.members is None:
         return None
     table = open_table(options.members)
-    column = _one_of(table.columns, BIRTHDAYS, {options.member, options.joined})
+    column = usual_column(table.columns, BIRTHDAYS, {options.member, options.joined})
     try:
         held = 0 if column is None else read_times(table.read([column])[column], options.timezone).timestamp.count()
     except InputError:

@@ -222,6 +222,13 @@ def test_what_was_assigned_becomes_the_catalogue_and_words_for_nothing_are_told(
     assert assigned == {"none": 30, "discount_10": 20, "arm_3": 15, "tips": 10, "tips_5": 5}
 
 
+def test_arms_that_are_as_common_are_drafted_in_one_order(tmp_path, init):
+    names = ["丁", "丙", "乙", "甲", "call", "letter"]
+    touches = touches_of(tmp_path, dict.fromkeys(names, (20, "sms")))
+    community, _, _ = init(log_with(tmp_path, ["post"]), type_is="post", touches=touches)
+    assert community.touches.arms == {name: f"arm_{place}" for place, name in enumerate(sorted(names), start=1) if not name.isascii()}
+
+
 def test_columns_of_touches_can_be_named_and_a_table_without_control_is_told(tmp_path, init):
     log = log_with(tmp_path, ["post"])
     touches = touches_of(tmp_path, {"a": (20, "email"), "b": (20, "sms")}, header="member,when_sent,what,how")
