@@ -20,7 +20,8 @@ from tests.serving_world import serving, world, write_home
 
 ROUNDS = 10
 SECONDS = 1.0
-MEGABYTES = 64
+MEGABYTES = 512
+"""More than all rounds write, or the disk would be full without ballast too."""
 CHUNK = 4096
 
 
