@@ -43,7 +43,7 @@ def page(running, language):
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_page_and_answer_say_the_same_with_what_is_wrong_first(running, language):
     running.store.keep_figures(MONITOR, microseconds(NOW), MONITORED.after(None).to_json())
-    told = running.client.get("/v1/monitor", params={"language": language}).json()
+    told = running.client.get("/v1/monitor", params={"lang": language}).json()
     shown = page(running, language)
     for reading in told["readings"]:
         for sentence in (reading["title"], reading["said"][1:], reading["limit"], reading["todo"][1:]):

@@ -40,7 +40,7 @@ TWINS = (
     "/v1/interventions/figures?lang=zh",
     "/v1/experiments?lang=zh",
     "/v1/models/report?lang=zh",
-    "/v1/monitor?language=zh",
+    "/v1/monitor?lang=zh",
     "/v1/rollouts/current?lang=zh",
     "/v1/members/m0000003/explanation?lang=zh",
 )

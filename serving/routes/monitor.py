@@ -15,11 +15,10 @@ from serving.service import CurrentService
 router = APIRouter(tags=["operation"], route_class=ApiRoute)
 
 
+Lang = Annotated[Language | None, Query(description="of the sentences; by default the language of the community")]
+
+
 @router.get("/v1/monitor")
-def monitor(
-    service: CurrentService,
-    _holder: Reading,
-    language: Annotated[Language | None, Query(description="of the sentences; by default that of the community")] = None,
-) -> MonitorAnswer:
+def monitor(service: CurrentService, _holder: Reading, lang: Lang = None) -> MonitorAnswer:
     """Scope `read`. What `keepwell monitor` read last: drift, what came true, what is to be expected, floors, control, the plan."""
-    return latest_monitor(service.store, service.community, language or service.community.language)
+    return latest_monitor(service.store, service.community, lang or service.community.language)
