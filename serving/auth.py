@@ -15,6 +15,7 @@ from serving.service import CurrentService, Service
 from serving.settings import wall_clock
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="api_key", description="An API key with the scope that the operation names.")
+_FAULT = "fault"
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
@@ -42,13 +43,23 @@ def admit(service: Service, holder: Principal | None, secret: str | None, scope:
 def requires(scope: Scope) -> Callable[[CurrentService, _Credentials, Request], Awaitable[Principal]]:
     """A dependency that answers 401 without a valid key, 429 for one that asks too often and 403 for one without the scope.
 
-    Keys are looked up for every request, so that one that was revoked or renewed is so at once.
+    Keys are looked up for every request, so that one that was revoked or renewed is so at once. What was noted of the request is told to
+    who is admitted.
     """
 
     async def principal(service: CurrentService, credentials: _Credentials, request: Request) -> Principal:
-        return await admitted(service, None if credentials is None else credentials.credentials, scope, request.scope["state"])
+        state = request.scope["state"]
+        holder = await admitted(service, None if credentials is None else credentials.credentials, scope, state)
+        if _FAULT in state:
+            raise state[_FAULT]
+        return holder
 
     return principal
+
+
+def note(state: MutableMapping[str, Any], fault: Refusal) -> None:
+    """What is wrong with a request, before it is known who asks; the first fault stays."""
+    state.setdefault(_FAULT, fault)
 
 
 async def _measurer(service: CurrentService, credentials: _Credentials, request: Request) -> Principal:

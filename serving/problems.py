@@ -230,10 +230,6 @@ def _refusal(error: Exception) -> Refusal:
 
 
 def invalid(error: RequestValidationError) -> Refusal:
-    details = error.errors()
-    if details and details[0]["type"] == "json_invalid":
-        place = details[0]["loc"][-1]
-        return Refusal(MALFORMED, f"the body is no JSON from character {place} on")
-    faults = faults_of(details)
+    faults = faults_of(error.errors())
     first = faults[0]
     return Refusal(INVALID, f"{first.pointer or first.parameter or 'the body'}: {first.detail}", faults)

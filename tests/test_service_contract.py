@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from jsonschema import Draft202012Validator
 
+from models.api_keys import create_key
 from models.errors import InputError
 from models.store import KeyRow
 from serving import problems
@@ -129,14 +130,46 @@ def test_a_body_that_ceases_to_be_utf_8_is_told_where(running):
         assert "from byte 15 on" in problem(answer, 400, "malformed-json")["detail"]
 
 
+def operations(running):
+    """Method and path of each that the description has below /v1."""
+    paths = running.client.get("/openapi.json").json()["paths"]
+    return [(method, path) for path, item in paths.items() for method in item if path.startswith("/v1/")]
+
+
 def test_every_operation_refuses_a_parameter_that_it_does_not_know(running):
-    described = running.client.get("/openapi.json").json()
-    operations = [(method, path) for path, item in described["paths"].items() for method in item if path.startswith("/v1/")]
-    assert len(operations) > 25
-    for method, path in [*operations, ("post", "/score")]:
+    assert len(operations(running)) > 25
+    for method, path in [*operations(running), ("post", "/score")]:
         url = f"{re.sub(r'{[a-z_]+}', 'm0000001', path)}?unheard-of=1"
         told = problem(running.client.request(method, url), 422, "invalid-request")
         assert [(fault["parameter"], fault["code"]) for fault in told["errors"]] == [("query.unheard-of", "extra_forbidden")]
+
+
+@pytest.fixture(scope="module")
+def keyless(running):
+    """One without a key, one with a key that nobody gave, and one whose key opens figures alone; each with what it is told."""
+    metrics = create_key(running.store, "figures", ["metrics"], now=NOW)
+    with (
+        running.without_key() as nobody,
+        client_of(str(running.client.base_url), "kw_ffffffffffff_x") as stranger,
+        client_of(str(running.client.base_url), metrics) as other,
+    ):
+        yield (nobody, 401, "unauthenticated"), (stranger, 401, "unauthenticated"), (other, 403, "forbidden")
+
+
+def test_who_may_not_ask_is_told_so_before_what_else_is_wrong(running, keyless):
+    for method, path in [*operations(running), ("post", "/score")]:
+        url = re.sub(r"{[a-z_]+}", "m0000001", path)
+        for client, status, name in keyless:
+            problem(client.request(method, f"{url}?unheard-of=1"), status, name)
+            if method in {"post", "put"}:
+                for broken in (b"{", b"\xff", b"[" * 40_000, b"1" * 5_000, "{}".encode("utf-16")):
+                    problem(client.request(method, url, content=broken, headers={"Content-Type": "application/json"}), status, name)
+
+
+def test_what_json_cannot_be_read_is_said(running):
+    for broken, said in ((b"[" * 40_000, "nested deeper"), (b"1" * 5_000, "more digits"), (b'{"member_id": ', "from character 14 on")):
+        answer = running.client.post("/v1/score/batch", content=broken, headers={"Content-Type": "application/json"})
+        assert said in problem(answer, 400, "malformed-json")["detail"]
 
 
 @pytest.mark.parametrize(
