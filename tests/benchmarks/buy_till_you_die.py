@@ -6,6 +6,7 @@ kept library by the benchmark `value_cdnow`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -98,7 +99,7 @@ def fit_gamma_gamma(customers: Customers) -> GammaGamma:
     return GammaGamma(*_most_likely(lambda values: GammaGamma(*values).log_likelihood(customers), (5, 4, 15), len(customers.customer)))
 
 
-def _most_likely(log_likelihood, start: tuple[float, ...], n: int) -> list[float]:
+def _most_likely(log_likelihood: Callable[[np.ndarray], float], start: tuple[float, ...], n: int) -> list[float]:
     """By Nelder and Mead on the logs of the positive parameters."""
     options = {"xatol": 1e-7, "fatol": 1e-11, "maxiter": 4000}
     found = minimize(lambda logs: -log_likelihood(np.exp(logs)) / n, np.log(start), method="Nelder-Mead", options=options)

@@ -43,4 +43,4 @@ def answer(asked: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 if __name__ == "__main__":
     with np.load(sys.argv[1]) as request:
-        np.savez(sys.argv[2], **answer(dict(request)))
+        np.savez(sys.argv[2], allow_pickle=False, **answer(dict(request)))

@@ -38,8 +38,7 @@ def expected(log: Trial, code: np.ndarray, held: np.ndarray) -> np.ndarray:
 
 def assigned(log: Trial, code: np.ndarray, held: np.ndarray) -> np.ndarray:
     """e (n_held, 5), learned from the rows that are not held out."""
-    chance: np.ndarray = trees().fit(log.features[~held], code[~held]).predict_proba(log.features[held])
-    return chance
+    return np.asarray(trees().fit(log.features[~held], code[~held]).predict_proba(log.features[held]))
 
 
 def trees() -> LGBMClassifier:

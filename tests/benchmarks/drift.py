@@ -27,7 +27,7 @@ from models.schedule import Schedule, Watch
 from models.simulation import SimulationConfig, simulate
 from models.simulation_worlds import MIXED, Regime
 from models.training import train
-from models.watched_model import ModelWatch, model_readings
+from models.watched_model import ModelWatch, Moved, model_readings
 from tests.nights import SIGNALS
 from tests.planted import community, intervention
 
@@ -80,17 +80,19 @@ def arrays_of(kind: Kind, size: Size, days: int, change: int, seed: int) -> Even
 
 def engine_at(events: EventArrays, night: int) -> Engine:
     """Learned from what was known on this morning."""
-    tested = midnight(night - HORIZONS["horizon_days"])
+    tested = midnight(night - DECLARED.churn.horizon_days)
     return train(events, DECLARED, test_as_of=tested, trained_at=midnight(night), rng=np.random.default_rng(0)).engine
 
 
 def alarms_on(engine: Engine, events: EventArrays, night: int) -> frozenset[str]:
     watching, rng = ModelWatch.of(engine, events, midnight(night)), np.random.default_rng(night)
     matured = watching.matured(rng=rng)
+    moved: Moved | None
     try:
-        readings = model_readings(Watch(), watching.moved(midnight(night), rng=rng), matured)
-    except NotEnoughData as shortage:
-        readings = model_readings(Watch(), str(shortage), matured)
+        moved = watching.moved(midnight(night), rng=rng)
+    except NotEnoughData:
+        moved = None
+    readings = model_readings(Watch(), moved, matured)
     return frozenset(reading.name for reading in readings if reading.status == "alarm")
 
 

@@ -11,11 +11,12 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 import polars as pl
+from pandas.core.groupby import SeriesGroupBy
 
 from models.community import DAY_US
 from models.events import ARRAY_COLUMNS, EVENTS_FILE, EventLog, event_arrays
@@ -97,7 +98,7 @@ def pandas_feature(frame: pd.DataFrame, feature: Feature) -> pd.Series | None:
     return None if by_name is None else by_name(rows)
 
 
-def pandas_gaps(rows: pd.DataFrame) -> pd.core.groupby.SeriesGroupBy:
+def pandas_gaps(rows: pd.DataFrame) -> SeriesGroupBy[Any, Any]:
     days = rows.drop_duplicates(["member", "day"])
     return (-days.groupby("member")["day"].diff()).groupby(days["member"])
 

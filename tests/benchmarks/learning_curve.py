@@ -34,11 +34,14 @@ def together(shards: list[EventArrays]) -> EventArrays:
     begins = accumulate((len(each.timestamp_us) for each in shards), initial=0)
     offsets = [each.offsets[:-1] + begin for each, begin in zip(shards, begins, strict=False)]
     whole = sum(len(each.timestamp_us) for each in shards)
-    flat = {
-        name: np.concatenate([getattr(each, name) for each in shards])
-        for name in ("timestamp_us", "signal", "value", "joined_us", "contract_end_us")
-    }
-    return EventArrays(offsets=np.concatenate([*offsets, [whole]]), **flat)
+    return EventArrays(
+        np.concatenate([*offsets, [whole]]),
+        np.concatenate([each.timestamp_us for each in shards]),
+        np.concatenate([each.signal for each in shards]),
+        np.concatenate([each.value for each in shards]),
+        np.concatenate([each.joined_us for each in shards]),
+        np.concatenate([each.contract_end_us for each in shards]),
+    )
 
 
 def main() -> None:

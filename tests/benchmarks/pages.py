@@ -107,8 +107,9 @@ def keep_figures(store: Store, n: int, rng: np.random.Generator) -> float:
     report = intervention_report(world().engine, table, touches, event_arrays(world().log, DECLARED), NOW)
     counted = time.perf_counter() - began
     keep_frontier(store, NOW, what_budgets_bring() * 5)
-    for name, figures in {INTERVENTIONS: report, MODEL: models(), DRIFT: drift(), INPUT: found()}.items():
-        store.keep_figures(name, microseconds(NOW), figures.to_json())
+    kept = {INTERVENTIONS: report.to_json(), MODEL: models().to_json(), DRIFT: drift().to_json(), INPUT: found().to_json()}
+    for name, figures in kept.items():
+        store.keep_figures(name, microseconds(NOW), figures)
     return counted
 
 

@@ -52,7 +52,7 @@ def ask(arrays: dict[str, np.ndarray], learners: Sequence[str], threads: int = 1
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     with tempfile.TemporaryDirectory() as folder:
         asked = Path(folder) / "request.npz"
-        np.savez(asked, **arrays)
+        np.savez(asked, allow_pickle=False, **arrays)
         subprocess.run([PYTHON, "-m", "tests.benchmarks.peer_learners", asked, folder, *learners], cwd=ROOT, env=environment, check=True)
         return {name: Answer.read(Path(folder) / f"{name}.npz") for name in learners}
 

@@ -14,7 +14,8 @@ TREES = 100
 
 
 def mean_of(features: np.ndarray, outcome: np.ndarray) -> Effect:
-    return lgb.train(SETTINGS, lgb.Dataset(features, outcome), TREES).predict
+    model = lgb.train(SETTINGS, lgb.Dataset(features, outcome), TREES)
+    return lambda new: np.asarray(model.predict(new))
 
 
 def s_learner(features: np.ndarray, treated: np.ndarray, outcome: np.ndarray, _share: float) -> Effect:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,7 @@ COMMUNITIES, MEMBERS = 200, 3000
 START, DAYS = date(2025, 1, 1), 175
 MOMENTS = tuple(START + timedelta(days=day) for day in range(63, 140, 7))
 """Campaign days at whose midnight the truth stands."""
-ARMS = {
+ARMS: dict[str, dict[str, Any]] = {
     "group_invitation": {"cost": 0.5, "starting_uplift": 0.03},
     "recognition_badge": {"cost": 0.1, "starting_uplift": 0.02, "eligibility": {"max_days_silent": 21}},
     "personal_call": {"cost": 3, "starting_uplift": 0.08, "eligibility": {"min_churn_probability": 0.2}},
@@ -55,10 +56,12 @@ def believer() -> Engine:
 def gaps(engine: Engine, world: World, seed: int) -> dict[str, Gap]:
     """Each plain policy minus the engine, at the moments whose truth is known."""
     log = canonical_log(world)
-    log = replace(log, touches=log.touches.filter(pl.col("timestamp").dt.date().is_in(list(MOMENTS))))
+    assert log.touches is not None
+    touches = log.touches.filter(pl.col("timestamp").dt.date().is_in(list(MOMENTS)))
+    log = replace(log, touches=touches)
     events = event_arrays(log, engine.community)
     told = try_policies({"champion": engine}, log, events, rng=np.random.default_rng(seed)).comparison
-    made = assignments_of(log.touches, events, engine.community, until_us=int(events.timestamp_us.max()))
+    made = assignments_of(touches, events, engine.community, until_us=int(events.timestamp_us.max()))
     replayed = replay(engine, log, events, made.snapshots)
     effects = true_effects(world, log, made.snapshots.member, made.snapshots.as_of_us, engine)
     net = np.column_stack([np.zeros(len(made)), effects * replayed.value[:, None] - costs(engine.community)])

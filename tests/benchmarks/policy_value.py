@@ -37,7 +37,10 @@ def estimates(members: int, sharpness: float, truth: dict[str, float], rng: np.r
         seen[name, "dr"] = Seen(truth[name], estimate_dr(*given, q, log.member))
     better, worse = DIFFERENCE
     for kind in ("ips", "snips", "dr"):
-        gap = policy_difference(seen[better, kind].estimate, seen[worse, kind].estimate)
+        one, other = (seen[name, kind].estimate for name in (better, worse))
+        assert isinstance(one, PolicyValue)
+        assert isinstance(other, PolicyValue)
+        gap = policy_difference(one, other)
         seen["difference", kind] = Seen(truth[better] - truth[worse], gap)
     return seen
 

@@ -158,11 +158,13 @@ def tell_arms(experiment: Experiment, outcome: str, unit: float) -> None:
 
 def tell_evidence(model: Uplift, unit: float) -> None:
     for evidence in model.evidence.values():
+        assert evidence.average_effect is not None
+        assert evidence.interval is not None
         average = Estimate(evidence.average_effect, *evidence.interval)
-        held, more = evidence.heterogeneity_held, evidence.more_members
-        between = None if held is None else Estimate(held, *evidence.heterogeneity_interval)
-        told = between is not None and between.upper - between.lower < TELLING
-        found = f"; of the differences between members {interval(between, 1, 2)} held" if told else ""
+        held, between, more = evidence.heterogeneity_held, evidence.heterogeneity_interval, evidence.more_members
+        found = ""
+        if held is not None and between is not None and between[1] - between[0] < TELLING:
+            found = f"; of the differences between members {interval(Estimate(held, *between), 1, 2)} held"
         needed = f"; {more:,} more rows needed" if more else ""
         print(f"    fit_uplift: {evidence.intervention} {interval(average, unit)}: {evidence.verdict}{needed}{found}", flush=True)
 

@@ -90,8 +90,19 @@ def put_load(
     evenly: bool = False,
 ) -> Load:
     """From a process of its own, `tests.benchmarks.load_generator`; `paths` of the bodies in turn go before `path`."""
-    sent = {"paths": list(paths), "evenly": evenly}
-    plan = Plan("127.0.0.1", server.port, path, dict(server.headers), list(bodies), connections, seconds, rate, warm, **sent)
+    plan = Plan(
+        "127.0.0.1",
+        server.port,
+        path,
+        dict(server.headers),
+        list(bodies),
+        connections,
+        seconds,
+        rate,
+        warm,
+        paths=list(paths),
+        evenly=evenly,
+    )
     command = [sys.executable, "-m", "tests.benchmarks.load_generator"]
     cpu = server.cpu_s
     done = subprocess.run(command, input=json.dumps(asdict(plan)), capture_output=True, text=True, cwd=ROOT, check=True)
@@ -139,8 +150,8 @@ def _running(command: Sequence[str], environment: Mapping[str, str], ready: str,
         )
         try:
             _await(f"http://127.0.0.1:{port}/{ready}", process, said)
-            ready = Server(port, process.pid, {}, time.perf_counter() - began)
-            yield replace(ready, started_cpu_s=ready.cpu_s, started_mb=ready.resident_mb)
+            server = Server(port, process.pid, {}, time.perf_counter() - began)
+            yield replace(server, started_cpu_s=server.cpu_s, started_mb=server.resident_mb)
         finally:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature, infer_signature
 
-from models.margins import BoosterMargin
+from models.margins import BlendedMargin, BoosterMargin
 from tests.benchmarks.servers import Load, Server, keepwell, mlflow_models_serve, put_load
 from tests.benchmarks.service_world import ServiceWorld, make_world
 from tests.databases import postgres_server
@@ -63,7 +63,9 @@ def beside(world: ServiceWorld, folder: Path, seconds: float) -> float:
 
     Beside it what the same server answers where nothing is checked: a frame of a model without signature, and a bare tensor.
     """
-    part = next(part for part in world.engine.churn.main_model.margin.parts if isinstance(part, BoosterMargin))
+    margin = world.engine.churn.main_model.margin
+    assert isinstance(margin, BlendedMargin)
+    part = next(part for part in margin.parts if isinstance(part, BoosterMargin))
     names = [f"feature_{column}" for column in part.columns]
     usual = np.nan_to_num(world.engine.reference.values[part.columns]).tolist()
     frame = json.dumps({"dataframe_split": {"columns": names, "data": [usual]}})

@@ -14,6 +14,7 @@ import numpy as np
 
 from models.store import DecisionRow, LoggedEvent, Store
 from models.store_schema import WRITES, open_database
+from models.store_transactions import Readers
 from tests.databases import postgres_server, sqlite_url
 
 DECISIONS = 400
@@ -50,7 +51,8 @@ def keep(store: Store, at_once: int) -> Kept:
 def alone(url: str) -> Store:
     """Each writer in a transaction of its own, waiting for the lock as SQLite does."""
     Store.open(url).close()
-    return Store(open_database(url, WAIT_SECONDS).execution_options(**{WRITES: True}))
+    engine = open_database(url, WAIT_SECONDS).execution_options(**{WRITES: True})
+    return Store(engine, Readers(engine))
 
 
 def patient(url: str) -> Store:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -31,8 +31,8 @@ INSIDE = {(lgb.Dataset, "construct"): "binning", (lgb.Booster, "update"): "boost
 class Stopwatch:
     """Seconds by stage, as the progress of a training names them, and CPU seconds of the calling threads by what LightGBM does."""
 
-    stages: Counter[str] = field(default_factory=Counter)
-    lightgbm: Counter[str] = field(default_factory=Counter)
+    stages: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    lightgbm: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     running: str = "start"
     since: float = field(default_factory=time.perf_counter)
 

@@ -114,8 +114,8 @@ def of_peers(case: Case, learners: Sequence[str], kept: Kept) -> dict[str, Figur
     answers = peers.ask(peers.request(case.world, case.log, case.new), missing) if missing else {}
     for name, answer in answers.items():
         estimated = Estimated(answer.effect, answer.lower, answer.upper, answer.fit_s, answer.one_ms)
-        found[name] = figures(case.new, estimated)
-        kept.write(case, name, code[name], found[name])
+        found[name] = told = figures(case.new, estimated)
+        kept.write(case, name, code[name], told)
     return {name: one for name, one in found.items() if one is not None}
 
 

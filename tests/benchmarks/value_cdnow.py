@@ -31,6 +31,7 @@ from models.features import compute_features
 from models.intervals import Estimate, Members, bootstrap_members, percentile_interval
 from models.snapshots import Snapshots
 from models.training import Trained, train
+from models.value import PurchaseValue
 from models.value_fit import tweedie_deviance
 from pipelines.dates import moment
 from pipelines.init import initialise
@@ -186,15 +187,16 @@ def library(customers: Customers) -> str:
 def report(name: str) -> None:
     log = purchases(name)
     customers = customers_until(log, SPLIT)
-    model = fit_bg_nbd(customers)
-    parameters = ", ".join(f"{key} {value:.3f}" for key, value in asdict(model).items())
+    usual = fit_bg_nbd(customers)
+    parameters = ", ".join(f"{key} {value:.3f}" for key, value in asdict(usual).items())
     print(f"\n{name}: {len(customers.customer):,} customers; BG/NBD {parameters}")
-    print(f"  log likelihood {model.log_likelihood(customers):.1f}; at the published parameters {PUBLISHED.log_likelihood(customers):.1f}")
+    print(f"  log likelihood {usual.log_likelihood(customers):.1f}; at the published parameters {PUBLISHED.log_likelihood(customers):.1f}")
     print(f"  {library(customers) if PEER else 'PyMC-Marketing was not asked: KEEPWELL_BTYD_PYTHON is not set, see the head of this file'}")
     for quantity, days in CASES:
         given, trained = sides(log, customers, quantity, days)
-        told = trained.value.validation
-        periods, weights = trained.engine.value.periods, {part: round(weight, 2) for part, weight in told.weights.items()}
+        told, model = trained.value.validation, trained.engine.value
+        assert isinstance(model, PurchaseValue)
+        periods, weights = model.periods, {part: round(weight, 2) for part, weight in told.weights.items()}
         print(
             f"\n  {name}, {quantity} in {days} days: {given.actual.sum():,.0f} in all, by {(given.actual > 0).mean():.3f} of the customers"
         )

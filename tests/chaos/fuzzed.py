@@ -43,7 +43,8 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=EXAMPLES, help="for each operation and phase")
     options = parser.parse_args()
     print(f"{'store':12} {'part':20} {'cases':>7} {'seconds':>8}  found", flush=True)
-    errors, found, cases = Errors(), [], 0
+    errors, cases = Errors(), 0
+    found: list[str] = []
     with tempfile.TemporaryDirectory(prefix="keepwell-fuzz-") as name, postgres_server() as server, server.database() as postgres:
         urls = {"sqlite": f"sqlite:///{name}/store.db", "postgresql": postgres}
         for seed, store in enumerate(options.stores, start=1):

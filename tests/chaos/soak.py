@@ -54,7 +54,7 @@ class Requests:
         return [f"/v1/{kind}" for kind in kinds], [json.dumps(self._body(kind, next(self.numbers))) for kind in kinds]
 
     def _body(self, kind: str, number: int) -> dict[str, object]:
-        member = {"member_id": self.members[number % len(self.members)]}
+        member: dict[str, object] = {"member_id": self.members[number % len(self.members)]}
         at = AS_OF.isoformat()
         match kind:
             case "events":
