@@ -54,7 +54,7 @@ VENDORED = (
     ),
 )
 OWN = {name: FOLDER / name for name in ("keepwell.css", "keepwell.js", "charts.js", "mark.svg")} | {
-    "member.css": template_file("member.css")
+    name: template_file(name) for name in ("member.css", "words.js")
 }
 FILES = OWN | {one.file: FOLDER / one.file for one in VENDORED}
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -18,7 +18,7 @@ from models.texts import decimal, plural, points, text
 from models.timeline import TIMELINE_DAYS, Contacted, Happened, Settled, TimelineDay, timeline
 from models.wording import channel_name, opening
 from serving.answers import ScoreAnswer, WhatIfAnswer
-from serving.member_page import explain_member
+from serving.member_page import PAGE_POLICY, explain_member
 from serving.pages.site import PageRoute, page
 from serving.pages.visitors import Reader, SentForm, Visitor
 from serving.schemas import Behaviour, Removal, Text, WhatIfRequest
@@ -68,8 +68,7 @@ def find(request: Request, whoever: Reader, member_id: Annotated[str, Query(alia
 def report(service: CurrentService, whoever: Reader, member_id: MemberId) -> Response:
     """The report as one file that needs nothing else."""
     written = explain_member(service, member_id, whoever.language).page()
-    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    return Response(written, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy})
+    return Response(written, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": PAGE_POLICY})
 
 
 @router.get("/members/{member_id:path}")

@@ -11,7 +11,7 @@ from models.declared import Language
 from serving.answers import ScoreAnswer
 from serving.api_route import ApiRoute
 from serving.auth import Reading
-from serving.member_page import explain_member
+from serving.member_page import PAGE_POLICY, explain_member
 from serving.negotiation import best_media_type
 from serving.problems import NOT_ACCEPTABLE, Refusal
 from serving.schemas import Text
@@ -20,7 +20,6 @@ from serving.service import CurrentService
 router = APIRouter(tags=["members"], route_class=ApiRoute)
 
 OFFERED = ("application/json", "text/html")
-PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 @router.get(

@@ -46,31 +46,9 @@ function watchWidths() {
   }
 }
 
-// Chinese is written without spaces, and no browser knows where its words end: a headline breaks between them alone.
-const words = document.documentElement.lang.startsWith("zh") && Intl.Segmenter ? new Intl.Segmenter("zh", { granularity: "word" }) : null;
-const endsInHan = /\p{Script=Han}$/u;
-const beginsInHan = /^\p{Script=Han}/u;
-
-function keepWords(headline) {
-  const texts = document.createTreeWalker(headline, NodeFilter.SHOW_TEXT);
-  const found = [];
-  while (texts.nextNode()) found.push(texts.currentNode);
-  for (const text of found) {
-    const parts = Array.from(words.segment(text.data), (word) => word.segment);
-    const apart = parts.flatMap((part, at) => (at && endsInHan.test(parts[at - 1]) && beginsInHan.test(part) ? [document.createElement("wbr"), part] : [part]));
-    text.replaceWith(...apart);
-  }
-  headline.dataset.words = "kept";
-}
-
-function layOut() {
-  watchWidths();
-  if (words) document.querySelectorAll("h1:not([data-words]), .headline:not([data-words])").forEach(keepWords);
-}
-
-layOut();
-document.addEventListener("htmx:afterSettle", layOut);
-document.addEventListener("htmx:oobAfterSwap", layOut);
+watchWidths();
+document.addEventListener("htmx:afterSettle", watchWidths);
+document.addEventListener("htmx:oobAfterSwap", watchWidths);
 
 // An answer that is no success is shown too: a failure page takes the place of the whole page.
 document.addEventListener("htmx:responseError", () => window.location.reload());
