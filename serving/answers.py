@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.decision import ChurnStatus, NoActionReason, RemovalStage, RiskBand, UpliftSource
-from models.declared import Stage
+from models.decision import ChurnStatus, Direction, NoActionReason, RemovalStage, RiskBand, UpliftSource
+from models.declared import Stage, Tag
 from serving.problems import Fault, Problem
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -41,7 +41,7 @@ class ChurnAnswer(Answered):
 class MemberAnswer(Answered):
     stage: Stage
     tier: str
-    tags: list[str]
+    tags: list[Tag]
     value: float
     value_at_risk: float | None
     tenure_days: float
@@ -52,7 +52,7 @@ class ReasonAnswer(Answered):
     """The contributions of all reasons add up to the distance from the usual risk, in percentage points."""
 
     code: str
-    direction: str
+    direction: Direction
     contribution_pp: float
     value: float | None
     typical: float | None

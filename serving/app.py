@@ -13,7 +13,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from models.declaration import load_community
 from models.in_service import in_service
@@ -75,6 +75,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=_operation_id,
         lifespan=partial(_lifespan, own_process=own_process),
         telemetry=telemetry(spans),
     )
@@ -112,6 +113,11 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     _build_routes(app)
     app.openapi = partial(described, app, app.openapi)  # type: ignore[method-assign]  # FastAPI's own way of extending the schema
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The name of its function, which generators of clients take for theirs."""
+    return route.name
 
 
 def _build_routes(app: FastAPI) -> None:

@@ -108,10 +108,10 @@ class Standing(Answered):
 
     member_id: str
     probability: float
-    risk_band: str
-    stage: str
+    risk_band: RiskBand
+    stage: Stage
     tier: str
-    tags: list[str]
+    tags: list[Tag]
     cohort: str
     groups: dict[str, str]
     value: float

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from models.moments import microseconds
 from models.store import LoggedEvent
@@ -31,7 +32,7 @@ class CloudEvent(BaseModel):
 
     A `#` of the id is written as `%23` there, for a source may hold one too.
 
-    Extension attributes are left aside.
+    Extension attributes are left aside; `data_base64` is refused, for data is JSON here.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,7 +45,7 @@ class CloudEvent(BaseModel):
     time: Annotated[Moment, Field(description="RFC 3339, with an offset")]
     datacontenttype: Annotated[str | None, Field(max_length=256, pattern=_JSON)] = None
     data: CloudEventData | None = None
-    data_base64: Annotated[None, Field(description="not read: data is JSON here")] = None
+    data_base64: SkipJsonSchema[None] = None
 
     @model_validator(mode="after")
     def _is_told_apart(self) -> Self:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import JsonValue
 
 from models.decision import NoActionReason
+from models.reports import Response
 from serving.answers import Answered, CandidateAnswer, ChurnAnswer, MemberAnswer, ReasonAnswer
 
 
@@ -37,10 +39,10 @@ class TouchAnswer(Answered):
     """`touch_id` is null while the contact is only reserved; what was not reported by `expires_at` is `expired`."""
 
     touch_id: str | None
-    state: str
+    state: Literal["reserved", "delivered", "undelivered", "expired"]
     channel: str | None
     at: datetime
-    response: str | None
+    response: Response | None
     cost: float | None
     expires_at: datetime | None
 

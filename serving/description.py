@@ -10,12 +10,34 @@ from fastapi import FastAPI
 from pydantic import TypeAdapter
 
 from serving.examples import CLOUD_EVENT_EXAMPLES, EXAMPLES, RECORDED
+from serving.plain_schemas import in_plain_words, without_null
 from serving.problems import PROBLEM_TYPES, Problem
 from serving.refusals import refusals
 from serving.routes.events import CLOUD_EVENTS
 from serving.schemas import EventsRequest
 
 NDJSON = "application/x-ndjson"
+LICENCE = {"name": "Apache 2.0", "identifier": "Apache-2.0"}
+SERVERS = [{"url": "/", "description": "the process that this document was read from"}]
+TAGS = {
+    "score": "Risk, reasons and ranked interventions.",
+    "events": "What members do.",
+    "reports": "What was delivered, and what followed.",
+    "decisions": "Decisions that were kept, read back and made again.",
+    "experiments": "What was measured.",
+    "members": "One member: explanation, what if, preferences, access, erasure.",
+    "community": "All members, and any audience among them.",
+    "plans": "Campaigns, simulated.",
+    "jobs": "Decisions on all members or an audience, in the background.",
+    "operation": "Probes, figures, the catalogue and the models in force.",
+}
+_HEADERS = {
+    ("POST /v1/decision-jobs", "202"): ("Location", "the path of the job, where its progress stands"),
+    ("GET /v1/decisions", "200"): ("Link", "the next page, `rel=next`; absent on the last"),
+    ("GET /v1/interventions", "200"): ("ETag", "of the catalogue, for `If-None-Match`"),
+    ("GET /v1/interventions", "304"): ("ETag", "of the catalogue, as the client has it"),
+}
+"""By operation and status, those that clients act on; `Retry-After` stands with the problems."""
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -24,7 +46,11 @@ def described(app: FastAPI, generate: Callable[[], dict[str, Any]]) -> dict[str,
     if app.openapi_schema is None:
         schema = generate()
         _add_problems(schema)
+        for model in schema["components"]["schemas"].values():
+            in_plain_words(model)
+        _add_headers(schema)
         _add_examples(schema)
+        _add_surroundings(schema)
         app.openapi_schema = schema
     return app.openapi_schema
 
@@ -63,6 +89,25 @@ def _add_examples(schema: dict[str, Any]) -> None:
         _exemplify(operation["responses"]["200"], example.answer)
     for media_type, event in CLOUD_EVENT_EXAMPLES.items():
         schema["paths"]["/v1/events"]["post"]["requestBody"]["content"][media_type]["example"] = event
+
+
+def _add_headers(schema: dict[str, Any]) -> None:
+    for name, operation in _operations(schema):
+        for status, answer in operation["responses"].items():
+            if (name, status) in _HEADERS:
+                header, meaning = _HEADERS[name, status]
+                answer["headers"] = {header: {"description": meaning, "schema": {"type": "string"}}}
+
+
+def _add_surroundings(schema: dict[str, Any]) -> None:
+    """Where the service is, its parts, that the probes ask for no key, and that no parameter is null."""
+    schema["info"]["license"] = LICENCE
+    schema["servers"] = SERVERS
+    schema["tags"] = [{"name": name, "description": meaning} for name, meaning in TAGS.items()]
+    for _, operation in _operations(schema):
+        operation.setdefault("security", [])
+        for parameter in operation.get("parameters", ()):
+            parameter["schema"] = without_null(parameter["schema"])
 
 
 def _exemplify(body: dict[str, Any], example: object) -> None:

@@ -73,7 +73,7 @@ class PathsAnswer(BaseModel):
     back: int
 
 
-class PlanPoint(BaseModel):
+class PlanForTarget(BaseModel):
     """What the best plan for a budget is expected to bring; `members_saved` with a 90 % interval of the effects."""
 
     budget: float | None
@@ -97,8 +97,8 @@ class TargetAnswer(BaseModel):
     missing: int
     missing_per_week: float
     within_reach: WithinReach
-    reaching: PlanPoint | None
-    most: PlanPoint | None
+    reaching: PlanForTarget | None
+    most: PlanForTarget | None
     at_most: Interval | None
     plans_as_of: datetime | None
 

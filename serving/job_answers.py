@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Self
 
 from models.decision import Candidate, ChurnStatus, Decision, NoActionReason, RiskBand
 from models.job_rows import JobRow, JobStatus
@@ -11,6 +11,7 @@ from models.job_rows import Stage as JobStage
 from models.moments import EPOCH
 from models.planned_rows import outlook_of
 from serving.answers import Answered, MemberAnswer, Probability
+from serving.plan_answers import PlanPoint
 from serving.schemas import DecisionJobRequest
 
 
@@ -44,7 +45,7 @@ class JobAnswer(Answered):
     model_version: str | None
     progress: Probability
     counts: JobCounts
-    plan: dict[str, Any] | None
+    plan: PlanPoint | None
     error: str | None
     results: str
 
@@ -59,7 +60,7 @@ class JobAnswer(Answered):
             dry_run=asked.dry_run,
             as_of=_moment(row.as_of_us),
             counts=JobCounts.model_validate(row),
-            plan=None if row.plan is None else outlook_of(row.plan),
+            plan=None if row.plan is None else PlanPoint.model_validate(outlook_of(row.plan)),
             results=f"/v1/decision-jobs/{row.job_id}/results",
         )
 

@@ -102,8 +102,8 @@ def _described(kinds: Iterable[ProblemType], schema: Mapping[str, str]) -> dict[
         "description": "; ".join(kind.title for kind in kinds),
         "content": {MEDIA_TYPE: {"schema": dict(schema), "examples": examples}},
     }
-    if any(kind.retry for kind in kinds):
-        told["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "string"}}}
+    if any(kind.retry or kind is TOO_MANY for kind in kinds):
+        told["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
     return told
 
 

@@ -22,7 +22,7 @@ def test_the_page_lays_out_every_operation_from_the_process_itself(tmp_path):
         page.goto(f"{url}/docs")
         expect(page.locator("#problems")).to_be_visible()
         shown = page.locator("h2:has(.method)").all_inner_texts()
-        retries = page.locator("#create_v1_decision_jobs_post").inner_text()
+        retries = page.locator("#create_decision_job").inner_text()
         links = page.locator('a[href="#unknown-member"]').count()
     assert sorted(tuple(text.split()) for text in shown) == sorted(operations)
     assert "Answer 202" in retries

@@ -114,7 +114,7 @@ def _expected(service: Service, whoever: Visitor, job: JobAnswer) -> str | None:
     if job.plan is None:
         return None
     told, language, currency = job.plan, whoever.language, service.community.currency
-    spend, net = (money(language, told[name], currency) for name in ("spend", "net_value"))
+    spend, net = (money(language, amount, currency) for amount in (told.spend, told.net_value))
     return text(language, "campaign.expected", money=spend, net=net)
 
 

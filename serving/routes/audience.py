@@ -16,13 +16,13 @@ router = APIRouter(tags=["community"], route_class=ApiRoute)
 
 
 @router.get("/v1/overview")
-def overview(service: CurrentService, _holder: Reading, target: Target = None) -> TodayAnswer:
+def get_overview(service: CurrentService, _holder: Reading, target: Target = None) -> TodayAnswer:
     """Scope `read`. What the page Today shows; 404 before the first run over all members."""
     return today_answer(service, service.latest_run.shown(), target)
 
 
 @router.get("/v1/audience")
-def audience(
+def get_audience(
     service: CurrentService, _holder: Reading, selection: Selected, limit: Annotated[int, Query(ge=0, le=200)] = 25
 ) -> AudienceAnswer:
     """Scope `read`. What the page Audience shows, and the members with most value at risk; 404 before the first run."""

@@ -22,7 +22,7 @@ DecisionId = Annotated[Text, Path()]
 
 
 @router.get("/v1/decisions", response_model=DecisionsPage)
-def decisions(
+def list_decisions(
     service: CurrentService,
     _holder: Reading,
     request: Request,
@@ -46,13 +46,13 @@ def decisions(
 
 
 @router.get("/v1/decisions/{decision_id}", response_model=DecisionAnswer)
-def decision(service: CurrentService, _holder: Reading, decision_id: DecisionId) -> Response:
+def get_decision(service: CurrentService, _holder: Reading, decision_id: DecisionId) -> Response:
     """Scope `read`. The whole trace, as it was when it was decided, with its touches and what followed. 410 when its days are over."""
     return Response(told_decision(service, decision_id), media_type="application/json")
 
 
 @router.post("/v1/decisions/{decision_id}/replay")
-def replay(service: CurrentService, _holder: Reading, decision_id: DecisionId) -> ReplayAnswer:
+def replay_decision(service: CurrentService, _holder: Reading, decision_id: DecisionId) -> ReplayAnswer:
     """Scope `read`. The decision made again from what was known then: equal, or what differs. Nothing is kept.
 
     409 where it was not made by the service, or the model that made it can no longer be loaded; 410 when the days of its trace are over.

@@ -19,13 +19,13 @@ Lang = Annotated[Language | None, Query(description="of labels and sentences; by
 
 
 @router.get("/v1/experiments")
-async def experiments(service: CurrentService, _holder: Reading, lang: Lang = None) -> ExperimentsAnswer:
+async def list_experiments(service: CurrentService, _holder: Reading, lang: Lang = None) -> ExperimentsAnswer:
     """Scope `read`. The global control, the declared experiments, and each intervention against doing nothing."""
     return experiments_answer(await service.read_outs.first(), service, lang)
 
 
 @router.get("/v1/experiments/{experiment_id}")
-async def experiment(
+async def get_experiment(
     service: CurrentService, _holder: Reading, experiment_id: Annotated[Text, Path()], lang: Lang = None
 ) -> OneExperimentAnswer:
     """Scope `read`. Lift, interval, sample sizes, sample-ratio check, and the days that are still needed."""

@@ -27,12 +27,12 @@ OFFERED = ("application/json", "text/html")
     response_model=ScoreAnswer,
     responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
 )
-def explanation(
+def get_explanation(
     service: CurrentService,
     _holder: Reading,
     member_id: Annotated[Text, Path()],
     lang: Annotated[Language | None, Query(description="by default the language of the community")] = None,
-    accept: Annotated[str, Header()] = "*/*",
+    accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
 ) -> Response:
     """Scope `read`. What would be decided now, with all reasons and candidates; nothing is kept. HTML or JSON by `Accept`."""
     media_type = best_media_type(accept, OFFERED)

@@ -19,12 +19,12 @@ Lang = Annotated[Language | None, Query(description="of labels and sentences; by
 
 
 @router.get("/v1/interventions/figures")
-def interventions(service: CurrentService, _holder: Reading, lang: Lang = None) -> InterventionsFiguresAnswer:
+def get_intervention_figures(service: CurrentService, _holder: Reading, lang: Lang = None) -> InterventionsFiguresAnswer:
     """Scope `read`. Each intervention from the catalogue to a response, its effect and cost; 404 before the first run."""
     return interventions_answer(service, lang)
 
 
 @router.get("/v1/models/report")
-def model(service: CurrentService, _holder: Reading, request: Request, lang: Lang = None) -> ModelReportAnswer:
+def get_models_report(service: CurrentService, _holder: Reading, request: Request, lang: Lang = None) -> ModelReportAnswer:
     """Scope `read`. What was measured of the models, whether members have moved since, and what the data check found."""
     return model_report(service, request.app.state.shadow, lang)

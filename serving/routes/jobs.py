@@ -35,7 +35,9 @@ class Ndjson(StreamingResponse):
 
 
 @router.post("/v1/decision-jobs", status_code=202, response_model=JobAnswer)
-def create(service: CurrentService, holder: Planning, request: DecisionJobRequest, idempotency_key: IdempotencyKey = None) -> Response:
+def create_decision_job(
+    service: CurrentService, holder: Planning, request: DecisionJobRequest, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Scope `plan`. Accepted and durable; `Location` is where its progress stands. Money and places are shared out among all of them."""
     request_id = named(request.request_id, idempotency_key)
     job = new_job(service, request, request_id)
@@ -47,7 +49,7 @@ def create(service: CurrentService, holder: Planning, request: DecisionJobReques
 
 
 @router.get("/v1/decision-jobs")
-def jobs(
+def list_decision_jobs(
     service: CurrentService,
     _holder: Planning,
     cursor: Annotated[str | None, Query(pattern=CURSOR, description="`next_cursor` of the page before")] = None,
@@ -60,13 +62,13 @@ def jobs(
 
 
 @router.get("/v1/decision-jobs/{job_id}")
-def read(service: CurrentService, _holder: Planning, job_id: JobId) -> JobAnswer:
+def get_decision_job(service: CurrentService, _holder: Planning, job_id: JobId) -> JobAnswer:
     """Scope `plan`."""
     return JobAnswer.of(known_job(service, job_id))
 
 
 @router.delete("/v1/decision-jobs/{job_id}")
-def cancel(service: CurrentService, _holder: Planning, job_id: JobId) -> JobAnswer:
+def cancel_decision_job(service: CurrentService, _holder: Planning, job_id: JobId) -> JobAnswer:
     """Scope `plan`. Ends it where it is: decisions that were kept stay; a job that has ended stays as it is."""
     known_job(service, job_id)
     service.store.end_job(JobEnd(job_id, "cancelled", microseconds(wall_clock())))
@@ -76,9 +78,9 @@ def cancel(service: CurrentService, _holder: Planning, job_id: JobId) -> JobAnsw
 @router.get(
     "/v1/decision-jobs/{job_id}/results",
     response_class=Ndjson,
-    responses={200: {"model": JobResult, "description": "One object a line"}},
+    responses={200: {"model": JobResult, "description": "One object a line, each a `JobResult`"}},
 )
-def results(
+def get_decision_job_results(
     service: CurrentService,
     _holder: Planning,
     job_id: JobId,

@@ -19,6 +19,6 @@ Lang = Annotated[Language | None, Query(description="of the sentences; by defaul
 
 
 @router.get("/v1/monitor")
-def monitor(service: CurrentService, _holder: Reading, lang: Lang = None) -> MonitorAnswer:
+def get_monitor(service: CurrentService, _holder: Reading, lang: Lang = None) -> MonitorAnswer:
     """Scope `read`. What `keepwell monitor` read last: drift, what came true, what is to be expected, floors, control, the plan."""
     return latest_monitor(service.store, service.community, lang or service.community.language)

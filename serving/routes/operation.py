@@ -68,7 +68,7 @@ def _kept(service: Service) -> tuple[Collector, ...]:
 
 
 @router.get("/v1/interventions", response_model=CatalogueAnswer, responses={304: {"description": "As the client has it"}})
-def interventions(service: CurrentService, _holder: Reading, if_none_match: Annotated[str, Header()] = "") -> Response:
+def get_interventions(service: CurrentService, _holder: Reading, if_none_match: Annotated[str, Header()] = "") -> Response:
     """Scope `read`. The catalogue of the model in force, with an `ETag`; 304 where `If-None-Match` names it."""
     community = service.engine().community
     answer = CatalogueAnswer(fingerprint=catalogue_fingerprint(community), interventions=list(community.interventions))
@@ -80,7 +80,7 @@ def interventions(service: CurrentService, _holder: Reading, if_none_match: Anno
 
 
 @router.get("/v1/models")
-def models(service: CurrentService, _holder: Reading, request: Request) -> ModelInForce:
+def get_models(service: CurrentService, _holder: Reading, request: Request) -> ModelInForce:
     """Scope `read`. The model in force, and how far the challenger agrees with it where it is asked in the shadow."""
     shadow: Shadow | None = request.app.state.shadow
     told = _in_force(service)
@@ -88,7 +88,7 @@ def models(service: CurrentService, _holder: Reading, request: Request) -> Model
 
 
 @router.post("/v1/models/reload")
-def reload(service: CurrentService, _holder: Administering) -> ModelInForce:
+def reload_models(service: CurrentService, _holder: Administering) -> ModelInForce:
     """Scope `admin`. Takes a new champion over at once; this process only, the others follow within seconds."""
     service.models.refresh()
     return _in_force(service)

@@ -24,7 +24,7 @@ MemberId = Annotated[Text, Path()]
 
 
 @router.put("/v1/members/{member_id:path}/preferences")
-def prefer(service: CurrentService, _holder: Protecting, member_id: MemberId, request: PreferencesRequest) -> MemberPreferences:
+def set_preferences(service: CurrentService, _holder: Protecting, member_id: MemberId, request: PreferencesRequest) -> MemberPreferences:
     """Scope `privacy`. In force when this answers; what is not named stays as it was.
 
     Without personalisation the member is not scored, gets no marketing and is not learned from. Without contact on a channel nothing but
@@ -42,19 +42,19 @@ def prefer(service: CurrentService, _holder: Protecting, member_id: MemberId, re
 
 
 @router.get("/v1/members/{member_id:path}/preferences")
-def preferences(service: CurrentService, _holder: Protecting, member_id: MemberId) -> MemberPreferences:
+def get_preferences(service: CurrentService, _holder: Protecting, member_id: MemberId) -> MemberPreferences:
     """Scope `privacy`. What holds now; who never said anything has refused nothing."""
     return _told(service, member_id, service.store.preferences(member_id))
 
 
 @router.get("/v1/members/{member_id:path}/data")
-def data(service: CurrentService, _holder: Protecting, member_id: MemberId) -> MemberData:
+def get_member_data(service: CurrentService, _holder: Protecting, member_id: MemberId) -> MemberData:
     """Scope `privacy`. Every row of the store that is about the member, by table."""
     return MemberData(member_id=member_id, exported_at=wall_clock(), tables=service.store.traces(member_id))
 
 
 @router.delete("/v1/members/{member_id:path}")
-def erase(service: CurrentService, _holder: Protecting, member_id: MemberId) -> ErasureReceipt:
+def erase_member(service: CurrentService, _holder: Protecting, member_id: MemberId) -> ErasureReceipt:
     """Scope `privacy`. Erases the member from every table at once, for good: what is sent of the same id later is refused."""
     receipt = service.store.erase(member_id, microseconds(wall_clock()))
     erased_at = EPOCH + timedelta(microseconds=receipt.erased_us)

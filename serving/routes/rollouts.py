@@ -21,13 +21,13 @@ Lang = Annotated[Language | None, Query(description="of the sentences; by defaul
 
 
 @router.get("/v1/rollouts/current")
-def current(service: CurrentService, _holder: Reading, lang: Lang = None) -> CurrentRolloutAnswer:
+def get_rollout(service: CurrentService, _holder: Reading, lang: Lang = None) -> CurrentRolloutAnswer:
     """Scope `read`. Who decides for whom, the comparison as it was read last, and what to do; `rollout` is null where none runs."""
     return current_rollout(service, lang)
 
 
 @router.post("/v1/rollouts/current/rollback")
-def rollback(service: CurrentService, holder: Administering, lang: Lang = None) -> CurrentRolloutAnswer:
+def roll_back(service: CurrentService, holder: Administering, lang: Lang = None) -> CurrentRolloutAnswer:
     """Scope `admin`. Ends the roll-out: this process decides by the champion at once, the others follow within seconds."""
     ended = service.store.end_rollout("rolled_back", microseconds(wall_clock()), holder.name, None)
     if ended is None:

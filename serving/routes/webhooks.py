@@ -19,7 +19,7 @@ PAGE = 100
 
 
 @router.get("/v1/webhooks/dead-letters")
-def dead_letters(
+def list_dead_letters(
     service: CurrentService,
     _holder: Administering,
     cursor: Annotated[int, Query(ge=0, le=2**62, description="`next_cursor` of the page before")] = 0,
