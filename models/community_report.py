@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from models.charts import Chart, Series, line_chart
 from models.declared import STAGES
-from models.experiment_wording import label_of, lift_sentence, sizes_sentence
+from models.experiment_wording import label_of, lift_sentence, sizes_sentence, whisker_of
 from models.goal_wording import goal_row, target_sentences
 from models.intervals import Estimate
 from models.pages import page_template
@@ -85,7 +85,7 @@ def render_community_report(figures: CommunityFigures, community: Community, *, 
         subtitle=text(language, "community_report.subtitle", community=community.name, at=at, members=Count(language, overview.members)),
         lead=_lead(figures, community, language),
         facts=_facts(figures, community, language),
-        goals=[goal_row(one, language) for one in figures.goals],
+        goals=[goal_row(one, community.goals, language) for one in figures.goals],
         target=[] if figures.distance is None else target_sentences(figures.distance, community, language),
         stages=_stages(overview.stages, names, language),
         n=partial(number, language),
@@ -194,7 +194,7 @@ def _whisker(lift: Lift) -> tuple[Whisker, float] | None:
     if lift.lift is None:
         return None
     scale = Scale.over([lift.lift.interval])
-    return scale.whisker(lift.lift.value, *lift.lift.interval), scale.zero
+    return whisker_of(lift.verdict, lift.lift, scale), scale.zero
 
 
 def _provenance(figures: CommunityFigures, community: Community, language: Language) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from models.features import ANY
 from models.moments import EPOCH
 from models.texts import JOINER, Count, decimal, money, moneys, number, plural, points, sentences, share, span, text
 from models.two_arms import ALPHA
+from models.whiskers import Scale, Side, Whisker
 from models.wording import opening
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ VERDICTS: dict[Verdict, str] = {
     "not_readable": "experiment.not_readable",
 }
 OF_CLUSTERS: dict[Verdict, str] = {"too_few": "experiment.too_few_clusters", "waiting": "experiment.waiting_clusters"}
+SIDES: dict[Verdict, Side] = {"raises": "above", "lowers": "below"}
 SLOW_DAYS = 730
 ARMS = {HELD_BACK: "experiment.arm_control", TREATED: "experiment.arm_treated", NO_ACTION: "experiment.arm_none"}
 PLAIN = ("metric", "kind", "days", "arm", "control", "members", "control_members", "mean", "control_mean", "verdict")
@@ -129,6 +132,11 @@ def check_sentence(check: RatioCheck, language: Language) -> str:
     else:
         key = "experiment.mismatch" if check.mismatch else "experiment.sound"
     return text(language, key, counts=counts, expected=expected, p=written_p(check.p))
+
+
+def whisker_of(verdict: Verdict, lift: Estimate, scale: Scale) -> Whisker:
+    """On a side of 0 only where the verdict says so, which allows for several comparisons and for sizes that chance does not make."""
+    return replace(scale.whisker(lift.value, *lift.interval), side=SIDES.get(verdict, "both"))
 
 
 def lift_sentence(lift: Lift, read: ReadOut, community: Community, language: Language) -> str:

@@ -10,7 +10,7 @@ from models.texts import Count, decimal, estimate, money, number, share, span, t
 if TYPE_CHECKING:
     from models.community import Community
     from models.declared import Language
-    from models.goals import Distance, GoalName, Reached
+    from models.goals import Distance, GoalName, Goals, Reached
     from models.intervals import Estimate
     from models.plan_figures import Outlook
 
@@ -38,11 +38,13 @@ class GoalRow:
     part: float
 
 
-def goal_row(one: Reached, language: Language) -> GoalRow:
+def goal_row(one: Reached, goals: Goals, language: Language) -> GoalRow:
     places = 0 if one.value is None else _places(one, one.value)
     value = text(language, "unit.unknown") if one.value is None else _shown(one, one.value, places)
     part = 0.0 if one.value is None else 100 * min(1.0, one.value / one.goal) if one.goal else 100.0
-    return GoalRow(text(language, GOALS[one.name]), value, _shown(one, one.goal, places), one.met, text(language, VERDICTS[one.met]), part)
+    told = {"window": window(language, goals.silence_days)} if one.name == "not_silent" else {}
+    name, verdict = text(language, GOALS[one.name], **told), text(language, VERDICTS[one.met])
+    return GoalRow(name, value, _shown(one, one.goal, places), one.met, verdict, part)
 
 
 def _places(one: Reached, value: float) -> int:

@@ -18,8 +18,8 @@ TIMES = ("last", "from", "until")
 BOUNDED = ("auc", "loss", "expected", "error")
 COUNTED = ("moved", "count")
 """The number that a verb follows."""
-SHARES = ("error",)
-"""Of those that have bounds."""
+POINTS = ("error",)
+"""Of those that have bounds, told in percentage points."""
 
 
 def said_of(language: Language, code: str, told: Mapping[str, Any], labels: Mapping[str, str] = NO_LABELS) -> str:
@@ -58,6 +58,7 @@ def _words(language: Language, told: Mapping[str, Any], labels: Mapping[str, str
     words = with_counts(language, {name: value for name, value in told.items() if not isinstance(value, list | tuple)})
     words |= {name: _at(language, told[name]) for name in TIMES if name in told}
     words |= {f"{name}_bounds": _bounds(language, name, told) for name in BOUNDED if f"{name}_low" in told}
+    words |= {name: _points(told[name]) for name in POINTS if name in told}
     if "currency" in told:
         words |= {name: money(language, told[name], told["currency"]) for name in ("spent", "planned")}
     if isinstance(told.get("said"), Mapping):
@@ -79,8 +80,12 @@ def _at(language: Language, told: str) -> str:
 
 
 def _bounds(language: Language, name: str, told: Mapping[str, Any]) -> str:
-    form = "{:.1%}" if name in SHARES else "{:.3f}"
-    return span(language, *(form.format(told[f"{name}_{end}"]) for end in ("low", "high")))
+    ends = (told[f"{name}_{end}"] for end in ("low", "high"))
+    return span(language, *(_points(end) if name in POINTS else f"{end:.3f}" for end in ends))
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:.1f}"
 
 
 def _name(language: Language, arm: str, labels: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
+Side = Literal["above", "below", "both"]
 MARGIN = 0.04
 """Of the width, left and right."""
 
@@ -17,7 +18,7 @@ class Whisker:
     low: float
     value: float
     high: float
-    side: Literal["above", "below", "both"]
+    side: Side
 
     @property
     def reach(self) -> float:
@@ -39,7 +40,7 @@ class Scale:
         return self._at(0.0)
 
     def whisker(self, value: float, low: float, high: float) -> Whisker:
-        side: Literal["above", "below", "both"] = "above" if low > 0 else "below" if high < 0 else "both"
+        side: Side = "above" if low > 0 else "below" if high < 0 else "both"
         return Whisker(self._at(low), self._at(value), self._at(high), side)
 
     def _at(self, value: float) -> float:

@@ -11,6 +11,9 @@ from tests.shown_run import show_runs
 from tests.test_experiments_page import LETTER
 from tests.test_pages_in_a_browser import LOOKS, look_at, visit
 
+NARROW = "[...document.querySelectorAll('.sources dd')].filter(at => at.offsetWidth < 100).map(at => at.innerText)"
+"""Figures that long names leave no room for."""
+
 pytestmark = needs_chromium
 WORDS = {"en": ("Experiments", "For 97% to stay"), "zh": ("实验", "想让97%的成员留下")}
 
@@ -43,6 +46,8 @@ def test_from_today_to_what_a_target_takes_and_to_the_figures_of_one_experiment(
         expect(page.locator("main h1")).to_have_text(LETTER.label.of(language))
         assert page.locator("svg.interval").first.get_attribute("aria-label") == page.locator("main .lead").first.inner_text()
         look_at(page, "experiment", language, theme, width)
+        page.goto(f"{running.client.base_url}/experiments/global_control")
+        assert page.evaluate(NARROW) == []
 
 
 def test_the_page_of_experiments_prints_with_its_drawings_and_without_its_navigation(chromium, running):

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from html import escape
 
@@ -15,6 +16,7 @@ from models.community_report import render_community_report
 from models.experiment_declaration import Experiment
 from models.experiment_wording import SLOW_DAYS
 from models.experiment_wording import told as answer_of
+from models.intervals import Estimate
 from models.kept_read_outs import KeptReadOuts, kept_read_outs
 from models.overview import Overview
 from models.read_out import Lift, RatioCheck, ReadOut
@@ -152,6 +154,17 @@ def test_page_answer_and_command_line_say_the_same_of_too_few(language, chip, se
     assert (card.chip.text, card.measures[0].chip.text, card.measures[0].whisker) == (chip, chip, None)
     assert (answered["verdict"], answered["lift"], answered["lift_interval"], answered["p"]) == ("small_arm", None, None, None)
     assert KeptReadOuts.from_json(KeptReadOuts(NOW, "", "", (read,)).to_json(), 0).read_outs == (read,)
+
+
+@pytest.mark.parametrize(("verdict", "side"), [("raises", "above"), ("more_days", "both"), ("not_readable", "both")])
+def test_a_difference_is_drawn_beyond_zero_only_where_the_verdict_says_so(verdict, side):
+    lift = Lift("value", "value", 90, "coupon", "none", 840, 600, 31.0, 4.0, verdict, Estimate(27.0, 20.0, 34.0), None, 0.03, 0.03)
+    lift = replace(lift, members_needed=70_000, days_needed=90)
+    check = RatioCheck((600, 840), (600.0, 840.0), 1.0)
+    read = ReadOut("coupon", "intervention", ("none", "coupon"), 0, None, 1, check, (lift,), 1.0)
+    (measure,) = Cards(DECLARED, KeptReadOuts(NOW, "", "", (read,)), "en").card(read).measures
+    assert measure.whisker.side == side
+    assert ("70,000" in dict(measure.figures).values()) == ("90 days" in dict(measure.figures).values()) == (verdict != "not_readable")
 
 
 def test_the_static_report_draws_what_the_page_draws(running, visitor):

@@ -283,6 +283,7 @@ def test_a_count_in_a_sentence_names_its_things_in_the_right_number(language, to
     ("key", "counts", "one", "many"),
     [
         ("planner.rules_lead", ["n"], "1 contact.", "7 contacts."),
+        ("planner.worth_it", ["n"], "for 1 member", "for 7 members"),
         ("planner.confirm_lead", ["contacted"], "about 1 member,", "about 7 members,"),
         ("campaign.succeeded", ["n"], "1 member to be", "7 members to be"),
         ("campaign.succeeded_dry", ["n"], "1 member would", "7 members would"),

@@ -58,14 +58,14 @@ def test_page_and_answer_say_the_same_with_what_is_wrong_first(running, language
 
 def test_before_the_first_run_the_page_names_what_brings_it(tmp_path):
     with serving(write_home(tmp_path / "home"), world().log) as running:
-        assert "<code>keepwell monitor</code>" in page(running, "en")
+        assert '<code class="command">keepwell monitor</code>' in page(running, "en")
 
 
 def test_commands_are_told_as_code(running):
     rollout = Reading("rollout", "decisions", "alarm", "rollout", {"said": {"en": "It does <harm>.", "zh": "有害。"}})
     running.store.keep_figures(MONITOR, microseconds(NOW), Monitored(NOW, "1", (*READINGS, rollout)).after(None).to_json())
     shown = page(running, "en")
-    assert "See <code>keepwell rollout status</code>; <code>keepwell rollback</code> ends it." in shown
+    assert 'See <code class="command">keepwell rollout status</code>; <code class="command">keepwell rollback</code> ends it.' in shown
     assert "It does &lt;harm&gt;." in shown
     assert "2 of 4 readings raise an alarm." in shown
 

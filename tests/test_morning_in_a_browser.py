@@ -9,6 +9,7 @@ from models.texts import text
 from pipelines.decide import decide_all
 from pipelines.workspace import Workspace
 from tests.browser import needs_chromium
+from tests.patience import wait_until
 from tests.serving_world import NOW, serving, world, write_home, write_logs
 from tests.shown_run import show_runs
 from tests.test_pages_in_a_browser import LOOKS, PAPER, PAPERS, look_at, visit
@@ -19,6 +20,8 @@ WORDS = {
     "zh": ("今日", "人群", "怎样会改变？", "不限"),
 }
 BUDGET = "0.05"
+NUMBERED = "echarts.getInstanceByDom(document.querySelector('.slider .drawing')).getOption().series[0].label.show"
+"""Whether the bars have their numbers above them; on a phone these would lie across other bars."""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,7 @@ def _choose_an_audience(page, running, look):
     expect(page.locator("figure canvas").first).to_be_visible()
     everyone = selected(page)
     look_at(page, "audience", *look)
+    wait_until(lambda: page.evaluate(NUMBERED) == (look[2] > 480))
     page.focus("#from")
     page.keyboard.press("ArrowRight")
     expect(page).to_have_url(re.compile("from=5"))

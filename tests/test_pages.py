@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from codecs import BOM_UTF8
 from contextlib import closing
 from hashlib import sha256
 
@@ -164,7 +165,9 @@ def test_before_the_first_model_a_page_tells_how_to_make_one(tmp_path):
 def test_page_csv_and_json_tell_the_same_of_an_audience(running, visitor, rows, query):
     told = running.client.get(f"/v1/audience?{query}&limit=5").json()
     page = visitor.get(f"/audience?{query}").text
-    listed = list(csv.DictReader(io.StringIO(visitor.get(f"/audience.csv?{query}").text)))
+    table = visitor.get(f"/audience.csv?{query}").content
+    assert table.startswith(BOM_UTF8)
+    listed = list(csv.DictReader(io.StringIO(table.decode("utf-8-sig"))))
     total = told["total"]
     assert len(listed) == total["members"]
     assert sum(float(row["probability"]) for row in listed) == pytest.approx(total["expected"]["value"])

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from codecs import BOM_UTF8
 from contextlib import closing
 from datetime import timedelta
 from html import unescape
@@ -12,6 +13,8 @@ from urllib.parse import parse_qsl, urlencode
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.api_keys import create_key
 from models.audience_filter import AudienceFilter
@@ -27,6 +30,7 @@ from pipelines.decide import decide_all
 from pipelines.plan import plan_campaign
 from pipelines.workspace import Workspace
 from serving.pages.planner import address_of
+from serving.pages.planner_view import slider_of_places
 from serving.plan_desk import Asked, PlanDesk
 from serving.schemas import AudienceRequest, DecisionJobRequest
 from tests.serving_world import DECLARED, NOW, serving, wait_until, world, write_home, write_logs
@@ -109,6 +113,14 @@ def flat(told, prefix=""):
     if isinstance(told, list | tuple):
         return {path: one for at, part in enumerate(told) for path, one in flat(part, f"{prefix}/{at}").items()}
     return {prefix: told} if isinstance(told, int | float) else {}
+
+
+@given(st.integers(1, 10**7))
+def test_a_slider_reaches_the_end_where_there_is_no_limit(worth):
+    slider = slider_of_places("most:coupon", "Coupon", "", worth, None)
+    highest, step = int(slider.highest), int(slider.step)
+    assert highest % step == 0
+    assert worth <= highest < worth + step
 
 
 @pytest.mark.parametrize("limits", [{}, {"budget": "0.3"}, {"budget": "0.2", "most:coupon": "15", "hold_out": "10"}])
@@ -234,7 +246,9 @@ def test_a_confirmed_plan_becomes_the_job_of_its_audience_and_limits(running, vi
     assert dict(parse_qsl(back.partition("?")[2])) == {"from": "0", "to": "80", "budget": "0.2", "most:coupon": "15", "hold_out": "0"}
     assert re.search(r'class="headline">(.*?)<', visitor.get(back).text)[1] == re.search(r'class="headline">(.*?)<', page)[1]
     listed = re.findall(r'<th scope="row"><a href="/members/(\w+)"', shown)
-    rows = list(csv.DictReader(io.StringIO(visitor.get(f"/planner/jobs/{job['job_id']}/results.csv").text)))
+    table = visitor.get(f"/planner/jobs/{job['job_id']}/results.csv").content
+    assert table.startswith(BOM_UTF8)
+    rows = list(csv.DictReader(io.StringIO(table.decode("utf-8-sig"))))
     assert [row["member_id"] for row in rows if row["intervention_id"] != "none"] == listed
     lines = visitor.get(f"/planner/jobs/{job['job_id']}/results.ndjson").text.splitlines()
     assert len(lines) == len(rows) == told["members"]

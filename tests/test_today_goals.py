@@ -44,7 +44,7 @@ def test_the_goals_are_those_of_the_twin_with_whether_they_are_reached(running, 
     assert [goal["goal"] for goal in goals] == [0.35, 5.0, 3.0, 0.5]
     for goal in goals:
         assert goal["met"] == (goal["value"] >= goal["goal"])
-        row = goal_row(Reached(goal["name"], goal["goal"], goal["value"]), visitor.language)
+        row = goal_row(Reached(goal["name"], goal["goal"], goal["value"]), Goals(silence_days=30), visitor.language)
         shown = (("community_report.is", row.value), ("community_report.wanted", row.goal))
         cells = "".join(f'<td class="number" data-name="{text(visitor.language, key)}">{value}</td>' for key, value in shown)
         assert f'<th scope="row">{row.name}</th>{cells}' in page
@@ -63,8 +63,13 @@ def test_the_goals_are_those_of_the_twin_with_whether_they_are_reached(running, 
     ],
 )
 def test_what_misses_its_goal_does_not_look_like_it(reached, shown):
-    row = goal_row(reached, "en")
+    row = goal_row(reached, Goals(), "en")
     assert (row.value, row.goal) == shown
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "Members heard of within 45 days"), ("zh", "最近45天内有活动的成员")])
+def test_who_was_heard_of_is_told_with_the_days_and_not_as_the_stage_silent(language, said):
+    assert goal_row(Reached("not_silent", 0.5, 0.63), Goals(silence_days=45), language).name == said
 
 
 @pytest.mark.parametrize("target", [None, 60, 97, 99.5])

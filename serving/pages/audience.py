@@ -29,6 +29,8 @@ from serving.service import CurrentService, Service
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 LISTED = 25
+BYTE_ORDER_MARK = "\ufeff"
+"""At the beginning of a table, so that a spreadsheet reads its letters as UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def export(service: CurrentService, _whoever: Reader, selection: Selected) -> Re
 
 def _lines(service: Service, query: StandingQuery) -> Iterator[str]:
     columns, groups = [name for name in COLUMNS if name not in {"bin", "cell", "groups"}], group_columns(service.community)
-    yield _written([[*columns, *(GROUP_PREFIX + name for name in groups)]])
+    yield BYTE_ORDER_MARK + _written([[*columns, *(GROUP_PREFIX + name for name in groups)]])
     for part in service.store.all_standings(query):
         yield _written([*(row[name] for name in columns), *((row["groups"] or {}).get(name) for name in groups)] for row in part)
 

@@ -17,7 +17,7 @@ from models.jobs import JobRow
 from models.texts import Count, money, number, price, share, text
 from models.wording import channel_name
 from serving.job_answers import JobAnswer, JobResult
-from serving.pages.audience import cell
+from serving.pages.audience import BYTE_ORDER_MARK, cell
 from serving.pages.planner import address_of
 from serving.pages.site import PageRoute, page
 from serving.pages.visitors import Reader, Visitor, need
@@ -66,7 +66,7 @@ def results(service: CurrentService, whoever: Reader, job_id: JobId, kind: str) 
 
 def _table(service: Service, job_id: str) -> Iterator[str]:
     columns = list(JobResult.model_fields)
-    yield ",".join(columns) + "\n"
+    yield BYTE_ORDER_MARK + ",".join(columns) + "\n"
     for part in lines_of(service, job_id, 0):
         written = io.StringIO()
         told = (json.loads(line) for line in part.splitlines())

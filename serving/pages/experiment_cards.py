@@ -17,6 +17,7 @@ from models.experiment_wording import (
     metric_label,
     sizes_sentence,
     too_slow,
+    whisker_of,
     written,
     written_estimate,
     written_mean,
@@ -182,7 +183,7 @@ class Cards:
             sentence=lift_sentence(lift, read, self.community, self.language),
             difference=difference,
             between=between,
-            whisker=None if lift.lift is None else scale.whisker(lift.lift.value, *lift.lift.interval),
+            whisker=None if lift.lift is None else whisker_of(lift.verdict, lift.lift, scale),
             zero=scale.zero,
             figures=self._figures(lift, read),
         )
@@ -212,8 +213,9 @@ class Cards:
 
     def _tested(self, lift: Lift, kind: str) -> dict[str, tuple[str, dict[str, str]]]:
         language = self.language
-        needed = "" if lift.members_needed is None else number(language, lift.members_needed)
-        days = "" if not lift.days_needed or too_slow(lift) else plural(language, "unit.days", lift.days_needed)
+        waiting_helps = lift.verdict != "not_readable"
+        needed = number(language, lift.members_needed) if lift.members_needed is not None and waiting_helps else ""
+        days = plural(language, "unit.days", lift.days_needed) if lift.days_needed and waiting_helps and not too_slow(lift) else ""
         return {
             "experiments.p": (written_p(lift.p), {}),
             "experiments.adjusted_p": (written_p(lift.adjusted_p), {}),

@@ -224,8 +224,8 @@ class View:
     def _slider(self, intervention_id: str, at: int) -> Slider | None:
         candidates, members = self.free.strata.candidates, self.free.strata.members
         worth = round(float(members[candidates.allowed[:, at] & (candidates.priority[:, at] > 0)].sum()))
-        how = text(self.whoever.language, "planner.worth_it", n=number(self.whoever.language, worth))
-        return self._places(
+        how = text(self.whoever.language, "planner.worth_it", n=Count(self.whoever.language, worth))
+        return slider_of_places(
             f"{MOST}{intervention_id}", self._label(intervention_id), how, worth, self.asked.interventions.get(intervention_id)
         )
 
@@ -233,14 +233,8 @@ class View:
         strata = self.free.strata
         reached = (strata.candidates.channel == at) & strata.candidates.allowed & (strata.candidates.priority > 0)
         worth = round(float(strata.members[np.any(reached, axis=1)].sum()))
-        how = text(self.whoever.language, "planner.worth_it", n=number(self.whoever.language, worth))
-        return self._places(f"{MOST}{CHANNEL}{name}", self._channel_name(name), how, worth, self.asked.channels.get(name))
-
-    def _places(self, name: str, label: str, how: str, worth: int, asked: int | None) -> Slider | None:
-        """None where there is nothing to limit."""
-        if not worth and asked is None:
-            return None
-        return Slider(name, label, how, "" if asked is None else str(asked), str(max(worth, 1)), str(max(1, worth // STEPS)))
+        how = text(self.whoever.language, "planner.worth_it", n=Count(self.whoever.language, worth))
+        return slider_of_places(f"{MOST}{CHANNEL}{name}", self._channel_name(name), how, worth, self.asked.channels.get(name))
 
     def named_audience(self, selection: Selection) -> str:
         """With how many they are, and how many of them have a risk, where that is not all."""
@@ -266,6 +260,15 @@ class View:
             told.append(text(language, "planner.joined", month=month(self.whoever, selection.cohort)))
         told += [value for _, value in selection.groups]
         return text(language, "unit.list").join(told) if told else text(language, "planner.everybody")
+
+
+def slider_of_places(name: str, label: str, how: str, worth: int, asked: int | None) -> Slider | None:
+    """None where there is nothing to limit. The upper end, which is no limit, is a whole number of steps: no slider rests elsewhere."""
+    if not worth and asked is None:
+        return None
+    step = max(1, worth // STEPS)
+    highest = step * max(1, ceil(worth / step))
+    return Slider(name, label, how, "" if asked is None else str(asked), str(highest), str(step))
 
 
 def _told(members: float) -> str:

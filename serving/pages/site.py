@@ -62,8 +62,9 @@ def environment() -> Environment:
 
 
 def coded(sentence: str) -> Markup:
-    """What stands between backticks, such as a command, as code."""
-    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))  # noqa: S704 - escaped just before
+    """What stands between backticks, as code; a command in one line."""
+    marked = re.sub(r"`(keepwell [^`]+)`", r'<code class="command">\1</code>', str(escape(sentence)))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", marked))  # noqa: S704 - escaped just before
 
 
 def page(request: Request, whoever: Visitor, template: str, status: int = 200, **content: Any) -> HTMLResponse:  # noqa: ANN401 - what a template reads

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from models.activity import MONTH_DAYS
 from models.declared import STAGES
 from models.overview import Overview
-from models.texts import calendar_day, day_of_year, moment, money, named, number, plural, share, span, text, window
+from models.texts import calendar_day, day_of_year, duration, moment, money, named, number, plural, share, span, text, window
 from models.wording import of_leaving, opening
 from serving.decided_since import since_sentence
 from serving.goals import Target
@@ -90,6 +90,7 @@ class _Teller:
     def content(self) -> dict[str, Any]:
         language, overview = self.whoever.language, self.overview
         community, scored = self.service.community, overview.scored
+        pace = community.lifecycle
         lively = overview.liveliness
         high = next(band for band in overview.bands if band.name == "high")
         return {
@@ -110,6 +111,7 @@ class _Teller:
             "bands": [self._band(band.name) for band in reversed(overview.bands)],
             "before": None if self.run.before is None else calendar_day(language, self._local(self.run.before.as_of)),
             "stages": self._stages(),
+            "pace": {"silent": duration(language, pace.silent_days), "lost": duration(language, pace.lost_days)},
             "actions": self._actions(),
             "days": self._days(),
             "liveliness": {

@@ -23,7 +23,7 @@ def goals_content(service: Service, run: Run, whoever: Visitor, target: float | 
     language, ahead = whoever.language, ahead_of(service, run, target)
     distance = ahead.distance
     return {
-        "goals": [(goal_row(one, language), SIGNS[one.met]) for one in ahead.goals],
+        "goals": [(goal_row(one, service.community.goals, language), SIGNS[one.met]) for one in ahead.goals],
         "target": None if distance is None else f"{100 * distance.target:g}",
         "target_says": [] if distance is None else target_sentences(distance, service.community, language),
         "plans_as_of": None if ahead.frontier_as_of is None else _day(ahead.frontier_as_of, service, whoever),

@@ -71,6 +71,7 @@ function written(value, style) {
 }
 
 const KINDS = {
+  // Where bars are narrower than numbers, these would lie across the bars beside them: the table has them.
   histogram(figure) {
     const bars = rows(figure);
     return {
@@ -81,14 +82,18 @@ const KINDS = {
       yAxis: { type: "value", show: false },
       series: [{
         type: "bar",
-        label: { show: true, position: "top", color: colour("soft"), fontSize: 11, formatter: ({ value }) => (value ? written(value) : "") },
-        labelLayout: { hideOverlap: true },
+        label: { position: "top", color: colour("soft"), fontSize: 11, formatter: ({ value }) => (value ? written(value) : "") },
+        labelLayout: ({ labelRect }) => ({ hideOverlap: true, dx: Math.max(0, -labelRect.x) }),
         barCategoryGap: "12%",
         data: bars.map((bar) => ({
           value: bar.value,
           itemStyle: { color: colour(bar.on ? "accent" : "total"), opacity: bar.on ? 1 : 0.35, borderRadius: [3, 3, 0, 0] },
         })),
       }],
+      media: [
+        { query: { minWidth: 480 }, option: { series: [{ label: { show: true } }] } },
+        { option: { series: [{ label: { show: false } }] } },
+      ],
     };
   },
 
