@@ -1,10 +1,16 @@
-"""How HTTP is read from a connection: within a bound on what may stand before the body, and refused with a problem like all else."""
+"""How HTTP is read from a connection: within a bound on what may stand before the body, and refused with a problem like all else.
+
+Clients that speak HTTP/2 too, such as Java's, offer to change over with a request (`Upgrade: h2c`). The offer is passed over and the
+request answered as HTTP/1.1 (RFC 9110, section 7.8); httptools takes what follows the head for another protocol, and would lose the body.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from secrets import token_hex
 
+from httptools import HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.problems import HEAD_TOO_LARGE, NO_HTTP, Refusal
@@ -21,8 +27,18 @@ class BoundedHeads(HttpToolsProtocol):
 
     _in_head, _heads, _head_bytes = True, 0, 0
     _may_be_long, _is_long = False, False
+    _without_offer, _parsed = b"", 0
+    """The head of a request that offers another protocol, as it would be without; and how much of the piece was read with it."""
 
     def data_received(self, data: bytes) -> None:
+        self._receive(data)
+        while self._without_offer:
+            data = self._without_offer + data[self._parsed :]
+            self._without_offer, self.parser = b"", HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
         """A piece in which a head or a body ends is not counted, for the one may come with the other; its heads are measured."""
         in_head, heads = self._in_head, self._heads
         self._may_be_long = self._head_bytes + len(data) > MOST_HEAD_BYTES
@@ -38,11 +54,31 @@ class BoundedHeads(HttpToolsProtocol):
             self._is_long = True
             raise ValueError(TOO_LONG.detail)
         self._in_head, self._heads, self._head_bytes = False, self._heads + 1, 0
-        super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self._pass_over_offer()
+        else:
+            super().on_headers_complete()
+
+    def _pass_over_offer(self) -> None:
+        """Raises ValueError for CONNECT, which is for proxies."""
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            raise ValueError(NOT_READ.detail)
+        lines = (b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade")
+        self._without_offer = b"".join([b"%s %s HTTP/%s\r\n" % (method, self.url, version), *lines, b"\r\n"])
 
     def on_message_complete(self) -> None:
         self._in_head = True
-        super().on_message_complete()
+        if not self._without_offer:
+            super().on_message_complete()
+
+    def _should_upgrade(self) -> bool:
+        return False
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Called where the parser stops behind a head with an offer, with the place where it does."""
+        offer = sys.exception()
+        self._parsed = offer.args[0] if offer else 0
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         self._refuse(TOO_LONG if self._is_long else NOT_READ)
