@@ -49,7 +49,7 @@ def chances_of(touches: pl.DataFrame, arms: Sequence[str], counted: Flags | Inte
     FEWEST_LOGGED rows with logged propensities, those without any are left out too: the ones are an experiment, the others are not. Beside
     fewer, and where an arm that was assigned has no column, all propensities are to be estimated.
     """
-    every, told = np.ones(touches.height, dtype=np.bool_), _told(touches)
+    every, told = np.ones(touches.height, dtype=np.bool_), told_chances(touches)
     numbers = {"enough": int(counted[told].sum()), "silent": int(counted[~told].sum())}
     if not logged_columns(touches) or (numbers["silent"] and not numbers["enough"]):
         return Chances(logged=False, kept=every, notes=())
@@ -59,7 +59,7 @@ def chances_of(touches: pl.DataFrame, arms: Sequence[str], counted: Flags | Inte
     notes = (Statement("proof.unlogged_left_out", numbers),) if numbers["silent"] else ()
     if absent := _unlogged(touches.filter(kept), arms):
         return Chances(logged=False, kept=kept, notes=(*notes, Statement("proof.none_logged_for", {"arms": ", ".join(absent)})))
-    sound = kept & _believable(touches)
+    sound = kept & believable(touches)
     if lost := int(counted[kept & ~sound].sum()):
         notes = (*notes, Statement("proof.unsound_left_out", {"lost": lost}))
     return Chances(logged=True, kept=sound, notes=notes)
@@ -69,7 +69,7 @@ def logged_columns(touches: pl.DataFrame) -> list[str]:
     return [name for name in touches.columns if name.startswith(PREFIX)]
 
 
-def _told(touches: pl.DataFrame) -> Flags:
+def told_chances(touches: pl.DataFrame) -> Flags:
     """Which rows have any logged propensity, shape (n,)."""
     logged = logged_columns(touches)
     if not logged:
@@ -84,7 +84,7 @@ def _unlogged(touches: pl.DataFrame, arms: Sequence[str]) -> list[str]:
     return [name for name in arms if name in assigned and f"{PREFIX}{name}" not in touches.columns]
 
 
-def _believable(touches: pl.DataFrame) -> Flags:
+def believable(touches: pl.DataFrame) -> Flags:
     """Rows whose logged propensities add up to 1 and give what was done a chance, shape (n,)."""
     arm, logged = pl.col("intervention").cast(pl.String), logged_columns(touches)
     done = pl.max_horizontal(pl.when(arm == name.removeprefix(PREFIX)).then(pl.col(name)) for name in logged)
@@ -101,8 +101,8 @@ def chance_findings(touches: pl.DataFrame, columns: Collection[str], community: 
 def alike(touches: pl.DataFrame) -> pl.DataFrame:
     """One row for each intervention and each way in which its chances are told, and how many there are, in ALIKE."""
     logged = logged_columns(touches)
-    sound = _believable(touches) if logged else np.zeros(touches.height, dtype=np.bool_)
-    rows = touches.select(pl.col("intervention").cast(pl.String), *logged, told=_told(touches), sound=sound)
+    sound = believable(touches) if logged else np.zeros(touches.height, dtype=np.bool_)
+    rows = touches.select(pl.col("intervention").cast(pl.String), *logged, told=told_chances(touches), sound=sound)
     return (
         rows.group_by("intervention", "told", "sound")
         .agg(pl.col(logged).first(), pl.len().cast(pl.Int64).alias(ALIKE))

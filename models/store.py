@@ -16,12 +16,11 @@ from models import store_history as histories
 from models import store_jobs as jobs
 from models import store_migrations
 from models import store_outbox as outbox
-from models import store_privacy as privacy
 from models import store_schema as schema
 from models import store_statements as statements
 from models.community import DAY_US, Community
 from models.errors import StoreUnavailable
-from models.events import EventArrays, EventLog, without_members
+from models.events import EventArrays, EventLog
 from models.interventions import ContactHistory
 from models.job_rows import JobProgress
 from models.jobs import JobStore
@@ -166,18 +165,20 @@ class Store(
     def load_log(self, log: EventLog, fingerprint: str | None = None) -> Loaded:
         """Adds what is not there yet: a second load of one log changes nothing. Assignments of `none` are no touches.
 
-        Rows without an id of their own get one from their content and their count among equal rows. A log whose `fingerprint` was
-        loaded before is not looked at.
+        Rows without an id of their own get one from their content and their count among equal rows. Of assignments with logged chances the
+        members of the log have those that it tells and no others. A log whose `fingerprint` was loaded before is not looked at, unless
+        another one has changed these since.
         """
         return self.load_parts([log], fingerprint)
 
     def load_parts(self, parts: Iterable[EventLog], fingerprint: str | None = None) -> Loaded:
         """As `load_log`, for a log in parts that hold whole members each."""
         with self._writing() as connection:
-            if fingerprint is not None and not statements.is_new_load(connection, fingerprint):
+            if fingerprint is not None and statements.is_loaded(connection, fingerprint):
                 return Loaded(0, 0, 0)
-            loaded = [_load(connection, part) for part in parts]
-        return Loaded(*(sum(counts) for counts in zip(*map(astuple, loaded), strict=True)))
+            taken = [statements.load(connection, part) for part in parts]
+            statements.note_load(connection, fingerprint, [part.brought for part in taken])
+        return Loaded(*(sum(counts) for counts in zip(*(astuple(part.loaded) for part in taken), strict=True)))
 
     def add_events(self, rows: Sequence[LoggedEvent]) -> list[Fate]:
         """What became of each row. A member who was unknown joins with its first event."""
@@ -295,18 +296,6 @@ class Store(
         open_claims = delete(schema.requests).where(table.key_id == key_id, table.request_id.in_(request_ids), table.answer.is_(None))
         with self._writing() as connection:
             connection.execute(open_claims)
-
-
-def _load(connection: Connection, log: EventLog) -> Loaded:
-    members = statements.load_members(connection, log)
-    erased = privacy.erased(connection, log.members["member_id"].to_list())
-    privacy.forget(connection, erased)
-    rest = without_members(log, erased)
-    return Loaded(
-        members=members - len(erased),
-        events=statements.load_events(connection, rest),
-        touches=statements.load_touches(connection, rest),
-    )
 
 
 def _writers(engine: Engine, wait_seconds: float) -> GroupCommit | None:

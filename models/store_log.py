@@ -15,7 +15,7 @@ from models.actions import NO_ACTION
 from models.posted import posted_touches
 from models.reports import OutcomeReport, Touch
 from models.store_contacts import reserve, rows_of
-from models.store_privacy import settings
+from models.store_privacy import note
 from models.store_rows import Arrived, Kept, Reported
 from models.store_statements import DECIDED, PRUNED, RETENTION, api_events, hold, retention, stale
 
@@ -191,7 +191,7 @@ class LogStore(schema.Transactions):
         `archive` gets those that came through the service, chunk by chunk, before they are removed; the others stand in the declared log.
         """
         with self._writing() as connection:
-            _note(connection, RETENTION, json.dumps(asdict(retention)))
+            note(connection, RETENTION, json.dumps(asdict(retention)))
         with self._reading() as connection:
             keys = _prunable(connection, retention)
         for begin in range(0, len(keys), PRUNED_AT_ONCE):
@@ -205,7 +205,7 @@ class LogStore(schema.Transactions):
     def _remove(self, keys: Sequence[int]) -> None:
         with self._writing() as connection:
             connection.execute(delete(schema.events).where(schema.events.c.event_key.in_(keys)))
-            _note(connection, PRUNED, secrets.token_hex(8))
+            note(connection, PRUNED, secrets.token_hex(8))
 
 
 def _prunable(connection: Connection, retention: Retention) -> list[int]:
@@ -215,11 +215,6 @@ def _prunable(connection: Connection, retention: Retention) -> list[int]:
     before = (events.timestamp_us < retention.from_us, events.type.not_in(retention.always))
     old = select(events.event_key, place.label("place")).where(*before).subquery()
     return list(connection.scalars(select(old.c.event_key).where(old.c.place > 1).order_by(old.c.event_key)))
-
-
-def _note(connection: Connection, name: str, value: str) -> None:
-    noted = schema.insert_new(connection, settings).values(name=name, value=value)
-    connection.execute(noted.on_conflict_do_update(index_elements=["name"], set_={"value": noted.excluded.value}))
 
 
 _KEPT = select(_MADE.decision_id, _MADE.member_id, _MADE.created_us, _MADE.model_version, _MADE.body, _MADE.basis)

@@ -248,6 +248,17 @@ def bury_again(connection: Connection, held: Graves) -> tuple[int, int]:
     return len(back), len(at_us) - len(back)
 
 
+def note(connection: Connection, name: str, value: str) -> None:
+    """Keeps a setting."""
+    noted = schema.insert_new(connection, settings).values(name=name, value=value)
+    connection.execute(noted.on_conflict_do_update(index_elements=["name"], set_={"value": noted.excluded.value}))
+
+
+def setting(connection: Connection, name: str) -> str | None:
+    """None where it was never kept."""
+    return connection.scalar(select(settings.c.value).where(settings.c.name == name))
+
+
 def _hold(connection: Connection, member_id: str) -> None:
     """Until the transaction ends; raises UnknownMember."""
     column = schema.members.c.member_id
@@ -263,7 +274,7 @@ def _check_known(connection: Connection, member_id: str) -> None:
 
 def _tombstone_key(connection: Connection) -> str | None:
     """None as long as nobody was erased."""
-    return connection.scalar(select(settings.c.value).where(settings.c.name == TOMBSTONE_KEY))
+    return setting(connection, TOMBSTONE_KEY)
 
 
 def _made_tombstone_key(connection: Connection) -> str:

@@ -14,6 +14,7 @@ from models.actions import NO_ACTION
 from models.attributes import attributes_to_json
 from models.events import EventArrays, EventLog
 from models.interventions import ContactHistory
+from models.logged_chances import PREFIX, logged_columns
 from models.quotas import NOTHING_USED_UP, UsedUp
 from models.reports import OutcomeReport, Touch
 
@@ -271,6 +272,23 @@ def touch_rows(log: EventLog, chunk: int) -> Iterator[list[tuple[Any, ...]]]:
     )
     for part in _with_identity(frame, "touch_id", ("member_id", "at_us", "intervention_id", "channel")).iter_slices(chunk):
         yield part.rows()
+
+
+def assignment_rows(log: EventLog) -> pl.DataFrame:
+    """assignment_id, member_id, at_us, intervention_id and propensities (JSON, by arm) of the touches that have any logged chance."""
+    logged = [] if log.touches is None else logged_columns(log.touches)
+    if log.touches is None or not logged:
+        return pl.DataFrame(schema={"assignment_id": pl.String})
+    told = log.touches.filter(pl.any_horizontal(pl.col(logged).is_not_null()))
+    chances = pl.struct(pl.col(name).alias(name.removeprefix(PREFIX)) for name in logged)
+    frame = told.select(
+        pl.lit(None, dtype=pl.String).alias("assignment_id"),
+        log.members["member_id"].gather(told["member"]),
+        pl.col("timestamp").to_physical().alias("at_us"),
+        pl.col("intervention").cast(pl.String).alias("intervention_id"),
+        chances.struct.json_encode().alias("propensities"),
+    )
+    return _with_identity(frame, "assignment_id", ("member_id", "at_us", "intervention_id", "propensities"))
 
 
 def _with_identity(frame: pl.DataFrame, name: str, content: Sequence[str]) -> pl.DataFrame:

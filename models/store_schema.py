@@ -196,8 +196,6 @@ standings = Table(
     Index("standings_of_cell", "overview_key", "cell"),
 )
 
-loads = Table("loads", metadata, Column("fingerprint", Text, primary_key=True))
-
 api_keys = Table(
     "api_keys",
     metadata,

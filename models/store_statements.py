@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
-from sqlalchemy import Connection, Select, and_, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import Column, Connection, Select, Table, Text, and_, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql
 
 from models import store_privacy
 from models import store_schema as schema
-from models.events import EventLog, retained
+from models.events import EventLog, retained, without_members
 from models.store_elements import OneOf
 from models.store_prepared import Many, Prepared
 from models.store_rows import (
@@ -20,12 +20,14 @@ from models.store_rows import (
     Claim,
     DecisionRow,
     Fate,
+    Loaded,
     LoggedEvent,
     Retention,
     event_rows,
     member_rows,
     touch_rows,
 )
+from models.store_whole_log import Brought, DeclaredState, keep_state, load_declared
 
 LEASE_US = 60_000_000
 CHUNK = 50_000
@@ -66,6 +68,14 @@ ANSWERED = Many(
 )
 
 
+loads = Table(
+    "loads",
+    schema.metadata,
+    Column("fingerprint", Text, primary_key=True),
+    Column("assigned", Text, comment="mark of the declared assignments that it left; null from before these were kept"),
+)
+
+
 class Held(NamedTuple):
     """Of a member, while nobody else can change it: how many contacts were reserved, and the risk band of the last decision."""
 
@@ -73,10 +83,39 @@ class Held(NamedTuple):
     risk_band: str | None
 
 
-def is_new_load(connection: Connection, fingerprint: str) -> bool:
-    """Notes it down as loaded."""
-    noted = schema.insert_new(connection, schema.loads).on_conflict_do_nothing().values(fingerprint=fingerprint)
-    return connection.scalar(noted.returning(schema.loads.c.fingerprint)) is not None
+def is_loaded(connection: Connection, fingerprint: str) -> bool:
+    """Whether the log was loaded and the declared assignments are still those of it; else notes it down as loaded.
+
+    Of two who load it at once one waits here for the other.
+    """
+    noted = schema.insert_new(connection, loads).on_conflict_do_nothing().values(fingerprint=fingerprint)
+    if connection.scalar(noted.returning(loads.c.fingerprint)) is not None:
+        return False
+    state = DeclaredState.of(connection)
+    return state is not None and connection.scalar(select(loads.c.assigned).where(loads.c.fingerprint == fingerprint)) == state.mark
+
+
+class Taken(NamedTuple):
+    """Of a log, or a part of it."""
+
+    loaded: Loaded
+    brought: Brought
+
+
+def load(connection: Connection, log: EventLog) -> Taken:
+    members = load_members(connection, log)
+    erased = store_privacy.erased(connection, log.members["member_id"].to_list())
+    store_privacy.forget(connection, erased)
+    rest = without_members(log, erased)
+    events, touches = load_events(connection, rest), load_touches(connection, rest)
+    return Taken(Loaded(members=members - len(erased), events=events, touches=touches), load_declared(connection, rest))
+
+
+def note_load(connection: Connection, fingerprint: str | None, brought: Sequence[Brought]) -> None:
+    """Which declared assignments a whole log left; of one without a fingerprint nobody asks again."""
+    state = keep_state(connection, brought)
+    if fingerprint is not None:
+        connection.execute(update(loads).where(loads.c.fingerprint == fingerprint).values(assigned=state.mark))
 
 
 def load_members(connection: Connection, log: EventLog) -> int:
@@ -106,7 +145,7 @@ def load_events(connection: Connection, log: EventLog) -> int:
 
 def retention(connection: Connection) -> Retention | None:
     """As it was pruned last; None where it never was."""
-    held = connection.scalar(select(store_privacy.settings.c.value).where(store_privacy.settings.c.name == RETENTION))
+    held = store_privacy.setting(connection, RETENTION)
     return None if held is None else Retention(**json.loads(held))
 
 
