@@ -94,7 +94,7 @@ def assignments_among(touches: pl.DataFrame, histories: Histories, community: Co
     interventions = tuple(intervention.id for intervention in community.interventions)
     codes = {NO_ACTION: 0} | {name: position for position, name in enumerate(interventions, start=1)}
     known = touches.filter(pl.col("intervention").is_in(list(codes)))
-    snapshots = _snapshots(known, histories.joined_us)
+    snapshots = snapshots_of_touches(known, histories.joined_us)
     arm = known["intervention"].cast(pl.String).replace_strict(codes, return_dtype=pl.Int64).to_numpy()
     due = histories.present(snapshots) & (snapshots.as_of_us + community.churn.horizon_days * DAY_US <= until_us)
     chances = chances_of(known, list(codes), due)
@@ -106,7 +106,7 @@ def assignments_among(touches: pl.DataFrame, histories: Histories, community: Co
     return Assignments(rows, interventions, arm[kept], shares, retained, chances.notes, units)
 
 
-def _snapshots(touches: pl.DataFrame, joined_us: Integers) -> Snapshots:
+def snapshots_of_touches(touches: pl.DataFrame, joined_us: Integers) -> Snapshots:
     member = touches["member"].to_numpy().astype(np.int64)
     return Snapshots(member, touches["timestamp"].to_physical().to_numpy(), joined_us[member])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from models.declared import Language
     from models.experiment_declaration import Metric
     from models.intervals import Estimate
-    from models.read_out import Lift, RatioCheck, ReadOut, Verdict
+    from models.read_out import Kind, Lift, RatioCheck, ReadOut, Sources, Verdict
 
 VERDICTS: dict[Verdict, str] = {
     "raises": "experiment.raises",
@@ -37,6 +37,8 @@ VERDICTS: dict[Verdict, str] = {
 }
 OF_CLUSTERS: dict[Verdict, str] = {"too_few": "experiment.too_few_clusters", "waiting": "experiment.waiting_clusters"}
 SIDES: dict[Verdict, Side] = {"raises": "above", "lowers": "below"}
+WHOLE_GROUPS: dict[Kind, str] = {"declared": "experiment.whole_groups", "intervention": "experiment.whole_groups_touched"}
+FROM_DECISIONS, FROM_TOUCHES, FROM_BOTH = "experiment.from_decisions", "experiment.from_touches", "experiment.from_both"
 SLOW_DAYS = 730
 ARMS = {HELD_BACK: "experiment.arm_control", TREATED: "experiment.arm_treated", NO_ACTION: "experiment.arm_none"}
 PLAIN = ("metric", "kind", "days", "arm", "control", "members", "control_members", "mean", "control_mean", "verdict")
@@ -64,6 +66,8 @@ def told(read: ReadOut, community: Community, language: Language) -> dict[str, A
             for arm, members, expected, clusters in zip(read.arms, read.check.observed, read.check.expected, _clusters(read), strict=True)
         ],
         "whole_groups": read.whole_groups,
+        "sources": read.sources and asdict(read.sources),
+        "notes": notes_of(read, language),
         "sample_ratio": {"p": read.sizes.p, "mismatch": read.sizes.mismatch, "text": sizes_sentence(read, language)},
         "lifts": [_told(lift, read, community, language) for lift in read.lifts],
     }
@@ -119,7 +123,19 @@ def sizes_sentence(read: ReadOut, language: Language) -> str:
     check = check_sentence(read.sizes, language)
     if read.whole_groups is None:
         return check
-    return sentences(language, [check, text(language, "experiment.whole_groups", column=read.whole_groups)])
+    return sentences(language, [check, text(language, WHOLE_GROUPS[read.kind], column=read.whole_groups)])
+
+
+def notes_of(read: ReadOut, language: Language) -> list[str]:
+    """Of an intervention where its assignments came from, and which of the declared touches were left out."""
+    return [*_from(read.sources, language), *(note.text_in(language) for note in read.notes)]
+
+
+def _from(sources: Sources | None, language: Language) -> list[str]:
+    if sources is None or not (sources.decisions or sources.touches):
+        return []
+    key = FROM_BOTH if sources.decisions and sources.touches else FROM_DECISIONS if sources.decisions else FROM_TOUCHES
+    return [text(language, key, **{name: Count(language, count) for name, count in asdict(sources).items()})]
 
 
 def check_sentence(check: RatioCheck, language: Language) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from models.arm_counts import asked_about
+from models.declared_assignments import NOTHING_DECLARED
 from models.errors import UnknownExperiment
 from models.events import event_arrays, without_members
 from models.experiment_arms import NO_ARM, begin_us, clustered_arms, hashed_arms, written_arms
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from models.arrays import Flags, Integers
     from models.community import Community
+    from models.declared_assignments import DeclaredAssignments
     from models.events import EventArrays, EventLog
     from models.experiment_declaration import Experiment
     from models.read_out import Kind
@@ -45,6 +47,8 @@ VALUE = Metric(name="value", kind="value")
 class Record:
     """What the store holds of all members who let themselves be scored; `decisions` as LogStore.assignments gives them.
 
+    `declared` are assignments of the declared touches, of members who do not too.
+
     Nothing is known of `until_us` and later: now, or the first midnight after the last event, whichever comes first.
     """
 
@@ -52,12 +56,13 @@ class Record:
     log: EventLog
     decisions: pl.DataFrame
     until_us: int
+    declared: DeclaredAssignments = NOTHING_DECLARED
 
     @classmethod
     def of(cls, store: Store, community: Community, now: datetime) -> Self:
         refusing = [member_id for member_id, wish in store.everyones_preferences().items() if not wish.personalization]
         log = without_members(store.whole_log(community), refusing)
-        return cls(community, log, store.assignments(), _known_until(log, community, now))
+        return cls(community, log, store.assignments(), _known_until(log, community, now), store.declared_assignments())
 
     @cached_property
     def events(self) -> EventArrays:

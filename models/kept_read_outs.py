@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from models.experiments import Record, read_experiments
 from models.intervals import Estimate
 from models.moments import EPOCH, microseconds
-from models.read_out import Lift, RatioCheck, ReadOut
+from models.read_out import Lift, RatioCheck, ReadOut, Sources
+from models.statements import statement_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -79,6 +80,8 @@ def _read_out(told: dict[str, Any]) -> ReadOut:
         lifts=lifts,
         clusters=clusters and _check(clusters),
         whole_groups=told.get("whole_groups"),
+        sources=told.get("sources") and Sources(**told["sources"]),
+        notes=tuple(statement_of(one) for one in told.get("notes", ())),
     )
 
 

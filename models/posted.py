@@ -23,11 +23,12 @@ def posted_touches(assignments: pl.DataFrame, contacts: pl.DataFrame, now_us: in
         "touched",
         (pl.col("held_until") > now_us).fill_null(value=False).alias("pending"),
     )
-    return pl.concat([made.hstack(_propensities(assignments["propensities"])), contacts], how="diagonal")
+    return pl.concat([made.hstack(chance_columns(assignments["propensities"])), contacts], how="diagonal")
 
 
-def _propensities(told: pl.Series) -> pl.DataFrame:
-    """One column `propensity_<candidate>` for each that any row names; null in rows that do not."""
-    rows = [{} if text is None else json.loads(text) for text in told.to_list()]
+def chance_columns(told: pl.Series) -> pl.DataFrame:
+    """One column `propensity_<candidate>` for each that any row of JSON names; null in rows that do not."""
+    read = {None: {}} | {text: json.loads(text) for text in told.drop_nulls().unique(maintain_order=True)}
+    rows = [read[text] for text in told]
     names = dict.fromkeys(name for row in rows for name in row)
     return pl.DataFrame({f"propensity_{name}": pl.Series([row.get(name) for row in rows], dtype=pl.Float64) for name in names})

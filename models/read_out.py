@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from models.arrays import Flags, Floats, Integers
     from models.intervals import Estimate
+    from models.statements import Statement
     from models.two_arms import Measure
 
 Verdict = Literal["raises", "lowers", "no_larger_effect", "more_days", "too_few", "small_arm", "waiting", "not_readable"]
@@ -62,12 +63,23 @@ def _chi_square_p(observed: Sequence[int], expected: Sequence[float]) -> float:
     return float(chdtrc(len(observed) - 1, statistic))
 
 
-def drawn_ratio(treated: Flags, chance: Floats) -> RatioCheck:
-    """Rows that were treated against the sum of their chances, each row with its own: (O - E)^2 / sum q (1 - q) is chi-square of 1."""
-    expected, variance = float(chance.sum()), float((chance * (1 - chance)).sum())
-    count, rows = int(treated.sum()), len(treated)
-    p = float(chdtrc(1, (count - expected) ** 2 / variance)) if variance > 0 else 1.0
-    return RatioCheck((rows - count, count), (rows - expected, expected), p)
+def drawn_ratio(treated: Flags, chance: Floats, draws: Sequence[Integers] | None = None, *, of_clusters: bool = False) -> RatioCheck:
+    """Rows that were treated against the sum of their chances, each row with its own.
+
+    draws: for each source its rows that were drawn each by itself; without them there is one source, all rows of it. Of each source
+    (O - E)^2 / sum q (1 - q) is chi-square of 1, and their sum of as many as there are.
+    """
+    told = [_drawn_square(treated[rows], chance[rows]) for rows in draws or [np.arange(len(treated))]]
+    known = [square for square in told if square is not None]
+    count, expected, rows = int(treated.sum()), float(chance.sum()), len(treated)
+    p = float(chdtrc(len(known), sum(known))) if known else 1.0
+    return RatioCheck((rows - count, count), (rows - expected, expected), p, of_clusters=of_clusters)
+
+
+def _drawn_square(treated: Flags, chance: Floats) -> float | None:
+    """None where nothing was left to chance."""
+    variance = float((chance * (1 - chance)).sum())
+    return float(treated.sum() - chance.sum()) ** 2 / variance if variance > 0 else None
 
 
 @dataclass(frozen=True)
@@ -109,11 +121,20 @@ class Lift:
 
 
 @dataclass(frozen=True)
+class Sources:
+    """Assignments that could have been either arm: decisions of the service, and rows of the declared touches."""
+
+    decisions: int
+    touches: int
+
+
+@dataclass(frozen=True)
 class ReadOut:
     """`arms` begin with the control; members per arm, enrolled by `until_us`; `pace`: members enrolled per day of late.
 
     `clusters`: how many of them are in each arm, where whole clusters were put into arms; each counts in every arm in which it has members.
-    `whole_groups`: the column by which they seem to have been, though it is not declared; the intervals are then too narrow.
+    `whole_groups`: the column by which they seem to have been, though it is not declared; the intervals are then too narrow. `sources`, and
+    `notes` on what was left out, are of interventions.
     """
 
     id: str
@@ -128,6 +149,8 @@ class ReadOut:
     level: float = 1 - ALPHA
     clusters: RatioCheck | None = None
     whole_groups: str | None = None
+    sources: Sources | None = None
+    notes: tuple[Statement, ...] = ()
 
     @property
     def members(self) -> int:

@@ -53,8 +53,10 @@ def tell_experiments(workspace: Workspace, only: str | None, *, language: Langua
 
 
 def refresh_experiments(workspace: Workspace, community: Community, *, now: datetime) -> None:
-    """What the pages show of them; without decisions and declared experiments there is nothing to read, and nothing is done."""
+    """What the pages show of them; without decisions, declared experiments and logged chances there is nothing to read or to do."""
     with closing(Store.open(workspace.store_url)) as store:
         decided = store.has_decisions()
-    if decided or community.experiments:
+    touches = community.touches
+    logged = touches is not None and (touches.propensity_prefix is not None or bool(touches.propensities))
+    if decided or community.experiments or logged:
         tell_experiments(workspace, None, language=None, now=now)

@@ -14,6 +14,7 @@ from models.experiment_wording import (
     label_of,
     lift_sentence,
     metric_label,
+    notes_of,
     sizes_sentence,
     written,
     written_mean,
@@ -47,6 +48,8 @@ def print_read_out(read: ReadOut, told: ExperimentsTold, console: Console) -> No
         console.print(lift_sentence(lift, read, community, language), highlight=False, soft_wrap=True)
     style = "yellow" if read.doubtful else "dim"
     console.print(sizes_sentence(read, language), style=style, highlight=False, soft_wrap=True)
+    for note in notes_of(read, language):
+        console.print(note, style="dim", highlight=False, soft_wrap=True)
     console.print()
 
 

@@ -67,10 +67,18 @@ class LiftAnswer(BaseModel):
     text: str
 
 
+class SourcesAnswer(BaseModel):
+    """Assignments that could have been either arm: decisions of the service, and rows of the declared touches."""
+
+    decisions: int
+    touches: int
+
+
 class ReadOutAnswer(BaseModel):
     """The first arm is the control. Nothing is known of `known_until` and later; intervals are of `level`.
 
     `whole_groups`: a column of groups that seem to be in arms as wholes, though `cluster` is not declared: the intervals are too narrow.
+    `sources`: of an intervention, else null; `notes`: the same in words, and what was left out.
     """
 
     id: str
@@ -83,6 +91,8 @@ class ReadOutAnswer(BaseModel):
     members_per_day: float
     arms: list[ArmAnswer]
     whole_groups: str | None
+    sources: SourcesAnswer | None
+    notes: list[str]
     sample_ratio: SampleRatio
     lifts: list[LiftAnswer]
 

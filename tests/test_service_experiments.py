@@ -4,13 +4,15 @@ from contextlib import closing
 from datetime import UTC, date, datetime
 from importlib import import_module
 
+import polars as pl
 import pytest
 
 from models.declaration import load_community
 from models.experiment_declaration import Experiment
-from models.kept_read_outs import kept_read_outs
+from models.kept_read_outs import is_stale, kept_read_outs
 from models.store import Store
 from pipelines.experiments import refresh_experiments
+from pipelines.serve import prepare
 from pipelines.workspace import Workspace
 from serving.app import SELDOM_NEEDED
 from tests.command_line import keepwell
@@ -72,6 +74,40 @@ def test_what_came_since_is_counted_at_a_later_reading_and_nobody_waits_for_it(r
     assert again["experiments"][0]["known_until"] > before["experiments"][0]["known_until"]
 
 
+def test_a_trial_of_the_declared_touches_is_told_alike_and_without_members_who_were_erased(tmp_path, store_url, monkeypatch):
+    """On both databases; the table names two of its arms otherwise than the catalogue, which has no others."""
+    monkeypatch.setenv("KEEPWELL_STORE_URL", store_url)
+    named = {"silence_benefit": "coupon", "personal_call": "call"}
+    touches = DECLARED.touches.model_copy(update={"propensity_prefix": "propensity_", "arms": named})
+    home = write_home(tmp_path / "home", DECLARED.model_copy(update={"touches": touches}))
+    write_logs(home)
+    prepare(Workspace.find(home), now=NOW)
+    with serving(home, store_url=store_url) as service:
+        before = service.client.get("/v1/experiments").json()["experiments"]
+        assert keepwell("experiments", "--json", "-c", home).json()["experiments"] == before
+        coupon = next(one for one in before if one["id"] == "coupon")
+        assert coupon["sources"]["decisions"] == 0
+        assert (
+            coupon["notes"][0]
+            == f"Source: {coupon['sources']['touches']:,} assignments of the declared touches, a trial of the community's own."
+        )
+        assert next(lift for lift in coupon["lifts"] if lift["metric"] == "retention")["lift"] is not None
+        assigned = service.store.declared_assignments().rows.filter(pl.col("intervention") == "coupon")
+        for member in assigned["member_id"].unique(maintain_order=True)[:20]:
+            assert service.client.delete(f"/v1/members/{member}").status_code == 200
+        wait_until(lambda: all_read(service, home))
+        after = service.client.get("/v1/experiments").json()["experiments"]
+        assert next(one for one in after if one["id"] == "coupon")["sources"]["touches"] < coupon["sources"]["touches"]
+        assert keepwell("experiments", "--json", "-c", home).json()["experiments"] == after
+
+
+def all_read(service, home):
+    """Asked for once more, as whoever looks does."""
+    service.client.get("/v1/experiments")
+    kept = kept_read_outs(service.store, load_community(home / "keepwell.yaml"))
+    return not is_stale(kept, service.store)
+
+
 def test_an_experiment_that_there_is_not_is_a_problem(running):
     answer = running.client.get("/v1/experiments/none_such")
     assert (answer.status_code, answer.json()["type"]) == (404, "/docs#unknown-experiment")
@@ -85,9 +121,14 @@ def test_a_person_reads_figures_and_sentences(running, home):
     assert "The arms have the sizes that they should have" in said.out
 
 
-@pytest.mark.parametrize(("experiments", "read"), [((LETTER,), True), ((), False)])
-def test_a_run_over_all_members_reads_them_where_there_is_something_to_read(tmp_path, experiments, read):
-    declared = DECLARED.model_copy(update={"experiments": experiments})
+LOGGED = DECLARED.touches.model_copy(update={"propensity_prefix": "propensity_"})
+
+
+@pytest.mark.parametrize(
+    ("told", "read"), [({"experiments": (LETTER,)}, True), ({"touches": LOGGED}, True), ({}, False)], ids=["declared", "logged", "nothing"]
+)
+def test_a_run_over_all_members_reads_them_where_there_is_something_to_read(tmp_path, told, read):
+    declared = DECLARED.model_copy(update=told)
     home = write_home(tmp_path / "home", declared)
     write_logs(home)
     workspace = Workspace.find(home)

@@ -15,6 +15,7 @@ from models.experiment_wording import (
     label_of,
     lift_sentence,
     metric_label,
+    notes_of,
     sizes_sentence,
     too_slow,
     whisker_of,
@@ -66,6 +67,8 @@ ABOUT: Mapping[Kind, str] = {
     "declared": "experiments.about.declared",
     "intervention": "experiments.about.intervention",
 }
+DRAWN, DRAWN_CLUSTERS = "experiments.drawn", "experiments.drawn_clusters"
+TOUCHED, BOTH = "experiments.about.touched", "experiments.about.decided_and_touched"
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,10 @@ class ArmSize:
 
 @dataclass(frozen=True)
 class Card:
-    """`measures`: the first metric of each arm leads. `waits` where nothing can be compared yet; `note`: how it was measured."""
+    """`measures`: the first metric of each arm leads. `waits` where nothing can be compared yet; `note`: how it was measured.
+
+    `sources`: where its assignments came from, and what was left out, a sentence each.
+    """
 
     id: str
     kind: Kind
@@ -116,6 +122,7 @@ class Card:
     mismatch: bool
     running: tuple[tuple[str, str], ...]
     note: str
+    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -156,6 +163,7 @@ class Cards:
             mismatch=read.doubtful,
             running=self._running(read),
             note=self._note(read),
+            sources=tuple(notes_of(read, self.language)),
         )
 
     def _about(self, read: ReadOut) -> str:
@@ -165,6 +173,8 @@ class Cards:
             return text(self.language, "experiments.about.clusters", cluster=declared.cluster)
         if declared is not None and declared.column is not None:
             return text(self.language, "experiments.about.by_column", column=declared.column)
+        if read.sources is not None and read.sources.touches:
+            return text(self.language, BOTH if read.sources.decisions else TOUCHED)
         return text(self.language, ABOUT[read.kind])
 
     def _chip(self, lift: Lift) -> Chip:
@@ -251,7 +261,7 @@ class Cards:
         several = [text(self.language, "experiments.several", n=number(self.language, len(told)))] if len(told) > 1 else []
         adjusted = list(dict.fromkeys(metric_label(lift, read, self.community, self.language) for lift in told if lift.adjusted_for_before))
         before = text(self.language, "experiments.adjusted", metrics=text(self.language, "unit.list").join(adjusted)) if adjusted else None
-        drawn = text(self.language, "experiments.drawn") if told and read.kind == "intervention" else None
+        drawn = text(self.language, DRAWN if read.clusters is None else DRAWN_CLUSTERS) if told and read.kind == "intervention" else None
         between = "" if self.language == "zh" else " "
         return between.join([*several, *(note for note in (before, drawn) if note is not None)])
 
