@@ -113,7 +113,7 @@ def _add_surroundings(schema: dict[str, Any]) -> None:
 def _exemplify(body: dict[str, Any], example: object) -> None:
     """NDJSON is described, and shown, by its lines."""
     if NDJSON in body["content"]:
-        body["content"][NDJSON]["schema"] = {"type": "string"}
+        body["content"][NDJSON]["schema"] = {"type": "string", "format": "binary"}
         body["content"][NDJSON]["example"] = "".join(f"{json.dumps(line)}\n" for line in cast("list[object]", example))
     else:
         body["content"]["application/json"]["example"] = example
