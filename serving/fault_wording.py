@@ -10,6 +10,7 @@ PREFIX = "Value error, "
 TEXT = r"^[^\x00-\x1f\x7f]+$"
 TEXT_OR_NOTHING = r"^[^\x00-\x1f\x7f]*$"
 MONTH = r"^\d{4}-(0[1-9]|1[0-2])$"
+AS_TIME = "RFC 3339 writes it, such as 2026-11-20T09:00:00+08:00"
 CURSOR = r"^[0-9]{1,17}\.[0-9a-f]{32}$"
 SPELT: Mapping[str, str] = MappingProxyType(
     {
@@ -24,6 +25,8 @@ WORDED: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(("model_type", "model_attributes_type", "dict_type"), "give an object, with its keys between braces"),
         **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), "give a list, between brackets"),
+        **dict.fromkeys(("datetime_parsing", "datetime_from_date_parsing"), f"give a time that there is, as {AS_TIME}"),
+        "timezone_aware": f"the offset is missing; give a time as {AS_TIME}",
         "none_required": "leave it out",
     }
 )

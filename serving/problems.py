@@ -29,6 +29,7 @@ from serving.metrics import STORE_ERRORS
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
+NO_PATH = "there is nothing at this path; /openapi.json lists all paths, none of which ends with a slash"
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 """Those that anything is offered for."""
 
@@ -198,7 +199,8 @@ def install(app: FastAPI) -> None:
 def answered(request: Request, error: Exception) -> Response:
     refusal, request_id = _refusal(error), request_id_of(request)
     if refusal.kind is NOT_ALLOWED:
-        refusal = replace(refusal, headers={"Allow": ", ".join(_offered(request))})
+        offered = ", ".join(_offered(request))
+        refusal = replace(refusal, detail=f"this path takes {offered}", headers={"Allow": offered})
     if refusal.kind is STORE_DOWN:
         STORE_ERRORS.inc()
     if refusal.kind.advice is not None:
@@ -224,7 +226,7 @@ def _refusal(error: Exception) -> Refusal:
             return invalid(error)
         case HTTPException():
             kind = _OF_STATUS.get(error.status_code, ProblemType("http-error", error.status_code, "The request was refused"))
-            return Refusal(kind, str(error.detail), headers=error.headers or {})
+            return Refusal(kind, NO_PATH if kind is NOT_FOUND else str(error.detail), headers=error.headers or {})
         case _:
             return Refusal(INTERNAL, str(INTERNAL.advice))
 

@@ -28,13 +28,14 @@ from models.moments import microseconds
 from models.simulated_plan import Question
 from models.store import LoggedEvent
 from models.supply import Capacity
-from serving.fault_wording import MONTH, TEXT
+from serving.fault_wording import AS_TIME, MONTH, TEXT
 from serving.problems import Fault, faults_of
 
 MAX_ROWS = 1_000
 MAX_NAMED = 10_000
 MOST = 1e15
 _BEGINS_AS_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d")
+_LOST_PLUS = re.compile(r" \d\d:?\d\d$")
 Mode = Literal["decide", "score_only", "simulate"]
 Part = Literal["reasons", "candidates"]
 Text = Annotated[str, Field(min_length=1, max_length=256, pattern=TEXT)]
@@ -44,7 +45,10 @@ ShortText = Annotated[str, Field(min_length=1, max_length=64, pattern=TEXT)]
 def _written(value: object) -> object:
     """Pydantic would take a number too, and guess whether it counts seconds or milliseconds."""
     if not isinstance(value, datetime) and not (isinstance(value, str) and _BEGINS_AS_TIME.match(value)):
-        message = "give a time as RFC 3339 writes it, such as 2026-11-20T09:00:00+08:00"
+        message = f"give a time as {AS_TIME}"
+        raise ValueError(message)
+    if isinstance(value, str) and _LOST_PLUS.search(value, 11):
+        message = "in an address a + is a blank; write it %2B, as in 2026-11-20T09:00:00%2B08:00"
         raise ValueError(message)
     return value
 

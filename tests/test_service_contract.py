@@ -227,6 +227,39 @@ def test_head_is_get_without_the_body(running):
 def test_a_method_that_is_not_offered_is_answered_with_all_that_are(running, path, offered):
     answer = running.client.patch(path, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.headers["allow"]) == (405, offered)
+    assert answer.json()["detail"] == f"this path takes {offered}"
+
+
+@pytest.mark.parametrize("path", ["/v1/models/", "/v1/score/", "/score/", "/v1/decisions/", "/v1/nothing"])
+def test_a_path_that_there_is_not_is_a_problem_and_leads_nowhere_else(running, path):
+    """A redirect would send the key along, and in plain text where a proxy ends TLS."""
+    for method in ("GET", "POST"):
+        answer = running.client.request(method, path, json={}, follow_redirects=False)
+        assert "none of which ends with a slash" in problem(answer, 404, "not-found")["detail"]
+        assert "location" not in answer.headers
+
+
+def test_who_looks_with_a_slash_too_much_finds_the_page(running):
+    looked = {
+        path: running.client.get(path, headers={"Accept": "text/html"}, follow_redirects=False) for path in ("/audience/", "/audience//")
+    }
+    assert (looked["/audience/"].status_code, looked["/audience/"].headers["location"]) == (307, "/audience")
+    assert looked["/audience//"].status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("2026-11-01T00:00:00+08:00", "a + is a blank; write it %2B"),
+        ("2026-11-01T00:00:00", "the offset is missing"),
+        ("2026-02-30T00:00:00Z", "give a time that there is, as RFC 3339 writes it"),
+        ("2026-11-01T25:00:00Z", "give a time that there is, as RFC 3339 writes it"),
+        ("1700000000", "give a time as RFC 3339 writes it"),
+    ],
+)
+def test_a_time_that_cannot_be_read_is_told_how_to_write_it(running, asked, said):
+    (fault,) = problem(running.client.get(f"/v1/decisions?from={asked}"), 422, "invalid-request")["errors"]
+    assert (fault["parameter"], said in fault["detail"]) == ("query.from", True)
 
 
 def test_a_body_above_the_limit_is_not_read(running):

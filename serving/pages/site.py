@@ -131,10 +131,13 @@ def _to_entrance(request: Request) -> Response:
 
 
 def unknown_address(request: Request, error: Exception) -> Response:
-    """A page for who looks with a browser, a problem for a client."""
+    """A page for who looks with a browser, the right one where a slash too much was written; a problem for a client."""
     looks = request.method == "GET" and "text/html" in request.headers.get("accept", "")
     if not looks or request.url.path.startswith(API_PATHS):
         return answered(request, error)
+    place = request.url.path.removesuffix("/")
+    if any(place == each.path for each in PLACES):
+        return RedirectResponse(place)
     return _failure(request, Refusal(NOT_FOUND, request.url.path))
 
 

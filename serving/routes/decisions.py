@@ -41,8 +41,13 @@ def list_decisions(
     place = None if after is None else (after.created_us, after.decision_id)
     page = page_of_decisions(service, DecisionQuery(limit, member_id, since_us, until_us, place))
     following = page.following
-    link = {} if following is None else {"Link": f'<{request.url.include_query_params(cursor=following.text)}>; rel="next"'}
-    return Response(page.text, media_type="application/json", headers=link)
+    return Response(page.text, media_type="application/json", headers={} if following is None else _next(request, following))
+
+
+def _next(request: Request, following: Cursor) -> dict[str, str]:
+    """Without a host: what the client calls it the proxy knows, and not the service."""
+    url = request.url.include_query_params(cursor=following.text)
+    return {"Link": f'<{url.path}?{url.query}>; rel="next"'}
 
 
 @router.get("/v1/decisions/{decision_id}", response_model=DecisionAnswer)
