@@ -183,6 +183,15 @@ def state_sentence(rollout: Rollout, asked: Asked) -> str:
     return text(asked.language, key, share=percent_text(last.percent), **times, **given)
 
 
+def none_running(last: Rollout | None, kept: KeptComparison | None, asked: Asked) -> str:
+    """How the `last` one ended, where there was one, and how to start another."""
+    none = text(asked.language, "rollout.none")
+    if last is None:
+        return none
+    shown_then = [] if kept is None else [headline(last, kept, asked.community, asked.language)]
+    return sentences(asked.language, [state_sentence(last, asked), *shown_then, none])
+
+
 def ended(rollout: Rollout, asked: Asked) -> str:
     return "" if rollout.ended_us is None else _at(rollout.ended_us, asked)
 

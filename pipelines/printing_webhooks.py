@@ -5,9 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE
-from rich.table import Column, Table
-
 from models.moments import EPOCH
 
 if TYPE_CHECKING:
@@ -22,31 +19,25 @@ def print_endpoints(standings: Sequence[Standing], console: Console) -> None:
     if not standings:
         console.print("no endpoint is told anything; `keepwell webhooks add URL` adds one", highlight=False)
         return
-    table = Table("endpoint", "URL", "is told of", *(Column(name, justify="right") for name in COUNTS), "last delivered", box=SIMPLE)
     for told in told_of_endpoints(standings):
-        counts = (f"{told[name]:,}" for name in COUNTS)
-        table.add_row(told["endpoint_id"], told["url"], ", ".join(told["events"]), *counts, told["delivered_at"] or "never")
-    console.print(table)
+        counts = ", ".join(f"{told[name]:,} {name}" for name in COUNTS)
+        last = "" if told["delivered_at"] is None else f", the last at {told['delivered_at']}"
+        _say(f"{told['endpoint_id']} {told['url']}: {counts}{last}; is told of {', '.join(told['events'])}", console)
 
 
 def print_dead_letters(letters: Sequence[DeadLetter], console: Console) -> None:
     if not letters:
         console.print("every message was delivered, or is still being tried", highlight=False)
         return
-    table = Table(
-        Column("number", justify="right"), "message", "endpoint", "type", "of", Column("attempts", justify="right"), "why", box=SIMPLE
-    )
     for letter in letters:
-        table.add_row(
-            str(letter.delivery_key),
-            letter.message_id,
-            letter.endpoint_id,
-            letter.type,
-            _moment(letter.created_us),
-            str(letter.attempts),
-            letter.error or "",
-        )
-    console.print(table)
+        what = f"{letter.type} of {_moment(letter.created_us)}"
+        tried = f"{letter.attempts} attempt{'' if letter.attempts == 1 else 's'}, {letter.error or 'no answer'}"
+        _say(f"{letter.delivery_key} {letter.message_id} to {letter.endpoint_id}: {what}; {tried}", console)
+
+
+def _say(line: str, console: Console) -> None:
+    """In one line, however wide the terminal is: ids are copied from it."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 COUNTS = ("delivered", "pending", "dead")

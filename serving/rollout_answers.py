@@ -11,9 +11,8 @@ from models.declared import Language
 from models.moments import microseconds
 from models.rollout_comparison import RowVerdict, Verdict
 from models.rollout_reading import kept_comparison
-from models.rollout_wording import Asked, status_dict
+from models.rollout_wording import Asked, none_running, status_dict
 from models.rollouts import Rollout, State
-from models.texts import text
 from serving.rollouts import LIVE_SECONDS
 from serving.service import Service
 from serving.settings import wall_clock
@@ -109,7 +108,7 @@ class AgreementAnswer(BaseModel):
 
 
 class CurrentRolloutAnswer(BaseModel):
-    """`rollout` is null where none runs; `comparison` where nothing was compared yet."""
+    """`rollout` is null where none runs, and `text` tells how the last one ended; `comparison` where nothing was compared yet."""
 
     rollout: RolloutAnswer | None
     text: str
@@ -122,10 +121,12 @@ class CurrentRolloutAnswer(BaseModel):
 
 def current_rollout(service: Service, language: Language | None) -> CurrentRolloutAnswer:
     """Raises StoreUnavailable."""
-    rollout, asked = service.store.running_rollout(), language or service.community.language
-    if rollout is None:
-        return CurrentRolloutAnswer(rollout=None, text=text(asked, "rollout.none"))
-    return rollout_answer(service, rollout, asked)
+    newest, asked = service.store.rollouts(1), Asked(service.community, language or service.community.language)
+    if newest and newest[0].state == "running":
+        return rollout_answer(service, newest[0], asked.language)
+    last = newest[0] if newest else None
+    kept = None if last is None else kept_comparison(service.store, last)
+    return CurrentRolloutAnswer(rollout=None, text=none_running(last, kept, asked))
 
 
 def rollout_answer(service: Service, rollout: Rollout, language: Language) -> CurrentRolloutAnswer:

@@ -164,6 +164,9 @@ def test_a_difference_is_drawn_beyond_zero_only_where_the_verdict_says_so(verdic
     read = ReadOut("coupon", "intervention", ("none", "coupon"), 0, None, 1, check, (lift,), 1.0)
     (measure,) = Cards(DECLARED, KeptReadOuts(NOW, "", "", (read,)), "en").card(read).measures
     assert measure.whisker.side == side
+    printed = io.StringIO()
+    print_read_out(read, ExperimentsTold(NOW, DECLARED, "zh", (read,), None), Console(file=printed, width=60))
+    assert printed.getvalue().count("…") == 1
     assert ("70,000" in dict(measure.figures).values()) == ("90 days" in dict(measure.figures).values()) == (verdict != "not_readable")
 
 

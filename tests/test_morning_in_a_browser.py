@@ -20,8 +20,9 @@ WORDS = {
     "zh": ("今日", "人群", "怎样会改变？", "不限"),
 }
 BUDGET = "0.05"
-NUMBERED = "echarts.getInstanceByDom(document.querySelector('.slider .drawing')).getOption().series[0].label.show"
-"""Whether the bars have their numbers above them; on a phone these would lie across other bars."""
+NUMBERED = """(({show, opacity}) => show && opacity === 1)(
+    echarts.getInstanceByDom(document.querySelector('.slider .drawing')).getOption().series[0].label)"""
+"""Whether the bars have their numbers above them, none of them faint; on a phone these would lie across other bars."""
 
 
 @pytest.fixture(scope="module")

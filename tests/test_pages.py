@@ -192,6 +192,17 @@ def test_the_first_page_says_what_its_twin_says(running, visitor, rows):
         assert f"{abs(change)} more" in page if change > 0 else f"{abs(change)} fewer" in page if change else "no change" in page
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "This is how things stood 3 days ago"), ("zh", "这是3天前的情况")])
+def test_a_run_that_is_older_than_a_log_may_be_says_so_first(running, visitor, language, said):
+    assert said not in visitor.get("/", headers={"Accept-Language": language}).text
+    running.clock.pass_(days=3)
+    with reader(running, language) as client:
+        page = sign_in(client, create_key(running.store, f"late-{language}", ["read"], now=running.clock.now)).text
+    running.clock.pass_(days=-3)
+    assert page.index("<h1>") < page.index(said) < page.index("<h2")
+    assert '<code class="command">keepwell run</code>' in page
+
+
 def test_a_job_for_a_part_is_told_beside_the_numbers_that_stay(running, visitor):
     told = running.client.get("/v1/overview").json()
     assert told["decided_since"] == {"jobs": 0, "members": 0}

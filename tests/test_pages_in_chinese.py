@@ -97,6 +97,11 @@ def test_no_page_says_anything_in_english(client):
         assert 'lang="zh-CN"' in answer.text
 
 
+def test_no_space_stands_between_chinese_sentences(client):
+    apart = re.compile(r"[。：；，](?:</\w+>)? +[\u4e00-\u9fff]\w*")
+    assert {path: found for path in PAGES if (found := apart.findall(client.get(path).text))} == {}
+
+
 def test_a_campaign_is_told_in_chinese(client):
     page = client.get("/planner").text
     assert 'name="budget"' in page

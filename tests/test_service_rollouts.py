@@ -25,6 +25,7 @@ from tests.rolled_out import plant
 from tests.serving_world import DECLARED, serving, world, write_home
 from tests.shown_run import reader, sign_in
 from tests.test_model_swap import load
+from tests.test_pages_of_figures import words
 
 HALF = 50.0
 BEGAN = datetime(2025, 7, 1, tzinfo=UTC)
@@ -216,6 +217,14 @@ def test_the_page_shows_what_the_answer_tells(tmp_path):
             with reader(running, language) as client:
                 sign_in(client, running.key)
                 pages[language] = told, html.unescape(re.sub(r"</?code[^>]*>", "", client.get(f"/model?lang={language}").text))
+        running.store.end_rollout("rolled_back", microseconds(BEGAN + timedelta(days=61)), "anna", "no better")
+        with reader(running, "en") as client:
+            sign_in(client, running.key)
+            over, page = running.client.get("/v1/rollouts/current").json(), words(client.get("/model").text)
+        assert over["rollout"] is None
+        told_of_the_end = r"Roll-out 1 was rolled back at .*: version 2 had 50% of the members, version 1 stayed\. More members stay"
+        assert re.match(told_of_the_end, over["text"])
+        assert " ".join(over["text"].replace("`", " ").split()) in page
     for language, (told, page) in pages.items():
         for said in (told["text"], told["verdict_text"], told["todo"], told["comparison"]["sample_ratio"]["text"]):
             assert said.replace("`", "") in page

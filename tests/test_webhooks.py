@@ -1,6 +1,7 @@
 """Outbound webhooks: real receivers that fail, hang and recover; signatures checked by the standard's own library."""
 
 import asyncio
+import io
 import json
 import re
 import threading
@@ -12,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx2
 import numpy as np
 import pytest
+from rich.console import Console
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from models.errors import InputError
@@ -19,6 +21,7 @@ from models.moments import microseconds
 from models.sealing import Seal, new_key
 from models.store import DecisionRow, LoggedEvent, Store
 from models.webhooks import ATTEMPTS, EVENT_TYPES, Message, checked_url, new_endpoint, retry_seconds
+from pipelines.printing_webhooks import print_dead_letters
 from serving.deliveries import Deliveries
 from tests.command_line import keepwell
 from tests.patience import wait_until
@@ -267,7 +270,11 @@ def test_a_receiver_that_wants_no_more_is_not_asked_again(bench, receiver):
     receiver.answers = [410]
     bench.post()
     bench.round()
-    assert bench.store.dead_letters()[0].error == "status 410"
+    (letter,), printed = bench.store.dead_letters(), io.StringIO()
+    print_dead_letters([letter], Console(file=printed, width=80))
+    assert letter.error == "status 410"
+    assert f"{letter.message_id} to {letter.endpoint_id}: " in printed.getvalue()
+    assert printed.getvalue().endswith("; 1 attempt, status 410\n")
 
 
 def test_a_dead_letter_is_forgotten_after_a_month(bench, receiver):
@@ -375,7 +382,9 @@ def test_endpoints_are_kept_by_the_command_line(tmp_path):
     (endpoint_id,) = re.findall(r"ep_\w+", added.out)
     (told,) = webhooks("list", "--json").json()["endpoints"]
     assert (told["endpoint_id"], told["url"], told["events"]) == (endpoint_id, "https://crm.example/hook", ["model.changed"])
-    assert "whsec_" not in webhooks("list").out
+    listed = webhooks("list").out
+    assert f"{endpoint_id} https://crm.example/hook: 0 delivered, 0 pending, 0 dead; is told of model.changed\n" in listed
+    assert "whsec_" not in listed
     assert re.findall(r"whsec_\S+", webhooks("rotate", endpoint_id).out) != [secret]
     assert webhooks("dead", "--json").json() == {"dead_letters": []}
     assert "0 messages" in webhooks("redeliver").out

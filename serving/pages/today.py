@@ -126,10 +126,18 @@ class _Teller:
             "sources": self._sources(),
             "as_of": self._local(overview.as_of),
             "since": since_sentence(self.service, self.run, language),
+            "stale": self._stale(),
         }
 
     def _local(self, at: datetime) -> datetime:
         return at.astimezone(self.service.community.zone)
+
+    def _stale(self) -> str | None:
+        """Of a run that is older than a log may be, by a day."""
+        now, as_of = self.service.clock(), self.overview.as_of
+        if now - as_of <= timedelta(days=1, hours=self.service.community.monitor.stale_hours):
+            return None
+        return text(self.whoever.language, "today.stale", ago=ago(self.whoever, as_of, now))
 
     def _band(self, name: str) -> BandFigure:
         language, overview = self.whoever.language, self.overview

@@ -82,7 +82,7 @@ const KINDS = {
       yAxis: { type: "value", show: false },
       series: [{
         type: "bar",
-        label: { position: "top", color: colour("soft"), fontSize: 11, formatter: ({ value }) => (value ? written(value) : "") },
+        label: { position: "top", color: colour("soft"), opacity: 1, fontSize: 11, formatter: ({ value }) => (value ? written(value) : "") },
         labelLayout: ({ labelRect }) => ({ hideOverlap: true, dx: Math.max(0, -labelRect.x) }),
         barCategoryGap: "12%",
         data: bars.map((bar) => ({
