@@ -39,7 +39,8 @@ def print_read_out(read: ReadOut, told: ExperimentsTold, console: Console) -> No
     """The sentences below the figures."""
     community, language = told.community, told.language
     console.print(f"{label_of(read, community, language)} ({read.id})", style="bold", highlight=False)
-    table = Table("metric", "arm", *(Column(name, justify="right") for name in FIGURES), box=SIMPLE)
+    heads = (Column(name, overflow="fold") for name in ("metric", "arm"))
+    table = Table(*heads, *(Column(name, justify="right", overflow="fold") for name in FIGURES), box=SIMPLE)
     for lift in read.lifts:
         names = (metric_label(lift, read, community, language), arm_label(lift.arm, read, community, language))
         table.add_row(*names, *_figures(lift, read, told))
