@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from models.groups import group_columns
 from models.jobs import JobRow
 from models.moments import microseconds
 from serving.job_answers import JobAnswer
-from serving.schemas import DecisionJobRequest
+from serving.schemas import AudienceRequest, DecisionJobRequest
 from serving.service import Service
 from serving.settings import wall_clock
 
@@ -26,7 +27,10 @@ class NewJob(NamedTuple):
 
 def new_job(service: Service, request: DecisionJobRequest, request_id: str | None) -> NewJob:
     """Raises InputError for an intervention, channel, tier or group that is not declared."""
-    _check_names(request, service.community)
+    check_audience(request.audience, service.community)
+    declared = [one.id for one in service.community.interventions]
+    _check_names("intervention", request.capacity.interventions, declared)
+    _check_names("channel", request.capacity.channels, service.community.channels)
     asked = request.audience.member_ids
     names = list(dict.fromkeys(asked or ()))
     held = service.store.known(names) if names else frozenset()
@@ -43,15 +47,13 @@ def new_job(service: Service, request: DecisionJobRequest, request_id: str | Non
     return NewJob(replace(row, answer=JobAnswer.of(row).model_dump_json()), named)
 
 
-def _check_names(request: DecisionJobRequest, community: Community) -> None:
-    """Raises InputError for an intervention, channel, tier or group that is not declared."""
-    asked = (
-        ("intervention", request.capacity.interventions, [one.id for one in community.interventions]),
-        ("channel", request.capacity.channels, community.channels),
-        ("tier", request.audience.tiers, [tier.name for tier in community.lifecycle.tiers]),
-        ("group", request.audience.groups, group_columns(community)),
-    )
-    for kind, names, declared in asked:
-        for name in names:
-            if name not in declared:
-                raise InputError(f'no {kind} is called "{name}"; declared are {", ".join(declared) or "none"}')
+def check_audience(audience: AudienceRequest, community: Community) -> None:
+    """Raises InputError for a tier or group that is not declared: nobody would be in it, and a misspelt one is never ignored."""
+    _check_names("tier", audience.tiers, [tier.name for tier in community.lifecycle.tiers])
+    _check_names("group", audience.groups, group_columns(community))
+
+
+def _check_names(kind: str, names: Iterable[str], declared: Sequence[str]) -> None:
+    for name in names:
+        if name not in declared:
+            raise InputError(f'no {kind} is called "{name}"; declared are {", ".join(declared) or "none"}')

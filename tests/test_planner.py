@@ -193,18 +193,23 @@ def test_members_who_are_named_are_planned_for_alone(running):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "status"),
+    ("wrong", "problem"),
     [
-        ({"interventions": ["cupon"]}, 422),
-        ({"capacity": {"channels": {"pigeon": 1}}}, 422),
-        ({"hold_out": 1}, 422),
-        ({"audience": {"risk_from": 60, "risk_to": 40}}, 422),
-        ({"audience": {"risk_from": 3}}, 422),
-        ({"budget": -1}, 422),
+        ({"interventions": ["cupon"]}, "refused-input"),
+        ({"capacity": {"channels": {"pigeon": 1}}}, "refused-input"),
+        ({"audience": {"tiers": ["nobility"]}}, "refused-input"),
+        ({"audience": {"groups": {"planet": ["mars"]}}}, "refused-input"),
+        ({"hold_out": 1}, "invalid-request"),
+        ({"audience": {"risk_from": 60, "risk_to": 40}}, "invalid-request"),
+        ({"audience": {"risk_from": 3}}, "invalid-request"),
+        ({"budget": -1}, "invalid-request"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused(running, wrong, status):
-    assert running.client.post("/v1/plans", json=wrong).status_code == status
+def test_a_question_that_makes_no_sense_is_refused_as_described(running, wrong, problem):
+    answer = running.client.post("/v1/plans", json=wrong)
+    assert (answer.status_code, answer.json()["type"]) == (422, f"/docs#{problem}")
+    described = running.client.get("/openapi.json").json()["paths"]["/v1/plans"]["post"]["responses"]["422"]
+    assert problem in described["content"]["application/problem+json"]["examples"]
 
 
 def test_only_a_planner_may_ask(running):

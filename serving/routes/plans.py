@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from serving.api_route import ApiRoute
 from serving.auth import Planning
+from serving.job_requests import check_audience
 from serving.plan_answers import PlanAnswer, PlannedMember, Rows, plan_answer
 from serving.plan_desk import Asked
 from serving.schemas import PlanRequest
@@ -19,6 +20,7 @@ PART = 5_000
 @router.post("/v1/plans")
 def plan(service: CurrentService, _holder: Planning, request: PlanRequest) -> PlanAnswer:
     """Scope `plan`. What a campaign would bring, made on the latest run over all members; keeps nothing. 404 before the first run."""
+    check_audience(request.audience, service.community)
     language = request.language or service.community.language
     answer = plan_answer(service.plan_desk.plan(Asked(request.audience, request.question)), service.community, language)
     return answer.model_copy(update=_members(service, request)) if "members" in request.include else answer
