@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from models.charts import Chart, Series, line_chart
 from models.declared import STAGES
-from models.experiment_wording import label_of, lift_sentence, sizes_sentence, whisker_of
+from models.experiment_wording import label_of, lift_sentence, sizes_sentence, waits_sentence, whisker_of
 from models.goal_wording import goal_row, target_sentences
 from models.intervals import Estimate
 from models.pages import page_template
@@ -182,8 +182,7 @@ def _card(read: ReadOut, community: Community, language: Language) -> Experiment
     """One sentence where there is nothing to compare yet."""
     name = label_of(read, community, language)
     if all(lift.verdict == "waiting" for lift in read.lifts):
-        waits = text(language, "community_report.waits", members=Count(language, read.members))
-        return ExperimentCard(name, (waits,), (None,), "", mismatch=False)
+        return ExperimentCard(name, (waits_sentence(read, community, language),), (None,), "", mismatch=False)
     sentences = tuple(lift_sentence(lift, read, community, language) for lift in read.lifts)
     whiskers = tuple(_whisker(lift) for lift in read.lifts)
     return ExperimentCard(name, sentences, whiskers, sizes_sentence(read, language), read.doubtful)

@@ -8,10 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from models.actions import NO_ACTION
+from models.community import DAY_US
 from models.experiments import HELD_BACK, TREATED
 from models.features import ANY
 from models.moments import EPOCH
-from models.texts import JOINER, Count, decimal, money, moneys, number, plural, points, sentences, share, span, text
+from models.texts import JOINER, Count, calendar_day, decimal, money, moneys, number, plural, points, sentences, share, span, text
 from models.two_arms import ALPHA
 from models.whiskers import Scale, Side, Whisker
 from models.wording import opening
@@ -148,6 +149,16 @@ def check_sentence(check: RatioCheck, language: Language) -> str:
     else:
         key = "experiment.mismatch" if check.mismatch else "experiment.sound"
     return text(language, key, counts=counts, expected=expected, p=written_p(check.p))
+
+
+def waits_sentence(read: ReadOut, community: Community, language: Language) -> str:
+    """Where nothing can be compared yet; and from when on it can, where that is still to come."""
+    waits = text(language, "community_report.waits", members=Count(language, read.members))
+    first_us = (read.started_us or 0) + min(lift.days for lift in read.lifts) * DAY_US
+    if read.started_us is None or first_us <= read.until_us:
+        return waits
+    at = (EPOCH + timedelta(microseconds=first_us)).astimezone(community.zone)
+    return sentences(language, [waits, text(language, "community_report.waits_until", at=calendar_day(language, at))])
 
 
 def whisker_of(verdict: Verdict, lift: Estimate, scale: Scale) -> Whisker:

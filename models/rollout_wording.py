@@ -184,12 +184,13 @@ def state_sentence(rollout: Rollout, asked: Asked) -> str:
 
 
 def none_running(last: Rollout | None, kept: KeptComparison | None, asked: Asked) -> str:
-    """How the `last` one ended, where there was one, and how to start another."""
+    """How the `last` one ended and what it had shown, where there was one, and how to start another."""
     none = text(asked.language, "rollout.none")
     if last is None:
         return none
-    shown_then = [] if kept is None else [headline(last, kept, asked.community, asked.language)]
-    return sentences(asked.language, [state_sentence(last, asked), *shown_then, none])
+    decided = kept is not None and kept.comparison.verdict != "not_yet"
+    showed = [headline(last, kept, asked.community, asked.language)] if decided else []
+    return sentences(asked.language, [state_sentence(last, asked), *showed, none])
 
 
 def ended(rollout: Rollout, asked: Asked) -> str:

@@ -3,7 +3,7 @@
 import io
 import re
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from html import escape
 
 import pytest
@@ -18,6 +18,7 @@ from models.experiment_wording import SLOW_DAYS
 from models.experiment_wording import told as answer_of
 from models.intervals import Estimate
 from models.kept_read_outs import KeptReadOuts, kept_read_outs
+from models.moments import microseconds
 from models.overview import Overview
 from models.read_out import Lift, RatioCheck, ReadOut
 from models.rules import Eligibility
@@ -154,6 +155,21 @@ def test_page_answer_and_command_line_say_the_same_of_too_few(language, chip, se
     assert (card.chip.text, card.measures[0].chip.text, card.measures[0].whisker) == (chip, chip, None)
     assert (answered["verdict"], answered["lift"], answered["lift_interval"], answered["p"]) == ("small_arm", None, None, None)
     assert KeptReadOuts.from_json(KeptReadOuts(NOW, "", "", (read,)).to_json(), 0).read_outs == (read,)
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "The first comparison can be made from 3 Aug 2025 on."), ("zh", "最早可从2025年8月3日起比较。")]
+)
+def test_what_waits_says_until_when(language, said):
+    def waits(days_ago):
+        lifts = tuple(Lift("retention", "retention", days, "coupon", "none", 0, 0, None, None, "waiting") for days in (30, 14))
+        check = RatioCheck((600, 840), (600.0, 840.0), 1.0)
+        started = microseconds(NOW - timedelta(days=days_ago))
+        read = ReadOut("coupon", "intervention", ("none", "coupon"), started, None, microseconds(NOW), check, lifts, 1.0)
+        return Cards(DECLARED, KeptReadOuts(NOW, "", "", (read,)), language).card(read).waits
+
+    assert waits(0).endswith(said)
+    assert said[:6] not in waits(14)
 
 
 @pytest.mark.parametrize(("verdict", "side"), [("raises", "above"), ("more_days", "both"), ("not_readable", "both")])

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from models.api_keys import create_key
 from models.audience_filter import AudienceFilter
+from models.job_rows import JobRow
+from models.moments import microseconds
 from models.plan_figures import Arm
 from models.plan_ground import MOST_STRATA, PlanGround, Terms, lay_ground
 from models.simulated_plan import EVERYONE, Question, frontier_of, simulate_plan
@@ -257,6 +259,21 @@ def test_a_confirmed_plan_becomes_the_job_of_its_audience_and_limits(running, vi
     assert [row["member_id"] for row in rows if row["intervention_id"] != "none"] == listed
     lines = visitor.get(f"/planner/jobs/{job['job_id']}/results.ndjson").text.splitlines()
     assert len(lines) == len(rows) == told["members"]
+
+
+def test_a_campaign_can_be_stopped_where_it_is(running, visitor):
+    """One that another worker holds, so that it is under way for as long as this takes."""
+    request = DecisionJobRequest(language="en").model_dump_json()
+    row = JobRow("5" * 32, microseconds(NOW), request, "{}", "running", worker="another", lease_us=2**62, members=10)
+    running.store.add_job(row, None, "", None, "")
+    under_way = visitor.get(f"/planner/jobs/{row.job_id}").text
+    assert "What was decided before is kept." in under_way
+    assert visitor.post(f"/planner/jobs/{row.job_id}/cancel").status_code == 403
+    assert running.store.job(row.job_id).status == "running"
+    over = visitor.post(f"/planner/jobs/{row.job_id}/cancel", data={"form_token": form_token(under_way)})
+    assert (over.url.path, running.store.job(row.job_id).status) == (f"/planner/jobs/{row.job_id}", "cancelled")
+    assert "The campaign was cancelled" in over.text
+    assert "/cancel" not in over.text
 
 
 @pytest.mark.parametrize(

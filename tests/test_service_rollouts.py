@@ -204,6 +204,8 @@ def test_over_http_it_is_told_and_ended(running):
     assert [one["share"] for one in told["processes"]] == [HALF]
     ended = running.client.post("/v1/rollouts/current/rollback").json()
     assert (ended["rollout"]["state"], ended["rollout"]["ended_by"], ended["processes"][0]["share"]) == ("rolled_back", "tests", 0)
+    over = running.client.get("/v1/rollouts/current", params={"lang": "en"}).json()
+    assert (over["rollout"], over["text"].startswith("Roll-out 1 was rolled back"), "compared" in over["text"]) == (None, True, False)
     assert set(versions_by(running, members()[:100], mode="score_only").values()) == {"1"}
 
 

@@ -5,7 +5,7 @@
   if (!Intl.Segmenter) return;
   const words = new Intl.Segmenter("zh", { granularity: "word" });
   const endsInHan = /\p{Script=Han}$/u;
-  const beginsInHan = /^\p{Script=Han}/u;
+  const beginsInHanOrNumber = /^[\p{Script=Han}\d]/u;
 
   function keepWords(headline) {
     const texts = document.createTreeWalker(headline, NodeFilter.SHOW_TEXT);
@@ -13,7 +13,7 @@
     while (texts.nextNode()) found.push(texts.currentNode);
     for (const text of found) {
       const parts = Array.from(words.segment(text.data), (word) => word.segment);
-      const apart = parts.flatMap((part, at) => (at && endsInHan.test(parts[at - 1]) && beginsInHan.test(part) ? [document.createElement("wbr"), part] : [part]));
+      const apart = parts.flatMap((part, at) => (at && endsInHan.test(parts[at - 1]) && beginsInHanOrNumber.test(part) ? [document.createElement("wbr"), part] : [part]));
       text.replaceWith(...apart);
     }
     headline.dataset.words = "kept";

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
+from starlette.responses import RedirectResponse
 
 from models.actions import NO_ACTION
 from models.jobs import JobRow
@@ -20,8 +22,8 @@ from serving.job_answers import JobAnswer, JobResult
 from serving.pages.audience import BYTE_ORDER_MARK, cell
 from serving.pages.planner import address_of
 from serving.pages.site import PageRoute, page
-from serving.pages.visitors import Reader, Visitor, need
-from serving.routes.jobs import LINES, known_job, lines_of
+from serving.pages.visitors import Reader, SentForm, Visitor, need
+from serving.routes.jobs import LINES, cancelled_job, known_job, lines_of
 from serving.schemas import DecisionJobRequest, Text
 from serving.service import CurrentService, Service
 
@@ -51,6 +53,14 @@ def campaign(
     row = known_job(service, job_id)
     template = "campaign_progress.html" if hx_request is not None else "campaign.html"
     return page(request, whoever, template, **_content(service, whoever, row))
+
+
+@router.post("/planner/jobs/{job_id}/cancel")
+async def cancel(service: CurrentService, whoever: Reader, job_id: JobId, _form: SentForm) -> Response:
+    """Asks for the scope `plan`."""
+    need(whoever, "plan")
+    row = await run_in_threadpool(cancelled_job, service, job_id)
+    return RedirectResponse(f"/planner/jobs/{row.job_id}", 303)
 
 
 @router.get("/planner/jobs/{job_id}/results.{kind}")

@@ -18,6 +18,7 @@ from models.experiment_wording import (
     notes_of,
     sizes_sentence,
     too_slow,
+    waits_sentence,
     whisker_of,
     written,
     written_estimate,
@@ -28,7 +29,7 @@ from models.intervals import Estimate
 from models.kept_read_outs import KeptReadOuts
 from models.moments import EPOCH
 from models.read_out import Kind, Lift, ReadOut, Verdict
-from models.texts import JOINER, Count, calendar_day, decimal, estimate, number, plural, span, text
+from models.texts import JOINER, calendar_day, decimal, estimate, number, plural, span, text
 from models.whiskers import Scale, Whisker
 
 SIGNS: Mapping[Verdict, str] = {
@@ -148,7 +149,6 @@ class Cards:
     def card(self, read: ReadOut) -> Card:
         leading = [lift for lift in read.lifts if lift.metric == read.lifts[0].metric]
         waits = all(lift.verdict == "waiting" for lift in read.lifts)
-        members = Count(self.language, read.members)
         return Card(
             id=read.id,
             kind=read.kind,
@@ -157,7 +157,7 @@ class Cards:
             chip=self._chip(next((one for one in leading if one.verdict in STANDS), leading[0])),
             sentences=tuple(lift_sentence(lift, read, self.community, self.language) for lift in leading),
             measures=tuple(self._measured(lift, read) for lift in read.lifts),
-            waits=text(self.language, "community_report.waits", members=members) if waits else None,
+            waits=waits_sentence(read, self.community, self.language) if waits else None,
             arms=self._arms(read),
             check=sizes_sentence(read, self.language),
             mismatch=read.doubtful,

@@ -70,9 +70,14 @@ def get_decision_job(service: CurrentService, _holder: Planning, job_id: JobId) 
 @router.delete("/v1/decision-jobs/{job_id}")
 def cancel_decision_job(service: CurrentService, _holder: Planning, job_id: JobId) -> JobAnswer:
     """Scope `plan`. Ends it where it is: decisions that were kept stay; a job that has ended stays as it is."""
+    return JobAnswer.of(cancelled_job(service, job_id))
+
+
+def cancelled_job(service: Service, job_id: str) -> JobRow:
+    """As it has ended, be it so or otherwise."""
     known_job(service, job_id)
     service.store.end_job(JobEnd(job_id, "cancelled", microseconds(wall_clock())))
-    return JobAnswer.of(known_job(service, job_id))
+    return known_job(service, job_id)
 
 
 @router.get(
