@@ -4,7 +4,7 @@ import io
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from html import escape
+from html import escape, unescape
 
 import pytest
 import yaml
@@ -20,13 +20,16 @@ from models.intervals import Estimate
 from models.kept_read_outs import KeptReadOuts, kept_read_outs
 from models.moments import microseconds
 from models.overview import Overview
-from models.read_out import Lift, RatioCheck, ReadOut
+from models.read_out import Lift, RatioCheck, ReadOut, Sources
 from models.rules import Eligibility
+from models.statements import Statement
 from models.texts import number
 from pipelines.experiments import ExperimentsTold
 from pipelines.printing_experiments import print_read_out
+from pipelines.serve import prepare
+from pipelines.workspace import Workspace
 from serving.pages.experiment_cards import Cards
-from tests.serving_world import DECLARED, NOW, serving, world, write_home
+from tests.serving_world import DECLARED, NOW, serving, world, write_home, write_logs
 from tests.shown_run import reader, show_runs, sign_in, what_budgets_bring
 
 LETTER = Experiment.model_validate(
@@ -198,3 +201,56 @@ def test_the_static_report_draws_what_the_page_draws(running, visitor):
     drawn = re.compile(r'<svg class="interval .*?</svg>', re.DOTALL)
     assert sum(lift.lift is not None for one in read for lift in one.lifts) == len(drawn.findall(report)) > 0
     assert set(drawn.findall(report)) <= set(drawn.findall(page))
+
+
+SOURCES = {
+    "en": (
+        "Assignments of the declared touches that could have been this",
+        "Source: 900 assignments of the declared touches",
+        "Left out: 1 assignment ",
+    ),
+    "zh": ("声明的触达记录中，当时既可能用这种手段", "来源：声明的触达记录中的900次分配", "未计入：声明的触达记录中有1次分配"),
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_an_intervention_says_on_card_and_command_line_where_it_was_read_from(language):
+    about, source, left = SOURCES[language]
+    lift = Lift("retention", "retention", 30, "coupon", "none", 450, 450, None, None, "waiting")
+    notes = (Statement("experiment.left_unlogged", {"n": 1}),)
+    check = RatioCheck((450, 450), (450.0, 450.0), 1.0)
+    read = ReadOut("coupon", "intervention", ("none", "coupon"), 0, None, 0, check, (lift,), 0.0, sources=Sources(0, 900), notes=notes)
+    card = Cards(DECLARED, KeptReadOuts(NOW, "", "", (read,)), language).card(read)
+    assert card.about.startswith(about)
+    assert [said.startswith(begin) for said, begin in zip(card.sources, (source, left), strict=True)] == [True, True]
+    printed = io.StringIO()
+    print_read_out(read, ExperimentsTold(NOW, DECLARED, language, (read,), None), Console(file=printed, width=200))
+    assert all(said in printed.getvalue() for said in card.sources)
+    both = Cards(DECLARED, KeptReadOuts(NOW, "", "", (read,)), language).card(replace(read, sources=Sources(70, 900)))
+    assert both.about != card.about
+    assert "70" in both.sources[0]
+    assert "900" in both.sources[0]
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory):
+    """The table names two of its arms otherwise than the catalogue, which has no others."""
+    named = {"silence_benefit": "coupon", "personal_call": "call"}
+    touches = DECLARED.touches.model_copy(update={"propensity_prefix": "propensity_", "arms": named})
+    home = write_home(tmp_path_factory.mktemp("tried") / "home", DECLARED.model_copy(update={"touches": touches}))
+    write_logs(home)
+    prepare(Workspace.find(home), now=NOW)
+    with serving(home) as service:
+        yield service
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_page_of_an_intervention_shows_where_it_was_read_from(tried, language):
+    answer = tried.client.get("/v1/experiments/coupon", params={"lang": language}).json()
+    assert answer["sources"]["touches"] > 0
+    assert len(answer["notes"]) > 1
+    with reader(tried, language) as client:
+        sign_in(client, create_key(tried.store, language, ["read"], now=NOW))
+        for path in ("/experiments", "/experiments/coupon"):
+            page = unescape(shown(client.get(path).text))
+            assert all(said in page for said in answer["notes"])
