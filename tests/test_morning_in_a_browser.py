@@ -102,6 +102,7 @@ def _plan_for_them(page, running, look):
     free, everybody = page.locator("#result .headline").inner_text(), contacted(page).inner_text()
     look_at(page, "planner", *look)
     page.focus("#budget-slider")
+    expect(page.locator("#result .headline")).to_be_in_viewport()
     for _ in range(70):
         page.keyboard.press("ArrowLeft")
     budget = float(page.input_value("#budget"))
