@@ -26,13 +26,15 @@ ROUNDING = 1e-9
 class Drawn:
     """Decisions as they were kept: who, what was chosen, and with which chances. `arms` begin with `none`.
 
-    chosen (n,): position in `arms`; propensity (n, n_arms), 0 where an arm could not be chosen.
+    chosen (n,): position in `arms`; propensity (n, n_arms), 0 where an arm could not be chosen. `decision_ids` (n,), or none where they are
+    not known.
     """
 
     member_ids: Sequence[str]
     arms: tuple[str, ...]
     chosen: Integers
     propensity: Floats
+    decision_ids: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -46,11 +48,12 @@ class Drawn:
         absent = np.zeros(known.height)
         shares = [known[name].fill_null(0.0).to_numpy() if name in known.columns else absent for name in columns]
         place = known[chosen].cast(pl.String).replace_strict(arms, range(len(arms)), return_dtype=pl.Int64).to_numpy()
-        return cls(known["member_id"].to_list(), arms, place, np.column_stack(shares))
+        made = known["decision_id"].to_list() if "decision_id" in known.columns else ()
+        return cls(known["member_id"].to_list(), arms, place, np.column_stack(shares), made)
 
 
-def decision_readings(drawn: Drawn, community: Community, *, limited: bool) -> tuple[Reading, ...]:
-    """`limited`: the decisions followed a plan under budgets or capacities, which may lower exploration."""
+def decision_readings(drawn: Drawn, community: Community, *, limited: bool | Flags) -> tuple[Reading, ...]:
+    """`limited`: which decisions (n,), or whether all, followed a plan under budgets or capacities, which may lower exploration."""
     names = ("decisions_mix", "propensity_floor", "control_size", "control_kept")
     if not len(drawn):
         return tuple(Reading(name, "decisions", "unknown", "no_decisions", {}) for name in names)
@@ -70,17 +73,19 @@ def _mix(drawn: Drawn, community: Community) -> Reading:
     return judged("decisions_mix", "decisions", beyond=p < threshold, told=figures, value=p, threshold=threshold)
 
 
-def _floor(drawn: Drawn, community: Community, *, limited: bool) -> Reading:
+def _floor(drawn: Drawn, community: Community, *, limited: bool | Flags) -> Reading:
     """With m actions that had a chance each had at least min(exploration, 1 / m)."""
     exploration = community.policy.exploration
     open_ = drawn.propensity > 0
     least = np.where(open_, drawn.propensity, 1.0).min(axis=1)
     floor = np.minimum(exploration, 1 / np.maximum(open_.sum(axis=1), 1))
-    below = int((least < floor - ROUNDING).sum())
+    lower = least < floor - ROUNDING
+    allowed, unexplained = int((lower & limited).sum()), int((lower & ~np.asarray(limited)).sum())
     impossible = int((drawn.propensity[np.arange(len(drawn)), drawn.chosen] <= 0).sum())
-    notes = [*(["under_limits"] if limited and below else []), *(["impossible"] if impossible else [])]
+    notes = [*(["under_limits"] if allowed and not unexplained else []), *(["impossible"] if impossible else [])]
+    below = unexplained or allowed
     told = {"least": float(least.min()), "declared": exploration, "below": below, "decisions": len(drawn), "impossible": impossible}
-    beyond = impossible > 0 or (below > 0 and not limited)
+    beyond = impossible > 0 or unexplained > 0
     return judged(
         "propensity_floor", "decisions", beyond=beyond, told=told | {"notes": notes}, value=float(least.min()), threshold=exploration
     )

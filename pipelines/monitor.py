@@ -16,6 +16,7 @@ from models.moments import microseconds
 from models.plan_in_force import PlanInForce
 from models.readings import MONITOR, Monitored, Reading, freshness, judged, rejected_rows
 from models.store import Store
+from models.store_rows import content_id
 from models.supply import Supply
 from models.watched_decisions import Drawn, decision_readings
 from models.watched_model import ModelWatch, model_readings
@@ -25,14 +26,18 @@ from pipelines.loading import decision_time, engine_of, load, without_refusing
 from pipelines.rollout_watch import watch_rollout
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
+    from models.arrays import Flags
     from models.engine import Engine
+    from models.job_rows import JobRow
     from models.training import Progress
     from pipelines.loading import Loaded
     from pipelines.workspace import Workspace
 
 LATELY_DAYS = 7
+MOST_JOBS = 1_000
 
 
 def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int = 0, progress: Progress = lambda _: None) -> Monitored:
@@ -57,10 +62,12 @@ def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int
         told = Monitored(at, None, (Reading("champion", "model", "unknown", "no_champion", {}),))
     progress("decisions")
     drawn = _drawn(workspace, loaded, at)
-    limited = not Supply.of(loaded.community, loaded.community.capacity, loaded.community.capacity.budget).endless
-    decisions = decision_readings(drawn, loaded.community, limited=limited)
     rollout = _rolling_out(workspace, now)
     with closing(Store.open(workspace.store_url)) as store:
+        declared = not Supply.of(loaded.community, loaded.community.capacity, loaded.community.capacity.budget).endless
+        since_us = microseconds(at - timedelta(days=watch.days))
+        jobs = [row for row in store.jobs(None, MOST_JOBS) if row.created_us >= since_us]
+        decisions = decision_readings(drawn, loaded.community, limited=declared or by_limited_jobs(drawn, jobs))
         planned = plan_reading(store, loaded, at)
         readings = (*data, *told.readings, *decisions, planned, *rollout)
         before = store.figures(MONITOR)
@@ -69,6 +76,15 @@ def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int
         store.keep_figures(MONITOR, microseconds(at), monitored.to_json())
     progress("done")
     return monitored
+
+
+def by_limited_jobs(drawn: Drawn, jobs: Sequence[JobRow]) -> bool | Flags:
+    """Which decisions, shape (n,), were made by jobs that share out money or places, whoever asked for them."""
+    planned = [row.job_id for row in jobs if row.plan is not None]
+    if not planned or not drawn.decision_ids:
+        return False
+    made = zip(drawn.decision_ids, drawn.member_ids, strict=True)
+    return np.array([any(content_id(job_id, member_id) == decision_id for job_id in planned) for decision_id, member_id in made])
 
 
 def _days(workspace: Workspace, loaded: Loaded, at: datetime) -> tuple[Reading, ...]:

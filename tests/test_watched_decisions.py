@@ -1,11 +1,16 @@
 """Decisions are watched: against their chances, above the floor, beside the control; each fault planted, and found."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
+from models.job_rows import JobRow
 from models.policy import choose, in_control, propensities
+from models.store_rows import content_id
 from models.watched_decisions import Drawn, decision_readings
+from pipelines.monitor import by_limited_jobs
 from tests.planted import community, intervention
 
 COMMUNITY = community(intervention("coupon", cost=0.01), intervention("call", cost=5), policy={"exploration": 0.05, "control_share": 0.1})
@@ -53,6 +58,19 @@ def test_chances_below_the_floor_are_found_unless_a_plan_may_lower_them(rng):
     assert alarms(made) == {"propensity_floor"}
     assert alarms(made, limited=True) == set()
     assert "as a plan under limits may have it" in read(made, limited=True)["propensity_floor"].said
+
+
+def test_chances_that_a_campaign_lowered_are_no_fault_and_those_beside_it_are(rng):
+    made = drawn(rng, exploration=0.01)
+    jobs = [JobRow("a" * 32, 1, "{}", "{}", plan="{}"), JobRow("b" * 32, 2, "{}", "{}")]
+    ids = {row.job_id[0]: [content_id(row.job_id, member_id) for member_id in made.member_ids] for row in jobs}
+    campaign, other = (replace(made, decision_ids=ids[job]) for job in "ab")
+    half = replace(made, decision_ids=[*ids["a"][: N // 2], *ids["b"][N // 2 :]])
+    raised = [alarms(each, by_limited_jobs(each, jobs)) for each in (campaign, other, half)]
+    assert raised == [set(), {"propensity_floor"}, {"propensity_floor"}]
+    assert "as a plan under limits may have it" in read(campaign, by_limited_jobs(campaign, jobs))["propensity_floor"].said
+    below = read(made)["propensity_floor"].told["below"]
+    assert 0 < read(half, by_limited_jobs(half, jobs))["propensity_floor"].told["below"] < below
 
 
 def test_a_choice_that_had_no_chance_is_found(rng):
