@@ -63,7 +63,8 @@ def target_sentences(distance: Distance, community: Community, language: Languag
     """How far it is, and whether the interventions that are declared could reach it."""
     expected = distance.expected
     bounds = {"expected": share(expected.value), "bounds": span(language, share(expected.lower), share(expected.upper))}
-    given = {"target": share(distance.target), "members": number(language, distance.members), "window": window(language, distance.days)}
+    target, days = f"{100 * distance.target:g}%", window(language, distance.days)
+    given = {"target": target, "members": number(language, distance.members), "window": days}
     if distance.within_reach == "reached":
         return [text(language, "community_report.target_met", **given, **bounds)]
     missing = {"missing": number(language, distance.missing), "weekly": number(language, distance.missing_per_week)}

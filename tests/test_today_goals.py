@@ -87,6 +87,7 @@ def test_what_a_target_takes_is_said_as_the_twin_tells_it(running, visitor, targ
     for sentence in target_sentences(distance, DECLARED, visitor.language):
         assert escape(sentence) in page
     assert f'value="{100 * twin["retention"]:g}"' in page
+    assert f"{100 * twin['retention']:g}%" in page
 
 
 def test_without_a_goal_one_point_more_than_is_expected_is_looked_at(running):

@@ -156,7 +156,7 @@ def _outcome(answer: WhatIfAnswer, community: Community, whoever: Visitor) -> Ou
         raises=None if not answer.change_pp or abs(answer.change_pp) < 0.05 else answer.change_pp > 0,
         action=text(language, "member_page.what_if_action", action=then),
         instead=text(language, "member_page.what_if_unchanged") if same else text(language, "member_page.what_if_instead", action=now),
-        warnings=tuple(fault.detail for fault in answer.warnings if fault.pointer is not None),
+        warnings=tuple(opening(fault.detail) for fault in answer.warnings if fault.pointer is not None),
     )
 
 
