@@ -5,6 +5,7 @@ import io
 import re
 from codecs import BOM_UTF8
 from contextlib import closing
+from decimal import Decimal
 from hashlib import sha256
 
 import polars as pl
@@ -227,6 +228,21 @@ def test_a_supposed_change_is_computed_as_by_the_interface(running, visitor):
     if told["after"]["churn"]["probability"] is not None:
         assert f"{100 * told['after']['churn']['probability']:.1f}%" in answer.text
     assert "Enter at least one change" in visitor.post("/members/m0000003/what-if", data={"form_token": form_token(page)}).text
+
+
+def test_what_is_told_of_a_supposed_change_adds_up_and_a_first_risk_is_no_change(visitor, rows):
+    form = {"form_token": form_token(visitor.get("/members/m0000003").text)}
+    known, sums = rows.filter(pl.col("probability").is_not_null())["member_id"].sort().to_list(), []
+    for member_id, more in zip(known[:12], range(1, 13), strict=True):
+        said = visitor.post(f"/members/{member_id}/what-if", data=form | {"more_comment": str(more)}).text
+        told = re.search(r"would be ([\d.]+)% instead of ([\d.]+)%: ([+\u2212][\d.]+) pp", said)
+        if told is not None:
+            after, before, change = (Decimal(figure.replace("\N{MINUS SIGN}", "-")) for figure in told.groups())
+            sums.append(after - before == change != 0)
+    assert len(sums) > 5
+    assert all(sums)
+    gone = rows.filter(pl.col("stage") == "lost", pl.col("probability").is_null())["member_id"].sort()[0]
+    assert "as things are there is none to tell" in visitor.post(f"/members/{gone}/what-if", data=form | {"more_comment": "3"}).text
 
 
 def test_an_unknown_member_is_told_on_a_page(visitor):

@@ -153,7 +153,7 @@ def _outcome(answer: WhatIfAnswer, community: Community, whoever: Visitor) -> Ou
     same = now == then
     return Outcome(
         sentence=_sentence(answer, whoever),
-        raises=None if not answer.change_pp or abs(answer.change_pp) < 0.05 else answer.change_pp > 0,
+        raises=None if answer.change_pp is None or _per_cent(before) == _per_cent(after) else answer.change_pp > 0,
         action=text(language, "member_page.what_if_action", action=then),
         instead=text(language, "member_page.what_if_unchanged") if same else text(language, "member_page.what_if_instead", action=now),
         warnings=tuple(opening(fault.detail) for fault in answer.warnings if fault.pointer is not None),
@@ -161,17 +161,21 @@ def _outcome(answer: WhatIfAnswer, community: Community, whoever: Visitor) -> Ou
 
 
 def _sentence(answer: WhatIfAnswer, whoever: Visitor) -> str:
-    language, change = whoever.language, answer.change_pp
+    language = whoever.language
     if answer.after.churn.probability is None:
         return answer.after.churn.text or text(language, "member_page.what_if_no_number")
-    after = _per_cent(answer.after)
-    if change is None or abs(change) < 0.05:
-        return text(language, "member_page.what_if_same", after=after)
-    return text(language, "member_page.what_if_result", after=after, before=_per_cent(answer.before), change=points(language, change))
+    before, after = _per_cent(answer.before), _per_cent(answer.after)
+    told = {"after": f"{decimal(after, 1)}%"}
+    if answer.before.churn.probability is None:
+        return text(language, "member_page.what_if_new", **told)
+    if after == before:
+        return text(language, "member_page.what_if_same", **told)
+    return text(language, "member_page.what_if_result", before=f"{decimal(before, 1)}%", change=points(language, after - before), **told)
 
 
-def _per_cent(answer: ScoreAnswer) -> str:
-    return f"{decimal(100 * (answer.churn.probability or 0.0), 1)}%"
+def _per_cent(answer: ScoreAnswer) -> float:
+    """As it is told, so that what is told of two adds up."""
+    return round(100 * (answer.churn.probability or 0.0), 1)
 
 
 def _action(answer: ScoreAnswer, community: Community, whoever: Visitor) -> str:
