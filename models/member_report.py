@@ -1,4 +1,4 @@
-"""The report of one member: one page of HTML that stands alone, reads as well without a script and asks for nothing from outside."""
+"""The report of one member: one page of HTML that stands alone, needs no script and asks for nothing from outside."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -21,16 +20,10 @@ def template_file(name: str) -> Path:
     return FOLDER / name
 
 
-def script() -> str:
-    """The only one of a page that stands alone, which reads as well without it: where a Chinese headline may break."""
-    return template_file("words.js").read_text("utf-8")
-
-
 @cache
 def page_template(name: str) -> Template:
     """What a template is not given is an error; the filter `percent` writes a length of an SVG."""
     loader = FileSystemLoader(FOLDER)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = "{:.3f}%".format
-    environment.globals["words"] = Markup(script())  # noqa: S704 - a file of our own
     return environment.get_template(name)

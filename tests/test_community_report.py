@@ -9,7 +9,6 @@ import pytest
 from models.community_report import render_community_report
 from models.declared import STAGES
 from models.goals import Goals
-from models.pages import script
 from models.sankey import HEIGHT, sankey
 from pipelines.community_report import report_all
 from pipelines.workspace import Workspace
@@ -77,8 +76,7 @@ def test_both_languages_tell_the_same_figures_and_nothing_is_fetched(reports):
     assert '<html lang="en">' in english
     assert '<html lang="zh-CN">' in chinese
     assert "社群报告" in chinese
-    assert not re.search(r"(?:src|href)=|@import|url\(", english + chinese)
-    assert re.findall(r"<script\b.*?</script>", english + chinese, re.DOTALL) == [f"<script>{script()}</script>"]
+    assert not re.search(r"(?:src|href)=|@import|url\(|<script", english + chinese)
 
 
 def test_a_person_must_say_whom_the_report_is_about(home, tmp_path):

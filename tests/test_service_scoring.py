@@ -1,10 +1,7 @@
 """Scores through a real server, with a model trained on a simulated community, against the decisions of the log itself."""
 
-import re
-from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from hashlib import sha256
 
 import polars as pl
 import pytest
@@ -305,9 +302,7 @@ def test_what_would_be_decided_is_explained_as_a_page_or_as_json(running, treate
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert '<html lang="zh-CN">' in page.text
     assert treated[0] in page.text
-    (allowed,) = re.findall(r"script-src ([^;]*);", page.headers["content-security-policy"])
-    (written,) = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
-    assert allowed == f"'sha256-{b64encode(sha256(written.encode()).digest()).decode()}'"
+    assert "script-src" not in page.headers["content-security-policy"]
     told = running.client.get(path, params={"lang": "en"}).json()
     assert told["decision_id"] is None
     assert told["candidates"]

@@ -53,8 +53,8 @@ VENDORED = (
         "package/dist/htmx.min.js",
     ),
 )
-OWN = {name: FOLDER / name for name in ("keepwell.css", "keepwell.js", "charts.js", "mark.svg")} | {
-    name: template_file(name) for name in ("member.css", "words.js")
+OWN = {name: FOLDER / name for name in ("keepwell.css", "keepwell.js", "charts.js", "words.js", "mark.svg")} | {
+    "member.css": template_file("member.css")
 }
 FILES = OWN | {one.file: FOLDER / one.file for one in VENDORED}
 MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
