@@ -39,6 +39,18 @@ class Drawn:
     def __len__(self) -> int:
         return len(self.chosen)
 
+    def below(self, exploration: float) -> Flags:
+        """Which of them (n,) gave an action too small a chance: of m actions that had one each has at least min(exploration, 1 / m)."""
+        floor = np.minimum(exploration, 1 / np.maximum((self.propensity > 0).sum(axis=1), 1))
+        below: Flags = self.least < floor - ROUNDING
+        return below
+
+    @property
+    def least(self) -> Floats:
+        """The smallest chance that an action had which could be chosen, shape (n,)."""
+        least: Floats = np.where(self.propensity > 0, self.propensity, 1.0).min(axis=1)
+        return least
+
     @classmethod
     def of(cls, rows: pl.DataFrame, chosen: str, community: Community) -> Self:
         """`rows` have `member_id`, the column named by `chosen`, and `propensity_<arm>`; arms that are no longer declared are left out."""
@@ -74,21 +86,15 @@ def _mix(drawn: Drawn, community: Community) -> Reading:
 
 
 def _floor(drawn: Drawn, community: Community, *, limited: bool | Flags) -> Reading:
-    """With m actions that had a chance each had at least min(exploration, 1 / m)."""
-    exploration = community.policy.exploration
-    open_ = drawn.propensity > 0
-    least = np.where(open_, drawn.propensity, 1.0).min(axis=1)
-    floor = np.minimum(exploration, 1 / np.maximum(open_.sum(axis=1), 1))
-    lower = least < floor - ROUNDING
+    exploration, least = community.policy.exploration, float(drawn.least.min())
+    lower = drawn.below(exploration)
     allowed, unexplained = int((lower & limited).sum()), int((lower & ~np.asarray(limited)).sum())
     impossible = int((drawn.propensity[np.arange(len(drawn)), drawn.chosen] <= 0).sum())
     notes = [*(["under_limits"] if allowed and not unexplained else []), *(["impossible"] if impossible else [])]
     below = unexplained or allowed
-    told = {"least": float(least.min()), "declared": exploration, "below": below, "decisions": len(drawn), "impossible": impossible}
+    told = {"least": least, "declared": exploration, "below": below, "decisions": len(drawn), "impossible": impossible}
     beyond = impossible > 0 or unexplained > 0
-    return judged(
-        "propensity_floor", "decisions", beyond=beyond, told=told | {"notes": notes}, value=float(least.min()), threshold=exploration
-    )
+    return judged("propensity_floor", "decisions", beyond=beyond, told=told | {"notes": notes}, value=least, threshold=exploration)
 
 
 def _control(drawn: Drawn, community: Community) -> tuple[Reading, Reading]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from models.arrays import Flags
+    from models.community import Community
     from models.engine import Engine
     from models.job_rows import JobRow
     from models.training import Progress
@@ -67,7 +68,7 @@ def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int
         declared = not Supply.of(loaded.community, loaded.community.capacity, loaded.community.capacity.budget).endless
         since_us = microseconds(at - timedelta(days=watch.days))
         jobs = [row for row in store.jobs(None, MOST_JOBS) if row.created_us >= since_us]
-        decisions = decision_readings(drawn, loaded.community, limited=declared or by_limited_jobs(drawn, jobs))
+        decisions = decision_readings(drawn, loaded.community, limited=declared or by_limited_jobs(drawn, jobs, loaded.community))
         planned = plan_reading(store, loaded, at)
         readings = (*data, *told.readings, *decisions, planned, *rollout)
         before = store.figures(MONITOR)
@@ -78,13 +79,15 @@ def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int
     return monitored
 
 
-def by_limited_jobs(drawn: Drawn, jobs: Sequence[JobRow]) -> bool | Flags:
-    """Which decisions, shape (n,), were made by jobs that share out money or places, whoever asked for them."""
+def by_limited_jobs(drawn: Drawn, jobs: Sequence[JobRow], community: Community) -> Flags:
+    """Which decisions below the floor, shape (n,), were made by jobs that share out money or places, whoever asked for them."""
     planned = [row.job_id for row in jobs if row.plan is not None]
-    if not planned or not drawn.decision_ids:
-        return False
-    made = zip(drawn.decision_ids, drawn.member_ids, strict=True)
-    return np.array([any(content_id(job_id, member_id) == decision_id for job_id in planned) for decision_id, member_id in made])
+    limited = np.zeros(len(drawn), dtype=np.bool_)
+    if planned and drawn.decision_ids:
+        for row in np.flatnonzero(drawn.below(community.policy.exploration)).tolist():
+            member_id = drawn.member_ids[row]
+            limited[row] = drawn.decision_ids[row] in (content_id(job_id, member_id) for job_id in planned)
+    return limited
 
 
 def _days(workspace: Workspace, loaded: Loaded, at: datetime) -> tuple[Reading, ...]:

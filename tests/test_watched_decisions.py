@@ -66,11 +66,11 @@ def test_chances_that_a_campaign_lowered_are_no_fault_and_those_beside_it_are(rn
     ids = {row.job_id[0]: [content_id(row.job_id, member_id) for member_id in made.member_ids] for row in jobs}
     campaign, other = (replace(made, decision_ids=ids[job]) for job in "ab")
     half = replace(made, decision_ids=[*ids["a"][: N // 2], *ids["b"][N // 2 :]])
-    raised = [alarms(each, by_limited_jobs(each, jobs)) for each in (campaign, other, half)]
+    raised = [alarms(each, by_limited_jobs(each, jobs, COMMUNITY)) for each in (campaign, other, half)]
     assert raised == [set(), {"propensity_floor"}, {"propensity_floor"}]
-    assert "as a plan under limits may have it" in read(campaign, by_limited_jobs(campaign, jobs))["propensity_floor"].said
+    assert "as a plan under limits may have it" in read(campaign, by_limited_jobs(campaign, jobs, COMMUNITY))["propensity_floor"].said
     below = read(made)["propensity_floor"].told["below"]
-    assert 0 < read(half, by_limited_jobs(half, jobs))["propensity_floor"].told["below"] < below
+    assert 0 < read(half, by_limited_jobs(half, jobs, COMMUNITY))["propensity_floor"].told["below"] < below
 
 
 def test_a_choice_that_had_no_chance_is_found(rng):
