@@ -18,6 +18,8 @@ from models.errors import StoreUnavailable
 from models.input_figures import INPUT
 from models.plan_parts import AskNumbers, Terms
 from models.store import Store
+from models.store_statements import loads
+from models.store_whole_log import assigned
 from pipelines import distributed, distributed_record, recording
 from pipelines.distributed_decide import Decide
 from pipelines.distributed_kept import rows_of
@@ -58,7 +60,8 @@ def write_tables(folder):
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """With decisions of an earlier day in the store: contacts that count."""
-    folder = write_home(tmp_path_factory.mktemp("spark") / "home", DECLARED)
+    touches = DECLARED.touches.model_copy(update={"propensity_prefix": "propensity_"})
+    folder = write_home(tmp_path_factory.mktemp("spark") / "home", DECLARED.model_copy(update={"touches": touches}))
     write_tables(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
@@ -137,6 +140,7 @@ def test_a_budget_for_all_members_is_planned_for_and_recorded_as_on_one_machine(
     assert said.code == 0, said
     planned = pl.read_parquet(home / "planned.parquet").sort("member_id")
     expected, before = kept(home), kept(elsewhere)
+    assert expected["declared_assignments"]
     monkeypatch.setattr(recording, "AT_ONCE", 100)
     with partitions(spark, 3):
         with monkeypatch.context() as patch:
@@ -171,7 +175,7 @@ def failing_after(rows):
 def without_logs(home):
     """Its store as if no log had ever been put into it, with the members and what was decided on them."""
     with closing(Store.open(Workspace.find(home).store_url)) as store, store.engine.begin() as connection:
-        for table in (schema.events, schema.loads):
+        for table in (schema.events, loads, assigned):
             connection.execute(table.delete())
         connection.execute(schema.touches.delete().where(schema.touches.c.source.is_distinct_from("decision")))
 
@@ -179,7 +183,7 @@ def without_logs(home):
 def kept(home):
     """By table what the store holds, without what follows from the order in which events came."""
     with closing(Store.open(Workspace.find(home).store_url)) as store, store.engine.connect() as connection:
-        tables = (schema.members, schema.events, schema.touches, schema.decisions, schema.uses)
+        tables = (schema.members, schema.events, schema.touches, schema.decisions, schema.uses, assigned)
         rows = {table.name: [dict(row) for row in connection.execute(select(table)).mappings()] for table in tables}
     rows["decisions"] = [row | {"basis": json.loads(row["basis"]) | {"event_key": None}} for row in rows["decisions"]]
     return {name: sorted(str(row | {"event_key": None}) for row in told) for name, told in rows.items()}
