@@ -80,7 +80,7 @@ def page(request: Request, whoever: Visitor, template: str, status: int = 200, *
             lang="zh-CN" if whoever.language == "zh" else "en",
             visitor=whoever,
             here=request.url.path,
-            address=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+            address=_with_query(request.url.path, request),
             **content,
         )
     )
@@ -88,6 +88,10 @@ def page(request: Request, whoever: Visitor, template: str, status: int = 200, *
     if whoever.new_secret:
         set_cookie(response, request, GUEST_COOKIE, whoever.secret, SESSION)
     return response
+
+
+def _with_query(path: str, request: Request) -> str:
+    return f"{path}?{request.url.query}" if request.url.query else path
 
 
 def month(whoever: Visitor, name: str) -> str:
@@ -123,7 +127,7 @@ class PageRoute(APIRoute):
 
 
 def _to_entrance(request: Request) -> Response:
-    came_from = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    came_from = _with_query(request.url.path, request)
     entrance = f"/sign-in?next={quote(came_from if request.method == 'GET' else '/', safe='')}"
     if "hx-request" in request.headers:
         return Response(status_code=401, headers={"HX-Redirect": entrance})
@@ -137,7 +141,7 @@ def unknown_address(request: Request, error: Exception) -> Response:
         return answered(request, error)
     place = request.url.path.removesuffix("/")
     if any(place == each.path for each in PLACES):
-        return RedirectResponse(place)
+        return RedirectResponse(_with_query(place, request))
     return _failure(request, Refusal(NOT_FOUND, request.url.path))
 
 
