@@ -58,6 +58,8 @@ OUTCOME_COLUMNS = {
 }
 PRUNED_AT_ONCE, DELETED_AT_ONCE = 10_000, 1_000
 FOR_GOOD = (1 << 62) - 1
+AT_ONCE = 5_000
+"""Ids that one statement names."""
 
 
 _MADE = schema.decisions.c
@@ -101,6 +103,14 @@ class LogStore(schema.Transactions):
         table = schema.plans.c
         with self._reading() as connection:
             return connection.scalar(select(table.body).where(table.plan_id == plan_id))
+
+    def planned(self, decision_ids: Sequence[str]) -> frozenset[str]:
+        """Which of them went by a plan, be it one for many under limits or the one in force; what has no trace any more tells of none."""
+        by_plan = or_(_MADE.basis.contains('"followed":{', autoescape=True), _MADE.body.contains('"plan_id":"', autoescape=True))
+        parts = (decision_ids[begin : begin + AT_ONCE] for begin in range(0, len(decision_ids), AT_ONCE))
+        with self._reading() as connection:
+            asked = (select(_MADE.decision_id).where(_MADE.decision_id.in_(part), by_plan) for part in parts)
+            return frozenset(one for query in asked for one in connection.scalars(query))
 
     def contact_counts(self) -> dict[str, int]:
         """How often a contact was reserved, by member, of those for whom any was; a decision holds while that of its member is the same."""

@@ -16,7 +16,6 @@ from models.moments import microseconds
 from models.plan_in_force import PlanInForce
 from models.readings import MONITOR, Monitored, Reading, freshness, judged, rejected_rows
 from models.store import Store
-from models.store_rows import content_id
 from models.supply import Supply
 from models.watched_decisions import Drawn, decision_readings
 from models.watched_model import ModelWatch, model_readings
@@ -26,19 +25,16 @@ from pipelines.loading import decision_time, engine_of, load, without_refusing
 from pipelines.rollout_watch import watch_rollout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from models.arrays import Flags
     from models.community import Community
     from models.engine import Engine
-    from models.job_rows import JobRow
     from models.training import Progress
     from pipelines.loading import Loaded
     from pipelines.workspace import Workspace
 
 LATELY_DAYS = 7
-MOST_JOBS = 1_000
 
 
 def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int = 0, progress: Progress = lambda _: None) -> Monitored:
@@ -66,9 +62,7 @@ def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int
     rollout = _rolling_out(workspace, now)
     with closing(Store.open(workspace.store_url)) as store:
         declared = not Supply.of(loaded.community, loaded.community.capacity, loaded.community.capacity.budget).endless
-        since_us = microseconds(at - timedelta(days=watch.days))
-        jobs = [row for row in store.jobs(None, MOST_JOBS) if row.created_us >= since_us]
-        decisions = decision_readings(drawn, loaded.community, limited=declared or by_limited_jobs(drawn, jobs, loaded.community))
+        decisions = decision_readings(drawn, loaded.community, limited=declared or by_plans(drawn, store, loaded.community))
         planned = plan_reading(store, loaded, at)
         readings = (*data, *told.readings, *decisions, planned, *rollout)
         before = store.figures(MONITOR)
@@ -79,14 +73,14 @@ def monitor(workspace: Workspace, *, as_of: str | None, now: datetime, seed: int
     return monitored
 
 
-def by_limited_jobs(drawn: Drawn, jobs: Sequence[JobRow], community: Community) -> Flags:
-    """Which decisions below the floor, shape (n,), were made by jobs that share out money or places, whoever asked for them."""
-    planned = [row.job_id for row in jobs if row.plan is not None]
+def by_plans(drawn: Drawn, store: Store, community: Community) -> Flags:
+    """Which decisions below the floor, shape (n,), went by a plan, whoever asked for it: what it shares out may lower exploration."""
     limited = np.zeros(len(drawn), dtype=np.bool_)
-    if planned and drawn.decision_ids:
-        for row in np.flatnonzero(drawn.below(community.policy.exploration)).tolist():
-            member_id = drawn.member_ids[row]
-            limited[row] = drawn.decision_ids[row] in (content_id(job_id, member_id) for job_id in planned)
+    if drawn.decision_ids:
+        below = np.flatnonzero(drawn.below(community.policy.exploration))
+        ids = [drawn.decision_ids[row] for row in below.tolist()]
+        planned = store.planned(ids)
+        limited[below] = [one in planned for one in ids]
     return limited
 
 

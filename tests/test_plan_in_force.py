@@ -103,6 +103,7 @@ def test_a_kept_decision_names_the_plan_and_its_charges(running, planned):
     answer = running.score(member).json()
     trace = running.client.get(f"/v1/decisions/{answer['decision_id']}").json()
     assert trace["plan_id"] == answer["plan_id"] == planned.in_force.plan_id
+    assert running.store.planned([answer["decision_id"]]) == {answer["decision_id"]}
     assert {candidate["intervention_id"]: candidate["shadow_price"] > 0 for candidate in trace["candidates"]} == {
         "none": False,
         "coupon": True,

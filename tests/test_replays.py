@@ -50,6 +50,9 @@ def test_decisions_of_one_plan_for_many_are_made_again(tmp_path, store_url):
         assert_same(running, [one.decision_id for one in made])
         trace = running.client.get(f"/v1/decisions/{made[0].decision_id}").json()
         assert trace["plan_id"] == place.rpartition("/")[2]
+        alone = running.score(MEMBERS[0]).json()["decision_id"]
+        ids = {one.decision_id for one in made}
+        assert running.store.planned([*ids, alone, "none such"]) == ids
 
 
 @pytest.mark.parametrize("budget", [None, 0.3])
@@ -62,6 +65,7 @@ def test_decisions_that_a_command_recorded_are_made_again(tmp_path, monkeypatch,
         recorded = decide_all(Workspace(home), tmp_path / "all.parquet", **asked).recorded
         made = running.store.decisions(DecisionQuery(1_000))
         assert (recorded.kept, recorded.left_out) == (len(made), 0)
+        assert len(running.store.planned([one.decision_id for one in made])) == (0 if budget is None else len(made))
         everything_happens(running)
         assert_same(running, [one.decision_id for one in made if one.member_id in MEMBERS])
 

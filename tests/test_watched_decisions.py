@@ -1,16 +1,20 @@
 """Decisions are watched: against their chances, above the floor, beside the control; each fault planted, and found."""
 
+import json
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
+from sqlalchemy import delete, insert
 
-from models.job_rows import JobRow
 from models.policy import choose, in_control, propensities
-from models.store_rows import content_id
+from models.store import Store
+from models.store_log import AT_ONCE
+from models.store_schema import decisions
 from models.watched_decisions import Drawn, decision_readings
-from pipelines.monitor import by_limited_jobs
+from pipelines.monitor import by_plans
 from tests.planted import community, intervention
 
 COMMUNITY = community(intervention("coupon", cost=0.01), intervention("call", cost=5), policy={"exploration": 0.05, "control_share": 0.1})
@@ -28,12 +32,12 @@ def drawn(rng, n=N, exploration=0.05, members=None):
     return Drawn(ids, ARMS, choose(shares, rng.random(n)), shares)
 
 
-def read(decisions, limited=False):
-    return {reading.name: reading for reading in decision_readings(decisions, COMMUNITY, limited=limited)}
+def read(made, limited=False):
+    return {reading.name: reading for reading in decision_readings(made, COMMUNITY, limited=limited)}
 
 
-def alarms(decisions, limited=False):
-    return {name for name, reading in read(decisions, limited).items() if reading.status == "alarm"}
+def alarms(made, limited=False):
+    return {name for name, reading in read(made, limited).items() if reading.status == "alarm"}
 
 
 def test_decisions_that_were_drawn_as_they_should_be_raise_no_alarm(rng):
@@ -60,17 +64,40 @@ def test_chances_below_the_floor_are_found_unless_a_plan_may_lower_them(rng):
     assert "as a plan under limits may have it" in read(made, limited=True)["propensity_floor"].said
 
 
-def test_chances_that_a_campaign_lowered_are_no_fault_and_those_beside_it_are(rng):
-    made = drawn(rng, exploration=0.01)
-    jobs = [JobRow("a" * 32, 1, "{}", "{}", plan="{}"), JobRow("b" * 32, 2, "{}", "{}")]
-    ids = {row.job_id[0]: [content_id(row.job_id, member_id) for member_id in made.member_ids] for row in jobs}
-    campaign, other = (replace(made, decision_ids=ids[job]) for job in "ab")
-    half = replace(made, decision_ids=[*ids["a"][: N // 2], *ids["b"][N // 2 :]])
-    raised = [alarms(each, by_limited_jobs(each, jobs, COMMUNITY)) for each in (campaign, other, half)]
-    assert raised == [set(), {"propensity_floor"}, {"propensity_floor"}]
-    assert "as a plan under limits may have it" in read(campaign, by_limited_jobs(campaign, jobs, COMMUNITY))["propensity_floor"].said
+def test_chances_that_a_plan_lowered_are_no_fault_and_those_beside_it_are(rng, tmp_path):
+    """More decisions than are looked up at once."""
+    made = drawn(rng, n=2 * AT_ONCE, exploration=0.01)
+    made = replace(made, decision_ids=[f"d{row}" for row in range(len(made))])
     below = read(made)["propensity_floor"].told["below"]
-    assert 0 < read(half, by_limited_jobs(half, jobs, COMMUNITY))["propensity_floor"].told["below"] < below
+    assert below > AT_ONCE
+    with closing(Store.open(f"sqlite:///{tmp_path}/keepwell.db")) as store:
+        for share, alarm in ((0.0, {"propensity_floor"}), (0.5, {"propensity_floor"}), (1.0, set())):
+            keep(store, made, round(share * len(made)))
+            limited = by_plans(made, store, COMMUNITY)
+            assert alarms(made, limited) == alarm
+            told = read(made, limited)["propensity_floor"]
+            assert told.told["below"] == (below - limited.sum() or below)
+            assert ("as a plan under limits may have it" in told.said) == (not alarm)
+
+
+def keep(store, made, planned):
+    """The first of them as made by a plan, the others each alone."""
+    rows = zip(made.decision_ids, made.member_ids, made.chosen, strict=True)
+    told = [
+        {
+            "decision_id": decision_id,
+            "member_id": member_id,
+            "created_us": 1,
+            "model_version": "1",
+            "chosen": ARMS[chosen],
+            "propensities": "{}",
+            "body": json.dumps({"plan_id": "p" if row < planned else None}, separators=(",", ":")),
+        }
+        for row, (decision_id, member_id, chosen) in enumerate(rows)
+    ]
+    with store.engine.begin() as connection:
+        connection.execute(delete(decisions))
+        connection.execute(insert(decisions), told)
 
 
 def test_a_choice_that_had_no_chance_is_found(rng):
