@@ -74,6 +74,10 @@ class LogStore(schema.Transactions):
             found = connection.execute(_KEPT.where(_MADE.decision_id == decision_id)).mappings().one_or_none()
         return None if found is None else Kept(**found)
 
+    def has_members(self) -> bool:
+        with self._reading() as connection:
+            return connection.scalar(select(schema.members.c.member_id).limit(1)) is not None
+
     def has_decisions(self) -> bool:
         with self._reading() as connection:
             return connection.scalar(select(_MADE.decision_id).limit(1)) is not None

@@ -53,10 +53,13 @@ def tell_experiments(workspace: Workspace, only: str | None, *, language: Langua
 
 
 def refresh_experiments(workspace: Workspace, community: Community, *, now: datetime) -> None:
-    """What the pages show of them; without decisions, declared experiments and logged chances there is nothing to read or to do."""
-    with closing(Store.open(workspace.store_url)) as store:
-        decided = store.has_decisions()
+    """What the pages show of them; without decisions, declared experiments and logged chances there is nothing to read or to do.
+
+    For logged chances alone no log is put into a store that has none yet.
+    """
     touches = community.touches
     logged = touches is not None and (touches.propensity_prefix is not None or bool(touches.propensities))
-    if decided or community.experiments or logged:
+    with closing(Store.open(workspace.store_url)) as store:
+        asked = store.has_decisions() or (logged and store.has_members())
+    if asked or community.experiments:
         tell_experiments(workspace, None, language=None, now=now)

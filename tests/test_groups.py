@@ -99,7 +99,7 @@ def test_page_csv_and_json_tell_the_same_of_a_group(running, query):
     assert told["total"]["members"] == len(expected)
     with reader(running) as visitor:
         sign_in(visitor, create_key(running.store, "marketing", ["read"], now=NOW))
-        listed = list(csv.DictReader(io.StringIO(visitor.get("/audience.csv", params=query).text)))
+        listed = list(csv.DictReader(io.StringIO(visitor.get("/audience.csv", params=query).content.decode("utf-8-sig"))))
         assert {row["member_id"] for row in listed} == expected
         for column, value in groups.items():
             assert {row[f"group:{column}"].removeprefix("'") for row in listed} <= {value}

@@ -30,6 +30,7 @@ PAGES = {
     *("GET /members/{member_id}/report.html", "POST /members/{member_id}/what-if"),
     *("GET /interventions", "GET /experiments", "GET /experiments/{experiment_id}", "GET /model", "GET /monitor"),
     *("GET /planner", "POST /planner/confirm", "GET /planner/jobs/{job_id}", "GET /planner/jobs/{job_id}/results.{kind}"),
+    "POST /planner/jobs/{job_id}/cancel",
 }
 """For people with a session, which a key with the scope `read` opens."""
 SCOPE_OF = {

@@ -125,13 +125,18 @@ LOGGED = DECLARED.touches.model_copy(update={"propensity_prefix": "propensity_"}
 
 
 @pytest.mark.parametrize(
-    ("told", "read"), [({"experiments": (LETTER,)}, True), ({"touches": LOGGED}, True), ({}, False)], ids=["declared", "logged", "nothing"]
+    ("told", "held", "read"),
+    [({"experiments": (LETTER,)}, False, True), ({"touches": LOGGED}, True, True), ({"touches": LOGGED}, False, False), ({}, True, False)],
+    ids=["declared", "logged", "logged_and_not_in_the_store", "nothing"],
 )
-def test_a_run_over_all_members_reads_them_where_there_is_something_to_read(tmp_path, told, read):
+def test_a_run_over_all_members_reads_them_where_there_is_something_to_read(tmp_path, told, held, read):
     declared = DECLARED.model_copy(update=told)
     home = write_home(tmp_path / "home", declared)
     write_logs(home)
     workspace = Workspace.find(home)
+    if held:
+        with closing(Store.open(workspace.store_url)) as store:
+            store.load_log(world().log)
     refresh_experiments(workspace, declared, now=NOW)
     with closing(Store.open(workspace.store_url)) as store:
         kept = kept_read_outs(store, load_community(workspace.declaration))
