@@ -48,7 +48,7 @@ def _written(value: object) -> object:
         message = f"give a time as {AS_TIME}"
         raise ValueError(message)
     if isinstance(value, str) and _LOST_PLUS.search(value, 11):
-        message = "in an address a + is a blank; write it %2B, as in 2026-11-20T09:00:00%2B08:00"
+        message = f"the offset has lost its sign; give a time as {AS_TIME}, in an address with %2B for the +"
         raise ValueError(message)
     return value
 

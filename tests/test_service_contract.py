@@ -251,7 +251,7 @@ def test_who_looks_with_a_slash_too_much_finds_the_page(running, looked_at, led_
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("2026-11-01T00:00:00+08:00", "a + is a blank; write it %2B"),
+        ("2026-11-01T00:00:00+08:00", "08:00, in an address with %2B for the +"),
         ("2026-11-01T00:00:00", "the offset is missing"),
         ("2026-02-30T00:00:00Z", "give a time that there is, as RFC 3339 writes it"),
         ("2026-11-01T25:00:00Z", "give a time that there is, as RFC 3339 writes it"),
@@ -261,6 +261,12 @@ def test_who_looks_with_a_slash_too_much_finds_the_page(running, looked_at, led_
 def test_a_time_that_cannot_be_read_is_told_how_to_write_it(running, asked, said):
     (fault,) = problem(running.client.get(f"/v1/decisions?from={asked}"), 422, "invalid-request")["errors"]
     assert (fault["parameter"], said in fault["detail"]) == ("query.from", True)
+
+
+def test_a_time_in_a_body_is_told_as_a_body_has_it(running):
+    event = {"member_id": "m0000001", "timestamp": "2026-11-01T00:00:00 08:00", "type": "post"}
+    (told,) = running.client.post("/v1/events", json={"events": [event]}).json()["rejected"]
+    assert told["detail"].startswith("/timestamp: the offset has lost its sign; give a time as RFC 3339 writes it")
 
 
 def test_a_body_above_the_limit_is_not_read(running):
