@@ -25,6 +25,8 @@ class Patience(NamedTuple):
 NONE = Patience()
 SLOW_SECONDS = 0.002
 """After which the end of a turn takes long."""
+LOOKS = 3
+"""Rounds of the loop before a turn begins, in which it reads who came while it was busy, and sends the answers of the last turn."""
 
 
 @dataclass(eq=False)
@@ -48,9 +50,9 @@ class Turns(Generic[Item, Result]):
     It may say that it is `Ending`: where that takes long, for the disk is slow, and as many wait by then as it serves, their turn begins
     beside its end. Else one thread serves turn after turn: what the last one touched is at hand on its core, and not on that of another.
 
-    Nobody waits for a turn to fill but for what the loop has at hand: an item that comes alone is served alone, and under load turns grow,
-    so that what a turn costs whatever its size is shared. Only after a turn of several those whom it answered have `patience` to ask
-    again, until most of them have: one straggler would else have a turn to itself, and all the others wait for it.
+    Nobody waits for a turn to fill but for what the loop has at hand (`LOOKS`): an item that comes alone is served alone, and under load
+    turns grow, so that what a turn costs whatever its size is shared. Only after a turn of several those whom it answered have `patience`
+    to ask again, until most of them have: one straggler would else have a turn to itself, and all the others wait for it.
     An item is served after it came, never with what was read before. Those of one turn have the same `together` and different `apart`,
     from those of one that is ending too; the others take the next one. After an error that nobody foresaw each is served alone, for it
     may concern one of them.
@@ -78,6 +80,7 @@ class Turns(Generic[Item, Result]):
         self._awaited_until = 0.0
         self._stirred = 0.0
         self._looking = False
+        self._about_to_begin = False
         self._ending: list[_Waiting[Item, Result]] = []
         self._threads = [ThreadPoolExecutor(1, thread_name_prefix=f"turn-{number}") for number in range(at_once + 1)]
         self._under_way: dict[ThreadPoolExecutor, list[_Waiting[Item, Result]]] = {}
@@ -90,7 +93,7 @@ class Turns(Generic[Item, Result]):
         now = loop.time()
         self._awaited = self._awaited if now < self._waits_until else 0
         self._stirred = now
-        loop.call_soon(self._begin)
+        self._begin_soon(loop)
         try:
             return await waiting.future
         finally:
@@ -107,6 +110,18 @@ class Turns(Generic[Item, Result]):
     @property
     def _waits_until(self) -> float:
         return min(self._awaited_until, self._stirred + self._patience.pause)
+
+    def _begin_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._free and not self._about_to_begin:
+            self._about_to_begin = True
+            loop.call_soon(self._look, loop, LOOKS)
+
+    def _look(self, loop: asyncio.AbstractEventLoop, times: int) -> None:
+        if times:
+            loop.call_soon(self._look, loop, times - 1)
+            return
+        self._about_to_begin = False
+        self._begin()
 
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
@@ -192,7 +207,7 @@ class Turns(Generic[Item, Result]):
         self._awaited = awaited
         self._stirred = loop.time()
         self._awaited_until = self._stirred + self._patience.most
-        loop.call_soon(self._begin)
+        self._begin_soon(loop)
 
 
 def _tell(turn: Sequence[_Waiting[Item, Result]], error: BaseException) -> None:

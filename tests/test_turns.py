@@ -225,3 +225,21 @@ def test_one_thread_serves_turn_after_turn_also_after_a_second_one_was_needed():
     asyncio.run(ask())
     assert threads[1] != threads[0]
     assert set(threads[2:]) == {threads[0]}
+
+
+def test_who_is_read_within_a_few_rounds_of_the_loop_shares_the_turn_of_the_first():
+    """As requests that waited in their sockets: read in the next round, taken in with the one after that."""
+    turns_taken = []
+
+    async def later(turns, item, rounds):
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        return await turns.result(item)
+
+    async def ask():
+        turns = Turns(lambda items, _ending: turns_taken.append(list(items)) or items, most=8)
+        await asyncio.gather(*(later(turns, item, rounds) for rounds, item in enumerate("abc")))
+        turns.close()
+
+    asyncio.run(ask())
+    assert turns_taken == [["a", "b", "c"]]
