@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from models.reading import Habits, decimal_comma, is_text, not_a_number, numbers
+from models.marks import Marks
+from models.reading import Habits, is_text, not_a_number, numbers
 from models.times import Sighting, Unordered
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Counted(NamedTuple):
 
 @dataclass(frozen=True)
 class Asked:
-    """Columns: of times, of amounts that may have a decimal comma, and of what may be numbers or text."""
+    """Columns: of times, of amounts, and of what may be numbers or text."""
 
     times: tuple[str, ...] = ()
     amounts: tuple[str, ...] = ()
@@ -36,17 +37,17 @@ class Asked:
 
 @dataclass(frozen=True)
 class Clues:
-    """What a part shows of its columns; the clues of parts add up to those of the table. `points`: amounts with a decimal point."""
+    """What a part shows of its columns; the clues of parts add up to those of the table."""
 
     times: Mapping[str, Unordered] = field(default_factory=dict)
-    points: frozenset[str] = frozenset()
+    amounts: Mapping[str, Marks] = field(default_factory=dict)
     labels: Mapping[str, Counted] = field(default_factory=dict)
 
     @classmethod
     def of(cls, raw: pl.DataFrame, asked: Asked, zone: str) -> Self:
         return cls(
             {name: Unordered.of(raw[name], zone) for name in asked.times},
-            frozenset(name for name in asked.amounts if is_text(raw[name]) and not decimal_comma(raw[name])),
+            {name: Marks.of(raw[name]) for name in asked.amounts if is_text(raw[name])},
             {name: _counted(raw[name]) for name in asked.labels},
         )
 
@@ -58,19 +59,22 @@ class Clues:
         for name, counted in other.labels.items():
             before = labels.get(name, Counted(0, 0))
             labels[name] = Counted(before.numbers + counted.numbers, before.others + counted.others)
-        return type(self)(times, self.points | other.points, labels)
+        amounts = dict(self.amounts)
+        for name, marks in other.amounts.items():
+            amounts[name] = amounts.get(name, Marks()) | marks
+        return type(self)(times, amounts, labels)
 
-    def habits(self, asked: Asked) -> Habits:
+    def habits(self, *, semicolons: bool) -> Habits:
         """Raises InputError where the day and the month of a column of times cannot be told apart."""
         return Habits(
             orders={name: seen.orders(name) for name, seen in self.times.items()},
-            commas=frozenset(asked.amounts) - self.points,
+            decimals={name: marks.decimal(semicolons=semicolons) for name, marks in self.amounts.items()},
             quantities=frozenset(name for name, counted in self.labels.items() if counted.numbers and not counted.others),
         )
 
     def to_json(self) -> str:
         times = {name: asdict(seen) for name, seen in self.times.items()}
-        return json.dumps({"times": times, "points": sorted(self.points), "labels": self.labels}, ensure_ascii=False)
+        return json.dumps({"times": times, "amounts": self.amounts, "labels": self.labels}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -79,11 +83,12 @@ class Clues:
             name: Unordered(seen["texts"], seen["unread"], tuple(Sighting(*one) for one in seen["seen"]))
             for name, seen in told["times"].items()
         }
-        return cls(times, frozenset(told["points"]), {name: Counted(*counted) for name, counted in told["labels"].items()})
+        amounts = {name: Marks(*marks) for name, marks in told["amounts"].items()}
+        return cls(times, amounts, {name: Counted(*counted) for name, counted in told["labels"].items()})
 
 
-def habits_of(parts: Iterable[Clues], asked: Asked) -> Habits:
-    return sum(parts, Clues()).habits(asked)
+def habits_of(parts: Iterable[Clues], *, semicolons: bool) -> Habits:
+    return sum(parts, Clues()).habits(semicolons=semicolons)
 
 
 def _counted(column: pl.Series) -> Counted:

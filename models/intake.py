@@ -16,7 +16,7 @@ from models.scattering import Ranges, Scattered, new_rows, resumed, silent
 from models.screening import Fault, Screened, first_fault
 from models.shelves import Desk, Shelves
 from models.survey import Survey
-from models.tables import Table, cell_texts
+from models.tables import Table, cell_texts, id_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -151,7 +151,8 @@ def event_rows(raw: pl.DataFrame, source: LogSource, place: Place, *, semicolons
     """Of the table, or of a part of it where `place` knows its habits."""
     named = named_columns(source)
     times = place.times(raw[source.time])
-    member, event_id, channel = (_texts_or_null(raw, named[key]) for key in ("member", "event_id", "channel"))
+    member = id_texts(raw[source.member])
+    event_id, channel = (_texts_or_null(raw, named[key]) for key in ("event_id", "channel"))
     kind = (
         _texts_or_null(raw, source.type) if source.type_is is None else pl.repeat(source.type_is, raw.height, dtype=pl.String, eager=True)
     )

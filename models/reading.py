@@ -11,7 +11,9 @@ import polars as pl
 
 from models.declaration import Key, line_of
 from models.errors import InputError
+from models.marks import Marks, plain_numbers
 from models.screening import Fault
+from models.table_files import header_hint
 from models.tables import Table, cell_texts, open_table
 from models.times import Times, read_times
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from models.findings import Finding
+    from models.marks import Decimal
 
 YES, NO = ("true", "1", "yes", "y", "t", "是"), ("false", "0", "no", "n", "f", "否")
 
@@ -37,11 +40,11 @@ class Read:
 class Habits:
     """How the cells of whole columns of one table are written, for those who read a part of it: which part tells must not matter.
 
-    orders: of day and month, by the column of times. commas: columns whose numbers have a decimal comma. quantities: columns of numbers.
+    orders: of day and month, by the column of times. decimals: by the column of amounts. quantities: columns of numbers.
     """
 
     orders: Mapping[str, Sequence[str]]
-    commas: frozenset[str]
+    decimals: Mapping[str, Decimal]
     quantities: frozenset[str]
 
 
@@ -63,11 +66,15 @@ class Place:
         return read_times(column, self.timezone, orders)
 
     def numbers(self, column: pl.Series, *, semicolons: bool) -> pl.Series:
-        """Of a table whose fields are separated by semicolons `12,50` is 12.5, unless some value of the column has a point."""
-        if not semicolons or not is_text(column):
-            return numbers(column)
-        comma = decimal_comma(column) if self.habits is None else column.name in self.habits.commas
-        return numbers(column, comma=comma)
+        """Amounts, with marks of currency and thousands: `1.234,50 €` is 1234.5 where cells of the column show what its marks mean.
+
+        Of a table whose fields are separated by semicolons `12,50` is 12.5 also where they do not, unless some value has a point.
+        """
+        number = numbers(column)
+        if not is_text(column) or (self.habits is None and not not_a_number(column, number).any()):
+            return number
+        decimal = Marks.of(column).decimal(semicolons=semicolons) if self.habits is None else self.habits.decimals.get(column.name, "")
+        return numbers(plain_numbers(cell_texts(column), decimal))
 
     def typed(self, column: pl.Series) -> pl.Series:
         return typed(column) if self.habits is None else typed(column, quantity=column.name in self.habits.quantities)
@@ -87,7 +94,7 @@ class Place:
         has = ", ".join(f'"{name}"' for name in table.columns[:20])
         line = line_of(self.lines, (section, *(int(part) if part.isdigit() else part for part in key.split("."))))
         where = "" if line is None else f" (line {line})"
-        raise InputError(f'{section}.{key}: no column "{column}" in {path}; it has {has}{where}')
+        raise InputError(f'{section}.{key}: no column "{column}" in {path}; it has {has}{where}{header_hint(table.columns)}')
 
     def time_faults(self, raw: pl.Series, read: Times) -> list[Fault]:
         absent = raw.is_null() if raw.dtype.is_temporal() else cell_texts(raw).is_null()
@@ -110,11 +117,6 @@ def is_text(column: pl.Series) -> bool:
     return not (column.dtype.is_numeric() or column.dtype == pl.Boolean)
 
 
-def decimal_comma(column: pl.Series) -> bool:
-    """Has no text of it a point?"""
-    return not cell_texts(column).str.contains(".", literal=True).any()
-
-
 def typed(column: pl.Series, *, quantity: bool | None = None) -> pl.Series:
     """Numbers where every cell that holds anything is one, else text; `quantity` says so of the whole column this is a part of."""
     number = numbers(column)
@@ -126,13 +128,9 @@ def is_quantity(column: pl.Series, number: pl.Series) -> bool:
     return number.count() > 0 and not not_a_number(column, number).any()
 
 
-def numbers(column: pl.Series, *, comma: bool = False) -> pl.Series:
-    """Float64; null where there is nothing or no finite number. With `comma`, `12,50` is 12.5."""
-    if is_text(column):
-        column = cell_texts(column).str.strip_chars()
-        if comma:
-            column = column.str.replace(",", ".", literal=True)
-    number = column.cast(pl.Float64, strict=False)
+def numbers(column: pl.Series) -> pl.Series:
+    """Float64; null where there is nothing or no finite number."""
+    number = (cell_texts(column).str.strip_chars() if is_text(column) else column).cast(pl.Float64, strict=False)
     return number.set(~number.is_finite().fill_null(value=True), None)
 
 

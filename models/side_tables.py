@@ -14,7 +14,7 @@ from models.reading import Place, Read, flags, not_a_number
 from models.screening import Fault, Screened
 from models.side_counts import MemberCounts, TouchCounts
 from models.sources import RESPONSES
-from models.tables import cell_texts
+from models.tables import cell_texts, id_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ class SideRows(NamedTuple):
 
 def member_rows(raw: pl.DataFrame, source: MembersSource, place: Place, community: Community) -> SideRows:
     """As `read_members` gives them; of the table, or of a part of it where `place` knows its habits."""
-    member, joined = cell_texts(raw[source.member]), place.times(raw[source.joined])
+    member, joined = id_texts(raw[source.member]), place.times(raw[source.joined])
     unread = joined.timestamp.is_null() & cell_texts(raw[source.joined]).is_not_null()
     faults = (
         Fault(member.is_null(), source.member, "no_member"),
@@ -152,7 +152,7 @@ def same_chances(source: TouchesSource) -> dict[str, float]:
 
 def touch_rows(raw: pl.DataFrame, source: TouchesSource, place: Place, arms: Mapping[str, str], *, semicolons: bool) -> SideRows:
     """As `read_touches` gives them, but for `response`, which is told as it is; of a part of the table where `place` knows its habits."""
-    member, written = cell_texts(raw[source.member]), cell_texts(raw[source.intervention])
+    member, written = id_texts(raw[source.member]), cell_texts(raw[source.intervention])
     intervention = written.replace(source.arms) if source.arms else written
     times = place.times(raw[source.time])
     everyone = pl.repeat(value=True, n=raw.height, eager=True)

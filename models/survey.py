@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import polars as pl
 
-from models.reading import Habits
+from models.marks import Marks, decimal_of
+from models.reading import Habits, is_text
 from models.scattering import Ranges
-from models.tables import cell_texts
+from models.tables import cell_texts, id_texts
 from models.times import Unordered
 
 if TYPE_CHECKING:
@@ -41,17 +42,26 @@ class Survey:
         counts: list[pl.DataFrame] = []
         hashes: list[Integers] = []
         unordered: list[Unordered] = []
+        marks: list[Marks] = []
         for raw in chunks:
-            counts.append(_counts(cell_texts(raw[source.member])))
+            counts.append(_counts(id_texts(raw[source.member])))
             hashes.append(_hashes(raw, source.event_id))
             if chunks.alone is None:
                 unordered.append(Unordered.of(raw[source.time], place.timezone))
-        habits = Habits({source.time: reduce(add, unordered).orders(source.time)}, frozenset(), frozenset()) if unordered else None
-        return cls(_summed(counts), _repeated(np.concatenate(hashes), chunks, source.event_id), habits)
+                marks += [Marks.of(raw[source.value])] if source.value is not None and is_text(raw[source.value]) else []
+        return cls(_summed(counts), _repeated(np.concatenate(hashes), chunks, source.event_id), _habits(source, unordered, marks))
 
     def ranges(self, added: Sequence[pl.DataFrame] = ()) -> Ranges:
         """Of these members and of those in tables that are added."""
         return Ranges.of(_summed([self.counted, *(_counts(rows["member_id"]) for rows in added)]))
+
+
+def _habits(source: LogSource, unordered: Sequence[Unordered], marks: Sequence[Marks]) -> Habits | None:
+    """None where nothing was asked; only Parquet is read in chunks, so no fields are separated by semicolons."""
+    if not unordered:
+        return None
+    decimals = {source.value: decimal_of(marks, semicolons=False)} if source.value is not None else {}
+    return Habits({source.time: reduce(add, unordered).orders(source.time)}, decimals, frozenset())
 
 
 def _counts(members: pl.Series) -> pl.DataFrame:

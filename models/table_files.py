@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 UNREADABLE = (PolarsError, PanicException, OSError)
 """What polars raises on a damaged file; it panics on some."""
 GZIP_MAGIC, PARQUET_MAGIC = b"\x1f\x8b", b"PAR1"
-JSON_BEGINS = (b'{"', b"[{", b"[\n")
+JSON_BEGINS = re.compile(rb'\s*(\{\s*"|\[\s*[\[{])')
+ISOLATED = re.compile(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])")
+BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+UNREAD, MOSTLY = "\ufffd", 5
+NO_NAME = re.compile(r"[-+]?\d[-\d.,:/ TZ+]*")
 SMALLEST_PARQUET = 12
 FREELY_UNPACKED = 1 << 26
 MOST_TIMES = 250
@@ -50,6 +55,7 @@ OTHERS = (
     Other(b"Obj\x01", "an Avro file", "write it as Parquet or CSV"),
     Other(b"ARROW1", "an Arrow file", "write it as Parquet or CSV"),
     Other(b"SQLite format 3\x00", "an SQLite database", "export the table as CSV"),
+    Other(b"<?xml", "XML", "convert it to CSV or Parquet, with a row for each record and a column for each attribute"),
     Other(b"%PDF", "a PDF", "export the table behind it as CSV"),
     Other(b"<!DOCTYPE", "a web page", "fetch the table itself: where a login or an error page came instead, look at the address"),
     Other(b"<html", "a web page", "fetch the table itself: where a login or an error page came instead, look at the address"),
@@ -98,8 +104,33 @@ def check_text(content: bytes, path: Path) -> None:
             raise InputError(f"{path} is {other.what}; {other.todo}")
     if b"\x00" in head:
         raise InputError(f"{path} holds bytes that are no text; give CSV in UTF-8, or Parquet")
-    if head.lstrip().startswith(JSON_BEGINS):
+    if JSON_BEGINS.match(head):
         raise InputError(f"{path} {_JSON}")
+
+
+def not_utf8(path: Path, content: bytes) -> InputError:
+    """Names the likeliest encoding: letters of Western Europe stand alone among those of ASCII, Chinese ones have two bytes."""
+    try:
+        content.decode()
+        start = 0
+    except UnicodeDecodeError as fault:
+        start = fault.start
+    near = content[max(0, start - LOOKED_AT) : start + STEP]
+    read = near.decode(errors="replace")
+    unread = read.count(UNREAD)
+    if sum(not character.isascii() for character in read) > MOSTLY * unread:
+        line = content.count(b"\n", 0, start) + 1
+        return InputError(f"{path} line {line}: bytes that are not UTF-8, as most of the file is; correct them, or fetch it again")
+    encoding = "WINDOWS-1252" if 2 * len(ISOLATED.findall(near)) > len(BEYOND_ASCII.findall(near)) else "GB18030"
+    advice = f"save it as UTF-8, or convert it: iconv -f {encoding} -t UTF-8 '{path.name}' > utf8.csv"
+    return InputError(f"{path} is not UTF-8 but most likely {encoding}; {advice}")
+
+
+def header_hint(columns: Sequence[str]) -> str:
+    """What to do where the names of columns are none, as in a file without a header or with fields that nothing known separates."""
+    nameless = any(NO_NAME.fullmatch(name) for name in columns)
+    hint = "; its first line looks like a row: put one with the names of the columns above it" if nameless else ""
+    return hint + ("; all of it is one column: separate fields by commas, semicolons, tabs or |" if len(columns) == 1 else "")
 
 
 def parquet_fault(path: Path, files: Sequence[Path]) -> InputError:

@@ -7,14 +7,14 @@ import csv
 import io
 from array import array
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from models.errors import InputError
-from models.table_files import PARQUET_MAGIC, UNREADABLE, check_text, parquet_fault, unpacked
+from models.table_files import PARQUET_MAGIC, UNREADABLE, check_text, header_hint, not_utf8, parquet_fault, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 SEPARATORS = ",;\t|"
 ROW = "__row"
 PARQUET_FIRST_LINE = 1
+BEYOND = "\x1e"
 CHUNK_ROWS = 4_000_000
 LONG_FIELD = f"a field has more than {csv.field_size_limit():,} characters; a quotation mark may open before it and never be closed"
 NO_ROWS = "holds lines that are no rows of CSV; look at its quotation marks, or save it as CSV again"
+WHOLE = r"^(-?\d+)\.0$"
 MISSING = ("", "NULL", "null", "\\N", "NaN", "nan", "None", "N/A")
 
 
@@ -190,7 +192,7 @@ def _check_utf8(content: bytes, path: Path) -> None:
         for start in range(0, len(view), step):
             decoder.decode(view[start : start + step], final=start + step >= len(view))
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8; save it as UTF-8, or convert it: iconv -f GB18030 -t UTF-8 {path.name}") from None
+        raise not_utf8(path, content) from None
 
 
 def header_of(content: bytes, path: Path) -> Header:
@@ -207,7 +209,9 @@ def header_of(content: bytes, path: Path) -> Header:
         raise InputError(f"{path}: the first line is blank; it must hold the names of the columns")
     repeated = sorted({name for name in columns if columns.count(name) > 1})
     if repeated:
-        raise InputError(f'{path}: the header names column "{repeated[0]}" more than once; give each column its own name')
+        raise InputError(
+            f'{path}: the header names column "{repeated[0]}" more than once; give each column its own name{header_hint(columns)}'
+        )
     return Header(separator, columns, reader.line_num)
 
 
@@ -264,18 +268,23 @@ def _row_by_row(content: bytes, header: Header, path: Path) -> Table:
 
 
 def _records(content: bytes, separator: str, path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The fields of each record below the header, with the line at which it begins."""
-    reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""), delimiter=separator)
+    """The fields of each record below the header, with the line at which it begins.
+
+    One line more follows the text: it is a record of its own unless a quotation mark is still open.
+    """
+    lines = chain(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""), [BEYOND])
+    reader = csv.reader(lines, delimiter=separator)
     next(reader)
-    line, start = 0, reader.line_num + 1
+    start, begins, record = reader.line_num + 1, 0, None
     try:
         for fields in reader:
-            line, start = start, reader.line_num + 1
-            yield line, fields
+            if record is not None:
+                yield begins, record
+            begins, start, record = start, reader.line_num + 1, fields
     except csv.Error:
         raise InputError(f"{path} line {start}: {LONG_FIELD}") from None
-    if start > line + 1 and not content.endswith(b'"'):
-        raise InputError(f"{path} line {line}: a quotation mark opens here and is never closed")
+    if record != [BEYOND]:
+        raise InputError(f"{path} line {begins}: a quotation mark opens here and is never closed")
 
 
 def free_name(name: str, taken: Sequence[str]) -> str:
@@ -283,6 +292,12 @@ def free_name(name: str, taken: Sequence[str]) -> str:
     while name in taken:
         name += "_"
     return name
+
+
+def id_texts(column: pl.Series) -> pl.Series:
+    """As `cell_texts`, of ids of members: without blanks around them, and without the `.0` of programs that made numbers of them."""
+    text = cell_texts(column).str.strip_chars()
+    return text.str.replace(WHOLE, "$1") if text.str.ends_with(".0").any() else text
 
 
 def cell_texts(column: pl.Series) -> pl.Series:

@@ -111,7 +111,7 @@ class _Reader:
     def events(self, table: SparkTable, workspace: Workspace) -> DataFrame:
         """Of the declared log and of the files of days; an id that was given before, whoever's it was, is refused as on one machine."""
         source = self.community.log
-        asked = Asked(self._texts(table, [source.time]), self._amounts(table, [source.value]))
+        asked = Asked(self._texts(table, [source.time]), self._texts(table, [] if source.value is None else [source.value]))
         rows = self._screened(table, "events", list(named_columns(source).values()), asked)
         if source.event_id is not None:
             rows = _each_id_once(rows, source.event_id)
@@ -139,7 +139,7 @@ class _Reader:
         named = touch_columns(source)
         table = self._opened(source.path, "touches", named)
         arms = logged_arms(source, table.table.columns)
-        asked = Asked(self._texts(table, [source.time]), self._amounts(table, list(arms)))
+        asked = Asked(self._texts(table, [source.time]), self._texts(table, list(arms)))
         rows = self._screened(table, "touches", [*named.values(), *arms], asked, arms)
         return _Touches(rows, dict.fromkeys((*arms.values(), *same_chances(source)), pl.Float64()), table.table.columns)
 
@@ -151,11 +151,8 @@ class _Reader:
         return table
 
     def _texts(self, table: SparkTable, columns: Sequence[str]) -> tuple[str, ...]:
-        """Times of another kind tell all by themselves."""
+        """Times and amounts of another kind tell all by themselves."""
         return tuple(name for name in columns if table.kind(name) == "string")
-
-    def _amounts(self, table: SparkTable, columns: Sequence[str | None]) -> tuple[str, ...]:
-        return tuple(name for name in columns if name is not None) if table.separator == ";" else ()
 
     def _screened(
         self, table: SparkTable, name: str, columns: Sequence[str | None], asked: Asked, arms: Mapping[str, str] | None = None
@@ -165,7 +162,7 @@ class _Reader:
             look = Look(asked, self.community.timezone)
             told = table.rows.select(*(f"`{column}`" for column in asked.columns)).mapInArrow(look, spark_schema(CLUES))
             clues = [Clues.from_json(row.clues) for row in told.collect()]
-        place = replace(self.place, habits=habits_of(clues, asked))
+        place = replace(self.place, habits=habits_of(clues, semicolons=table.separator == ";"))
         width = len(table.table.columns)
         screen = Screen(name, self.community.model_dump_json(), place, table.files, table.separator, width, arms)
         return table.cells([column for column in columns if column is not None]).mapInArrow(screen, spark_schema(SHAPE))

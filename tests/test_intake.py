@@ -93,6 +93,12 @@ def test_lines_are_those_of_the_file_also_after_quoted_line_ends_and_blank_lines
     assert members(intake) == ["ann", "cid"]
 
 
+@pytest.mark.parametrize("last", ['ann,2025-03-02,"two\nlines",x', 'ann,2025-03-02,x,"two\nlines"', "ann,2025-03-02,x,y"])
+def test_the_last_row_may_go_over_several_lines(tmp_path, last):
+    intake = read(tmp_path, f'member,time,note,more\nbob,2025-03-01,"a\nb",\n{last}\n')
+    assert members(intake) == ["ann", "bob"]
+
+
 def test_columns_of_the_log_may_be_called_line_and_reason(tmp_path):
     intake = read(tmp_path, "member,time,line,reason\nann,2025-03-01,1,x\nbob,never,2,y\n")
     assert intake.rejected.to_dicts() == [
@@ -108,6 +114,40 @@ def test_other_separators_are_recognised(tmp_path, separator):
 def test_a_semicolon_file_may_write_decimal_commas(tmp_path):
     intake = read(tmp_path, "member;time;value\nann;2025-03-01;12,50\n", log={"value": "value"})
     assert intake.log.events["value"].to_list() == [12.5]
+
+
+@pytest.mark.parametrize(
+    ("separator", "cells", "numbers"),
+    [
+        (";", ["1.234,50", "12,50", "-5,00", "7", "1.000"], [1234.5, 12.5, -5, 7, 1000]),
+        (";", ["1.234", "2.5"], [1.234, 2.5]),
+        (";", ["1,234", "5"], [1.234, 5]),
+        ("|", ["1,234.50", "1,234", "$5", "-£5.25", "￥12", "3元"], [1234.5, 1234, 5, -5.25, 12, 3]),
+        ("|", ["12,50 €", "1.234"], [12.5, 1234]),
+        ("|", ["1 234,50", "1\u202f234", "1'234"], [1234.5, 1234, 1234]),
+        ("|", ["0,125", "1.234.567"], [0.125, 1_234_567]),
+    ],
+)
+def test_amounts_are_read_by_what_their_column_shows_of_its_marks(tmp_path, separator, cells, numbers):
+    rows = "".join(f"ann;2025-03-{day:02d};{cell}\n" for day, cell in enumerate(cells, 1)).replace(";", separator)
+    intake = read(tmp_path, f"member;time;value\n{rows}".replace(";", separator), log={"value": "value"})
+    assert intake.rejected.is_empty()
+    assert intake.log.events["value"].to_list() == numbers
+
+
+def test_an_amount_that_can_mean_two_numbers_is_refused(tmp_path):
+    intake = read(tmp_path, "member|time|value\nann|2025-03-01|1,234\nann|2025-03-02|7\n", log={"value": "value"})
+    assert reasons(intake) == {2: 'value "1,234" is not a number'}
+    both = read(tmp_path, "member|time|value\nann|2025-03-01|12,50\nann|2025-03-02|12.5\n", log={"value": "value"})
+    assert reasons(both) == {2: 'value "12,50" is not a number'}
+
+
+def test_ids_that_a_program_made_numbers_of_are_those_of_the_other_tables_and_of_those_who_ask(tmp_path):
+    written(tmp_path, "member,joined\n12346,2025-01-01\n007,2025-01-01\n1.5,2025-01-01\n", "members.csv")
+    log = "member,time\n12346.0,2025-03-01\n12346,2025-03-02\n 007 ,2025-03-03\n,2025-03-04\n1.5,2025-03-04\n1.50,2025-03-04\n"
+    intake = read(tmp_path, log, members={"path": "members.csv", "member": "member", "joined": "joined"})
+    assert intake.members["member_id"].to_list() == ["007", "1.5", "1.50", "12346"]
+    assert intake.log.events.group_by("member").len().sort("member")["len"].to_list() == [1, 1, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -205,12 +245,25 @@ def test_a_member_with_a_hundred_thousand_events_is_one_member(tmp_path):
         (b"\nmember,time\nann,2025-03-01\n", "the first line is blank; it must hold the names of the columns"),
         (b"member,when\nann,2025-03-01\n", 'log.time: no column "time" in events.csv; it has "member", "when"'),
         (b"member,time,time\nann,2025-03-01,x\n", 'the header names column "time" more than once'),
-        ("member,time\n张三,2025-03-01\n".encode("gb18030"), "is not UTF-8; save it as UTF-8"),
+        (
+            "member,time\n张三,2025-03-01\n李莉,2025-03-01\n".encode("gb18030"),
+            "most likely GB18030; save it as UTF-8, or convert it: iconv -f GB18030 ",
+        ),
+        (
+            "member,time\nJürgen,2025-03-01\nKöhler,2025-03-02\n".encode("latin-1"),
+            "most likely WINDOWS-1252; save .*: iconv -f WINDOWS-1252 ",
+        ),
+        (
+            "member,time\n张三李莉王五赵六,2025-03-01\n".encode() + b"\xff,2025-03-02\n",
+            "events.csv line 3: bytes that are not UTF-8, as most of",
+        ),
         (gzip.compress(PLAIN.encode(), mtime=0)[:-10], "is damaged gzip"),
         (gzip.compress(PLAIN.encode(), mtime=0) + b"cid,2025-03-03\n", "is damaged gzip"),
         (PLAIN.encode("utf-16")[:-1], "begins as UTF-16 and breaks off"),
         (b"PK\x03\x04\x14\x00workbook", "is a zip or a workbook; unpack it, or save the sheet"),
         (b'{"member": "ann", "time": "2025-03-01"}\n', "holds JSON; convert it to CSV or Parquet"),
+        (b'{\n "name": "Group",\n "messages": []\n}\n', "holds JSON; convert it to CSV or Parquet"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?>\n<posts>\n</posts>\n', "is XML; convert it to CSV or Parquet"),
         (b"PAR1 and then nothing", "cannot be read as Parquet"),
         (b'member,time\nann,2025-03-01\n"bob,2025-03-02\ncid,2025-03-03\n', "line 3: a quotation mark opens here and is never closed"),
         (
@@ -218,7 +271,9 @@ def test_a_member_with_a_hundred_thousand_events_is_one_member(tmp_path):
             r'none of its 2 rows can be used; 2 of 2 rows rejected: time "soon" cannot be read \(line 2\)',
         ),
         (b"member,time\nann,03.04.2025\n", "may be day-month-year or month-day-year"),
-        (b"just some words\nand more of them\n", 'log.member: no column "member"'),
+        (b"just some words\nand more of them\n", 'no column "member" .*; all of it is one column: separate fields by commas'),
+        (b"7\t2025-03-01\tpost\n8\t2025-03-02\tpost\n", 'no column "member" .*; its first line looks like a row: put one with the names'),
+        (b"7,1,1,2025-03-01\n", 'column "1" more than once; give each column its own name; its first line looks like a row'),
     ],
 )
 def test_a_log_that_cannot_be_read_is_one_clear_sentence(tmp_path, content, sentence):
