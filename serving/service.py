@@ -25,6 +25,7 @@ from serving.latest_run import LatestRun
 from serving.logs import LOGGER
 from serving.measurers import Measurers
 from serving.model_source import ModelSource
+from serving.places import without_places
 from serving.plan_desk import PlanDesk
 from serving.problems import Fault
 from serving.rates import Rates
@@ -117,6 +118,12 @@ class Service:
     def engine(self) -> Engine:
         """Raises NoChampion."""
         return self.models.engine()
+
+    @property
+    def champion_fault(self) -> str | None:
+        """Why the engine in force is not the registry's champion, without places of this machine; None where it is."""
+        why, settings = self.models.error, self.settings
+        return None if why is None else without_places(why, settings.mlflow_uri, settings.model_cache)
 
     def deciders(self, member_ids: Sequence[str]) -> tuple[Part, ...]:
         """Which engine decides for whom; raises NoChampion."""

@@ -4,6 +4,7 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from html import unescape
 from threading import Event
 
 import numpy as np
@@ -17,6 +18,7 @@ from serving.model_source import ModelSource
 from tests.patience import PATIENCE_SECONDS, wait_until
 from tests.registry_world import engine_folder, own_registry, put_in_force
 from tests.serving_world import client_of, serving, world, write_home
+from tests.shown_run import reader, sign_in
 from tests.test_hostile_engines import resealed, rewritten
 
 CLIENTS = 4
@@ -197,3 +199,15 @@ def test_a_champion_that_is_refused_leaves_the_last_one_in_force(running, regist
     assert model(running)["version"] == "1"
     assert running.client.get("/readyz").status_code == 200
     assert running.score(world().log.members["member_id"][0]).json()["model"]["version"] == "1"
+
+
+@pytest.mark.parametrize(("language", "told"), [("en", "Version 1 goes on deciding"), ("zh", "仍由版本1决策")])
+def test_the_page_of_the_model_tells_which_champion_was_not_taken_over_and_why(running, registry, whole, language, told):
+    with reader(running, language) as client:
+        sign_in(client, running.key)
+        assert told not in client.get("/model").text
+        put_in_force(registry, whole, "0" * 64)
+        wait_until(lambda: model(running)["error"] is not None)
+        page = unescape(client.get("/model").text)
+    assert told in page
+    assert "is not what was registered" in page

@@ -107,6 +107,7 @@ class _Teller:
             "lead": report.of_champion.text,
             "details": sentences(self.whoever.language, report.of_champion.details),
             "told_at": None if report.told_at is None else self._day(report.told_at),
+            "not_taken_over": self._not_taken_over(),
             "version": None if test is None else test.version,
             "grade": None if test is None else test.grade,
             "facts": [] if test is None else self._facts(test, report.of_champion.gain_text or ""),
@@ -173,6 +174,10 @@ class _Teller:
             how=text(language, how),
             values=",".join(f"{100 * value:.2f}" for value in (one.auc, low, high, one.recency_auc)),
         )
+
+    def _not_taken_over(self) -> str | None:
+        why, language = self.service.champion_fault, self.whoever.language
+        return why and text(language, "model_page.not_taken_over", version=self.service.engine().version, why=why)
 
     def _over_time_note(self) -> str:
         language = self.whoever.language

@@ -17,7 +17,6 @@ from serving.metrics import MEDIA_TYPE, STORE_DOWN, STORE_UP, Waiting, expositio
 from serving.monitor import Watched
 from serving.negotiation import has_already
 from serving.operation_answers import CatalogueAnswer, ModelInForce, Readiness
-from serving.places import without_places
 from serving.problems import RETRY_SECONDS, Refusal
 from serving.service import CurrentService, Service
 from serving.shadow import Shadow
@@ -95,7 +94,7 @@ def reload_models(service: CurrentService, _holder: Administering) -> ModelInFor
 
 
 def _in_force(service: Service) -> ModelInForce:
-    engine, error, settings = service.engine(), service.models.error, service.settings
+    engine = service.engine()
     made = engine.provenance
     return ModelInForce(
         version=engine.version,
@@ -103,5 +102,5 @@ def _in_force(service: Service) -> ModelInForce:
         in_use=made.in_use,
         trained_at=made.trained_at,
         trained_through=made.trained_through,
-        error=None if error is None else without_places(error, settings.mlflow_uri, settings.model_cache),
+        error=service.champion_fault,
     )
