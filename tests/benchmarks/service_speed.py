@@ -51,6 +51,7 @@ def main() -> None:
         print(f"  {len(world.asked)} members are asked about, with {world.mean_events:.0f} events each on average", flush=True)
         plain = beside(world, folder, options.seconds)
         print(f"  the disk: {syncs(folder)}", flush=True)
+        print(f"  the cores: {steadiness()}", flush=True)
         for workers in options.workers:
             report("SQLite", world, workers, options.seconds, plain, None)
         if options.postgres:
@@ -115,6 +116,20 @@ def syncs(folder: Path) -> str:
             time.sleep(0.003)
     p50, p95, p99 = np.quantile(took, [0.5, 0.95, 0.99])
     return f"a sync takes p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms"
+
+
+def steadiness() -> str:
+    """How much the machine itself spreads latencies: the CPU of the same plain work, 500 times with 5 ms between, as turns are met."""
+    tables = [{str(number): number for number in range(2_000)} for _ in range(30)]
+    took = []
+    for _ in range(500):
+        began = time.thread_time()
+        for table in tables:
+            sum(table[name] for name in table)
+        took.append(1000 * (time.thread_time() - began))
+        time.sleep(0.005)
+    p50, p95, p99 = np.quantile(took, [0.5, 0.95, 0.99])
+    return f"the same work takes p50 {p50:.1f} ms of CPU, p95 {p95:.1f} ms, p99 {p99:.1f} ms: {p99 / p50:.2f} times the median"
 
 
 def _full_and_halves(server: Server, world: ServiceWorld, mode: str, seconds: float, plain: float) -> float:
