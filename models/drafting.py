@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from models.community import Tier
+    from models.rhythm import Rhythm
 
 MOST_SIGNALS, MOST_TYPES = 32, 1000
 LEAST_VALUED = 0.5
 LEAST_ACTING = 0.5
 USUAL_HORIZONS, USUAL_HORIZON, USUAL_ACTIVE = (7, 30, 90), 30, 30
+RHYTHM_HORIZONS = (30, 90, 180)
 USUAL_WINDOWS, LONG_WINDOWS = (1, 3, 7, 14, 30, 60, 90), (180, 365)
 TIER_SHARES = (0.5, 0.9, 0.99)
-MONEY_NAMES = ("amount", "price", "revenue", "paid", "spend", "money", "gmv", "金额", "价格", "元")
+MONEY_NAMES = ("amount", "price", "revenue", "paid", "spend", "money", "gmv", "sales", "umsatz", "betrag", "preis", "金额", "价格", "元")
+QUANTITY_NAMES = ("quantity", "qty", "count", "units", "数量", "件数", "次数")
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def draft_signals(profile: Profile, value_column: str | None, contract_event: st
             name=name,
             event_types=(seen.name,),
             qualifying=_qualifies(seen, profile),
-            value=_value(seen, all_money=all_money),
+            value=_value(seen, value_column, all_money=all_money),
             label=_label(seen, alone),
         )
         for name, seen in zip(signal_names([seen.name for seen in alone]), alone, strict=True)
@@ -122,31 +125,43 @@ def _all_money(types: Sequence[TypeSeen], value_column: str | None) -> bool:
     return named and not any(seen.kind.role == "purchase" for seen in types)
 
 
-def _value(seen: TypeSeen, *, all_money: bool) -> Literal["none", "money", "quantity"]:
+def _value(seen: TypeSeen, value_column: str | None, *, all_money: bool) -> Literal["none", "money", "quantity"]:
     if seen.valued < LEAST_VALUED:
         return "none"
-    return "money" if all_money or seen.kind.role == "purchase" else "quantity"
+    counts = value_column is not None and any(name in value_column.lower() for name in QUANTITY_NAMES)
+    return "money" if not counts and (all_money or seen.kind.role == "purchase") else "quantity"
 
 
 @dataclass(frozen=True)
 class ChurnDraft:
-    """`dropped` are usual horizons that the log is too short for."""
+    """`dropped` are usual horizons that the log is too short for; `wanted` the one that the rhythm of members asks for, if it is."""
 
     churn: Churn
     dropped: tuple[int, ...]
+    wanted: int | None = None
 
 
-def draft_churn(days: int, churn_days: int | None, active_days: int | None, contract_event: str | None) -> ChurnDraft:
-    """The given horizon alone; else those of 7, 30 and 90 days that the log holds three times, and the decision on 30."""
+def draft_churn(days: int, churn_days: int | None, active_days: int | None, contract_event: str | None, rhythm: Rhythm) -> ChurnDraft:
+    """The given horizon alone; else those of 7, 30 and 90 days that the log holds three times, and the decision on 30.
+
+    Where fewer than three in four returns come within 30 days, it is on 90 or 180, and horizons below a fifth of that are left out.
+    """
     if churn_days is not None:
-        horizons: tuple[int, ...] = (churn_days,)
-        decided = churn_days
-    else:
-        horizons = tuple(horizon for horizon in USUAL_HORIZONS if 3 * horizon <= days) or (max(1, days // 3),)
-        decided = USUAL_HORIZON if USUAL_HORIZON in horizons else horizons[-1]
+        return ChurnDraft(_churn((churn_days,), churn_days, active_days, contract_event), ())
+    fitting = rhythm.fitting(RHYTHM_HORIZONS) or (RHYTHM_HORIZONS[-1] if rhythm.within else USUAL_HORIZON)
+    wanted = USUAL_HORIZON if contract_event is not None else fitting
+    usual = tuple(horizon for horizon in (*USUAL_HORIZONS, *RHYTHM_HORIZONS) if horizon >= wanted / 5)
+    usual = tuple(dict.fromkeys(horizon for horizon in usual if horizon <= max(wanted, USUAL_HORIZONS[-1])))
+    held = tuple(horizon for horizon in usual if 3 * horizon <= days)
+    horizons = held or (max(1, days // 3),)
+    decided = wanted if wanted in horizons else horizons[-1]
+    dropped = tuple(horizon for horizon in usual if horizon not in horizons)
+    return ChurnDraft(_churn(horizons, decided, active_days, contract_event), dropped, wanted if wanted > decided else None)
+
+
+def _churn(horizons: tuple[int, ...], decided: int, active_days: int | None, contract_event: str | None) -> Churn:
     active = active_days or max(USUAL_ACTIVE, decided)
-    churn = Churn(horizons_days=horizons, horizon_days=decided, active_days=active, contract_event=contract_event)
-    return ChurnDraft(churn, tuple(horizon for horizon in USUAL_HORIZONS if churn_days is None and horizon not in horizons))
+    return Churn(horizons_days=horizons, horizon_days=decided, active_days=active, contract_event=contract_event)
 
 
 def draft_windows(days: int, churn: Churn) -> tuple[int, ...]:

@@ -12,20 +12,21 @@ from zoneinfo import available_timezones
 from models.canonical import Intake
 from models.catalogue import Pace, default_contact_policy, default_interventions, default_lifecycle, default_scenes
 from models.community import Community, Value
-from models.counting import counted
 from models.declaration import NO_LINES, parse_declaration
 from models.declaration_text import declaration_text
 from models.declared import Language
-from models.drafting import Profile, draft_churn, draft_signals, draft_tiers, draft_windows, usual_column
+from models.drafting import RHYTHM_HORIZONS, Profile, draft_churn, draft_signals, draft_tiers, draft_windows, usual_column
 from models.errors import InputError
 from models.event_kinds import kind_of
 from models.groups import MOST_VALUES
 from models.intake import read_events, take_in
 from models.reading import Place, located, typed
+from models.rhythm import Rhythm
 from models.sources import MOST_GROUPS, LogSource, MembersSource
 from models.tables import open_table
 from models.times import read_times
 from models.touch_drafting import TouchColumns, draft_touches
+from pipelines.drafted_notes import churn_notes, seen_notes, signal_notes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
+    from models.community import Signal
     from models.drafting import ChurnDraft
     from models.touch_drafting import DraftedTouches
 
 MOST_CATEGORIES = 50
 MOST_DAYS = 1825
-SHOWN_TYPES = 40
 UNTOLD_TYPE = "activity"
 BIRTHDAYS = ("birthday", "birth_date", "birthdate", "date_of_birth", "dob", "生日", "出生日期")
 
@@ -105,7 +106,7 @@ def initialise(options: InitOptions, console: Console, *, now: datetime) -> Path
     _write(options.output, text)
     if options.type is None and options.type_is is None:
         console.print(f'No type was named: every row counts as "{UNTOLD_TYPE}". With --type COL different behaviour is told apart.')
-    for line in (*draft.notes["log"], *draft.notes["churn"], *draft.notes["interventions"]):
+    for line in (*draft.notes["log"], *draft.notes["signals"][1:], *draft.notes["churn"], *draft.notes["interventions"]):
         console.print(line, highlight=False)
     console.print(f"Wrote {options.output}. Read it, correct it, then run: keepwell check", highlight=False, soft_wrap=True)
     return options.output
@@ -134,15 +135,18 @@ def _draft(options: InitOptions, now: datetime) -> _Draft:
     events = read_events(source, place)
     profile = Profile.of(events.rows)
     _check_contract_event(options.contract_event, profile)
-    churn = draft_churn(profile.days, options.churn_days, options.active_days, options.contract_event)
+    signals = draft_signals(profile, options.value, options.contract_event)
+    kept_by = [kind for signal in signals if signal.qualifying for kind in signal.event_types]
+    rhythm = Rhythm.of(events.rows, kept_by, RHYTHM_HORIZONS)
+    churn = draft_churn(profile.days, options.churn_days, options.active_days, options.contract_event, rhythm)
     touches = _touches(options, root)
-    community = _community(options, source, root, events.rows, profile, churn, touches)
+    community = _community(options, source, root, events.rows, profile, signals, churn, touches)
     intake = take_in(events, community, place)
     attributed = _with_attributes(community, intake, root)
     notes = {
-        "log": (_seen(profile, intake.rejected.height), *attributed.notes, *(() if touches is None else touches.notes)),
-        "signals": ("In the log: " + ", ".join(f"{seen.name} {seen.events:,}" for seen in profile.types[:SHOWN_TYPES]),),
-        "churn": _churn_notes(churn, profile),
+        "log": (*seen_notes(profile, intake, options.timezone), *attributed.notes, *(() if touches is None else touches.notes)),
+        "signals": signal_notes(profile, signals, options.value),
+        "churn": churn_notes(churn, profile, rhythm, asked=options.churn_days is not None),
         "interventions": () if touches is None else touches.guesses,
     }
     return _Draft(attributed.community, notes)
@@ -161,11 +165,11 @@ def _community(
     root: Path,
     rows: pl.DataFrame,
     profile: Profile,
+    signals: tuple[Signal, ...],
     draft: ChurnDraft,
     touches: DraftedTouches | None,
 ) -> Community:
     churn, pace = draft.churn, Pace(draft.churn.horizon_days)
-    signals = draft_signals(profile, options.value, options.contract_event)
     windows = draft_windows(profile.days, churn)
     value_days = max(90, churn.horizon_days) if profile.days >= 200 else churn.horizon_days
     roles = {signal.name: kind_of(signal.event_types[0]).role for signal in signals if signal.name != "other"}
@@ -292,17 +296,3 @@ def _is_attribute(column: pl.Series) -> bool:
 def _is_group(column: pl.Series) -> bool:
     kept = typed(column)
     return not kept.dtype.is_numeric() and kept.n_unique() <= MOST_VALUES
-
-
-def _seen(profile: Profile, rejected: int) -> str:
-    return (
-        f"Seen: {counted(profile.events, 'event')} of {counted(profile.members, 'member')}, "
-        f"{profile.first:%Y-%m-%d} to {profile.last:%Y-%m-%d}; {counted(rejected, 'row')} that cannot be used (`keepwell check` says why)."
-    )
-
-
-def _churn_notes(draft: ChurnDraft, profile: Profile) -> tuple[str, ...]:
-    if not draft.dropped:
-        return ()
-    days = ", ".join(str(horizon) for horizon in draft.dropped)
-    return (f"The log holds {counted(profile.days, 'day')}; horizons of {days} days are left out, since each needs three times as many.",)

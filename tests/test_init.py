@@ -16,6 +16,7 @@ from models.declaration_text import declaration_text
 from models.errors import InputError
 from models.event_kinds import kind_of, signal_names
 from models.intake import read_log
+from models.rhythm import Rhythm
 from pipelines.check import check
 from pipelines.ingest import canonical_log
 from pipelines.init import InitOptions, initialise
@@ -97,6 +98,65 @@ def test_horizons_that_the_log_is_too_short_for_are_left_out_and_said(tmp_path, 
 def test_a_log_holds_each_of_its_horizons_three_times(tmp_path, init, days, horizons):
     community, _, _ = init(log_with(tmp_path, ["post"], days=days), type_is="post")
     assert community.churn.horizons_days == horizons
+
+
+def every(gap, days=730, members=60):
+    """Members who come every `gap` days, one after the other, at one hour."""
+    begin = START - timedelta(days=days)
+    return [(f"m{member}", begin + timedelta(days=member % gap + step)) for member in range(members) for step in range(0, days - gap, gap)]
+
+
+@pytest.mark.parametrize(
+    ("gap", "days", "horizons", "decided"),
+    [
+        (5, 730, (7, 30, 90), 30),
+        (45, 730, (30, 90), 90),
+        (120, 730, (90, 180), 180),
+        (300, 1500, (90, 180), 180),
+        (45, 200, (30,), 30),
+    ],
+)
+def test_silence_is_counted_over_the_time_within_which_members_usually_come_back(tmp_path, init, gap, days, horizons, decided):
+    rows = "".join(f"{member},{at.isoformat()}\n" for member, at in every(gap, days))
+    community, text, said = init(written(tmp_path, f"member,time\n{rows}"), type_is="order")
+    assert (community.churn.horizons_days, community.churn.horizon_days) == (horizons, decided)
+    assert community.churn.active_days == max(30, decided)
+    assert ("so silence of" in said) == ("so silence of" in text) == (gap != 5)
+    assert ("90 days would fit it, of which the log is too short to learn" in said) == (days == 200)
+    asked, _, told = init(tmp_path / "events.csv", type_is="order", churn_days=30, force=True)
+    assert asked.churn.horizons_days == (30,)
+    assert "so silence of" not in told
+
+
+def test_each_member_counts_as_much_as_any_other_for_the_rhythm():
+    often = [("daily", START + timedelta(days=day)) for day in range(730)]
+    rows = pl.DataFrame(often + every(60), schema=["member_id", "timestamp"], orient="row").with_columns(type=pl.lit("post"))
+    rhythm = Rhythm.of(rows, {"post"}, (30, 90))
+    assert rhythm.returning == 61
+    assert rhythm.within == {30: pytest.approx(1 / 61), 90: 1.0}
+    assert Rhythm.of(rows, {"read"}, (30, 90)).within == {}
+    assert Rhythm.of(rows.filter(pl.col("member_id") == "daily"), {"post"}, (30,)).within == {}
+
+
+def test_rows_that_cannot_be_used_are_told_with_their_reason_and_days_by_the_clock_of_the_community(tmp_path, init):
+    log = written(tmp_path, "member,time\nann,2025-03-01\n,2025-03-02\nbob,soon\ncid,2025-03-03\n,2025-03-03\n")
+    _, text, said = init(log, type_is="post", timezone="Asia/Shanghai")
+    for shown in (text, said):
+        assert "2 events of 2 members, 2025-03-01 to 2025-03-03; 3 rows that cannot be used" in shown
+        assert "Not used: 2 of 5 rows rejected: no member (line 3); give every row a member id." in shown
+        assert 'Not used: 1 of 5 rows rejected: time "soon" cannot be read (line 4)' in shown
+
+
+def test_a_column_of_counts_is_no_money_and_what_values_count_as_is_told(tmp_path, init):
+    log = log_with(tmp_path, ["purchase", "post"], value=2)
+    community, _, said = init(log, type="type", value="amount")
+    assert (community.signals[1].value, community.value.source) == ("money", "purchases")
+    assert '"amount" is money in purchase. Correct' in said
+    counted = pl.read_csv(log).rename({"amount": "Quantity"})
+    counted.write_csv(log)
+    community, _, said = init(log, type="type", value="Quantity", force=True)
+    assert (community.signals[1].value, community.value.source) == ("quantity", "tiers")
+    assert '"Quantity" is a quantity in purchase. Correct' in said
 
 
 def test_a_long_horizon_lengthens_windows_lookback_and_pace(tmp_path, init):

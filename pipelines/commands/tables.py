@@ -25,7 +25,7 @@ def init(  # noqa: PLR0917 - typer calls it by name, an option each
     touches: Annotated[Path | None, typer.Option("--touches", help="Table of earlier assignments of interventions.")] = None,
     touch_time: Annotated[str | None, typer.Option("--touch-time", help="Its column with the time of the assignment.")] = None,
     touch_arm: Annotated[str | None, typer.Option("--touch-arm", help="Its column with what was assigned.")] = None,
-    churn_days: Annotated[int | None, typer.Option("--churn-days", help="Silent for so long means gone; by default 7, 30 and 90.")] = None,
+    churn_days: Annotated[int | None, typer.Option("--churn-days", help="Silent for so long means gone; found by default.")] = None,
     active_days: Annotated[int | None, typer.Option("--active-days", help="Members active in so many days are asked about.")] = None,
     contract_event: Annotated[str | None, typer.Option("--contract-event", help="Event type that ends a membership.")] = None,
     language: Annotated[str, typer.Option("--language", help="en or zh.")] = "en",

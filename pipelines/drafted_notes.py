@@ -1,0 +1,64 @@
+"""What `keepwell init` saw in a log, told to whoever corrects its draft."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from models.counting import counted
+from models.finding_wording import ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.canonical import Intake
+    from models.community import Signal
+    from models.drafting import ChurnDraft, Profile
+    from models.rhythm import Rhythm
+
+SHOWN_TYPES = 40
+
+
+def seen_notes(profile: Profile, intake: Intake, timezone: str) -> tuple[str, ...]:
+    """What was read, by the community's clock, and for each reason how many rows were not."""
+    first, last = (at.astimezone(ZoneInfo(timezone)) for at in (profile.first, profile.last))
+    rejected = intake.rejected.height
+    seen = (
+        f"Seen: {counted(profile.events, 'event')} of {counted(profile.members, 'member')}, "
+        f"{first:%Y-%m-%d} to {last:%Y-%m-%d}; {counted(rejected, 'row')} that cannot be used (`keepwell check` says why)."
+    )
+    reasons = (finding for finding in intake.findings if finding.step == "events" and finding.code.startswith(ROWS))
+    return (seen, *(f"Not used: {finding.message} (line {finding.line}); {finding.what_to_do}." for finding in reasons))
+
+
+def signal_notes(profile: Profile, signals: Sequence[Signal], value_column: str | None) -> tuple[str, ...]:
+    """The types of the log; then what is taken for money, where there is a column of values."""
+    types = "In the log: " + ", ".join(f"{seen.name} {seen.events:,}" for seen in profile.types[:SHOWN_TYPES])
+    if value_column is None:
+        return (types,)
+    named = {
+        what: ", ".join(signal.name for signal in signals if signal.value == kind)
+        for kind, what in (("money", "money in"), ("quantity", "a quantity in"))
+    }
+    read = "; ".join(f"{what} {names}" for what, names in named.items() if names)
+    return (
+        types,
+        f'"{value_column}" is {read or "not read, for most events have none"}. Correct `value` of the signals where that is wrong.',
+    )
+
+
+def churn_notes(draft: ChurnDraft, profile: Profile, rhythm: Rhythm, *, asked: bool) -> tuple[str, ...]:
+    """Which horizons the log is too short for, and how soon members come back, where that decided."""
+    notes = []
+    if draft.dropped:
+        days = ", ".join(str(horizon) for horizon in draft.dropped)
+        notes.append(
+            f"The log holds {counted(profile.days, 'day')}; horizons of {days} days are left out, since each needs three times as many."
+        )
+    decided = draft.churn.horizon_days
+    if not asked and draft.churn.contract_event is None and (decided > 30 or draft.wanted is not None) and rhythm.within:
+        shares = ", ".join(f"{share:.0%} in {days} days" for days, share in rhythm.within.items())
+        notes.append(f"Members come back within: {shares}; so silence of {decided} days counts as gone (--churn-days sets another number).")
+    if draft.wanted is not None:
+        notes.append(f"That is short for their rhythm: {draft.wanted} days would fit it, of which the log is too short to learn.")
+    return tuple(notes)
