@@ -38,6 +38,8 @@ class TimeFormat:
 
 _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日")
 _HOURS = ("T%H:%M:%S%.f", " %H:%M:%S%.f", "T%H:%M", " %H:%M")
+_TWELVE_HOURS = (" %I:%M:%S %p", " %I:%M %p")
+_NAMED_MONTHS = ("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y")
 FORMATS = (
     *(TimeFormat(f"{date}{hour}") for date in _DATES for hour in (*_HOURS, "")),
     *(TimeFormat(f"{date}{hour}%#z", "offset") for date in _DATES[:2] for hour in _HOURS),
@@ -46,10 +48,15 @@ FORMATS = (
     TimeFormat("%Y年%m月%d日%H:%M"),
     TimeFormat("%Y%m%dT%H%M%S"),
     TimeFormat("%Y%m%dT%H%M%S%#z", "offset"),
-    *(TimeFormat(f"{date}{hour}") for date in ("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y") for hour in ("", " %H:%M:%S", " %H:%M")),
+    *(TimeFormat(f"{date}{hour}") for date in _NAMED_MONTHS for hour in ("", " %H:%M:%S", " %H:%M", *_TWELVE_HOURS)),
+    *(TimeFormat(f"{date}{hour}") for date in _DATES for hour in _TWELVE_HOURS),
+    *(TimeFormat(f"%a, %d %b %Y %H:%M:%S {zone}", "utc") for zone in ("GMT", "UTC")),
+    TimeFormat("%a, %d %b %Y %H:%M:%S %z", "offset"),
+    TimeFormat("%a %b %d %H:%M:%S %z %Y", "offset"),
 )
 _TWO_WAYS = tuple((f"%d{mark}%m{mark}%Y", f"%m{mark}%d{mark}%Y") for mark in "./-")
-_HALF_DAYS = ("", " %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
+_HALF_DAYS = ("", " %H:%M:%S%.f", " %H:%M", *_TWELVE_HOURS)
+CHINESE_HALF = r"\s*(上午|下午)\s*(\d{1,2}:[\d:]+)$"
 
 
 @dataclass(frozen=True)
@@ -83,8 +90,10 @@ def _read_any(column: pl.Series, zone: str, orders: Sequence[str] | None) -> Tim
 
 
 def _texts(column: pl.Series) -> pl.DataFrame:
-    """`row` and `text` of the cells that hold anything."""
+    """`row` and `text` of the cells that hold anything; `上午9:05` as `9:05 AM`."""
     text = cell_texts(column).str.strip_chars().rename("text")
+    if text.str.contains("午", literal=True).any():
+        text = text.str.replace(CHINESE_HALF, " $2 $1").str.replace("上午$", "AM").str.replace("下午$", "PM")
     return pl.DataFrame({"text": text}).with_row_index("row").drop_nulls()
 
 
@@ -151,7 +160,8 @@ def _by_clock(local: pl.Series, zone: str) -> pl.Series:
 
 
 def _numbers(rows: pl.DataFrame, zone: str) -> list[_Part]:
-    """Eight digits may be a date, fourteen a date with its hour; all else counts from 1970."""
+    """Eight digits may be a date, fourteen a date with its hour, both also with `.0` behind; all else counts from 1970."""
+    rows = rows.with_columns(pl.col("text").str.replace(r"\.0$", ""))
     day = rows["text"].str.strptime(pl.Datetime("us"), "%Y%m%d", strict=False).set(rows["text"].str.len_bytes() != 8, None)
     hour = rows["text"].str.strptime(pl.Datetime("us"), "%Y%m%d%H%M%S", strict=False).set(rows["text"].str.len_bytes() != 14, None)
     written = day.zip_with(day.is_not_null(), hour)

@@ -57,8 +57,8 @@ def churn_notes(draft: ChurnDraft, profile: Profile, rhythm: Rhythm, *, asked: b
         )
     decided = draft.churn.horizon_days
     if not asked and draft.churn.contract_event is None and (decided > 30 or draft.wanted is not None) and rhythm.within:
-        shares = ", ".join(f"{share:.0%} in {days} days" for days, share in rhythm.within.items())
-        notes.append(f"Members come back within: {shares}; so silence of {decided} days counts as gone (--churn-days sets another number).")
+        shares = ", ".join(f"{share:.0%} within {days} days" for days, share in rhythm.within.items())
+        notes.append(f"Of returns come {shares}; so silence of {decided} days counts as gone (--churn-days sets another).")
     if draft.wanted is not None:
         notes.append(f"That is short for their rhythm: {draft.wanted} days would fit it, of which the log is too short to learn.")
     return tuple(notes)

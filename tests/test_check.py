@@ -61,8 +61,9 @@ def test_the_report_is_one_json_object_where_asked_for(tmp_path):
         "code": "rows.time_unread",
         "told": {"count": 1, "total": 3511, "value": "soon [bold]"},
         "message": '1 of 3,511 rows rejected: time "soon [bold]" cannot be read',
-        "what_to_do": "write times as 2024-01-31T18:30:00+08:00, 2024-01-31 18:30 or 2024-01-31, or as seconds or milliseconds since 1970, "
-        "and not as the day numbers of a spreadsheet",
+        "what_to_do": "write times as 2024-01-31T18:30:00+08:00, 2024-01-31 18:30 or 2024-01-31, with four digits of the year, "
+        "or as seconds or milliseconds since 1970, and not as the day numbers of a spreadsheet or as days since a start: "
+        "add those to its date",
         "step": "events",
     }
 

@@ -34,6 +34,14 @@ def in_shanghai(*times):
         "31/01/2024 18:30",
         "1/31/2024 6:30 PM",
         "31 Jan 2024 18:30",
+        "31-Jan-2024 06:30 PM",
+        "2024-01-31 06:30:00 PM",
+        "2024/1/31 下午6:30:00",
+        "2024年1月31日 下午6:30",
+        "Wed, 31 Jan 2024 10:30:00 GMT",
+        "Wed, 31 Jan 2024 18:30:00 +0800",
+        "Wed Jan 31 10:30:00 +0000 2024",
+        "20240131183000.0",
         "2024年1月31日 18:30",
         "20240131183000",
         "1706697000",
@@ -47,9 +55,17 @@ def test_one_moment_is_read_from_every_form(text):
     assert in_shanghai(text) == [HALF_PAST_SIX]
 
 
-@pytest.mark.parametrize("text", ["2024-01-31", "20240131", "2024/01/31", "2024年1月31日", date(2024, 1, 31)])
+@pytest.mark.parametrize("text", ["2024-01-31", "20240131", "20240131.0", "2024/01/31", "2024年1月31日", date(2024, 1, 31)])
 def test_a_date_is_the_midnight_of_the_community(text):
     assert in_shanghai(text) == [datetime(2024, 1, 30, 16, tzinfo=UTC)]
+
+
+def test_morning_and_afternoon_are_told_apart():
+    assert in_shanghai("2024-1-31 上午6:30", "2024-1-31 下午6:30", "2024-1-31 上午12:30") == [
+        datetime(2024, 1, 30, 22, 30, tzinfo=UTC),
+        HALF_PAST_SIX,
+        datetime(2024, 1, 30, 16, 30, tzinfo=UTC),
+    ]
 
 
 def test_whole_columns_of_numbers_count_from_1970():
