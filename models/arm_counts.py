@@ -9,6 +9,7 @@ import polars as pl
 
 from models.actions import NO_ACTION
 from models.declaration import line_of
+from models.experiment_arms import written_arms
 from models.findings import Finding
 from models.groups import group_columns
 from models.logged_chances import PREFIX, logged_columns
@@ -97,12 +98,11 @@ def _told_by_group(community: Community) -> bool:
 
 def _written(members: pl.DataFrame, experiment: Experiment) -> pl.DataFrame:
     """`arm` in the rows of `members`, null for those who are in none."""
-    arms = [arm.id for arm in experiment.arms]
     if experiment.column not in members.columns:
         return pl.DataFrame({"arm": pl.repeat(None, members.height, dtype=pl.String, eager=True)})
-    return members.select(arm=pl.col(experiment.column).cast(pl.String)).with_columns(
-        arm=pl.when(pl.col("arm").is_in(arms)).then(pl.col("arm"))
-    )
+    names = {position: arm.id for position, arm in enumerate(experiment.arms)}
+    positions = pl.Series("arm", written_arms(members[experiment.column].cast(pl.String), experiment))
+    return positions.replace_strict(names, default=None, return_dtype=pl.String).to_frame()
 
 
 def _of_touches(groups: pl.DataFrame, touches: pl.DataFrame, community: Community) -> list[pl.DataFrame]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from models.member_columns import NOWHERE, positions_of
 from models.moments import microseconds
 from models.policy import choose, draws_of
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from models.experiment_declaration import Experiment
     from models.member_columns import MemberColumns
 
-NO_ARM = -1
+NO_ARM = NOWHERE
 
 
 def begin_us(day: date, community: Community) -> int:
@@ -42,8 +43,7 @@ def clustered_arms(told: pl.Series, experiment: Experiment) -> Integers:
 
 def written_arms(told: pl.Series, experiment: Experiment) -> Integers:
     """(n,): as another system wrote them; NO_ARM where the text is that of none."""
-    names = [arm.id for arm in experiment.arms]
-    return told.replace_strict(names, range(len(names)), default=NO_ARM, return_dtype=pl.Int64).to_numpy()
+    return positions_of(told, [arm.id for arm in experiment.arms])
 
 
 def arms_in_force(community: Community, member_ids: Sequence[str], columns: MemberColumns, as_of_us: int) -> Mapping[str, Integers]:

@@ -23,6 +23,7 @@ from models.moments import microseconds
 from models.policy import in_control
 from models.read_out import Enrolment, ReadOut, read_out
 from models.snapshots import Snapshots
+from models.statements import Statement
 from models.whole_groups import counted, largest, whole_groups
 
 if TYPE_CHECKING:
@@ -165,7 +166,18 @@ def read_declared(record: Record, experiment: Experiment) -> ReadOut:
         cluster=None if clusters is None else clusters[enrolled],
     )
     read = _read(record, experiment.id, "declared", enrolment, enrolled, experiment.metrics or standard_metrics(community))
-    return replace(read, whole_groups=_undeclared_groups(record, experiment, enrolment, enrolled))
+    return replace(read, whole_groups=_undeclared_groups(record, experiment, enrolment, enrolled), notes=_in_no_arm(record, experiment))
+
+
+def _in_no_arm(record: Record, experiment: Experiment) -> tuple[Statement, ...]:
+    """Members whose text is that of no arm, which as often is a name that is written otherwise as it is somebody who takes no part."""
+    if experiment.column is None:
+        return ()
+    told = _told(record, experiment.column)
+    strange = told.filter(pl.Series(written_arms(told, experiment) == NO_ARM)).drop_nulls()
+    if strange.is_empty():
+        return ()
+    return (Statement("experiment.in_no_arm", {"n": len(strange), "column": experiment.column, "value": strange[0]}),)
 
 
 def _undeclared_groups(record: Record, experiment: Experiment, enrolment: Enrolment, enrolled: Integers) -> str | None:

@@ -105,7 +105,8 @@ def learn_from_tried(engine: Engine, tried: Tried, kept: Integers, *, rng: np.ra
         return UpliftFromLog(None, len(made), (*said, f"the catalogue's effects are used: {shortage}"))
     beliefs = PriorUplift.of(_updated(catalogue, fitted.evidence, typical), typical)
     observational = any(evidence.source == "observational" for evidence in fitted.evidence.values())
-    warnings = (*said, *((UNSEEN_CONFOUNDING,) if observational else ()))
+    amiss = fitted.warning([engine.names[column] for column in kept])
+    warnings = (*said, *((UNSEEN_CONFOUNDING,) if observational else ()), *(() if amiss is None else (amiss,)))
     return UpliftFromLog(LearnedUplift(fitted, beliefs, kept, tried.until_us), len(made), warnings)
 
 

@@ -26,6 +26,18 @@ if TYPE_CHECKING:
     from models.sources import MembersSource
 
 
+NOWHERE = -1
+
+
+def positions_of(told: pl.Series, names: Sequence[str]) -> Integers:
+    """(n,): of the same text among the names, else of the same number however it is written; NOWHERE for what is none of them."""
+    found = told.replace_strict(list(names), range(len(names)), default=NOWHERE, return_dtype=pl.Int64).to_numpy().copy()
+    number = as_numbers(told)
+    for position, asked in enumerate(as_numbers(pl.Series(names, dtype=pl.String))):
+        found[(found == NOWHERE) & (number == asked)] = position
+    return found
+
+
 def rule_columns(community: Community) -> tuple[str, ...]:
     """Each once, in the order in which the declaration names them; an attribute that a rule reads is one of them too."""
     return _read(community, date_columns(community))
@@ -67,13 +79,26 @@ def as_written(community: Community) -> frozenset[str]:
     return frozenset({*date_columns(community), *others})
 
 
-def rule_findings(members: pl.DataFrame, source: MembersSource) -> list[Finding]:
-    """Cells that the rules cannot read, and what they then count as."""
+def rule_findings(members: pl.DataFrame, source: MembersSource, community: Community) -> list[Finding]:
+    """Cells that the rules and experiments cannot read, and what they then count as."""
     unread = [_unread(members[name], flags(members[name]), name, "not_yes_or_no") for name in _yes_or_no(source) if name in members.columns]
     if source.timezone is not None and source.timezone in members.columns:
         told = members[source.timezone].cast(pl.String)
         unread.append(_unread(told, told.set(~told.is_in(list(known_zones())), None), source.timezone, "no_zone"))
+    for column, arms in _arms_by_column(community).items():
+        if column in members.columns:
+            told = members[column].cast(pl.String)
+            unread.append(_unread(told, told.set(pl.Series(positions_of(told, arms) == NOWHERE), None), column, "no_arm"))
     return [finding for finding in unread if finding is not None]
+
+
+def _arms_by_column(community: Community) -> dict[str, list[str]]:
+    """Of all experiments whose arms another system wrote into it."""
+    arms: dict[str, list[str]] = {}
+    for experiment in community.experiments:
+        if experiment.column is not None:
+            arms.setdefault(experiment.column, []).extend(arm.id for arm in experiment.arms)
+    return {column: list(dict.fromkeys(ids)) for column, ids in arms.items()}
 
 
 def _yes_or_no(source: MembersSource) -> list[str]:
@@ -128,9 +153,7 @@ class MemberColumns:
 
     def is_one_of(self, column: str, allowed: Sequence[str]) -> Flags:
         """The same text, or the same number however it is written; what is missing is none of them."""
-        told = self.text(column)
-        number, asked = as_numbers(told), as_numbers(pl.Series(allowed, dtype=pl.String))
-        found: Flags = told.is_in(list(allowed)).fill_null(value=False).to_numpy() | np.isin(number, asked[~np.isnan(asked)])
+        found: Flags = positions_of(self.text(column), allowed) != NOWHERE
         return found
 
     def days_of_year(self, column: str) -> DaysOfYear:

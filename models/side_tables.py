@@ -49,7 +49,7 @@ def read_members(source: MembersSource, place: Place, community: Community, firs
     rows = told.rows.filter(screened.accepted)
     found = (
         *MemberCounts.of(rows, first_events).findings(source),
-        *rule_findings(rows, source),
+        *rule_findings(rows, source, community),
         *group_findings(rows.select(source.groups)),
     )
     return Read(rows, screened.rejected, (*screened.findings, *found))

@@ -18,6 +18,7 @@ Given = Any
 """A list, an array, or a column or frame of any library."""
 ROUNDING = 0.01
 MANY_ROWS = 20_000
+MISSING = ("NAType", "NaTType")
 MISPLACED_SHARE, MISPLACED_Z = 0.05, 10.0
 """An arm whose share of the rows is so far from its mean propensity, and by so many standard errors, has another arm's column."""
 
@@ -72,9 +73,9 @@ def trial_of(
     groups: Given = None,
 ) -> Trial:
     """Raises InputError for arrays that do not fit together or hold what cannot be, NotEnoughData where all or none were left alone."""
-    names = np.asarray(assignment, dtype=str)
+    names = _names(assignment)
     matrix = matrix_of(features)
-    told = np.asarray(outcome, dtype=np.float64)
+    told = _outcomes(outcome)
     _check_lengths(names, features=matrix, outcome=told, groups=groups, propensities=propensities)
     if not np.isfinite(told).all():
         raise InputError(f"outcome: {np.count_nonzero(~np.isfinite(told)):,} values are missing; leave out rows whose outcome is not known")
@@ -85,7 +86,11 @@ def trial_of(
         [{NO_ACTION: 0, **{name: at for at, name in enumerate(order, start=1)}}[name] for name in names.tolist()], dtype=np.int64
     )
     if not (arm == 0).any():
-        raise NotEnoughData(f'assignment: no row is "{NO_ACTION}"; effects are against doing nothing, so some members must be left alone')
+        there = ", ".join(f'"{name}"' for name in order[:5])
+        raise NotEnoughData(
+            f'assignment: no row is "{NO_ACTION}", only {there}; effects are against doing nothing, so some members must be left alone, '
+            f'and what means it must be named "{NO_ACTION}"'
+        )
     member = np.arange(len(arm)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     if member.max() == 0:
         raise NotEnoughData("groups: all rows are of one member or group; what is learned is tried on others, so there must be two")
@@ -95,14 +100,46 @@ def trial_of(
 
 def matrix_of(features: Given) -> Floats:
     """Float64, shape (n, d), infinities as NaN; a single member's row of shape (d,) is refused."""
-    matrix = features.to_numpy() if hasattr(features, "to_numpy") else np.asarray(features)
     try:
-        matrix = matrix.astype(np.float64)
+        matrix = _floats(features)
     except (TypeError, ValueError) as fault:
         raise InputError(f"features: every column must be a number ({fault}); encode labels first") from None
     if matrix.ndim != 2:
         raise InputError(f"features: shape {matrix.shape}; give a matrix with a row for each member, X[None, :] for one")
+    if not matrix.shape[1]:
+        raise InputError("features: no columns; give what was known of the members, or a column of zeros where nothing was")
     return np.where(np.isinf(matrix), np.nan, matrix)
+
+
+def _names(assignment: Given) -> np.ndarray:
+    given = _array(assignment)
+    if given.dtype == object and (missing := np.count_nonzero(_missing(given))):
+        raise InputError(f'assignment: {missing:,} rows name nothing; write "{NO_ACTION}" where nothing was done, and leave out the others')
+    return given.astype(str)
+
+
+def _outcomes(outcome: Given) -> Floats:
+    try:
+        return _floats(outcome)
+    except (TypeError, ValueError) as fault:
+        raise InputError(f"outcome: every value must be a number, 0 and 1 or any other, the higher the better ({fault})") from None
+
+
+def _floats(given: Given) -> Floats:
+    """What is missing, by whatever library, as NaN. Raises TypeError or ValueError for what is no number."""
+    array = _array(given)
+    known = np.where(_missing(array), np.nan, array) if array.dtype == object else array
+    return known.astype(np.float64)
+
+
+def _array(given: Given) -> np.ndarray:
+    return given.to_numpy() if hasattr(given, "to_numpy") else np.asarray(given)
+
+
+def _missing(array: np.ndarray) -> np.ndarray:
+    """None, NaN, and what pandas has for them; of an array of objects."""
+    told: np.ndarray = np.frompyfunc(lambda value: value is None or type(value).__name__ in MISSING or value != value, 1, 1)(array)  # noqa: PLR0124 - NaN
+    return told.astype(np.bool_)
 
 
 def _check_lengths(names: np.ndarray, **arrays: Given) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import ndtri
 
+from models.balance import unlike_warning
 from models.errors import InputError
 from models.student import Student
 from models.trial import matrix_of
@@ -15,9 +16,10 @@ from models.uplift_beliefs import Estimate, UpliftInterval
 from models.uplift_evidence import Evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from models.arrays import Floats
+    from models.balance import Unlike
     from models.trial import Given
 
 
@@ -32,6 +34,7 @@ class Uplift:
             standard error of the factor by which the differences found are right.
         bound: largest change that is possible, 1 where the outcome is 0/1.
         columns: names of the features where a data frame was given.
+        unlike: features in which an arm and `none` differ further than the logged chances explain; told by the fit, and not stored.
     """
 
     evidence: Mapping[str, Evidence]
@@ -44,6 +47,12 @@ class Uplift:
     slope_error: float
     bound: float
     columns: tuple[str, ...] | None = None
+    unlike: tuple[Unlike, ...] = ()
+
+    def warning(self, names: Sequence[str] | None = None) -> str | None:
+        """What to mend before any of the effects is believed; None where nothing is `unlike`."""
+        known = names or self.columns or [f"column {number}" for number in range(1 + max((one.column for one in self.unlike), default=0))]
+        return unlike_warning(self.unlike, self.interventions, known) if self.unlike else None
 
     @property
     def interventions(self) -> tuple[str, ...]:
@@ -104,7 +113,11 @@ class Uplift:
             slope_error=stored["slope_error"],
             bound=np.inf if stored["bound"] is None else stored["bound"],
             columns=None if stored["columns"] is None else tuple(stored["columns"]),
-            **{name: np.array(stored[name]) for name in ("average", "centre", "stretch", "error", "missed")},
+            average=np.array(stored["average"]),
+            centre=np.array(stored["centre"]),
+            stretch=np.array(stored["stretch"]),
+            error=np.array(stored["error"]),
+            missed=np.array(stored["missed"]),
         )
 
     def _difference(self, features: Given) -> Floats:

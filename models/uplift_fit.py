@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.arm_outcomes import arm_outcomes
+from models.balance import unlike
 from models.calibration_fit import assign_folds
 from models.distilling import distil
 from models.doubly_robust import Averages, averages_of, scores_of
@@ -74,7 +75,7 @@ def fit_uplift(
     fold = assign_folds(trial.member.astype(np.int64), rng=folding, n_folds=trial.folds)
     seed = int(seeding.integers(1 << 30))
     shares = propensities_of(trial, propensing)
-    return replace(_fitted(trial, shares, beliefs, fold, seed), columns=column_names(features))
+    return replace(_fitted(trial, shares, beliefs, fold, seed), columns=column_names(features), unlike=unlike(trial))
 
 
 def _fitted(trial: Trial, propensities: Propensities, priors: Mapping[str, Prior], fold: np.ndarray, seed: int) -> Uplift:

@@ -84,7 +84,7 @@ class Checked:
     @classmethod
     def of(cls, taken: Taken, community: Community, look: PagesLook) -> Self:
         source, census = community.members, Census.of(taken.declared, community, look.span)
-        unread = [] if source is None else rule_findings(taken.members, source)
+        unread = [] if source is None else rule_findings(taken.members, source, community)
         return cls(
             _rows(taken.rows),
             Counter(taken.refused.select(pl.format("{} {}", "table", "type")).to_series().to_list()),

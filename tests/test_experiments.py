@@ -158,6 +158,18 @@ def test_arms_of_another_system_are_read_from_their_column():
     assert (read.lift("retention").mean, read.lift("retention").control_mean) == pytest.approx((2 / 3, 2 / 3))
 
 
+@pytest.mark.parametrize("arms", [("0", "1"), ("0.0", "1.0"), ("00", "01")])
+def test_arms_that_are_numbers_are_read_however_they_are_written(arms):
+    """A column that models read too is a column of numbers."""
+    shares = [{"id": arm, "share": 0.5} for arm in arms]
+    source = {"path": "m.csv", "member": "m", "joined": "j", "attributes": ["treated"]}
+    world = declared(letter(column="treated", arms=shares), members=source)
+    told = record(world, log_of(ids(8), [1, 1, 1, 0, 0, 1, 0, 1], treated=[1.0, 0.0] * 3 + [7.0, None]))
+    (read,) = read_experiments(told, "letter_test")
+    assert read.check.observed == (3, 3)
+    assert [str(note) for note in read.notes] == ['Left out: 1 member whose text in "treated" is no arm, such as "7.0".']
+
+
 @pytest.mark.parametrize("column", [None, "mail_group"])
 def test_whole_branches_in_one_arm_are_read_by_branch(column):
     """30 branches of 27 members, and 90 members without a branch, who take no part."""

@@ -427,6 +427,17 @@ RULED = {
 }
 
 
+def test_texts_that_are_no_arm_of_an_experiment_are_told_and_empty_ones_are_not(tmp_path):
+    written(tmp_path, "member,joined,mail_group\nann,2025-01-05,Treated\nbob,2025-01-05,treated\ncy,2025-01-05,\n", "members.csv")
+    arms = [{"id": "control", "share": 0.5}, {"id": "treated", "share": 0.5}]
+    trial = {"id": "letter_test", "arms": arms, "start": "2025-01-01", "column": "mail_group"}
+    members = {"path": "members.csv", "member": "member", "joined": "joined"}
+    intake = read(tmp_path, PLAIN, members=members, experiments=[trial])
+    assert [finding.message for finding in intake.findings if finding.column == "mail_group"] == [
+        '1 member is in no arm of an experiment: "Treated"'
+    ]
+
+
 def test_columns_that_rules_read_are_kept_as_they_are_written_and_no_model_sees_them(tmp_path):
     text = "member,joined,zone,has_email,likes_offers,city\nann,2025-01-05,Asia/Tokyo,1,yes,Bern\nbob,2025-01-05,Narnia,0,perhaps,Rom\n"
     written(tmp_path, text, "members.csv")

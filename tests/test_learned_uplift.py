@@ -157,3 +157,11 @@ def test_a_member_is_told_why_the_effect_is_not_the_usual_one(taught):
     assert any(row for row in told)
     believed = engine.effect_contributions(features[:1], np.array([2]))
     assert engine.effect_reasons(features[:1], believed, "en") == [()]
+
+
+def test_rows_that_are_missing_from_a_trial_are_told(taught):
+    """Half of the rows without any contact were not exported."""
+    assert not [warning for warning in taught.trained.uplift.warnings if "do not explain" in warning]
+    lost = (pl.col("intervention") == "none") & (pl.int_range(pl.len()) % 2 == 0)
+    (warning,) = [said for said in again(taught, taught.log.touches.filter(~lost)).warnings if "do not explain" in said]
+    assert "was assigned more often than the logged chances say" in warning

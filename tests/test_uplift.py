@@ -234,6 +234,14 @@ def test_columns_of_a_frame_are_found_by_name(rng):
         model.effect(frame.to_numpy()[:, :2])
 
 
+def test_what_is_missing_in_a_frame_is_missing_however_it_is_written(rng):
+    known = pd.DataFrame({"posts": rng.normal(size=300), "reads": rng.normal(size=300)})
+    known.loc[::3, "posts"] = np.nan
+    arm, outcome = rng.choice(["none", "mail"], 300), (rng.random(300) < 0.4).astype(float)
+    one, other = (fit_uplift(frame, arm, outcome, rng=np.random.default_rng(1)) for frame in (known, known.convert_dtypes()))
+    np.testing.assert_array_equal(one.effect(known), other.effect(known.convert_dtypes()))
+
+
 def test_named_propensities_settle_the_order_of_the_interventions(rng):
     arm = rng.choice(["none", "mail", "call"], 600, p=[0.5, 0.1, 0.4])
     shares = pd.DataFrame({"call": 0.4, "none": 0.5, "mail": 0.1}, index=range(600))
@@ -256,6 +264,12 @@ def test_named_propensities_settle_the_order_of_the_interventions(rng):
         ({"interventions": ["mail", "call"]}, InputError, "call was never assigned and has no prior"),
         ({"features": np.array([["a"]] * 600)}, InputError, "must be a number"),
         ({"features": np.zeros(600)}, InputError, "give a matrix"),
+        ({"features": np.zeros((600, 0))}, InputError, "features: no columns"),
+        ({"assignment": np.repeat([1, 0], 300)}, NotEnoughData, 'no row is "none", only "0", "1"'),
+        ({"assignment": [None, "none", "mail"] * 200}, InputError, "assignment: 200 rows name nothing"),
+        ({"assignment": pd.Series(["mail", "none", np.nan] * 200)}, InputError, "assignment: 200 rows name nothing"),
+        ({"outcome": ["yes", "no"] * 300}, InputError, "outcome: every value must be a number"),
+        ({"outcome": pd.Series([1, 0, None] * 200, dtype="Int64")}, InputError, "outcome: 200 values are missing"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_to_do(changed, error, said):
