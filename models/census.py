@@ -26,6 +26,34 @@ if TYPE_CHECKING:
 PLAUSIBLE_FROM = 1990
 
 
+SHORTENED = r"^-?\d(\.\d+)?[eE]\+\d{2}$"
+"""How spreadsheets and programs write long numbers of which they keep the first digits alone: 8.61380E+10."""
+NOBODY = frozenset(
+    {"deleted", "removed", "unknown", "anonymous", "guest", "nobody", "undefined", "0", "-1", "匿名", "匿名用户", "游客", "未知"}
+)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many `members` of one kind there are, and the busiest of them with its events, "" where there is none."""
+
+    members: int = 0
+    most: int = 0
+    busiest: str = ""
+
+    @classmethod
+    def of(cls, events: pl.DataFrame) -> Self:
+        """events: `member_id` and the number of `events` of each."""
+        if events.is_empty():
+            return cls()
+        top = events.sort("events", "member_id").row(-1, named=True)
+        return cls(events.height, top["events"], top["member_id"])
+
+    def __add__(self, other: Counted) -> Counted:
+        top = max(self, other, key=lambda one: (one.most, one.busiest))
+        return Counted(self.members + other.members, top.most, top.busiest)
+
+
 class Span(NamedTuple):
     """The first and the last event of a whole log."""
 
@@ -75,8 +103,9 @@ class Census:
 
     types: events by type. daily: events by day of the community's clock. repeated: rows that equal another one in every column but the id.
     timed: does any event lie in another hour than the first of a day? old: events before PLAUSIBLE_FROM. asked, churned: members of the
-    population at the last cut of the span. learned: what a training would learn from, or as much of it as suffices. pasts: of each cut of
-    the span, members of later parts after those of earlier ones.
+    population at the last cut of the span. everyone, shortened, nobody: members with events, those whose ids have lost their last digits,
+    and those whose ids are words for nobody in particular. learned: what a training would learn from, or as much of it as suffices.
+    pasts: of each cut of the span, members of later parts after those of earlier ones.
     """
 
     types: Counter[str] = field(default_factory=Counter)
@@ -86,6 +115,9 @@ class Census:
     old: int = 0
     asked: int = 0
     churned: int = 0
+    everyone: Counted = field(default_factory=Counted)
+    shortened: Counted = field(default_factory=Counted)
+    nobody: Counted = field(default_factory=Counted)
     learned: Outcomes = field(default_factory=Outcomes)
     pasts: tuple[Past, ...] = ()
 
@@ -95,6 +127,7 @@ class Census:
         local = events["timestamp"].dt.convert_time_zone(community.timezone)
         activity = Activity.of(event_arrays(log, community), feature_spec(community).layout.qualifying)
         asked = population(activity, span.last_cut(churn.horizon_days), churn)
+        counted = _by_member(log)
         return cls(
             types=Counter(dict(events.group_by(pl.col("type").cast(pl.String)).len().iter_rows())),
             daily=Counter(dict(local.dt.date().to_frame("day").group_by("day").len().iter_rows())),
@@ -103,6 +136,9 @@ class Census:
             old=int((events["timestamp"].dt.year() < PLAUSIBLE_FROM).sum()),
             asked=len(asked),
             churned=int(label_churn(activity, asked, churn.horizon_days, churn).sum()),
+            everyone=Counted.of(counted),
+            shortened=Counted.of(counted.filter(pl.col("member_id").str.contains(SHORTENED))),
+            nobody=Counted.of(counted.filter(_is_nobody(pl.col("member_id")))),
             learned=_learned(activity, span, community),
             pasts=tuple(Past.of(activity, cut, churn.active_days) for cut in span.cuts(churn.horizon_days)),
         )
@@ -116,6 +152,9 @@ class Census:
             self.old + other.old,
             self.asked + other.asked,
             self.churned + other.churned,
+            self.everyone + other.everyone,
+            self.shortened + other.shortened,
+            self.nobody + other.nobody,
             self.learned + other.learned,
             tuple(mine + its for mine, its in zip(self.pasts, other.pasts, strict=True)) if self.pasts else other.pasts,
         )
@@ -124,13 +163,25 @@ class Census:
         """Without the pasts."""
         counts = {name: getattr(self, name) for name in ("types", "repeated", "timed", "old", "asked", "churned")}
         daily = {day.isoformat(): events for day, events in self.daily.items()}
-        return json.dumps(counts | {"daily": daily, "learned": asdict(self.learned)})
+        told = {name: asdict(getattr(self, name)) for name in ("everyone", "shortened", "nobody", "learned")}
+        return json.dumps(counts | told | {"daily": daily})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         told = json.loads(text)
         daily = Counter({date.fromisoformat(day): events for day, events in told["daily"].items()})
-        return cls(**told | {"types": Counter(told["types"]), "daily": daily, "learned": Outcomes(**told["learned"])})
+        members = {name: Counted(**told[name]) for name in ("everyone", "shortened", "nobody")}
+        return cls(**told | members | {"types": Counter(told["types"]), "daily": daily, "learned": Outcomes(**told["learned"])})
+
+
+def _is_nobody(member_id: pl.Expr) -> pl.Expr:
+    return member_id.str.to_lowercase().str.strip_chars(" []()<>").is_in(NOBODY)
+
+
+def _by_member(log: EventLog) -> pl.DataFrame:
+    """`member_id` and the number of `events`, of those who have any."""
+    events = log.events.group_by("member").len("events")
+    return events.select(log.members["member_id"].gather(events["member"]), "events")
 
 
 def _learned(activity: Activity, span: Span, community: Community) -> Outcomes:

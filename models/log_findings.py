@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ENOUGH_OF_EACH = 100
 SHOWN_HOLES = 5
+BUSIEST_SHARE, MANY_MEMBERS = 0.1, 100
+"""Of so many members no one person has so large a share of all events."""
 
 
 def log_findings(census: Census, span: Span, community: Community, lines: Lines) -> tuple[Finding, ...]:
@@ -33,6 +35,7 @@ def log_findings(census: Census, span: Span, community: Community, lines: Lines)
         *_history(span, community, lines),
         *_both_outcomes(census, span, community),
         *_enough_to_learn(census, community, lines),
+        *_who(census, community),
         *_repeats(census, community),
         *_old_times(census, span, community),
         *_holes(census, community),
@@ -108,6 +111,17 @@ def _enough_to_learn(census: Census, community: Community, lines: Lines) -> list
     have = {"days": community.churn.horizon_days, "snapshots": seen.snapshots, "rarer": seen.rarer}
     told: Told = have | {"need": FEWEST_SNAPSHOTS, "need_rarer": FEWEST_OF_A_CLASS}
     return [Finding("error", "churn.horizon_days", line_of(lines, ("churn", "horizon_days")), "too_little_to_learn", told)]
+
+
+def _who(census: Census, community: Community) -> list[Finding]:
+    """Ids that may stand for several people, or for nobody."""
+    column, total, found = community.log.member, census.types.total(), []
+    if (short := census.shortened).members:
+        found.append(Finding("warning", column, None, "ids_shortened", {"count": short.members, "example": short.busiest}))
+    for code, seen, least in (("nobody", census.nobody, 0.0), ("busiest", census.everyone, BUSIEST_SHARE)):
+        if seen.members and seen.most > least * total and (code == "nobody" or seen.members >= MANY_MEMBERS):
+            found.append(Finding("warning", column, None, code, {"found": seen.most, "total": total, "member": seen.busiest}))
+    return found
 
 
 def _repeats(census: Census, community: Community) -> list[Finding]:

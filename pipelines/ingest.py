@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from models.training import Progress
     from pipelines.workspace import Workspace
 
-INTAKE_VERSION = 6
+INTAKE_VERSION = 7
 ASIDE, PIECES = "log-", "pieces"
 
 

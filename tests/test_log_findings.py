@@ -1,10 +1,12 @@
 """What a log lacks is said with what there is and what is needed: types, history, outcomes, repeats, holes."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
 
+from models.census import Census, Span
 from models.declaration import load_declaration
 from models.events import event_arrays
 from models.histories import EventHistories
@@ -245,3 +247,34 @@ def test_a_hole_is_a_warning_with_its_span(tmp_path):
     intake = read(tmp_path, "member,time\n" + "".join(f"ann,{at.isoformat()}\n" for at in posts))
     (finding,) = found(intake, "a hole")
     assert finding.message == "a hole from 2025-02-05 to 2025-02-08: 0 events where about 96 are usual"
+
+
+def test_ids_that_lost_their_last_digits_are_told(tmp_path):
+    sound = weekly(["1e5", "2E+5", "8.6138e+100", "86138000000", "7.0"], 4)
+    assert not found(read(tmp_path, sound), "last digits")
+    (finding,) = found(read(tmp_path, sound + weekly(["8.61380E+10", "8.0351110e+16"], 5).removeprefix("member,time\n")), "last digits")
+    assert (finding.level, finding.told) == ("warning", {"count": 2, "example": "8.61380E+10"})
+
+
+@pytest.mark.parametrize("member", ["[deleted]", "Unknown", "-1", "匿名用户"])
+def test_a_member_whose_name_stands_for_nobody_is_told(tmp_path, member):
+    (finding,) = found(read(tmp_path, weekly(["ann", "unknown42", "10"], 3) + weekly([member], 2).removeprefix("member,time\n")), "nobody")
+    assert (finding.level, finding.told) == ("warning", {"found": 2, "total": 11, "member": member})
+
+
+def test_one_of_many_members_who_has_a_tenth_of_all_events_is_told(tmp_path):
+    people = weekly([f"m{number}" for number in range(99)], 3)
+    assert not found(read(tmp_path, people + weekly(["robot"], 33).removeprefix("member,time\n")), "alone")
+    (finding,) = found(read(tmp_path, people + weekly(["robot"], 34).removeprefix("member,time\n")), "alone")
+    assert finding.told == {"found": 34, "total": 331, "member": "robot"}
+    assert not found(read(tmp_path, weekly(["ann", "bob"], 5)), "alone")
+
+
+def test_counts_of_parts_add_up_to_those_of_all(tmp_path):
+    log = read(tmp_path, weekly(["[deleted]", "ann", "8.61380E+10", "bob", "bea"], 5, leavers=["bob"])).log
+    community = declared("events.csv")
+    span = Span(log.first, log.last)
+    parts = [Census.of(log.of_range(begin, end), community, span) for begin, end in ((0, 2), (2, 5))]
+    whole = Census.of(log, community, span)
+    told = Census.from_json((parts[0] + parts[1]).to_json())
+    assert replace(told, pasts=()) == replace(whole, pasts=())
