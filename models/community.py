@@ -17,7 +17,7 @@ from models.once import Once
 from models.rollout_declaration import Guardrails
 from models.rules import Scene
 from models.schedule import Schedule, Watch
-from models.sources import LogSource, MembersSource, TouchesSource
+from models.sources import SAME_SECONDS, LogSource, MembersSource, TouchesSource
 from models.supply import Capacity
 
 DAY_US = 86_400_000_000
@@ -149,6 +149,11 @@ class Community(Declared):
     def _parts_agree(self) -> Self:
         check_agreement(self)
         return self
+
+    @property
+    def same_touch_us(self) -> int:
+        """A declared touch this near one of the service is that one."""
+        return round((SAME_SECONDS if self.touches is None else self.touches.same_within_seconds) * 1e6)
 
     @property
     def zone(self) -> ZoneInfo:

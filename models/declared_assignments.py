@@ -15,6 +15,7 @@ DECLARED_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "timestamp": pl.Datetime("us", "UTC"),
     "intervention": pl.String,
     "propensities": pl.String,
+    "named": pl.String,
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -12,10 +11,12 @@ import polars as pl
 from models.actions import NO_ACTION
 from models.arm_counts import touched_groups
 from models.assignments import assignments_among, snapshots_of_touches
+from models.declared_and_kept import rows_of_kept
 from models.groups import group_columns
 from models.histories import EventHistories
 from models.logged_chances import PREFIX, believable
 from models.posted import chance_columns
+from models.same_touches import OWN
 from models.statements import Statement
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from models.assignments import Assignments
     from models.experiments import Record
 
-SAME = timedelta(seconds=1)
-"""A declared touch is a decision of the service where the member was assigned the same within so long: exports may have rounded it."""
 LEFT_OUT = {
     "never_none": "experiment.left_never_none",
     "unlogged": "experiment.left_unlogged",
@@ -82,14 +81,10 @@ def _rows(record: Record, catalogue: Sequence[str]) -> pl.DataFrame:
 
 def _declared(record: Record) -> pl.DataFrame:
     """Of the declared touches those on the members of the log."""
-    flags = {"declared": pl.lit(value=True), "again": pl.col("decision_id").is_not_null()}
     codes = record.log.members.select("member_id", member=pl.int_range(pl.len(), dtype=pl.UInt32))
     told = record.declared.rows.join(codes, on="member_id").sort("timestamp", maintain_order=True)
-    decided = record.decided.select("member", "timestamp", "intervention", "decision_id").sort("timestamp")
-    matched = told.join_asof(
-        decided, on="timestamp", by=["member", "intervention"], strategy="nearest", tolerance=SAME, check_sortedness=False
-    )
-    return matched.select(*COLUMNS, **flags)
+    same = rows_of_kept(told, record.decided, record.community.same_touch_us)
+    return told.select(*COLUMNS, declared=pl.lit(value=True), again=pl.Series(same != OWN))
 
 
 def _fates(rows: pl.DataFrame, present: Flags) -> pl.Series:

@@ -40,7 +40,7 @@ class EventLog:
     `sources.RESPONSES`, null where none is known), one Float64 column
     `propensity_<intervention>` for each logged arm; sorted as events; None where no touches are declared and none came through the service.
     Those that did have `decision_id`, `touched` (when it reached the member or was tried, null for: at once) and `pending` (not reported
-    yet, but held).
+    yet, but held). Of a declared log alone `named` is the id under which the service would know a touch, where the declaration tells.
     """
 
     events: pl.DataFrame
@@ -115,18 +115,6 @@ def with_events(log: EventLog, posted: pl.DataFrame | None) -> EventLog:
     events = pl.concat([_recoded(log.events, moved), fresh.join(codes, on="member_id").select(_as_events(log.events))], how="diagonal")
     touches = None if log.touches is None else _recoded(log.touches, moved).sort("member", "timestamp", maintain_order=True)
     return EventLog(events.sort("member", "timestamp", maintain_order=True), members, touches)
-
-
-def with_touches(log: EventLog, posted: pl.DataFrame | None) -> EventLog:
-    """The log and touches that came another way, with `member_id` for `member`; members whom the log does not have are left out."""
-    if posted is None or posted.is_empty():
-        return log
-    codes = log.members.select("member_id", member=pl.int_range(pl.len(), dtype=pl.UInt32))
-    rows = posted.join(codes, on="member_id").drop("member_id")
-    held = rows.clear() if log.touches is None else log.touches
-    rows = rows.with_columns(pl.col(name).cast(held[name].dtype) for name in rows.columns if name in held.columns)
-    touches = pl.concat([held, rows], how="diagonal").sort("member", "timestamp", maintain_order=True)
-    return EventLog(log.events, log.members, touches)
 
 
 def retained(log: EventLog, from_us: int, always: Collection[str] = ()) -> EventLog:

@@ -47,6 +47,11 @@ class KeptLog:
         """`member_id` and `first`, of the members who have events."""
         return pl.read_parquet(self.folder / FIRST_FILE)
 
+    @property
+    def touches(self) -> pl.DataFrame | None:
+        file = self.folder / TOUCHES_FILE
+        return pl.read_parquet(file) if file.exists() else None
+
     def read(self) -> EventLog:
         """All of it. Raises OSError or PolarsError where it is damaged."""
         return EventLog.read(self.folder)

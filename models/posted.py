@@ -6,11 +6,15 @@ import json
 
 import polars as pl
 
+IDS_APART = "\x1f"
+"""Between ids; none that was reported has it."""
+
 
 def posted_touches(assignments: pl.DataFrame, contacts: pl.DataFrame, now_us: int) -> pl.DataFrame:
     """`member_id` and the columns of an EventLog's touches, from what `Store.assignments` and `Store.other_contacts` tell.
 
-    A contact that is reserved and not over by `now_us` is `pending`. Contacts of other systems have no propensities.
+    A contact that is reserved and not over by `now_us` is `pending`. Contacts of other systems have no propensities. `touch_ids` are those
+    under which a touch was reported, with IDS_APART; null where none was.
     """
     made = assignments.select(
         "member_id",
@@ -22,6 +26,7 @@ def posted_touches(assignments: pl.DataFrame, contacts: pl.DataFrame, now_us: in
         "decision_id",
         "touched",
         (pl.col("held_until") > now_us).fill_null(value=False).alias("pending"),
+        "touch_ids",
     )
     return pl.concat([made.hstack(chance_columns(assignments["propensities"])), contacts], how="diagonal")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from models.actions import NO_ACTION
+from models.declared_and_kept import NAMED
 from models.groups import group_findings
 from models.logged_chances import PREFIX, chance_findings
 from models.member_columns import as_written, date_columns, rule_findings
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from models.sources import MembersSource, TouchesSource
     from models.tables import Table
 
+TOUCH_KEYS = ("member", "time", "intervention", "channel", "delivered", "response", "decision_id", "touch_id")
+"""Of TouchesSource, those that name a column."""
 N_TIME_FAULTS = 3
 """Of `Place.time_faults`."""
 
@@ -133,7 +136,7 @@ def read_touches(source: TouchesSource, place: Place, community: Community, memb
 
 def touch_columns(source: TouchesSource) -> dict[str, str | None]:
     """By the key that names each."""
-    return {key: getattr(source, key) for key in ("member", "time", "intervention", "channel", "delivered", "response")}
+    return {key: getattr(source, key) for key in TOUCH_KEYS}
 
 
 def logged_arms(source: TouchesSource, columns: Sequence[str]) -> dict[str, str]:
@@ -174,10 +177,22 @@ def touch_rows(raw: pl.DataFrame, source: TouchesSource, place: Place, arms: Map
     rows = pl.DataFrame(
         {"member_id": member, "timestamp": times.timestamp, "intervention": intervention, "channel": channel, "delivered": delivered}
         | {"response": said}
+        | _named(raw, source)
         | _of_arms(propensity, arms)
     )
     rows = rows.with_columns(pl.lit(share).alias(column) for column, share in same_chances(source).items())
     return SideRows(rows, tuple(faults))
+
+
+def named_kinds(source: TouchesSource) -> dict[str, pl.DataType]:
+    """NAMED, where the table has ids of the service."""
+    return {} if source.decision_id is None and source.touch_id is None else {NAMED: pl.String()}
+
+
+def _named(raw: pl.DataFrame, source: TouchesSource) -> dict[str, pl.Series]:
+    """The id of the decision goes before that of the touch."""
+    told = [cell_texts(raw[column]) for column in (source.decision_id, source.touch_id) if column is not None]
+    return {name: pl.select(pl.coalesce(*told)).to_series() for name in named_kinds(source)}
 
 
 def _of_arms(shares: Mapping[str, pl.Series], arms: Mapping[str, str]) -> dict[str, pl.Series]:

@@ -11,6 +11,8 @@ from models.declared import Declared, Identifier, Name
 MOST_GROUPS = 4
 ROUNDING = 0.01
 """The probabilities of all arms may miss a sum of 1 by so much."""
+SAME_SECONDS, MOST_APART = 1.0, 3600.0
+"""By how much two systems may tell the time of one touch apart; exports may have rounded it."""
 RESPONSES = ("accepted", "refused", "redeemed")
 
 
@@ -69,8 +71,10 @@ class TouchesSource(Declared):
     `arms` tells of texts of the column `intervention` that are not an id themselves which id, or `none`, they stand for; they stand so in
     the names of the columns of propensities too. `propensity_prefix` begins the names of the columns that hold the probability of each arm;
     `propensities` tells it where it was the same for every row, as in a trial drawn by lot. `response` names the column with the member's
-    answer: one of `RESPONSES`, empty where there was none. `cluster` is a column of the members table: those with one text there were
-    given the same together.
+    answer: one of `RESPONSES`, empty where there was none. `decision_id` and `touch_id` name columns with the ids of the service: which
+    decision of its a row carries out, and under which id it was reported there; without one that is known there, a row within
+    `same_within_seconds` of a touch of the service is that touch. `cluster` is a column of the members table: those with one text there
+    were given the same together.
     """
 
     path: str
@@ -81,6 +85,9 @@ class TouchesSource(Declared):
     channel: str | None = None
     delivered: str | None = None
     response: str | None = None
+    decision_id: str | None = None
+    touch_id: str | None = None
+    same_within_seconds: Annotated[float, Field(ge=0, le=MOST_APART)] = SAME_SECONDS
     propensity_prefix: str | None = None
     propensities: dict[Identifier, Annotated[float, Field(gt=0, le=1)]] = {}  # noqa: RUF012 - as above
     cluster: str | None = None

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-import numpy as np
 from sqlalchemy import Connection, RowMapping, Table, bindparam, func, literal_column, select, update
 from sqlalchemy.dialects import postgresql
 
 from models import store_schema as schema
-from models.events import NEVER_US
-from models.interventions import ContactHistory
 from models.quotas import resources_of
 from models.reports import OCCUPYING, Change, DecisionMade, OutcomeReport, Touch
-from models.signal_columns import SignalColumns
 from models.store_elements import Listed
 from models.store_prepared import Many, Prepared
 
@@ -26,7 +21,6 @@ if TYPE_CHECKING:
     from models.quotas import Quotas
     from models.store_rows import DecisionRow
 
-NO_CONTACT = ("undelivered", "expired")
 COUNTED = ("decision", "report")
 """Sources of touches that take places; those of a log were made elsewhere."""
 SKEW_US = 86_400_000_000
@@ -35,11 +29,16 @@ Row = TypeVar("Row", DecisionMade, OutcomeReport, Touch)
 
 
 _touches = schema.touches.c
+_decisions = schema.decisions.c
+_DECIDED = select(_decisions.created_us).where(_decisions.decision_id == _touches.decision_id).correlate(schema.touches).scalar_subquery()
 TOUCHED = Listed(
-    (_touches.at_us, _touches.channel, _touches.intervention_id, _touches.response, _touches.state, _touches.expires_us),
+    (
+        *(_touches.at_us, _touches.channel, _touches.intervention_id, _touches.response, _touches.state, _touches.expires_us),
+        *(_touches.source, _touches.named, _touches.touch_id, _touches.decision_id, _DECIDED),
+    ),
     *(_touches.at_us, _touches.touch_id),
 )
-"""What Touched reads of each."""
+"""What Sent has of each but the row."""
 ENDED = Prepared(
     select(_touches.intervention_id, _touches.channel, _touches.cost).where(
         _touches.expires_us <= bindparam("at_us"), _touches.period_us == bindparam("period_us")
@@ -49,7 +48,7 @@ _members = schema.members.c
 SEEN_ANEW = Many(
     update(schema.members).where(_members.member_id == bindparam("of")).values(contacts=_members.contacts + literal_column("1"))
 )
-RESERVED = Many(schema.touches.insert())
+RESERVED = Many(schema.touches.insert().values({field.name: bindparam(field.name) for field in fields(Touch)}))
 _uses = schema.uses.c
 _USED = select(_uses.resource, _uses.used).where(_uses.period_us == bindparam("period_us"))
 USED, HELD_USES = Prepared(_USED), Prepared(_USED.order_by(_uses.resource).with_for_update())
@@ -93,35 +92,6 @@ class ContactStore(schema.Transactions):
             told = {resource: Recount(counted[resource], max(counted[resource], found[resource])) for resource in sorted(quotas.limits)}
             take(connection, {(quotas.begins_us, resource): one.now - one.before for resource, one in told.items()})
         return told
-
-
-class Touched:
-    """Touches by the position of their member, of each those columns that TOUCHED lists as JSON; None where there are none."""
-
-    def __init__(self, told: Sequence[str | None]) -> None:
-        self._rows = [(row, *touch) for row, touches in enumerate(told) for touch in json.loads(touches or "[]")]
-
-    def delivered(self, since_us: int, signal: int) -> SignalColumns:
-        """Those that arrived, from `since_us` on, as one signal."""
-        rows = [(row, at_us) for row, at_us, _, _, _, state, _ in self._rows if at_us >= since_us and state == "delivered"]
-        return SignalColumns.of_signal([row[0] for row in rows], [row[1] for row in rows], signal)
-
-    def contacts(self, since_us: int, as_of_us: int, until_us: int = NEVER_US) -> ContactHistory:
-        """Those made from `since_us` on and before `until_us`.
-
-        What another request reserved a moment after `as_of` was decided earlier all the same, and is put before it.
-        """
-        rows = [row for row in self._rows if since_us <= row[1] < until_us]
-        member, at_us, channel, intervention, response, state, expires_us = zip(*rows, strict=True) if rows else ((),) * 7
-        ended = [(end or NEVER_US) <= as_of_us for end in expires_us]
-        return ContactHistory(
-            member=np.array(member, dtype=np.int64),
-            at_us=np.minimum(np.array(at_us, dtype=np.int64), as_of_us - 1),
-            channel=np.array([name or "" for name in channel], dtype=str),
-            intervention=np.array(intervention, dtype=str),
-            response=np.array([said or "" for said in response], dtype=str),
-            undelivered=np.array([one in NO_CONTACT or over for one, over in zip(state, ended, strict=True)], dtype=np.bool_),
-        )
 
 
 def rows_of(connection: Connection, table: Table, column: str, values: Iterable[str], kind: type[Row]) -> list[Row]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Integer, and_, bindparam, case, cast, func, literal_column, null, or_, select
 
-from models import store_contacts, store_privacy
+from models import store_privacy
 from models import store_schema as schema
 from models.attributes import attributes_from_json, declared_attributes
 from models.community import DAY_US, Community
@@ -21,8 +21,9 @@ from models.interventions import ContactHistory
 from models.member_columns import decided_on
 from models.preferences import Preferences, respected
 from models.recent_histories import Mark, RecentHistories, remembered, together
+from models.sent_touches import BEFORE_US, Touched
 from models.signal_columns import LATEST_US, PACKED, SignalColumns, grouped_arrays
-from models.store_contacts import Touched
+from models.store_contacts import TOUCHED
 from models.store_elements import Exact, Listed, OneOf, Strung
 from models.store_prepared import Prepared
 from models.store_rows import LoggedEvent, Past, Then
@@ -49,7 +50,7 @@ def _members_with(end: ColumnElement[Any]) -> Prepared:
     """What MemberRow reads, with when the contract ended."""
     number = select(func.count()).where(_OF_MEMBER).scalar_subquery()
     lately = (_touches.member_id == _members.member_id, _touches.at_us >= bindparam("touched_since_us"))
-    touched = select(store_contacts.TOUCHED).where(*lately).scalar_subquery()
+    touched = select(TOUCHED).where(*lately).scalar_subquery()
     last_key = select(func.max(_events.event_key)).scalar_subquery()
     known = (_members.joined_us, _members.attributes, _members.contacts, _members.preferences)
     return Prepared(select(_members.member_id, *known, number, _PRUNED, last_key, touched, end).where(_ASKED))
@@ -141,7 +142,7 @@ def past(
     touched_since_us = since_us if community.touches is not None else NEVER_US
     rows = member_rows(connection, member_ids, community, min(touched_since_us, contacts_since_us) if with_contacts else touched_since_us)
     window = Window(community, since_us, max((row.last_key or 0 for row in rows), default=0))
-    touched = Touched([row.touches for row in rows])
+    touched = Touched([row.touches for row in rows], community.same_touch_us)
     marks = {member_id: Mark(row.events, row.pruned) for member_id, row in zip(member_ids, rows, strict=True)}
     stored = _lately_read(connection, marks, window, recent, as_of_us)
     contacts = touched.contacts(contacts_since_us, as_of_us) if with_contacts else ContactHistory.empty()
@@ -158,7 +159,7 @@ def contacts_before(connection: Connection, member_ids: Sequence[str], community
     """As `Past.contacts`, without those that were made at `as_of` or later; raises UnknownMember."""
     since_us = _contacts_since(community, as_of_us)
     rows = member_rows(connection, member_ids, community, since_us)
-    contacts = Touched([row.touches for row in rows]).contacts(since_us, as_of_us, until_us=as_of_us)
+    contacts = Touched([row.touches for row in rows], community.same_touch_us).contacts(since_us, as_of_us, until_us=as_of_us)
     return respected(contacts, member_ids, _told(member_ids, rows))
 
 
@@ -177,7 +178,8 @@ def history(
     window = Window(community, since_us)
     rows = member_rows(connection, member_ids, community, since_us)
     stored = _signals(_stored_rows(connection, member_ids, window), member_ids, community)
-    return _with_others(connection, stored, Touched([row.touches for row in rows]), member_ids, rows, window, added)
+    touched = Touched([row.touches for row in rows], community.same_touch_us)
+    return _with_others(connection, stored, touched, member_ids, rows, window, added)
 
 
 def _lately_read(connection: Connection, marks: Mapping[str, Mark], window: Window, recent: RecentHistories, now_us: int) -> SignalColumns:
@@ -237,7 +239,7 @@ def _grouped(rows: SignalColumns, joined: Sequence[int], ends: np.ndarray, told:
 
 def member_rows(connection: Connection, member_ids: Sequence[str], community: Community, touched_since_us: int) -> list[MemberRow]:
     """In the order of the ids; raises UnknownMember for one that the store does not have."""
-    asked: dict[str, Any] = {"member_ids": list(member_ids), "touched_since_us": touched_since_us}
+    asked: dict[str, Any] = {"member_ids": list(member_ids), "touched_since_us": touched_since_us - BEFORE_US}
     ending = community.churn.contract_event
     rows = MEMBERS.rows(connection, **asked) if ending is None else MEMBERS_WITH_ENDS.rows(connection, **asked, ending=ending)
     found = {row[0]: MemberRow(*row[1:]) for row in rows}

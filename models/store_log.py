@@ -12,7 +12,8 @@ from sqlalchemy import Connection, and_, case, delete, func, or_, select
 
 from models import store_schema as schema
 from models.actions import NO_ACTION
-from models.posted import posted_touches
+from models.declared_and_kept import counted_once
+from models.posted import IDS_APART, posted_touches
 from models.reports import OutcomeReport, Touch
 from models.store_contacts import reserve, rows_of
 from models.store_privacy import note
@@ -40,6 +41,7 @@ ASSIGNMENT_COLUMNS = {
     "response": pl.String,
     "held_until": pl.Int64,
 }
+IDS = {"decision_id": pl.String, "touch_ids": pl.String}
 CONTACT_COLUMNS = {
     "member_id": pl.String,
     "timestamp": pl.Int64,
@@ -47,6 +49,8 @@ CONTACT_COLUMNS = {
     "channel": pl.String,
     "delivered": pl.Int64,
     "response": pl.String,
+    "touch_ids": pl.String,
+    "named": pl.String,
 }
 OUTCOME_COLUMNS = {
     "outcome_id": pl.String,
@@ -63,6 +67,7 @@ AT_ONCE = 5_000
 
 
 _MADE = schema.decisions.c
+FROM_REPORT = schema.touches.c.source == "report"
 _REACHED = case((schema.touches.c.state == "delivered", 1), else_=0)
 
 
@@ -139,10 +144,11 @@ class LogStore(schema.Transactions):
         return lost
 
     def assignments(self) -> pl.DataFrame:
-        """One row for each decision, oldest first, and what became of it; the columns of ASSIGNMENT_COLUMNS.
+        """One row for each decision, oldest first, and what became of it; the columns of ASSIGNMENT_COLUMNS, and `touch_ids`.
 
         `propensities` are JSON, by candidate; `touched` is when it reached the member, or was tried, null while nobody reported it;
-        `held_until` is when the contact that is reserved for it ends by itself, null where none is.
+        `held_until` is when the contact that is reserved for it ends by itself, null where none is; `touch_ids` are those under which
+        touches were reported for it, with IDS_APART.
         """
         with self._reading() as connection:
             return assignments(connection)
@@ -150,14 +156,20 @@ class LogStore(schema.Transactions):
     def other_contacts(self) -> pl.DataFrame:
         """Touches that were reported without a decision, oldest first; the columns of CONTACT_COLUMNS."""
         with self._reading() as connection:
-            return _other_contacts(connection, schema.touches.c.source == "report")
+            return _other_contacts(connection, FROM_REPORT).drop("named")
 
-    def contacts_since(self, member_ids: Sequence[str], since_us: int, now_us: int) -> pl.DataFrame:
-        """All that was assigned to these members since then but `none`, decided here or not, as touches of a log that has it all."""
-        table, sent = schema.decisions.c, schema.touches.c
+    def contacts_since(self, member_ids: Sequence[str], since_us: int, now_us: int, within_us: int) -> pl.DataFrame:
+        """All that was assigned to these members since then but `none`, decided here or not, as touches of a log that has it all.
+
+        `within_us`: as of `counted_once`.
+        """
+        sent = schema.touches.c
+        theirs, lately = (_MADE.member_id.in_(member_ids), sent.member_id.in_(member_ids)), sent.at_us >= since_us
         with self._reading() as connection:
-            made = assignments(connection, table.member_id.in_(member_ids), table.created_us >= since_us, table.chosen != NO_ACTION)
-            return posted_touches(made, _other_contacts(connection, sent.member_id.in_(member_ids), sent.at_us >= since_us), now_us)
+            made = assignments(connection, theirs[0], _MADE.created_us >= since_us, _MADE.chosen != NO_ACTION)
+            reported = _other_contacts(connection, theirs[1], lately, FROM_REPORT).drop("named")
+            declared = _other_contacts(connection, theirs[1], lately, sent.source.is_distinct_from("report")).drop("touch_ids")
+        return counted_once(declared, posted_touches(made, reported, now_us), within_us, "member_id")
 
     def bodies(self, decision_ids: Sequence[str]) -> dict[str, str]:
         """What is kept of these decisions, JSON, by their ids."""
@@ -266,14 +278,25 @@ def assignments(connection: Connection, *chosen: ColumnElement[bool]) -> pl.Data
         .group_by(made.decision_id)
         .order_by(made.created_us, made.decision_id)
     )
-    frame = _frame(connection, query, ASSIGNMENT_COLUMNS)
-    return frame.with_columns(pl.col("touched").cast(pl.Datetime("us", "UTC")))
+    frame, ids = _frame(connection, query, ASSIGNMENT_COLUMNS), _ids(connection, *chosen)
+    told = frame.join(ids, on="decision_id", how="left", maintain_order="left")
+    return told.with_columns(pl.col("touched").cast(pl.Datetime("us", "UTC")))
+
+
+def _ids(connection: Connection, *chosen: ColumnElement[bool]) -> pl.DataFrame:
+    """`touch_ids` by `decision_id`."""
+    sent = schema.touches.c
+    reported = schema.touches.join(schema.decisions, sent.decision_id == _MADE.decision_id)
+    query = select(sent.decision_id, sent.touch_id).select_from(reported).where(FROM_REPORT, *chosen).order_by(sent.touch_id)
+    rows = pl.DataFrame([tuple(row) for row in connection.execute(query)], schema=IDS, orient="row")
+    return rows.group_by("decision_id").agg(pl.col("touch_ids").str.join(IDS_APART))
 
 
 def _other_contacts(connection: Connection, *chosen: ColumnElement[bool]) -> pl.DataFrame:
     sent = schema.touches.c
     reached = case((sent.state == "delivered", 1), else_=0)
-    query = select(sent.member_id, sent.at_us, sent.intervention_id, sent.channel, reached, sent.response)
+    columns = (sent.member_id, sent.at_us, sent.intervention_id, sent.channel, reached, sent.response, sent.touch_id, sent.named)
+    query = select(*columns)
     return _frame(connection, query.where(sent.decision_id.is_(None), *chosen).order_by(sent.at_us, sent.touch_id), CONTACT_COLUMNS)
 
 

@@ -11,14 +11,15 @@ from sqlalchemy import ColumnElement, Connection, Float, delete, func, literal_c
 from models import store_privacy as privacy
 from models import store_schema as schema
 from models.audience import GROUPS
-from models.reports import Touch
-from models.store_contacts import rows_of
+from models.sent_touches import BEFORE_US, Touched
+from models.store_contacts import TOUCHED
 from models.store_schema import overviews, standings
 
 if TYPE_CHECKING:
     import polars as pl
 
     from models.audience import Selection
+    from models.sent_touches import Sent
 
 CHUNK = 5_000
 NOTHING: ColumnElement[float] = literal_column("0.0", Float)
@@ -109,11 +110,12 @@ class OverviewStore(schema.Transactions):
             before = connection.scalar(select(table.body).where(*earlier).order_by(table.overview_key.desc()).limit(1))
         return Published(overview_key, found.body, found.cells, before)
 
-    def touches_of(self, member_id: str, since_us: int) -> list[Touch]:
-        """Of one member, the latest first."""
+    def touches_of(self, member_id: str, since_us: int, within_us: int) -> list[Sent]:
+        """Of one member, the latest first, each once: `within_us` as of `same_touches`."""
+        sent = schema.touches.c
         with self._reading() as connection:
-            rows = rows_of(connection, schema.touches, "member_id", [member_id], Touch)
-        return sorted((row for row in rows if row.at_us >= since_us), key=lambda row: -row.at_us)
+            told = connection.scalar(select(TOUCHED).where(sent.member_id == member_id, sent.at_us >= since_us - BEFORE_US))
+        return sorted((one for one in Touched([told], within_us).rows if one.at_us >= since_us), key=lambda one: -one.at_us)
 
     def standings(self, query: StandingQuery, limit: int) -> list[dict[str, Any]]:
         """Those with most value at risk first."""

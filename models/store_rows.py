@@ -257,7 +257,7 @@ def event_rows(log: EventLog, chunk: int) -> Iterator[list[tuple[Any, ...]]]:
 
 
 def touch_rows(log: EventLog, chunk: int) -> Iterator[list[tuple[Any, ...]]]:
-    """Chunks of (touch_id, member_id, at_us, channel, intervention_id, state, response); none for a log without touches."""
+    """Chunks of (touch_id, member_id, at_us, channel, intervention_id, state, response, named); none for a log without touches."""
     if log.touches is None:
         return
     sent = log.touches.filter(pl.col("intervention").cast(pl.String) != NO_ACTION)
@@ -269,13 +269,14 @@ def touch_rows(log: EventLog, chunk: int) -> Iterator[list[tuple[Any, ...]]]:
         pl.col("intervention").cast(pl.String).alias("intervention_id"),
         pl.when("delivered").then(pl.lit("delivered")).otherwise(pl.lit("undelivered")).alias("state"),
         pl.col("response") if "response" in sent.columns else pl.lit(None, dtype=pl.String).alias("response"),
+        _named(sent),
     )
     for part in _with_identity(frame, "touch_id", ("member_id", "at_us", "intervention_id", "channel")).iter_slices(chunk):
         yield part.rows()
 
 
 def assignment_rows(log: EventLog) -> pl.DataFrame:
-    """assignment_id, member_id, at_us, intervention_id and propensities (JSON, by arm) of the touches that have any logged chance."""
+    """Of the touches that have any logged chance: assignment_id, member_id, at_us, intervention_id, propensities (JSON, by arm), named."""
     logged = [] if log.touches is None else logged_columns(log.touches)
     if log.touches is None or not logged:
         return pl.DataFrame(schema={"assignment_id": pl.String})
@@ -287,8 +288,13 @@ def assignment_rows(log: EventLog) -> pl.DataFrame:
         pl.col("timestamp").to_physical().alias("at_us"),
         pl.col("intervention").cast(pl.String).alias("intervention_id"),
         chances.struct.json_encode().alias("propensities"),
+        _named(told),
     )
-    return _with_identity(frame, "assignment_id", ("member_id", "at_us", "intervention_id", "propensities"))
+    return _with_identity(frame, "assignment_id", ("member_id", "at_us", "intervention_id", "propensities", "named"))
+
+
+def _named(touches: pl.DataFrame) -> pl.Expr:
+    return pl.col("named") if "named" in touches.columns else pl.lit(None, dtype=pl.String).alias("named")
 
 
 def _with_identity(frame: pl.DataFrame, name: str, content: Sequence[str]) -> pl.DataFrame:

@@ -98,6 +98,7 @@ touches = Table(
     Column("expires_us", BigInteger, comment="when a reservation ends by itself; null for none, and for what is none"),
     Column("period_us", BigInteger, comment="begin of the period in which its place is counted; null where none is"),
     Column("source", Text, comment="log | decision | report; null from before it was told, then log"),
+    Column("named", Text, comment="of one of a log, the id of a decision or of a reported touch that the log says it is"),
     Index("touches_of_member", "member_id", "at_us"),
     Index("touches_of_decision", "decision_id"),
     Index("touches_by_expiry", "expires_us"),

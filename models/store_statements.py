@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
-from sqlalchemy import Column, Connection, Select, Table, Text, and_, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import BindParameter, Column, Connection, Select, Table, Text, and_, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql
 
 from models import store_privacy
@@ -150,16 +150,16 @@ def retention(connection: Connection) -> Retention | None:
 
 
 def load_touches(connection: Connection, log: EventLog) -> int:
-    """Returns the number of new ones; of those that were there the state and the response are brought up to date."""
-    names = ("touch_id", "member_id", "at_us", "channel", "intervention_id", "state", "response")
+    """Returns the number of new ones; of those that were there the state, the response and the name are brought up to date."""
+    names = ("touch_id", "member_id", "at_us", "channel", "intervention_id", "state", "response", "named")
     table = schema.touches.c
-    changed = or_(table.response.is_distinct_from(bindparam("said")), table.state != bindparam("now"))
-    told = update(schema.touches).where(table.touch_id == bindparam("of"), changed)
-    told = told.values(response=bindparam("said"), state=bindparam("now"))
+    fresh: dict[str, BindParameter[Any]] = {"response": bindparam("said"), "state": bindparam("now"), "named": bindparam("as")}
+    changed = or_(*(table[name].is_distinct_from(value) for name, value in fresh.items()))
+    told = update(schema.touches).where(table.touch_id == bindparam("of"), changed).values(fresh)
     new = 0
     for rows in touch_rows(log, CHUNK):
         new += schema.insert_many(connection, schema.touches, names, rows)
-        answered = [{"of": row[0], "now": row[5], "said": row[6]} for row in rows if row[6] is not None]
+        answered = [{"of": row[0], "now": row[5], "said": row[6], "as": row[7]} for row in rows if row[6] or row[7]]
         if answered:
             connection.execute(told, answered)
     return new

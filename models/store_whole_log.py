@@ -43,7 +43,7 @@ EVENT_COLUMNS = {
 STATE = "declared_assignments"
 LOADED_AT_ONCE, DELETED_AT_ONCE = 50_000, 1_000
 TOLD_COLUMNS = {**DECLARED_COLUMNS, "timestamp": pl.Int64}
-NAMES = ("assignment_id", "member_id", "at_us", "intervention_id", "propensities")
+NAMES = ("assignment_id", "member_id", "at_us", "intervention_id", "propensities", "named")
 
 assigned = Table(
     "declared_assignments",
@@ -53,6 +53,7 @@ assigned = Table(
     Column("at_us", BigInteger, nullable=False),
     Column("intervention_id", Text, nullable=False, comment="none included"),
     Column("propensities", Text, nullable=False, comment="of every arm by its id, none included, JSON"),
+    Column("named", Text, comment="as of touches"),
     Index("declared_of_member", "member_id"),
 )
 HELD = Prepared(select(assigned.c.assignment_id).where(OneOf(assigned.c.member_id, "member_ids")))
@@ -106,7 +107,7 @@ class WholeLogStore(schema.Transactions):
 
     def declared_assignments(self) -> DeclaredAssignments:
         table = assigned.c
-        told = select(table.member_id, table.at_us, table.intervention_id, table.propensities)
+        told = select(table.member_id, table.at_us, table.intervention_id, table.propensities, table.named)
         with self._reading() as connection:
             state = DeclaredState.of(connection)
             read = connection.execute(told.order_by(table.at_us, table.assignment_id).execution_options(yield_per=AT_ONCE)).partitions()

@@ -140,6 +140,8 @@ def draft_touches(table: Table, path: str, asked: TouchColumns, log_time: str) -
         channel=channel,
         delivered=usual_column(columns, ("delivered",)),
         response=usual_column(columns, ("response",)),
+        decision_id=usual_column(columns, ("decision_id",)),
+        touch_id=usual_column(columns, ("touch_id",)),
         propensity_prefix=PREFIX if any(column.startswith(PREFIX) for column in columns) else None,
     )
     return DraftedTouches(source, drafted, len(texts), {} if channel is None else _channels(arms, cell_texts(held[channel])))

@@ -15,6 +15,7 @@ from models.churn import ChurnModel, HorizonModel
 from models.churn_fit import FittedHorizon, fit_horizon
 from models.comparison import compare
 from models.costs import RedemptionRate, redemption_rates, with_redemption
+from models.declared_and_kept import Twice
 from models.engine import Engine, Provenance, Reference
 from models.engine_files import Golden
 from models.errors import NotEnoughData
@@ -155,7 +156,7 @@ def train_on(tables: TrainingTables, *, trained_at: datetime, draws: Draws, prog
         horizons=horizons,
         preparation=preparation,
         test_features=data.test_features,
-        warnings=(*warnings, *value_warnings, *(tried.uplift.warnings if tried.uplift else ())),
+        warnings=(*warnings, *value_warnings, *_said_of_touches(tables), *(tried.uplift.warnings if tried.uplift else ())),
         uplift=tried.uplift,
         redemption=tried.redemption,
         drawn=tables.drawn,
@@ -233,6 +234,10 @@ def _learn_from_touches(engine: Engine, tables: TrainingTables, preparation: Pre
     with threadpool_limits(1, user_api="blas"):
         uplift = learn_from_tried(costed, tables.tried, preparation.kept, rng=rng)
     return _Tried(replace(costed, learned_uplift=uplift.uplift), uplift, redemption)
+
+
+def _said_of_touches(tables: TrainingTables) -> tuple[str, ...]:
+    return tuple(map(str, Twice.of(tables.touches, tables.data.community).statements))
 
 
 def _engine(

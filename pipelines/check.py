@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -11,6 +12,7 @@ from rich.table import Table
 from models.counting import counted
 from models.declaration import load_community
 from pipelines.ingest import ingest
+from pipelines.loading import told_twice
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,7 +28,9 @@ LEVELS = {"error": "bold red", "warning": "yellow", "advice": "cyan"}
 
 def check(workspace: Workspace, console: Console, *, now: datetime, as_json: bool = False, progress: Progress = lambda _: None) -> int:
     """The exit code: 0, or 1 where a finding is an error. Rejected rows are written beside their tables. Raises InputError."""
-    found = ingest(workspace, load_community(workspace.declaration), now=now, progress=progress)
+    community = load_community(workspace.declaration)
+    taken = ingest(workspace, community, now=now, progress=progress)
+    found = replace(taken, findings=(*taken.findings, *told_twice(workspace, community, taken.log, now=now)))
     (_print_json if as_json else _print_table)(found, console)
     return int(bool(found.errors))
 

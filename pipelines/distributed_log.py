@@ -16,7 +16,7 @@ from models.member_columns import as_written, date_columns, kept_columns
 from models.moments import microseconds
 from models.posted import posted_touches
 from models.reading import Place
-from models.side_tables import logged_arms, member_columns, require_rule_columns, same_chances, touch_columns
+from models.side_tables import logged_arms, member_columns, named_kinds, require_rule_columns, same_chances, touch_columns
 from models.store import Store
 from models.texts import text
 from models.tombstones import Tombstones
@@ -141,7 +141,8 @@ class _Reader:
         arms = logged_arms(source, table.table.columns)
         asked = Asked(self._texts(table, [source.time]), self._texts(table, list(arms)))
         rows = self._screened(table, "touches", [*named.values(), *arms], asked, arms)
-        return _Touches(rows, dict.fromkeys((*arms.values(), *same_chances(source)), pl.Float64()), table.table.columns)
+        chances = dict.fromkeys((*arms.values(), *same_chances(source)), pl.Float64())
+        return _Touches(rows, named_kinds(source) | chances, table.table.columns)
 
     def _opened(self, path: str, section: str, named: Mapping[str, str | None]) -> SparkTable:
         table = open_on_spark(self.session, self.place.root, path)

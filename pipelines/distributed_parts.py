@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from models.canonical import everyone, log_of
-from models.events import with_events, with_touches, without_members
+from models.declared_and_kept import with_touches
+from models.events import with_events, without_members
 from models.member_columns import kept_columns
 from models.preferences import Preferences
 from models.scattering import CONTENT, not_among
@@ -104,7 +105,7 @@ class Assembly:
         log = without_members(declared, self.tombstones.erased(declared.members["member_id"].to_list()))
         posted = events_of(of_kind[Kind.POSTED_EVENT])
         contacts = of_kind[Kind.POSTED_TOUCH]
-        log = with_touches(with_events(log, posted), touches_of(contacts, self.posted_touches or {}))
+        log = with_touches(with_events(log, posted), touches_of(contacts, self.posted_touches or {}), self.declared.same_touch_us)
         wishes = dict(of_kind[Kind.WISH].select("member", "more").iter_rows())
         refused = [of_kind[Kind.REFUSED], members.refused, _strangers(touches.filter(strange), self.declared)]
         preferences = {member_id: Preferences.from_json(told) for member_id, told in wishes.items()}

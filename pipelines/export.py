@@ -11,7 +11,7 @@ import polars as pl
 
 from models.declaration import load_community
 from models.moments import microseconds
-from models.posted import posted_touches
+from models.posted import IDS_APART, posted_touches
 from models.store import Store
 from models.store_retention import TRACE_COLUMNS
 from models.store_rows import DecisionQuery
@@ -60,12 +60,17 @@ def export(workspace: Workspace, folder: Path, *, older_than_days: int | None, n
 def _write_tables(workspace: Workspace, store: Store, folder: Path, now: datetime) -> dict[str, int]:
     tables = {
         "events": together(_archived(workspace, store), store.api_events()),
-        "touches": posted_touches(store.assignments(), store.other_contacts(), microseconds(now)),
+        "touches": _with_first_id(posted_touches(store.assignments(), store.other_contacts(), microseconds(now))),
         "outcomes": store.outcomes(),
     }
     for name, table in tables.items():
         table.write_parquet(folder / f"{name}.parquet")
     return {name: table.height for name, table in tables.items()} | {"decisions": _write_decisions(workspace, store, folder / "decisions")}
+
+
+def _with_first_id(touches: pl.DataFrame) -> pl.DataFrame:
+    """As a declaration can name them: where several touches were reported for one decision, that tells which they are."""
+    return touches.with_columns(touch_id=pl.col("touch_ids").str.split(IDS_APART).list.first()).drop("touch_ids")
 
 
 def _archived(workspace: Workspace, store: Store) -> pl.DataFrame | None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 
 from models.declaration import load_community
+from models.declared_and_kept import Twice, with_touches
 from models.errors import InputError, NoChampion
-from models.events import event_arrays, with_events, with_touches, without_members
+from models.events import EventLog, event_arrays, with_events, without_members
 from models.moments import microseconds
 from models.posted import posted_touches
 from models.registry import CHALLENGER, Registry
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
     from models.community import Community
     from models.engine import Engine
-    from models.events import EventArrays, EventLog
+    from models.events import EventArrays
     from models.findings import Finding
+    from models.kept_log import KeptLog
     from models.preferences import Preferences
     from pipelines.workspace import Workspace
 
@@ -66,7 +68,7 @@ def load(workspace: Workspace, *, now: datetime) -> Loaded:
     taken = ingest(workspace, community, now=now)
     kept = taken.log.read()
     known = known_besides(workspace, kept.members, now)
-    log = with_touches(with_events(without_members(kept, known.erased), known.posted), known.touches)
+    log = with_touches(with_events(without_members(kept, known.erased), known.posted), known.touches, community.same_touch_us)
     arrays = event_arrays(log, community)
     return Loaded(community, log, arrays, taken.rejected, taken.findings, known.preferences, event_key=known.event_key)
 
@@ -145,8 +147,23 @@ class Known:
     event_key: int = 0
 
 
+def told_twice(workspace: Workspace, community: Community, kept: KeptLog, *, now: datetime) -> tuple[Finding, ...]:
+    """What `check` finds of declared touches that the store has too; nothing where there is no store yet."""
+    if community.touches is None or not _has_store(workspace):
+        return ()
+    with closing(Store.open(workspace.store_url)) as store:
+        posted = posted_touches(store.assignments(), store.other_contacts(), microseconds(now))
+    log = with_touches(EventLog(pl.DataFrame(), kept.members, kept.touches), posted, community.same_touch_us)
+    return Twice.of(log.touches, community).findings(community.touches)
+
+
+def _has_store(workspace: Workspace) -> bool:
+    """One on a server is there."""
+    return workspace.store_file is None or workspace.store_file.is_file()
+
+
 def known_besides(workspace: Workspace, members: pl.DataFrame, now: datetime) -> Known:
-    if workspace.store_file is not None and not workspace.store_file.is_file():
+    if not _has_store(workspace):
         return Known()
     with closing(Store.open(workspace.store_url)) as store:
         archived = archived_events(workspace)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from models.declaration import load_community
-from models.events import with_events, with_touches, without_members
+from models.declared_and_kept import with_touches
+from models.events import with_events, without_members
 from pipelines.ingest import ingest, log_fingerprint
 from pipelines.loading import day_after, known_besides
 from pipelines.parts import PART_MEMBERS, Part
@@ -74,7 +75,7 @@ class LogParts:
 
     def _cut(self, number: int) -> Iterator[Part]:
         log = without_members(self.kept.part(number), self.known.erased)
-        log = with_touches(with_events(log, self._posted_to(number)), self.known.touches)
+        log = with_touches(with_events(log, self._posted_to(number)), self.known.touches, self.community.same_touch_us)
         for begin in range(0, max(log.members.height, 1), PART_MEMBERS):
             cut = log if log.members.height <= PART_MEMBERS else log.of_range(begin, min(begin + PART_MEMBERS, log.members.height))
             yield Part.of(self.community, cut, self.known.preferences, self.known.event_key)

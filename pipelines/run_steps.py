@@ -21,7 +21,7 @@ from pipelines.deliveries import refusals, take_in_files, waiting_files
 from pipelines.evaluate import evaluate
 from pipelines.ingest import ingest, log_fingerprint
 from pipelines.lessons import Asked
-from pipelines.loading import load_to_learn, registry
+from pipelines.loading import load_to_learn, registry, told_twice
 from pipelines.monitor import monitor
 from pipelines.promote import try_promotion
 from pipelines.pruning import prune
@@ -98,9 +98,10 @@ def _ingest(night: Night, record: RunRecord) -> Outcome:
 
 def _check(night: Night, _: RunRecord) -> Outcome:
     found = ingest(night.workspace, night.community, now=night.now)
-    levels = [finding.level for finding in found.findings]
+    findings = (*found.findings, *told_twice(night.workspace, night.community, found.log, now=night.now))
+    levels = [finding.level for finding in findings]
     counts = {level: levels.count(level) for level in ("error", "warning", "advice")}
-    told = {**counts, "messages": [f"{finding.level}: {finding.message}" for finding in found.findings if finding.level != "advice"]}
+    told = {**counts, "messages": [f"{finding.level}: {finding.message}" for finding in findings if finding.level != "advice"]}
     said = f"{counted(counts['error'], 'error')}, {counted(counts['warning'], 'warning')}"
     return Outcome("alarm", f"{said}: {found.errors[0].message}", told) if found.errors else Outcome("done", said, told)
 

@@ -147,7 +147,7 @@ class Publication:
         task = self.task
         seen = pl.DataFrame({"member_id": ids, "member": range(len(ids))}).filter(~pl.col("member").is_in(contacts.impersonal))
         since_us = microseconds(contacts_since(task.as_of))
-        made = task.service.store.contacts_since(seen["member_id"].to_list(), since_us, task.as_of_us)
+        made = task.service.store.contacts_since(seen["member_id"].to_list(), since_us, task.as_of_us, task.service.community.same_touch_us)
         return Contacts.of(task.engine, made.join(seen, on="member_id"), events, task.as_of)
 
 

@@ -49,7 +49,7 @@ def log_of(*rows, members=MEMBERS):
 
 def held(store):
     told = store.declared_assignments().rows
-    return sorted((member, arm, json.loads(chances)) for member, _, arm, chances in told.iter_rows())
+    return sorted((member, arm, json.loads(chances)) for member, _, arm, chances, _ in told.iter_rows())
 
 
 def test_rows_come_back_with_the_chances_that_were_logged_to_the_last_digit(store):

@@ -66,7 +66,7 @@ def test_decisions_and_declared_touches_are_told_together():
     assert found.lifts == whole.lifts
 
 
-def test_decisions_that_were_exported_into_the_table_count_once_however_it_writes_their_times():
+def test_decisions_that_were_exported_into_the_table_count_once_by_id_or_by_time():
     who, chosen, chances, log = drawn_trial(4, 2000, 0.1)
     at = [START + timedelta(seconds=number, microseconds=654_321) for number in range(2000)]
     rounded = [moment.replace(microsecond=0) for moment in at]
@@ -76,6 +76,10 @@ def test_decisions_that_were_exported_into_the_table_count_once_however_it_write
         assert found.sources == Sources(2000, 0)
         assert found.lifts == read(log, NOTHING_DECLARED, made=made).lifts
         assert notes_of(found, "en")[1:] == ["Counted once: 2,000 assignments of the declared touches that are decisions of the service."]
+    late = trial(who, chosen, chances, [moment + timedelta(hours=5) for moment in at])
+    assert read(log, late, made=made).sources == Sources(2000, 2000)
+    named = replace(late, rows=late.rows.with_columns(named=made["decision_id"]))
+    assert read(log, named, made=made).sources == Sources(2000, 0)
     other = read(log, trial(who, ["none" if name == "call" else "call" for name in chosen], chances, at), made=made)
     assert other.sources == Sources(2000, 2000)
 

@@ -28,7 +28,8 @@ from pipelines.spark_session import spark_session
 from pipelines.workspace import Workspace
 from tests.candidates_in_parts import SUPPLIES, cut, members
 from tests.command_line import Said, keepwell
-from tests.serving_world import DECLARED, NOW, simulated_world, world, write_home
+from tests.repeated_touches import declare_exported
+from tests.serving_world import DECLARED, NOW, simulated_world, world, write_declaration, write_home
 from tests.shown_run import assert_same, figures, shown
 from tests.spark_faults import KilledOnce
 from tests.spark_logs import partitions
@@ -59,7 +60,7 @@ def write_tables(folder):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """With decisions of an earlier day in the store: contacts that count."""
+    """With decisions of an earlier day in the store, contacts that count, and in the declared touches too."""
     touches = DECLARED.touches.model_copy(update={"propensity_prefix": "propensity_"})
     folder = write_home(tmp_path_factory.mktemp("spark") / "home", DECLARED.model_copy(update={"touches": touches}))
     write_tables(folder)
@@ -67,6 +68,8 @@ def home(tmp_path_factory):
         patch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
         said = keepwell("decide", "-c", folder, "-o", folder / "earlier.parquet", "--as-of", EARLIER, "--record")
         assert said.code == 0, said
+        declare_exported(folder)
+        write_declaration(folder, DECLARED.model_copy(update={"touches": touches.model_copy(update={"decision_id": "decision_id"})}))
         yield folder
 
 

@@ -96,8 +96,9 @@ def decisions(member_ids, chosen, chances, at=START):
             "timestamp": when,
             "intervention": chosen,
             "propensities": [json.dumps(one) for one in chances],
+            **dict.fromkeys(("touched", "touch_ids", "named")),
         }
-    ).cast({"timestamp": MOMENT})
+    ).cast({"timestamp": MOMENT, "touched": MOMENT, "touch_ids": pl.String, "named": pl.String})
 
 
 def record(world, log, made=NO_DECISIONS):

@@ -18,7 +18,7 @@ TOLD = {
     **dict.fromkeys(
         ("count", "total", "local", "members", "most", "days", "have", "need", "of", "year", "found", "snapshots", "rarer", "need_rarer"), 3
     ),
-    **dict.fromkeys(("enough", "silent", "lost", "groups", "alike"), 3),
+    **dict.fromkeys(("enough", "silent", "lost", "groups", "alike", "by_id", "by_time"), 3),
     **dict.fromkeys(("value", "timezone", "name", "path", "joined", "kind", "signal", "day", "message", "what_to_do", "last"), "x"),
     **dict.fromkeys(("prefix", "arm", "arms", "column", "experiment"), "x"),
     **dict.fromkeys(("seen", "declared"), 0.25),

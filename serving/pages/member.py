@@ -105,7 +105,7 @@ async def suppose(request: Request, service: CurrentService, whoever: Reader, me
 def _timeline(service: Service, community: Community, member_id: str, whoever: Visitor) -> list[TimelineDay]:
     since_us = microseconds(service.clock()) - TIMELINE_DAYS * DAY_US
     happened = service.store.happened(member_id, since_us, types=list(community.signal_of_type))
-    touches = service.store.touches_of(member_id, since_us)
+    touches = service.store.touches_of(member_id, since_us, community.same_touch_us)
     made = service.store.choices(member_id, since_us, 50)
     return timeline(
         [Happened(at_us, kind, value) for _, at_us, kind, value in happened],
