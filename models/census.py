@@ -102,15 +102,17 @@ class Census:
     """Of a log, or a part of it that holds whole members.
 
     types: events by type. daily: events by day of the community's clock. repeated: rows that equal another one in every column but the id.
-    timed: does any event lie in another hour than the first of a day? old: events before PLAUSIBLE_FROM. asked, churned: members of the
-    population at the last cut of the span. everyone, shortened, nobody: members with events, those whose ids have lost their last digits,
-    and those whose ids are words for nobody in particular. learned: what a training would learn from, or as much of it as suffices.
-    pasts: of each cut of the span, members of later parts after those of earlier ones.
+    together: events at the very moment of an earlier one of the same member and type. timed: does any event lie in another hour than the
+    first of a day? old: events before PLAUSIBLE_FROM. asked, churned: members of the population at the last cut of the span. everyone,
+    shortened, nobody: members with events, those whose ids have lost their last digits, and those whose ids are words for nobody in
+    particular. learned: what a training would learn from, or as much of it as suffices. pasts: of each cut of the span, members of later
+    parts after those of earlier ones.
     """
 
     types: Counter[str] = field(default_factory=Counter)
     daily: Counter[date] = field(default_factory=Counter)
     repeated: int = 0
+    together: int = 0
     timed: bool = False
     old: int = 0
     asked: int = 0
@@ -127,11 +129,12 @@ class Census:
         local = events["timestamp"].dt.convert_time_zone(community.timezone)
         activity = Activity.of(event_arrays(log, community), feature_spec(community).layout.qualifying)
         asked = population(activity, span.last_cut(churn.horizon_days), churn)
-        counted = _by_member(log)
+        counted, near = _by_member(log), _at_one_moment(events)
         return cls(
             types=Counter(dict(events.group_by(pl.col("type").cast(pl.String)).len().iter_rows())),
             daily=Counter(dict(local.dt.date().to_frame("day").group_by("day").len().iter_rows())),
-            repeated=_repeated(events),
+            repeated=near.height - near.unique().height,
+            together=near.height - near.select("member", "timestamp", "type").unique().height,
             timed=bool((local.dt.hour() > 0).any()),
             old=int((events["timestamp"].dt.year() < PLAUSIBLE_FROM).sum()),
             asked=len(asked),
@@ -148,6 +151,7 @@ class Census:
             self.types + other.types,
             self.daily + other.daily,
             self.repeated + other.repeated,
+            self.together + other.together,
             self.timed or other.timed,
             self.old + other.old,
             self.asked + other.asked,
@@ -161,7 +165,7 @@ class Census:
 
     def to_json(self) -> str:
         """Without the pasts."""
-        counts = {name: getattr(self, name) for name in ("types", "repeated", "timed", "old", "asked", "churned")}
+        counts = {name: getattr(self, name) for name in ("types", "repeated", "together", "timed", "old", "asked", "churned")}
         daily = {day.isoformat(): events for day, events in self.daily.items()}
         told = {name: asdict(getattr(self, name)) for name in ("everyone", "shortened", "nobody", "learned")}
         return json.dumps(counts | told | {"daily": daily})
@@ -196,7 +200,7 @@ def _learned(activity: Activity, span: Span, community: Community) -> Outcomes:
     return outcomes
 
 
-def _repeated(events: pl.DataFrame) -> int:
+def _at_one_moment(events: pl.DataFrame) -> pl.DataFrame:
+    """Those that have neighbours of the same member and moment."""
     same = ((events["member"] == events["member"].shift()) & (events["timestamp"] == events["timestamp"].shift())).fill_null(value=False)
-    near = events.filter(same | same.shift(-1).fill_null(value=False)).select("member", "timestamp", "type", "value", "channel")
-    return near.height - near.unique().height
+    return events.filter(same | same.shift(-1).fill_null(value=False)).select("member", "timestamp", "type", "value", "channel")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ENOUGH_OF_EACH = 100
 SHOWN_HOLES = 5
+LINES_SHARE = 0.2
 BUSIEST_SHARE, MANY_MEMBERS = 0.1, 100
 """Of so many members no one person has so large a share of all events."""
 
@@ -37,6 +38,7 @@ def log_findings(census: Census, span: Span, community: Community, lines: Lines)
         *_enough_to_learn(census, community, lines),
         *_who(census, community),
         *_repeats(census, community),
+        *_lines_of_one(census),
         *_old_times(census, span, community),
         *_holes(census, community),
     )
@@ -130,6 +132,14 @@ def _repeats(census: Census, community: Community) -> list[Finding]:
         return []
     told: Told = {"count": census.repeated, "total": census.types.total()}
     return [Finding("warning" if census.timed else "advice", None, None, "repeats", told)]
+
+
+def _lines_of_one(census: Census) -> list[Finding]:
+    """Where times have hours, events at one moment are likely the lines of one order."""
+    total = census.types.total()
+    if not census.timed or census.together < LINES_SHARE * total:
+        return []
+    return [Finding("advice", None, None, "lines_of_one", {"count": census.together, "total": total})]
 
 
 def _old_times(census: Census, span: Span, community: Community) -> list[Finding]:

@@ -270,6 +270,18 @@ def test_one_of_many_members_who_has_a_tenth_of_all_events_is_told(tmp_path):
     assert not found(read(tmp_path, weekly(["ann", "bob"], 5)), "alone")
 
 
+def basket(lines, hour):
+    return "".join(f"ann,2025-03-{day:02d}T{hour},buy,{line}\n" for day in range(1, 9) for line in range(lines))
+
+
+@pytest.mark.parametrize(("content", "together"), [(basket(5, "09:30"), 32), (basket(5, "00:00"), None), (basket(1, "09:30"), None)])
+def test_lines_of_one_order_are_told_where_times_have_hours(tmp_path, content, together):
+    content = "member,time,type,value\n" + content + "ann,2025-03-01T09:30,read,1\n" * (together is not None)
+    signals = [{"name": "all", "event_types": ["buy", "read"], "label": {"en": "all", "zh": "全部"}}]
+    findings = found(read(tmp_path, content, log={"type": "type", "type_is": None, "value": "value"}, signals=signals), "of one order")
+    assert [(one.level, one.told["count"]) for one in findings] == ([] if together is None else [("advice", together)])
+
+
 def test_counts_of_parts_add_up_to_those_of_all(tmp_path):
     log = read(tmp_path, weekly(["[deleted]", "ann", "8.61380E+10", "bob", "bea"], 5, leavers=["bob"])).log
     community = declared("events.csv")
