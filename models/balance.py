@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from models.standardising import Standard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from models.arrays import Flags, Floats, Integers
     from models.trial import Trial
@@ -78,6 +78,12 @@ def unlike(trial: Trial) -> tuple[Unlike, ...]:
     told += [Unlike(SIZE, arm, draw.size_z) for arm, (_, draw) in draws.items()]
     reach = farthest(len(told))
     return tuple(sorted((one for one in told if abs(one.z) > reach), key=lambda one: -abs(one.z)))
+
+
+def any_unlike(compared: Iterable[tuple[Draw, Sequence[Floats]]]) -> bool:
+    """Whether any of what was known of the rows of each draw, such as counts, differs further than CHANCE allows one of them."""
+    z = [abs(draw.z(np.sign(known) * np.log1p(np.abs(known)))) for draw, columns in compared for known in columns]
+    return bool(z) and max(z) > farthest(len(z))
 
 
 def farthest(comparisons: int) -> float:

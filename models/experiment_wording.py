@@ -67,6 +67,7 @@ def told(read: ReadOut, community: Community, language: Language) -> dict[str, A
             for arm, members, expected, clusters in zip(read.arms, read.check.observed, read.check.expected, _clusters(read), strict=True)
         ],
         "whole_groups": read.whole_groups,
+        "unlike_before": read.unlike_before,
         "sources": read.sources and asdict(read.sources),
         "notes": notes_of(read, language),
         "sample_ratio": {"p": read.sizes.p, "mismatch": read.sizes.mismatch, "text": sizes_sentence(read, language)},
@@ -120,11 +121,13 @@ def arm_label(arm: str, read: ReadOut, community: Community, language: Language)
 
 
 def sizes_sentence(read: ReadOut, language: Language) -> str:
-    """Whether the arms have their sizes, and whether whole groups seem to be in them, though none are declared."""
-    check = check_sentence(read.sizes, language)
-    if read.whole_groups is None:
-        return check
-    return sentences(language, [check, text(language, WHOLE_GROUPS[read.kind], column=read.whole_groups)])
+    """Whether the arms have their sizes, were alike before, and whether whole groups seem to be in them, though none are declared."""
+    said = [check_sentence(read.sizes, language)]
+    if read.unlike_before:
+        said.append(text(language, "experiment.unlike_before"))
+    if read.whole_groups is not None:
+        said.append(text(language, WHOLE_GROUPS[read.kind], column=read.whole_groups))
+    return sentences(language, said)
 
 
 def notes_of(read: ReadOut, language: Language) -> list[str]:
@@ -184,6 +187,8 @@ def lift_sentence(lift: Lift, read: ReadOut, community: Community, language: Lan
         given |= _sizes(lift, given, language)
     amounts = {"target": lift.target, "largest": lift.largest_compatible, "detectable": lift.smallest_detectable}
     given |= {name: _unsigned(shown, amount) for name, amount in amounts.items()}
+    if lift.verdict == "not_readable" and not read.sizes.mismatch:
+        return text(language, "experiment.not_readable_before", **given)
     if read.clusters is not None and lift.verdict in OF_CLUSTERS:
         return text(language, OF_CLUSTERS[lift.verdict], clusters=number(language, sum(read.clusters.observed)), **given)
     return text(language, "experiment.slow" if too_slow(lift) else VERDICTS[lift.verdict], **given)

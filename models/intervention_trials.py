@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.actions import NO_ACTION
+from models.balance import Draw, any_unlike
 from models.drawn_arms import ARM, NONE, OTHER, Drawn, compare_drawn
 from models.drawn_pool import DrawnPool
 from models.intervals import members_of_rows
-from models.read_out import FEWEST, Enrolment, ReadOut, Sources, drawn_ratio, judged, lift_of
+from models.read_out import FEWEST, Enrolment, ReadOut, Sources, befores, drawn_ratio, judged, lift_of
 from models.small_arms import is_share
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from models.arrays import Flags, Integers
+    from models.arrays import Flags, Floats, Integers
     from models.experiment_declaration import Metric
     from models.experiments import Record
     from models.read_out import RatioCheck
@@ -38,7 +39,10 @@ def read_interventions(record: Record, metrics: Sequence[Metric], wanted: Collec
 def _read(record: Record, pool: DrawnPool, measures: Sequence[Measure], position: int) -> ReadOut:
     made = pool.made
     possible = (pool.shares[:, 0] > 0) & (pool.shares[:, position] > 0)
-    check, clusters = _sizes(pool, np.flatnonzero(possible & np.isin(made.arm, (0, position))), position)
+    pair = np.flatnonzero(possible & np.isin(made.arm, (0, position)))
+    check, clusters = _sizes(pool, pair, position)
+    draw = Draw(made.arm[pair] == position, _chance(pool, pair, position), np.unique(made.unit[pair], return_inverse=True)[1])
+    unlike = any_unlike([(draw, befores(measures, pair))])
     at_us, arms = made.snapshots.as_of_us[possible], (NO_ACTION, made.interventions[position - 1])
     started = int(at_us.min()) if len(at_us) else None
     pace = Enrolment(arms, (0.5, 0.5), made.arm[possible], at_us, started).pace(record.until_us)
@@ -57,10 +61,11 @@ def _read(record: Record, pool: DrawnPool, measures: Sequence[Measure], position
         None,
         record.until_us,
         check,
-        judged(lifts, readable=not (clusters or check).mismatch),
+        judged(lifts, readable=not (unlike or (clusters or check).mismatch)),
         pace,
         clusters=clusters,
         whole_groups=pool.whole_groups if declared else None,
+        unlike_before=unlike,
         sources=Sources(int(possible.sum()) - declared, declared),
         notes=pool.notes(arms[1]),
     )
@@ -73,12 +78,17 @@ def _sizes(pool: DrawnPool, pair: Integers, position: int) -> tuple[RatioCheck, 
     is looked at.
     """
     treated, declared = pool.made.arm[pair] == position, pool.declared[pair]
-    chance = pool.shares[pair, position] / (pool.shares[pair, 0] + pool.shares[pair, position])
+    chance = _chance(pool, pair, position)
     of_table = np.flatnonzero(declared)
     first = of_table[np.unique(pool.made.unit[pair][of_table], return_index=True)[1]]
     whole = pool.made.units is not None and bool(declared.any()) and bool(declared.all())
     clusters = drawn_ratio(treated[first], chance[first], of_clusters=True) if whole else None
     return drawn_ratio(treated, chance, [np.flatnonzero(~declared), first]), clusters
+
+
+def _chance(pool: DrawnPool, pair: Integers, position: int) -> Floats:
+    chance: Floats = pool.shares[pair, position] / (pool.shares[pair, 0] + pool.shares[pair, position])
+    return chance
 
 
 def _compared(pool: DrawnPool, measure: Measure, rows: Flags, position: int) -> Compared | SmallArm | None:

@@ -80,6 +80,7 @@ def _read_out(told: dict[str, Any]) -> ReadOut:
         lifts=lifts,
         clusters=clusters and _check(clusters),
         whole_groups=told.get("whole_groups"),
+        unlike_before=told.get("unlike_before", False),
         sources=told.get("sources") and Sources(**told["sources"]),
         notes=tuple(statement_of(one) for one in told.get("notes", ())),
     )

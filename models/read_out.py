@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy.special import chdtrc
 
+from models.balance import Draw, any_unlike
 from models.community import DAY_US
 from models.small_arms import SmallArm, compare_members
 from models.two_arms import ALPHA, Compared, compare_clusters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from models.arrays import Flags, Floats, Integers
     from models.intervals import Estimate
@@ -133,7 +134,8 @@ class ReadOut:
     """`arms` begin with the control; members per arm, enrolled by `until_us`; `pace`: members enrolled per day of late.
 
     `clusters`: how many of them are in each arm, where whole clusters were put into arms; each counts in every arm in which it has members.
-    `whole_groups`: the column by which they seem to have been, though it is not declared; the intervals are then too narrow. `sources`, and
+    `whole_groups`: the column by which they seem to have been, though it is not declared; the intervals are then too narrow.
+    `unlike_before`: members of different arms did not do alike before, which no draw explains; then nothing is judged. `sources`, and
     `notes` on what was left out, are of interventions.
     """
 
@@ -149,6 +151,7 @@ class ReadOut:
     level: float = 1 - ALPHA
     clusters: RatioCheck | None = None
     whole_groups: str | None = None
+    unlike_before: bool = False
     sources: Sources | None = None
     notes: tuple[Statement, ...] = ()
 
@@ -163,7 +166,7 @@ class ReadOut:
 
     @property
     def doubtful(self) -> bool:
-        return self.sizes.mismatch or self.whole_groups is not None
+        return self.sizes.mismatch or self.unlike_before or self.whole_groups is not None
 
     def lift(self, metric: str, arm: str | None = None) -> Lift:
         """Of the last arm where none is named; raises KeyError."""
@@ -198,6 +201,14 @@ class Enrolment:
         observed = np.bincount(pairs[:, 1], minlength=len(self.arms)).tolist()
         return replace(sample_ratio(observed, self.shares), of_clusters=True)
 
+    def draws(self) -> Iterator[tuple[Integers, Draw]]:
+        """Of each arm and the control their rows."""
+        unit = np.arange(len(self.arm)) if self.cluster is None else self.cluster
+        for position in range(1, len(self.arms)):
+            rows = np.flatnonzero((self.arm == 0) | (self.arm == position))
+            chance = self.shares[position] / (self.shares[0] + self.shares[position])
+            yield rows, Draw(self.arm[rows] == position, np.full(len(rows), chance), unit[rows])
+
     def pace(self, until_us: int) -> float:
         """Members enrolled per day over the last PACE_DAYS, or since the first day, on which many may be enrolled at once."""
         if len(self.since_us) == 0 or (self.ended_us is not None and self.ended_us <= until_us):
@@ -216,9 +227,15 @@ def read_out(experiment_id: str, kind: Kind, enrolment: Enrolment, measures: Seq
     check, clusters = sample_ratio(observed, enrolment.shares), enrolment.clusters()
     pace = enrolment.pace(until_us)
     compared = [_lift(enrolment, measure, position, pace) for measure in measures for position in range(1, len(enrolment.arms))]
-    lifts = judged(compared, readable=not (clusters or check).mismatch)
+    unlike = any_unlike((draw, befores(measures, rows)) for rows, draw in enrolment.draws())
+    lifts = judged(compared, readable=not (unlike or (clusters or check).mismatch))
     arms, started_us, ended_us = enrolment.arms, enrolment.started_us, enrolment.ended_us
-    return ReadOut(experiment_id, kind, arms, started_us, ended_us, until_us, check, lifts, pace, clusters=clusters)
+    return ReadOut(experiment_id, kind, arms, started_us, ended_us, until_us, check, lifts, pace, clusters=clusters, unlike_before=unlike)
+
+
+def befores(measures: Iterable[Measure], rows: Integers) -> list[Floats]:
+    """Of these rows what is known of the time before."""
+    return [measure.before[rows] for measure in measures if measure.before is not None]
 
 
 def _lift(enrolment: Enrolment, measure: Measure, position: int, pace: float) -> Lift:

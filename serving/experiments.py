@@ -78,6 +78,7 @@ class ReadOutAnswer(BaseModel):
     """The first arm is the control. Nothing is known of `known_until` and later; intervals are of `level`.
 
     `whole_groups`: a column of groups that seem to be in arms as wholes, though `cluster` is not declared: the intervals are too narrow.
+    `unlike_before`: members of different arms did not do alike before, which no draw explains, so that nothing is judged.
     `sources`: of an intervention, else null; `notes`: the same in words, and what was left out.
     """
 
@@ -91,6 +92,7 @@ class ReadOutAnswer(BaseModel):
     members_per_day: float
     arms: list[ArmAnswer]
     whole_groups: str | None
+    unlike_before: bool
     sources: SourcesAnswer | None
     notes: list[str]
     sample_ratio: SampleRatio

@@ -122,6 +122,30 @@ def test_draws_that_do_not_follow_the_logged_chances_are_not_read_and_a_sound_so
         assert {lift.verdict for lift in found.lifts} == {"not_readable"}
 
 
+def test_chances_of_all_where_the_busy_had_others_are_not_read_though_the_sizes_are_right():
+    rng, who = np.random.default_rng(14), ids(4000)
+    busy = np.arange(4000) % 2 == 1
+    called = rng.random(4000) < np.where(busy, 0.7, 0.3)
+    log = log_of(who, rng.random(4000) < np.where(busy, 0.6, 0.2))
+    earlier = log.events.filter(pl.col("timestamp") < START, pl.col("member") % 2 == 1).with_columns(
+        pl.col("timestamp") - timedelta(days=3)
+    )
+    log = replace(log, events=pl.concat([log.events, earlier]).sort("member", "timestamp"))
+    own = [{"none": 0.3, "call": 0.7} if one else {"none": 0.7, "call": 0.3} for one in busy]
+    arms = np.where(called, "call", "none").tolist()
+    right, wrong = (read(log, trial(who, arms, chances)) for chances in (own, [HALF] * 4000))
+    assert not right.unlike_before
+    assert right.lift("retention").verdict not in {"raises", "lowers", "not_readable"}
+    assert not wrong.check.mismatch
+    assert wrong.unlike_before
+    assert wrong.lift("retention").verdict == "not_readable"
+    said = told(wrong, declared(), "en")
+    assert said["unlike_before"]
+    assert "did not do alike before" in said["sample_ratio"]["text"]
+    assert said["lifts"][0]["text"].endswith("were not alike before.")
+    assert KeptReadOuts.from_json(KeptReadOuts(NOW, "", "", (wrong,)).to_json(), microseconds(NOW)).read_outs == (wrong,)
+
+
 def test_touches_without_a_logged_chance_are_no_experiment_and_that_is_said():
     found = read(log_of(ids(8), [1, 0] * 4), DeclaredAssignments(NOTHING_DECLARED.rows, {"call": 1200, "coupon": 3}))
     assert {lift.verdict for lift in found.lifts} == {"waiting"}

@@ -166,6 +166,33 @@ def test_nothing_is_read_from_arms_of_the_wrong_size():
     assert [lift.verdict for lift in told.lifts] == ["not_readable"]
 
 
+@pytest.mark.parametrize("arms", [2, 3])
+def test_nothing_is_read_from_arms_that_were_unlike_before(arms):
+    rng, n = np.random.default_rng(12), 3000
+    arm, usual = rng.integers(arms, size=n), rng.gamma(0.5, 8, n)
+    names, shares = ("none", "letter", "card")[:arms], (1 / arms,) * arms
+    made = enrolled(arm, arms=names, shares=shares)
+    sound, busier = (
+        read_out("trial", "declared", made, [measure(rng.poisson(usual), before=rng.poisson(before))], 60 * DAY_US)
+        for before in (usual, usual * (1 + 0.5 * (arm == arms - 1)))
+    )
+    assert not sound.unlike_before
+    assert busier.unlike_before
+    assert busier.doubtful
+    assert not busier.check.mismatch
+    assert {lift.verdict for lift in busier.lifts} == {"not_readable"}
+
+
+def test_arms_by_chance_are_hardly_ever_called_unlike_before():
+    """One in a thousand is what may be; of 400 draws with a small arm five would be."""
+    rng, called = np.random.default_rng(13), 0
+    for _ in range(400):
+        arm, before = (rng.random(800) < 0.05).astype(int), rng.lognormal(0, 2, 800) * (rng.random(800) < 0.3)
+        made = enrolled(arm, shares=(0.95, 0.05))
+        called += read_out("trial", "declared", made, [measure(rng.random(800), before=before)], 60 * DAY_US).unlike_before
+    assert called <= 4
+
+
 def test_a_clear_lift_is_told_as_one_and_its_opposite_as_harm():
     rng, arm = np.random.default_rng(4), np.tile([0, 1, 2], 1000)
     value = 10 + np.array([0, 2, -2])[arm] + rng.normal(size=3000)
