@@ -83,7 +83,7 @@ class TouchCounts:
 
     assigned: rows that are taken. strange: interventions that the declaration lacks, of parts the first MOST_NAMES. alone: are there rows
     where nothing was done? unknown: responses that nobody knows; example: one of them. by_arm: rows of each arm that is declared; members:
-    who have any such.
+    who have any such. again: rows that repeat another one, or contradict it: of one time something and nothing.
     """
 
     assigned: int = 0
@@ -93,10 +93,11 @@ class TouchCounts:
     example: str | None = None
     members: int = 0
     by_arm: Mapping[str, int] = field(default_factory=dict)
+    again: int = 0
 
     @classmethod
     def of(cls, rows: pl.DataFrame, responses: pl.Series, community: Community) -> Self:
-        """rows: `member_id` and `intervention` of those that are taken; responses: of all, as they were written."""
+        """rows: `member_id`, `timestamp` and `intervention` of those that are taken; responses: of all, as they were written."""
         interventions = rows["intervention"]
         known = {NO_ACTION, *(intervention.id for intervention in community.interventions)}
         strange = tuple(name for name in interventions.unique().sort() if name not in known)
@@ -106,7 +107,7 @@ class TouchCounts:
         example = None if unknown.is_empty() else unknown[0]
         declared = rows.filter(interventions.is_in(known))
         by_arm = dict(declared["intervention"].value_counts().sort("intervention").iter_rows())
-        return cls(len(interventions), strange, alone, len(unknown), example, declared["member_id"].n_unique(), by_arm)
+        return cls(len(interventions), strange, alone, len(unknown), example, declared["member_id"].n_unique(), by_arm, _again(rows))
 
     def __add__(self, other: Self) -> Self:
         return type(self)(
@@ -117,6 +118,7 @@ class TouchCounts:
             other.example if self.example is None else self.example,
             self.members + other.members,
             dict(Counter(self.by_arm) + Counter(other.by_arm)),
+            self.again + other.again,
         )
 
     def findings(self, source: TouchesSource) -> list[Finding]:
@@ -126,6 +128,8 @@ class TouchCounts:
             findings.append(Finding("warning", source.intervention, None, "unknown_arms", names))
         if self.assigned and not self.alone:
             findings.append(Finding("warning", source.intervention, None, "nobody_left_alone", {"count": self.assigned}))
+        if self.again:
+            findings.append(Finding("warning", source.member, None, "touches_again", {"count": self.again}))
         if self.example is not None:
             told: Told = {"count": self.unknown, "value": self.example, "known": RESPONSES}
             findings.append(Finding("warning", source.response, None, "unknown_responses", told))
@@ -147,3 +151,12 @@ class TouchCounts:
             return []
         told: Told = {"arm": arm, "seen": self.by_arm.get(arm, 0) / total, "declared": declared[arm]}
         return [Finding("warning", "touches.propensities", None, "unlike_declared", told)]
+
+
+def _again(rows: pl.DataFrame) -> int:
+    """Rows of one member and time beyond the first of each arm, and those times at which it was given something and nothing."""
+    nothing = (pl.col("intervention") == NO_ACTION).any()
+    told = rows.group_by("member_id", "timestamp").agg(rows=pl.len(), arms=pl.col("intervention").n_unique(), nothing=nothing)
+    return int(
+        told.select((pl.col("rows") - pl.col("arms") + (pl.col("nothing") & (pl.col("arms") > 1)).cast(pl.UInt32)).sum()).item() or 0
+    )

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from models.catalogue import Pace
+    from models.community import Community
+    from models.events import EventLog
     from models.rules import Scene
     from models.tables import Table
 
 MOST_ARMS, MOST_CHANNELS = 40, 8
+FEWEST_ARMS, NEARLY = 2, 0.95
 TIMES = (
     "timestamp",
     "time",
@@ -48,13 +51,30 @@ NOTHING = {
     "holdout",
     "hold out",
     "untreated",
+    "control group",
+    "baseline",
+    "placebo",
+    "no",
+    "n",
     "0",
+    "0.0",
     "false",
     "对照",
     "对照组",
     "空白组",
+    "空白",
+    "空白对照",
+    "空白对照组",
     "无",
+    "无触达",
     "不触达",
+    "未触达",
+    "不发送",
+    "未发送",
+    "不发券",
+    "未发券",
+    "不干预",
+    "未干预",
 }
 """How tables call doing nothing, in small letters and with spaces; so is what begins with "no ", such as "No E-Mail"."""
 
@@ -202,3 +222,18 @@ def _guessed(name: str, text: str, channels: tuple[str, ...], pace: Pace) -> Int
         valid_days=pace.days(7, 2, 30),
         refusal_cooldown_days=pace.days(60, 30, 365),
     )
+
+
+def columns_of_arms(table: Table, columns: Sequence[str], log: EventLog, community: Community) -> set[str]:
+    """Of a table of members the columns that hold, in the texts of the touches, the first arm of nearly each member who has one."""
+    members, source = community.members, community.touches
+    if log.touches is None or members is None or source is None or log.touches["intervention"].n_unique() < FEWEST_ARMS:
+        return set()
+    first = log.touches.unique("member", keep="first", maintain_order=True)
+    arms = log.members.select("member_id")[first["member"]].with_columns(arm=first["intervention"].cast(pl.String))
+    ids = table.read([members.member])[members.member]
+    arm = cell_texts(ids).to_frame("member_id").join(arms, on="member_id", how="left", maintain_order="left")["arm"]
+    held = table.read(columns)
+    plain = (held[name] for name in columns if not held[name].dtype.is_nested())
+    told = {column.name: cell_texts(column).replace(source.arms) for column in plain}
+    return {name for name, texts in told.items() if int((texts == arm).sum()) >= NEARLY * max(arm.count(), 1)}

@@ -185,7 +185,7 @@ def _touches(taken: Taken, community: Community) -> TouchCounts:
     if taken.declared.touches is None:
         return TouchCounts()
     responses = taken.rows.filter((pl.col("kind") == int(Kind.TOUCH)) | (pl.col("table") == TABLES[Kind.TOUCH]))["event_id"]
-    rows = taken.declared.touches.select(pl.col("member").alias("member_id"), pl.col("intervention").cast(pl.String))
+    rows = taken.declared.touches.select(pl.col("member").alias("member_id"), "timestamp", pl.col("intervention").cast(pl.String))
     return TouchCounts.of(rows, responses, community)
 
 

@@ -25,7 +25,7 @@ from models.rhythm import Rhythm
 from models.sources import MOST_GROUPS, LogSource, MembersSource
 from models.tables import open_table
 from models.times import read_times
-from models.touch_drafting import TouchColumns, draft_touches
+from models.touch_drafting import TouchColumns, columns_of_arms, draft_touches
 from pipelines.drafted_notes import churn_notes, seen_notes, signal_notes
 
 if TYPE_CHECKING:
@@ -271,10 +271,11 @@ def _with_attributes(community: Community, intake: Intake, root: Path) -> _Attri
     source = community.members
     if source is None:
         return _Attributed(community, ())
-    leaking = {leak.column for leak in intake.leaks}
     table = open_table(located(root, source.path))
     columns = [name for name in table.columns if name not in {source.member, source.joined}]
-    plain = [name for name in columns if name not in leaking and _is_attribute(table.read([name])[name])]
+    assigned = columns_of_arms(table, columns, intake.log, community)
+    leaking = {leak.column for leak in intake.leaks} - assigned
+    plain = [name for name in columns if name not in leaking | assigned and _is_attribute(table.read([name])[name])]
     labels = [name for name in plain if _is_group(table.read([name])[name])][:MOST_GROUPS]
     chosen = community.model_copy(update={"members": source.model_copy(update={"attributes": tuple(plain), "groups": tuple(labels)})})
     notes = [
@@ -282,7 +283,10 @@ def _with_attributes(community: Community, intake: Intake, root: Path) -> _Attri
         for name in columns
         if name in leaking
     ]
-    texts = [f'"{name}"' for name in columns if name not in leaking and name not in plain]
+    notes += [
+        f'members: column "{name}" is what was assigned, as the touches tell it, so it is left out.' for name in columns if name in assigned
+    ]
+    texts = [f'"{name}"' for name in columns if name not in leaking | assigned and name not in plain]
     if texts:
         notes.append(f"members: left out, as they hold one value, dates or free text: {', '.join(texts)}")
     return _Attributed(chosen, tuple(notes))

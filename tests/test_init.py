@@ -282,6 +282,27 @@ def test_what_was_assigned_becomes_the_catalogue_and_words_for_nothing_are_told(
     assert assigned == {"none": 30, "discount_10": 20, "arm_3": 15, "tips": 10, "tips_5": 5}
 
 
+@pytest.mark.parametrize(
+    ("something", "nothing"), [("Yes", "No"), ("1.0", "0.0"), ("B", "Control group"), ("发券", "不发券"), ("drug", "Placebo")]
+)
+def test_words_of_trials_for_doing_nothing_are_known(tmp_path, init, something, nothing):
+    touches = touches_of(tmp_path, {something: (20, "sms"), nothing: (20, "")})
+    community, _, _ = init(log_with(tmp_path, ["post"]), type_is="post", touches=touches)
+    assert community.touches.arms[nothing] == "none"
+    assert len(community.interventions) == 1
+
+
+def test_a_column_of_the_members_that_holds_their_arm_is_no_attribute(tmp_path, init):
+    touches = touches_of(tmp_path, {"1": (20, "sms")})
+    with touches.open("a", encoding="utf-8") as table:
+        table.write("".join(f'm{number},2025-01-02T09:00,"0",\n' for number in range(20, 40)))
+    rows = "".join(f"m{number},2025-01-01,{int(number < 20)},{number % 7}\n" for number in range(40))
+    members = written(tmp_path, f"member,joined,treatment,age\n{rows}", "members.csv")
+    community, text, _ = init(log_with(tmp_path, ["post"]), type_is="post", touches=touches, members=members, joined="joined")
+    assert community.members.attributes == ("age",)
+    assert 'members: column "treatment" is what was assigned, as the touches tell it, so it is left out.' in text
+
+
 def test_arms_that_are_as_common_are_drafted_in_one_order(tmp_path, init):
     names = ["丁", "丙", "乙", "甲", "call", "letter"]
     touches = touches_of(tmp_path, dict.fromkeys(names, (20, "sms")))

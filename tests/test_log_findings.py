@@ -160,6 +160,21 @@ def test_touches_without_anybody_who_was_left_alone_are_told(tmp_path):
     assert finding.level == "warning"
 
 
+def test_touches_that_repeat_or_contradict_each_other_are_told_and_two_things_at_once_are_not(tmp_path):
+    days = [
+        "ann,2025-03-02,gift",
+        "ann,2025-03-02,gift",
+        "ann,2025-03-03,gift",
+        "ann,2025-03-03,none",
+        "ann,2025-03-04,gift",
+        "ann,2025-03-04,call",
+    ]
+    written(tmp_path, "\n".join(["member,time,intervention", *days, ""]), "touches.csv")
+    intake = read(tmp_path, "member,time\nann,2025-03-01\n", touches={"path": "touches.csv", "member": "member", "time": "time"})
+    (finding,) = found(intake, "of the same member and time")
+    assert finding.message.startswith("2 touches repeat another one")
+
+
 @pytest.fixture
 def busy(rng):
     """Two hundred days with twice as many events at weekends and a slow decline."""
