@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MOST_SIGNALS, MOST_TYPES = 32, 1000
 LEAST_VALUED = 0.5
 LEAST_ACTING = 0.5
+LEAST_NEGATIVE = 0.5
+FEWEST_ENDING, LEAST_FINAL = 20, 0.9
 USUAL_HORIZONS, USUAL_HORIZON, USUAL_ACTIVE = (7, 30, 90), 30, 30
 RHYTHM_HORIZONS = (30, 90, 180)
 USUAL_WINDOWS, LONG_WINDOWS = (1, 3, 7, 14, 30, 60, 90), (180, 365)
@@ -36,12 +38,20 @@ QUANTITY_NAMES = ("quantity", "qty", "count", "units", "数量", "件数", "次�
 
 @dataclass(frozen=True)
 class TypeSeen:
-    """valued: share of the events with a value; acting: False where the name tells of looking on, service or leaving."""
+    """valued: share of the events with a value; negative: of these, of those below 0; final: of its `members`, of those who end with it."""
 
     name: str
     events: int
     valued: float
+    negative: float
+    members: int
+    final: float
     kind: Kind
+
+    @property
+    def paid_back(self) -> bool:
+        """Money, with a minus before it: an order that is cancelled ends no membership."""
+        return self.kind.role in {"service", "leaving"} and self.negative > LEAST_NEGATIVE
 
 
 @dataclass(frozen=True)
@@ -62,16 +72,24 @@ class Profile:
     @classmethod
     def of(cls, rows: pl.DataFrame) -> Self:
         """rows: `member_id`, `timestamp`, `type`, `value`; raises InputError for a type column that holds no types."""
+        last = pl.col("timestamp") == pl.col("timestamp").max().over("member_id")
         counted = (
-            rows.group_by("type")
-            .agg(events=pl.len(), valued=pl.col("value").is_not_null().mean())
+            rows.with_columns(last=last)
+            .group_by("type")
+            .agg(
+                events=pl.len(),
+                valued=pl.col("value").is_not_null().mean(),
+                negative=(pl.col("value") < 0).mean().fill_null(0.0),
+                members=pl.col("member_id").n_unique(),
+                final=pl.col("member_id").filter("last").n_unique() / pl.col("member_id").n_unique(),
+            )
             .sort("events", "type", descending=[True, False])
         )
         if counted.height > MOST_TYPES:
             raise InputError(
                 f"the type column holds {counted.height:,} different values, more than {MOST_TYPES:,}; name the column of the type"
             )
-        types = tuple(TypeSeen(name, events, valued, kind_of(name)) for name, events, valued in counted.iter_rows())
+        types = tuple(TypeSeen(**seen, kind=kind_of(seen["name"])) for seen in counted.rename({"type": "name"}).iter_rows(named=True))
         acts = [seen.name for seen in types if seen.kind.role in {"act", "purchase", "rating"}]
         members = rows["member_id"].n_unique()
         acting = rows.filter(pl.col("type").is_in(acts))["member_id"].n_unique()
@@ -116,6 +134,8 @@ def _qualifies(seen: TypeSeen, profile: Profile) -> bool:
 def _label(seen: TypeSeen, types: Sequence[TypeSeen]) -> Label:
     """Two types of one kind keep their own names, or they could not be told apart."""
     own = Label(en=seen.name, zh=seen.name)
+    if seen.paid_back and seen.kind.role == "leaving":
+        return own
     return seen.kind.label if sum(other.kind == seen.kind for other in types) == 1 else own
 
 
@@ -129,7 +149,19 @@ def _value(seen: TypeSeen, value_column: str | None, *, all_money: bool) -> Lite
     if seen.valued < LEAST_VALUED:
         return "none"
     counts = value_column is not None and any(name in value_column.lower() for name in QUANTITY_NAMES)
-    return "money" if not counts and (all_money or seen.kind.role == "purchase") else "quantity"
+    return "money" if not counts and (all_money or seen.paid_back or seen.kind.role == "purchase") else "quantity"
+
+
+def ending_types(profile: Profile) -> tuple[TypeSeen, ...]:
+    """Those that seem to end a membership, whatever their names: given once, to some of the members, and nothing comes after."""
+    return tuple(
+        seen
+        for seen in profile.types
+        if seen.members >= FEWEST_ENDING
+        and seen.members < LEAST_FINAL * profile.members
+        and seen.events <= seen.members / LEAST_FINAL
+        and seen.final >= LEAST_FINAL
+    )
 
 
 @dataclass(frozen=True)

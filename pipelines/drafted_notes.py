@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from models.counting import counted
+from models.drafting import ending_types
 from models.finding_wording import ROWS
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def churn_notes(draft: ChurnDraft, profile: Profile, rhythm: Rhythm, *, asked: b
     if not asked and draft.churn.contract_event is None and (decided > 30 or draft.wanted is not None) and rhythm.within:
         shares = ", ".join(f"{share:.0%} within {days} days" for days, share in rhythm.within.items())
         notes.append(f"Of returns come {shares}; so silence of {decided} days counts as gone (--churn-days sets another).")
+    if draft.churn.contract_event is None and (ending := ending_types(profile)):
+        told = ", ".join(f'"{seen.name}" ({counted(seen.members, "member")})' for seen in ending)
+        notes.append(f"After {told} hardly anybody does anything more: if that ends a membership, name it with --contract-event.")
     if draft.wanted is not None:
         notes.append(f"That is short for their rhythm: {draft.wanted} days would fit it, of which the log is too short to learn.")
     return tuple(notes)

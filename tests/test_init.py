@@ -159,6 +159,42 @@ def test_a_column_of_counts_is_no_money_and_what_values_count_as_is_told(tmp_pat
     assert '"Quantity" is a quantity in purchase. Correct' in said
 
 
+def test_money_that_is_paid_back_is_money_and_a_refund_told_without_sign_is_none(tmp_path, init):
+    rows = [
+        (f"m{member}", START + timedelta(days=day), kind)
+        for member in range(9)
+        for day, kind in ((1, "order"), (3, "refund"), (200, "order"))
+    ]
+
+    def drafted(refund, back="refund"):
+        lines = "".join(
+            f"{member},{at.isoformat()},{kind.replace('refund', back)},{20 if kind == 'order' else refund}\n" for member, at, kind in rows
+        )
+        log = written(tmp_path, f"member,time,type,amount\n{lines}")
+        community, _, _ = init(log, type="type", value="amount", force=True)
+        return {signal.name: (signal.value, signal.qualifying, signal.label.en) for signal in community.signals}
+
+    assert drafted(-5) == {"order": ("money", True, "orders"), "refund": ("money", False, "refunds")}
+    assert drafted(5) == {"order": ("money", True, "orders"), "refund": ("quantity", False, "refunds")}
+    assert drafted(-5, "cancelled") == {"order": ("money", True, "orders"), "cancelled": ("money", False, "cancelled")}
+    assert drafted(5, "cancelled") == {"order": ("money", True, "orders"), "cancelled": ("quantity", False, "departures")}
+
+
+def test_a_type_after_which_nothing_comes_is_told_whatever_its_name(tmp_path, init):
+    rows = [(f"m{member}", day, "0") for member in range(60) for day in range(0, 100 + member, 5)]
+    left = [(f"m{member}", 300, "1") for member in range(25)]
+    some = [(f"m{member}", 50, "2") for member in range(25)]
+    lines = "".join(f"{member},{(START + timedelta(days=day)).isoformat()},{kind}\n" for member, day, kind in rows + left + some)
+    log = written(tmp_path, f"member,time,type\n{lines}")
+    _, text, said = init(log, type="type")
+    for shown in (text, said):
+        assert (
+            'After "1" (25 members) hardly anybody does anything more: if that ends a membership, name it with --contract-event.' in shown
+        )
+    _, _, told = init(log, type="type", contract_event="1", force=True)
+    assert "hardly anybody" not in told
+
+
 def test_a_long_horizon_lengthens_windows_lookback_and_pace(tmp_path, init):
     community, _, _ = init(log_with(tmp_path, ["post"], days=545), type_is="post", churn_days=180, active_days=180)
     assert community.churn.horizons_days == (180,)
