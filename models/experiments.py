@@ -61,9 +61,15 @@ class Record:
 
     @classmethod
     def of(cls, store: Store, community: Community, now: datetime) -> Self:
+        told = cls.of_behaviour(store, community, now)
+        return replace(told, decisions=store.assignments(), declared=store.declared_assignments())
+
+    @classmethod
+    def of_behaviour(cls, store: Store, community: Community, now: datetime) -> Self:
+        """Of what members did alone, whatever was decided on them."""
         refusing = [member_id for member_id, wish in store.everyones_preferences().items() if not wish.personalization]
         log = without_members(store.whole_log(community), refusing)
-        return cls(community, log, store.assignments(), _known_until(log, community, now), store.declared_assignments())
+        return cls(community, log, pl.DataFrame(), _known_until(log, community, now))
 
     @cached_property
     def events(self) -> EventArrays:

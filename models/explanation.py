@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from models.reason_groups import ReasonGroups, Shown
     from models.wording import Speaker
 
+WEEK = 7
 TINY_MARGIN = 1e-6
 STEEPEST = 1.0
 SLOPE_STEP = 1e-3
@@ -186,12 +187,16 @@ def _reason(
 
 
 def _days_told(shown: Shown, features: Floats, life: float) -> int:
-    """The window, or as many days as there have been of the member; the window too where some of what is told is from before them."""
+    """The window, or as many days as there have been of the member; the window too where some of what is told is from before them.
+
+    Weeks are told of whole weeks: the first has seven days, however long a member has been there.
+    """
     if life >= shown.window_days:
         return shown.window_days
     enough = next((column for window, column in shown.shorter if window >= life), shown.column)
     part, whole = float(features[enough]), float(features[shown.column])
-    return int(life) if part == whole or (math.isnan(part) and math.isnan(whole)) else shown.window_days
+    seen = min(WEEK * math.ceil(max(life, 1) / WEEK), shown.window_days) if shown.unit == "weeks" else int(life)
+    return seen if part == whole or (math.isnan(part) and math.isnan(whole)) else shown.window_days
 
 
 def _of_attribute(speaker: Speaker, attribute: Attribute, features: Floats, direction: Direction, points: float) -> Reason:

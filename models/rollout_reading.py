@@ -79,7 +79,7 @@ def read_comparison(store: Store, rollout: Rollout, policy: Policy, community: C
     ids = made["member_id"].to_list()
     made = made.filter(~in_control(ids, policy))
     taken = rollout.takes(made["member_id"].to_list(), policy, term.stage.percent)
-    record = Record.of(store, community, now)
+    record = Record.of_behaviour(store, community, now)
     behaviour = _behaviour(record, rollout, made, min(term.until_us, record.until_us))
     sent = _sent(community, made, store.everyones_preferences(), term.until_us)
     sides = Sides(taken, made["first_us"].to_numpy(), term.stage.percent / WHOLE, term.until_us)

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
-from sqlalchemy import BindParameter, Column, Connection, Select, Table, Text, and_, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    Connection,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql
 
 from models import store_privacy
@@ -179,6 +194,7 @@ def add_events(connection: Connection, rows: Sequence[LoggedEvent]) -> list[Fate
     new = {identity: rows[position] for identity, position in first.items() if identity not in held}
     new = {identity: row for identity, row in new.items() if row.member_id not in erased}
     fresh = _add_new(connection, new)
+    _leave_out_idle(connection, {row.member_id for identity, row in new.items() if identity not in fresh})
     said |= held_events(connection, sorted(new.keys() - fresh))
 
     def fate(position: int, row: LoggedEvent) -> Fate:
@@ -220,6 +236,14 @@ def _add_members(connection: Connection, rows: Sequence[LoggedEvent]) -> None:
         where=and_(schema.members.c.source == "api", schema.members.c.joined_us > statement.excluded.joined_us),
     )
     connection.execute(statement, [{"member_id": member, "joined_us": at, "source": "api"} for member, at in sorted(first.items())])
+
+
+def _leave_out_idle(connection: Connection, member_ids: Collection[str]) -> None:
+    """Of these, whose event another transaction had brought under the same id a moment before, those who have none are no members."""
+    table, event = schema.members, schema.events.c
+    some = select(event.event_key).where(event.member_id == table.c.member_id).exists()
+    if member_ids:
+        connection.execute(delete(table).where(table.c.member_id.in_(member_ids), table.c.source == "api", ~some))
 
 
 def api_events(connection: Connection, keys: Sequence[int] | None = None) -> pl.DataFrame:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MOST_SENTENCES = 8_192
 COUNTED_IN: frozenset[Unit] = frozenset(("active_days", "weeks", "count", "times", "kinds", "money", "quantity"))
 """Units of what grows with the window in which it is counted."""
+FIRST_WEEK = 7
+"""Days of a member's that are one week."""
 OF_TREND = {"trend": "activity", "trend_any": "activity_any"}
 """What is told of a trend where there is no time before to compare with."""
 
@@ -66,6 +68,8 @@ def reason_sentence(speaker: Speaker, value: float | None, days: int, *, drives:
     same = said == usual and not over
     key = "usual.same" if same else "usual.finer" if not drives else "usual.is" if typical else "usual.none"
     statement = f"reason.{shown.wording}.{_variant(unit, value, typical, same=same)}"
+    if shown.wording == "active_weeks" and value == 1 and days == FIRST_WEEK:
+        statement = "reason.active_weeks.first"
     if over and typical:
         usual = text(language, "usual.over", typical=usual, window=plural(language, "unit.days", shown.window_days))
     return _beside_usual(language, statement, days, label, said, key, usual)

@@ -334,6 +334,27 @@ def test_a_reason_tells_the_members_value_and_the_usual_one(name, value, usual, 
     assert said(name, value, usual, "zh") == chinese
 
 
+@pytest.mark.parametrize(
+    ("days", "weeks", "english", "chinese"),
+    [
+        (
+            1 / 24,
+            1,
+            "Active in the first week as a member, and there was no other yet (usual: 7 weeks in 365 days)",
+            "加入后的第一周有活动",
+        ),
+        (6.9, 1, "Active in the first week as a member, and there was no other yet (usual: 7 weeks in 365 days)", "加入后的第一周有活动"),
+        (10, 1, "Active in only 1 week of the last 14 days (usual: 7 weeks in 365 days)", "最近14天内只有1周活跃"),
+        (364.5, 1, "Active in only 1 week of the last 365 days (usual: 7 weeks)", "最近365天内只有1周活跃"),
+    ],
+)
+def test_weeks_are_told_of_as_many_whole_weeks_as_there_were_of_a_member(days, weeks, english, chinese):
+    features, usual = row(active_weeks=weeks, tenure_days=days), typical_of(active_weeks=7)
+    for language, sentence in (("en", english), ("zh", chinese)):
+        texts = {reason.code: reason.text for reason in told({"active_weeks": 0.5}, features, usual, language)}
+        assert texts["rhythm"].startswith(sentence)
+
+
 COMMENTS = {"comment_count_7d": 0, "comment_count_30d": 7, "comment_count_90d": 30}
 USUAL_COMMENTS = {"comment_count_7d": 2, "comment_count_30d": 6, "comment_count_90d": 12}
 

@@ -6,6 +6,7 @@ import json
 import re
 from codecs import BOM_UTF8
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from urllib.parse import parse_qsl, urlencode
@@ -32,7 +33,7 @@ from pipelines.decide import decide_all
 from pipelines.plan import plan_campaign
 from pipelines.workspace import Workspace
 from serving.pages.planner import address_of
-from serving.pages.planner_view import slider_of_places
+from serving.pages.planner_view import headline, slider_of_places
 from serving.plan_desk import Asked, PlanDesk
 from serving.schemas import AudienceRequest, DecisionJobRequest
 from tests.serving_world import DECLARED, NOW, serving, wait_until, world, write_home, write_logs
@@ -353,6 +354,20 @@ def test_an_audience_is_planned_for_as_its_members_one_by_one(audience):
     by_hand = simulate_plan(ground.terms, ground_of(chosen, rows.filter(belongs)).ground.crowd(EVERYONE), asked, declared)
     assert alone.outlook.net_value.value == pytest.approx(by_hand.outlook.net_value.value, rel=1e-4)
     assert alone.to_dict()["blocked"] == by_hand.to_dict()["blocked"]
+
+
+def test_of_an_audience_without_any_risk_nobody_is_said_to_stay():
+    """As of members who are silent already: whoever is active comes back."""
+    of, rows = strata(crowd(300, 34)), standings(300)
+    gone = replace(of, scored=np.zeros(300, dtype=bool)), rows.with_columns(probability=pl.lit(None, pl.Float64))
+    for (members, stands), words in (
+        (gone, "more members are active in the next 30 days"),
+        ((of, rows), "members stay who would go silent"),
+    ):
+        ground = ground_of(members, stands).ground
+        simulated = simulate_plan(ground.terms, ground.crowd(EVERYONE), Question(Capacity(budget=100.0)), Capacity())
+        assert simulated.outlook.contacted > 1
+        assert words in headline(simulated, DECLARED, "en")
 
 
 def test_a_frontier_is_that_of_any_budget():

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.event import listen
 
 from models.moments import microseconds
 from models.reports import OutcomeReport
@@ -61,6 +62,14 @@ def test_both_sides_are_counted_as_by_hand(store):
     assert (row(found, "retention_14d").days, kept.days) == (14, 30)
     assert found.followed == (1.0, 1.0)
     assert (found.verdict, found.percent) == ("not_yet", HALF)
+
+
+def test_neither_declared_assignments_nor_those_of_the_service_are_read_for_what_members_did(store):
+    planted, asked = plant(store, BEGAN, members=200), []
+    listen(store.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    assert read(store, planted).rows
+    assert any("FROM events" in statement for statement in asked)
+    assert not any("declared_assignments" in statement or "decisions.propensities" in statement for statement in asked)
 
 
 def test_who_no_longer_wants_to_be_contacted_or_known_counts_against_the_side(store):

@@ -241,7 +241,15 @@ def test_a_path_that_there_is_not_is_a_problem_and_leads_nowhere_else(running, p
 
 @pytest.mark.parametrize(
     ("looked_at", "led_to"),
-    [("/audience/", "/audience"), ("/audience/?from=60&band=high", "/audience?from=60&band=high"), ("/audience//", None)],
+    [
+        ("/audience/", "/audience"),
+        ("/audience/?from=60&band=high", "/audience?from=60&band=high"),
+        ("/audience//", None),
+        *((f"{path}/", path) for path in ("/sign-in", "/docs", "/experiments/global_control", "/experiments/a%20b")),
+        ("/experiments/a%3Fb/", "/experiments/a%3Fb"),
+        ("/nothing/", None),
+        ("/v1/models/", None),
+    ],
 )
 def test_who_looks_with_a_slash_too_much_finds_the_page(running, looked_at, led_to):
     answer = running.client.get(looked_at, headers={"Accept": "text/html"}, follow_redirects=False)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from sqlalchemy import text
 
 from models.community import DAY_US, Community
 from models.errors import InputError, StoreUnavailable, UnknownMember
@@ -19,7 +20,7 @@ from models.store_prepared import driver_of
 from models.store_statements import add_events
 from models.store_transactions import MOST_IDLE
 from tests.databases import sqlite_url
-from tests.patience import PATIENCE_SECONDS
+from tests.patience import PATIENCE_SECONDS, wait_until
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 START_US = int(START.timestamp()) * 1_000_000
@@ -271,6 +272,21 @@ def test_of_many_who_give_one_id_at_once_one_is_accepted(store):
         fates = list(pool.map(lambda event: store.add_events([event])[0], events))
     assert sorted(fates) == ["accepted", *["reused"] * 7]
     assert store.api_events()["member_id"].to_list() == [f"m{fates.index('accepted')}"]
+
+
+def test_who_brings_an_id_a_moment_too_late_is_no_member_for_it(postgres):
+    """The other transaction has the id and is not over when this one looks; a member who was there before stays one."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with postgres.database() as url, closing(Store.open(url)) as store, ThreadPoolExecutor(1) as pool:
+        store.add_events([LoggedEvent("bert", START_US, "post", "of bert")])
+        for number, late in enumerate(("cleo", "bert")):
+            with store.engine.begin() as first:
+                assert add_events(first, [LoggedEvent("anna", START_US, "post", f"e{number}")]) == ["accepted"]
+                later = pool.submit(store.add_events, [LoggedEvent(late, START_US + 1, "post", f"e{number}")])
+                with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as looking:
+                    wait_until(lambda: looking.scalar(waiting))
+            assert later.result() == ["reused"]
+        assert store.known(["anna", "bert", "cleo"]) == {"anna", "bert"}
 
 
 def test_a_nameless_event_of_the_log_and_the_same_event_by_the_service_are_one(store):

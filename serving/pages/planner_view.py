@@ -12,6 +12,8 @@ import numpy as np
 
 from models.audience import Selection
 from models.blocking_wording import blocking_sentence
+from models.community import Community
+from models.declared import Language
 from models.intervals import Estimate
 from models.plan_figures import ArmOutlook, Outlook
 from models.quotas import BUDGET, limits_of
@@ -98,16 +100,14 @@ class View:
         return "nothing_left" if self.simulated.outlook.contacted < 0.05 else "plan"
 
     def _lead(self) -> str:
-        language, outlook, state = self.whoever.language, self.simulated.outlook, self._state()
+        language, state = self.whoever.language, self._state()
         if state == "nobody":
             return text(language, "planner.lead_nobody")
         if state == "nothing_pays":
             return text(language, "planner.lead_nothing_pays")
         if state == "nothing_left":
             return text(language, "planner.lead_nothing_left")
-        key = of_leaving("planner.lead_free" if outlook.spend < 0.005 else "planner.lead", self.service.community)
-        told = {} if outlook.spend < 0.005 else {"money": self._money(outlook.spend)}
-        return text(language, key, saved=_told(outlook.saved.value), window=window(language, self.simulated.terms.horizon_days), **told)
+        return headline(self.simulated, self.service.community, language)
 
     def _cost_of_one(self, outlook: Outlook) -> str | None:
         language, bounds = self.whoever.language, outlook.cost_per_saved_interval
@@ -282,3 +282,13 @@ def _rounded_up(value: float) -> float:
         return 1.0
     unit = 10.0 ** (ceil(log10(value)) - 2)
     return float(ceil(value / unit - 1e-9) * unit)
+
+
+def headline(simulated: Simulated, community: Community, language: Language) -> str:
+    """Of a plan that contacts somebody. Where nobody has a risk, as among members who are silent already, nobody is said to stay."""
+    outlook = simulated.outlook
+    free = outlook.spend < 0.005
+    stay, back = ("planner.lead_free", "planner.lead_back_free") if free else ("planner.lead", "planner.lead_back")
+    key = of_leaving(stay if simulated.before.members else back, community)
+    told = {} if free else {"money": money(language, outlook.spend, community.currency)}
+    return text(language, key, saved=_told(outlook.saved.value), window=window(language, simulated.terms.horizon_days), **told)

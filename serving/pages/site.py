@@ -20,6 +20,7 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import RedirectResponse
+from starlette.routing import Match, Mount
 
 from models.errors import KeepwellError
 from models.pages import FOLDER as SHARED_TEMPLATES
@@ -139,10 +140,15 @@ def unknown_address(request: Request, error: Exception) -> Response:
     looks = request.method == "GET" and "text/html" in request.headers.get("accept", "")
     if not looks or request.url.path.startswith(API_PATHS):
         return answered(request, error)
-    place = request.url.path.removesuffix("/")
-    if any(place == each.path for each in PLACES):
-        return RedirectResponse(_with_query(place, request))
+    place = request.scope["path"].removesuffix("/")
+    if _leads_to_a_page(request, place):
+        return RedirectResponse(_with_query(quote(place), request))
     return _failure(request, Refusal(NOT_FOUND, request.url.path))
+
+
+def _leads_to_a_page(request: Request, path: str) -> bool:
+    asked = {**request.scope, "path": path, "raw_path": path.encode()}
+    return any(route.matches(asked)[0] is Match.FULL for route in request.app.routes if not isinstance(route, Mount))
 
 
 def _failure(request: Request, refusal: Refusal) -> Response:
