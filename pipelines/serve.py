@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from uvicorn import Config, Server
@@ -25,6 +26,8 @@ from pipelines.dates import moment
 from pipelines.ingest import canonical_log, log_fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from models.community import Community
     from models.kept_log import KeptLog
     from pipelines.workspace import Workspace
@@ -61,7 +64,7 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
     """
     stopped_at = None if as_of is None else moment(as_of, load_community(workspace.declaration)).isoformat()
     workspace.state.mkdir(parents=True, exist_ok=True)
-    with in_service(workspace.state), _listener(host, port) as listener:
+    with in_service(workspace.state), _listener(host, port, several=workers > 1) as listener:
         prepared = prepare(workspace, now=datetime.now(UTC))
         if prepared.first_key is not None:
             typer.echo(f"API key, shown this once: {prepared.first_key}")
@@ -126,15 +129,43 @@ def _hint(log: KeptLog, community: Community, now: datetime) -> str | None:
     )
 
 
-def _listener(host: str, port: int) -> socket.socket:
-    """Says that it is TCP, which uvicorn's own for several workers does not: without it asyncio leaves Nagle's delay of 40 ms on."""
+def _listener(host: str, port: int, *, several: bool) -> socket.socket:
+    """Says that it is TCP, which uvicorn's own for several workers does not: without it asyncio leaves Nagle's delay of 40 ms on.
+
+    The address is tried by a socket that has it alone, before those of `several` workers share it.
+    """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)[0]
-        with ExitStack() as on_failure:
-            listener = on_failure.enter_context(socket.socket(family, kind, protocol))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            on_failure.pop_all()
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)[0]
+        listener = _bound(socket.socket, family, address)
+        if not several or sys.platform != "linux":
             return listener
+        with listener:
+            taken = listener.getsockname()
+        return _bound(_Shared, family, taken)
     except OSError as error:
         raise InputError(f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --host and --port") from None
+
+
+class _Shared(socket.socket):
+    """Of an address at which each worker has a socket of its own, among which Linux deals out connections.
+
+    From one socket for all of them the worker that wakes first takes whoever waits, and the others have nothing to do. This one is never
+    listened on: pickled on the way to a worker, it is opened anew there.
+    """
+
+    def __init__(self, family: int, kind: int, protocol: int) -> None:
+        super().__init__(family, kind, protocol)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+    def __reduce__(self) -> tuple[Callable[..., socket.socket], tuple[object, ...]]:
+        return _bound, (_Shared, self.family, self.getsockname())
+
+
+def _bound(kind: type[socket.socket], family: int, address: tuple[Any, ...]) -> socket.socket:
+    """Raises OSError."""
+    with ExitStack() as on_failure:
+        listener = on_failure.enter_context(kind(family, socket.SOCK_STREAM, socket.IPPROTO_TCP))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        on_failure.pop_all()
+        return listener

@@ -6,8 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.test_service_rollouts import HALF, expected, members, planned
 
 MEMBER = "Zhang-Wei-139"
 SCORES = 60
+CONNECTIONS, TIMES = 16, 8
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,24 @@ def contacted_at_once(fleet, times):
         return list(pool.map(contacted, range(times)))
 
 
+def dealt_out(fleet):
+    """How many of as many connections, all opened before anybody asks, each process answered on."""
+    before = len(fleet.lines())
+    host, _, port = fleet.url.removeprefix("http://").partition(":")
+    request = f"GET /v1/models HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {fleet.key}\r\n\r\n".encode()
+    with ExitStack() as opened:
+        callers = [opened.enter_context(socket.create_connection((host, int(port)), PATIENCE_SECONDS)) for _ in range(CONNECTIONS)]
+        for caller in callers:
+            caller.sendall(request)
+        assert {caller.recv(12) for caller in callers} == {b"HTTP/1.1 200"}
+
+    def answers():
+        return Counter(line["process"] for line in fleet.lines()[before:] if line.get("route") == "/v1/models")
+
+    wait_until(lambda: answers().total() == CONNECTIONS)
+    return answers()
+
+
 @dataclass(frozen=True)
 class Life:
     """What two processes were seen to do between their start and their end."""
@@ -144,6 +164,7 @@ class Life:
     figures: dict
     rolled_back: RolledBack
     contacted: list[bool]
+    dealt: list[Counter]
     exit_code: int
     left: list[psutil.Process]
     scratch: list[Path]
@@ -164,6 +185,7 @@ def life(tmp_path_factory):
         figures = fleet.figures()
         rolled_back = roll_out_and_back(fleet)
         contacted = contacted_at_once(fleet, 20)
+        dealt = [dealt_out(fleet) for _ in range(TIMES)]
         put_in_force(fleet.registry, other)
         fleet.await_model("3")
         workers = psutil.Process(fleet.process.pid).children(recursive=True)
@@ -171,7 +193,7 @@ def life(tmp_path_factory):
         exit_code = fleet.process.wait()
         _, left = psutil.wait_procs(workers, timeout=PATIENCE_SECONDS)
         lines = fleet.lines()
-    return Life(lines, figures, rolled_back, contacted, exit_code, left, list(fleet.scratch.glob("keepwell-metrics-*")))
+    return Life(lines, figures, rolled_back, contacted, dealt, exit_code, left, list(fleet.scratch.glob("keepwell-metrics-*")))
 
 
 def test_either_process_tells_the_figures_of_both(life):
@@ -184,6 +206,25 @@ def test_either_process_tells_the_figures_of_both(life):
 
 def test_both_processes_answered(life):
     assert len({line["process"] for line in life.lines if line["event"] == "request"}) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the processes share one socket")
+def test_connections_are_dealt_out_among_both(life):
+    """By lot fewer than 3 of 16 go to one of two in 4 of 1,000 times, so in 3 of 8 times never."""
+    uneven = [dealt for dealt in life.dealt if len(dealt) < 2 or min(dealt.values()) < 3]
+    assert len(uneven) < 3
+
+
+def test_an_address_that_somebody_listens_on_is_refused_however_many_processes_there_are_to_be(tmp_path):
+    home = write_home(tmp_path / "home")
+    write_logs(home)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        for workers in ("1", "2"):
+            refused = keepwell("serve", "-c", home, "--port", port, "--workers", workers)
+            assert (
+                refused.refusal == f"127.0.0.1:{port} cannot be listened on (Address already in use); choose another with --host and --port"
+            )
 
 
 def test_every_line_is_json_and_tells_of_no_member(life):
