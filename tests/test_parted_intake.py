@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from models import scattering, tables
 from models.declaration import load_community
+from models.intake import read_log
 from models.scattering import part_ends
 from pipelines.archive import deliver_events, delivery_names
 from pipelines.ingest import ingest
@@ -184,3 +185,15 @@ def test_a_part_ends_before_it_is_too_large_unless_one_member_is(events):
         assert end - begin <= 6
         assert sum(events[begin:end]) <= 20 or end - begin == 1
     assert ends[-1] == len(events)
+
+
+def test_pieces_are_read_by_the_marks_of_the_whole_column(tmp_path, monkeypatch):
+    rows = {"member": [f"{n % 3}.0" for n in range(20)], "time": ["2025-03-01"] * 20, "value": [*["1.234"] * 19, "12,50 €"]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "events.parquet")
+    community = declared("events.parquet", log={"value": "value"})
+    whole = read_log(community, tmp_path, now=NOW).log
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 7)
+    parted = read_log(community, tmp_path, now=NOW).log
+    assert parted.events.equals(whole.events)
+    assert parted.events["value"].sum() == 19 * 1234 + 12.5
+    assert parted.members["member_id"].to_list() == ["0", "1", "2"]
