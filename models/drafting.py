@@ -188,7 +188,9 @@ def draft_churn(days: int, churn_days: int | None, active_days: int | None, cont
     horizons = held or (max(1, days // 3),)
     decided = wanted if wanted in horizons else horizons[-1]
     dropped = tuple(horizon for horizon in usual if horizon not in horizons)
-    return ChurnDraft(_churn(horizons, decided, active_days, contract_event), dropped, wanted if wanted > decided else None)
+    return ChurnDraft(
+        _churn(horizons, decided, active_days, contract_event), dropped, wanted if wanted > max(decided, USUAL_HORIZON) else None
+    )
 
 
 def _churn(horizons: tuple[int, ...], decided: int, active_days: int | None, contract_event: str | None) -> Churn:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from models.rhythm import Rhythm
 
 SHOWN_TYPES = 40
+OF_IDS = ("ids_shortened", "nobody", "busiest")
 
 
 def seen_notes(profile: Profile, intake: Intake, timezone: str) -> tuple[str, ...]:
-    """What was read, by the community's clock, and for each reason how many rows were not."""
+    """What was read, by the community's clock, for each reason how many rows were not, and ids that may stand for several people."""
     first, last = (at.astimezone(ZoneInfo(timezone)) for at in (profile.first, profile.last))
     rejected = intake.rejected.height
     seen = (
@@ -29,7 +30,8 @@ def seen_notes(profile: Profile, intake: Intake, timezone: str) -> tuple[str, ..
         f"{first:%Y-%m-%d} to {last:%Y-%m-%d}; {counted(rejected, 'row')} that cannot be used (`keepwell check` says why)."
     )
     reasons = (finding for finding in intake.findings if finding.step == "events" and finding.code.startswith(ROWS))
-    return (seen, *(f"Not used: {finding.message} (line {finding.line}); {finding.what_to_do}." for finding in reasons))
+    ids = (f"Look: {finding.message}; {finding.what_to_do}." for finding in intake.findings if finding.code in OF_IDS)
+    return (seen, *(f"Not used: {finding.message} (line {finding.line}); {finding.what_to_do}." for finding in reasons), *ids)
 
 
 def signal_notes(profile: Profile, signals: Sequence[Signal], value_column: str | None) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ def initialise(options: InitOptions, console: Console, *, now: datetime) -> Path
     if options.type is None and options.type_is is None:
         console.print(f'No type was named: every row counts as "{UNTOLD_TYPE}". With --type COL different behaviour is told apart.')
     for line in (*draft.notes["log"], *draft.notes["signals"][1:], *draft.notes["churn"], *draft.notes["interventions"]):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     console.print(f"Wrote {options.output}. Read it, correct it, then run: keepwell check", highlight=False, soft_wrap=True)
     return options.output
 

@@ -96,8 +96,16 @@ def test_horizons_that_the_log_is_too_short_for_are_left_out_and_said(tmp_path, 
 
 @pytest.mark.parametrize(("days", "horizons"), [(300, (7, 30, 90)), (40, (7,)), (11, (3,))])
 def test_a_log_holds_each_of_its_horizons_three_times(tmp_path, init, days, horizons):
-    community, _, _ = init(log_with(tmp_path, ["post"], days=days), type_is="post")
+    community, _, said = init(log_with(tmp_path, ["post"], days=days), type_is="post")
     assert community.churn.horizons_days == horizons
+    assert "short for their rhythm" not in said
+
+
+def test_ids_that_may_stand_for_several_people_are_told_at_once(tmp_path, init):
+    _, text, said = init(written(tmp_path, "member,time\n8.61380E+10,2025-03-01\n[deleted],2025-03-02\n"), type_is="post")
+    for shown in (text, said):
+        assert "Look: 1 member has an id that lost its last digits, 8.61380E+10; export the ids as text" in shown
+        assert 'Look: member "[deleted]" has 1 of 2 events' in shown
 
 
 def every(gap, days=730, members=60):
