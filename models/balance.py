@@ -104,7 +104,7 @@ def unlike_warning(found: Sequence[Unlike], interventions: Sequence[str], names:
     often = {True: "more", False: "less"}
     parts = [f"{_told(one, interventions)} was assigned {often[one.z > 0]} often than the logged chances say" for one in sizes]
     if columns:
-        named = ", ".join(f'"{names[one.column]}" with {_told(one, interventions)}' for one in columns[:MOST_NAMED])
+        named = ", ".join(f'"{names[one.column].removesuffix(":")}" with {_told(one, interventions)}' for one in columns[:MOST_NAMED])
         more = f" and {len(columns) - MOST_NAMED} more" if len(columns) > MOST_NAMED else ""
         parts.append(
             f"what was known before differs between those who were given something and those left alone: {named}{more}; such a column was "

@@ -9,10 +9,12 @@ import numpy as np
 import polars as pl
 
 from models.arm_outcomes import arm_outcomes
+from models.balance import MOST_NAMED, SIZE, unlike
 from models.calibration_fit import assign_folds
 from models.doubly_robust import scores_of
 from models.log_uplift import learn_uplift
 from models.propensity import propensities_of
+from models.statements import Statement
 from models.trial import trial_of
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from models.arrays import Floats, Integers
     from models.assignments import Assignments
+    from models.balance import Unlike
     from models.doubly_robust import Scores
     from models.engine import Engine
     from models.events import EventArrays
@@ -40,6 +43,15 @@ class HeldOut:
     propensities: Propensities
     retention: Floats
     scores: Scores
+    unlike: tuple[Unlike, ...] = ()
+
+    def warnings(self, names: Sequence[str]) -> tuple[Statement, ...]:
+        """Those of the assignments, and what their logged chances do not explain; names of the features."""
+        columns = dict.fromkeys(names[one.column].removesuffix(":") for one in self.unlike if one.column != SIZE)
+        arms = dict.fromkeys(self.assignments.interventions[one.arm - 1] for one in self.unlike if one.column == SIZE)
+        said = {"proof.unlike_before": ("columns", columns), "proof.unlike_sizes": ("arms", arms)}
+        amiss = (Statement(key, {what: ", ".join([*told][:MOST_NAMED])}) for key, (what, told) in said.items() if told)
+        return (*self.assignments.warnings, *amiss)
 
     @property
     def folds(self) -> int:
@@ -63,9 +75,8 @@ def hold_out(features: Floats, assignments: Assignments, *, rng: np.random.Gener
     fold = assign_folds(trial.member.astype(np.int64), rng=folding, n_folds=trial.folds)
     propensities = propensities_of(trial, estimating)
     outcomes = arm_outcomes(trial, fold, int(seeding.integers(1 << 30)))
-    return HeldOut(
-        assignments, features, fold, propensities, outcomes.mean, scores_of(trial.arm, trial.outcome, propensities.shares, outcomes.mean)
-    )
+    scores = scores_of(trial.arm, trial.outcome, propensities.shares, outcomes.mean)
+    return HeldOut(assignments, features, fold, propensities, outcomes.mean, scores, unlike(trial))
 
 
 def fold_engines(

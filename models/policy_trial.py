@@ -92,7 +92,9 @@ def try_policies(
     }
     flattered = {role: _gain(rows, target, compared.policies[name].dr, clip) for role, target in own.items()}
     by = None if made.units is None else made.units.column
-    return PolicyTrial(compared, _source(len(made), len(every), replayed), held.propensities.kind, made.warnings, flattered, by)
+    return PolicyTrial(
+        compared, _source(len(made), len(every), replayed), held.propensities.kind, held.warnings(engine.names), flattered, by
+    )
 
 
 def _gain(rows: DecisionRows, target: Floats, first: PolicyValue, clip: float | None) -> PolicyDifference:

@@ -122,7 +122,7 @@ def _occasion(engine: Engine, held: HeldOut, arms: tuple[ArmRanking, ...], *, be
         assignment=kind,
         best_action=best_action,
         arms=arms,
-        warnings=held.assignments.warnings,
+        warnings=held.warnings(engine.names),
     )
 
 

@@ -4,7 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.assignments import Assignments
 from models.balance import SIZE, Draw, unlike
+from models.held_out import hold_out
+from models.snapshots import Snapshots
 from models.trial import trial_of
 from models.uplift_fit import fit_uplift
 
@@ -79,3 +82,19 @@ def test_an_arm_that_was_assigned_less_often_than_its_chances_say_is_told():
     found = fit_uplift(np.zeros((3000, 1)), names, outcome, np.full((3000, 2), 0.5), rng=rng)
     assert "offer (z -" in found.warning()
     assert "less often than the logged chances say" in found.warning()
+
+
+def test_what_judges_policies_and_targeting_names_a_column_that_was_measured_afterwards_too():
+    rng, n = np.random.default_rng(6), 1500
+    offered = rng.random(n) < 0.5
+    known = np.column_stack([rng.normal(size=n), offered & (rng.random(n) < 0.4)]).astype(float)
+    at = np.zeros(n, dtype=np.int64)
+    made = Assignments(
+        Snapshots(np.arange(n), at, at), ("offer",), offered.astype(np.int64), np.full((n, 2), 0.5), 1.0 * (rng.random(n) < 0.5)
+    )
+    (said,) = hold_out(known, made, rng=rng).warnings(["recency", "exposure:"])
+    assert "(exposure)" in str(said)
+    assert hold_out(known[:, :1], made, rng=rng).warnings(["recency"]) == ()
+    kept = offered | (np.arange(n) % 3 > 0)
+    (said,) = hold_out(known[kept, :1], made[kept], rng=rng).warnings(["recency"])
+    assert str(said).endswith("were offer")
