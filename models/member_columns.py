@@ -31,7 +31,7 @@ NOWHERE = -1
 
 def positions_of(told: pl.Series, names: Sequence[str]) -> Integers:
     """(n,): of the same text among the names, else of the same number however it is written; NOWHERE for what is none of them."""
-    found = told.replace_strict(list(names), range(len(names)), default=NOWHERE, return_dtype=pl.Int64).to_numpy().copy()
+    found = told.cast(pl.String).replace_strict(list(names), range(len(names)), default=NOWHERE, return_dtype=pl.Int64).to_numpy().copy()
     number = as_numbers(told)
     for position, asked in enumerate(as_numbers(pl.Series(names, dtype=pl.String))):
         found[(found == NOWHERE) & (number == asked)] = position
