@@ -239,11 +239,15 @@ def _add_members(connection: Connection, rows: Sequence[LoggedEvent]) -> None:
 
 
 def _leave_out_idle(connection: Connection, member_ids: Collection[str]) -> None:
-    """Of these, whose event another transaction had brought under the same id a moment before, those who have none are no members."""
+    """Of these, whose event another transaction had brought under its id a moment before, those of whom nothing is known are no members.
+
+    One who was there before may have no event either, where old ones have left the store.
+    """
     table, event = schema.members, schema.events.c
     some = select(event.event_key).where(event.member_id == table.c.member_id).exists()
+    known = or_(some, table.c.contacts > 0, *(table.c[name].is_not(None) for name in ("attributes", "preferences", "risk_band")))
     if member_ids:
-        connection.execute(delete(table).where(table.c.member_id.in_(member_ids), table.c.source == "api", ~some))
+        connection.execute(delete(table).where(table.c.member_id.in_(member_ids), table.c.source == "api", ~known))
 
 
 def api_events(connection: Connection, keys: Sequence[int] | None = None) -> pl.DataFrame:

@@ -278,15 +278,18 @@ def test_who_brings_an_id_a_moment_too_late_is_no_member_for_it(postgres):
     """The other transaction has the id and is not over when this one looks; a member who was there before stays one."""
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     with postgres.database() as url, closing(Store.open(url)) as store, ThreadPoolExecutor(1) as pool:
-        store.add_events([LoggedEvent("bert", START_US, "post", "of bert")])
-        for number, late in enumerate(("cleo", "bert")):
+        store.add_events([LoggedEvent(name, START_US, "post", f"of {name}") for name in ("bert", "dora")])
+        with store.engine.begin() as connection:
+            connection.execute(text("DELETE FROM events WHERE member_id = 'dora'"))
+            connection.execute(text("UPDATE members SET contacts = 1 WHERE member_id = 'dora'"))
+        for number, late in enumerate(("cleo", "bert", "dora")):
             with store.engine.begin() as first:
                 assert add_events(first, [LoggedEvent("anna", START_US, "post", f"e{number}")]) == ["accepted"]
                 later = pool.submit(store.add_events, [LoggedEvent(late, START_US + 1, "post", f"e{number}")])
                 with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as looking:
                     wait_until(lambda: looking.scalar(waiting))
             assert later.result() == ["reused"]
-        assert store.known(["anna", "bert", "cleo"]) == {"anna", "bert"}
+        assert store.known(["anna", "bert", "cleo", "dora"]) == {"anna", "bert", "dora"}
 
 
 def test_a_nameless_event_of_the_log_and_the_same_event_by_the_service_are_one(store):
