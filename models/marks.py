@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 Decimal = Literal[".", ",", ""]
 """The mark of the decimals; where it is empty, none is known, and a comma is no part of a number."""
-CURRENCY = r"^([-+]?)\s*[\p{Sc}元]\s*|\s*[\p{Sc}元]$"
+_MONEY = r"(?:[\p{Sc}元]|EUR|USD|GBP|CHF|CNY|RMB|JPY)"
+CURRENCY = rf"^([-+]?)\s*{_MONEY}\s*|\s*{_MONEY}$"
 GROUPING = r"[ '’\u{a0}\u{202f}]"
 SPACED = rf"^[-+]?\d{{1,3}}({GROUPING}\d{{3}})+([.,]\d+)?$"
 
