@@ -27,6 +27,7 @@ MOST_SIGNALS, MOST_TYPES = 32, 1000
 LEAST_VALUED = 0.5
 LEAST_ACTING = 0.5
 LEAST_NEGATIVE = 0.5
+MONTH_DAYS, LEAST_MONTHLY, FEWEST_REPEATS = (27.5, 31.5), 0.7, 20
 FEWEST_ENDING, LEAST_FINAL = 20, 0.9
 USUAL_HORIZONS, USUAL_HORIZON, USUAL_ACTIVE = (7, 30, 90), 30, 30
 RHYTHM_HORIZONS = (30, 90, 180)
@@ -38,7 +39,10 @@ QUANTITY_NAMES = ("quantity", "qty", "count", "units", "数量", "件数", "次�
 
 @dataclass(frozen=True)
 class TypeSeen:
-    """valued: share of the events with a value; negative: of these, of those below 0; final: of its `members`, of those who end with it."""
+    """valued: share of the events with a value; negative: of these, of those below 0; final: of its `members`, of those who end with it.
+
+    monthly: of money, the share of a member's repetitions that come one month after the last; 0 where they are too few to tell.
+    """
 
     name: str
     events: int
@@ -46,7 +50,13 @@ class TypeSeen:
     negative: float
     members: int
     final: float
+    monthly: float
     kind: Kind
+
+    @property
+    def is_fee(self) -> bool:
+        """Money that comes month after month as if by itself tells of no visit: who has long been silent pays it too."""
+        return self.monthly >= LEAST_MONTHLY
 
     @property
     def paid_back(self) -> bool:
@@ -89,18 +99,36 @@ class Profile:
             raise InputError(
                 f"the type column holds {counted.height:,} different values, more than {MOST_TYPES:,}; name the column of the type"
             )
-        types = tuple(TypeSeen(**seen, kind=kind_of(seen["name"])) for seen in counted.rename({"type": "name"}).iter_rows(named=True))
-        acts = [seen.name for seen in types if seen.kind.role in {"act", "purchase", "rating"}]
+        kinds = {name: kind_of(name) for name in counted["type"]}
+        monthly = _monthly(rows, [name for name, kind in kinds.items() if kind.role == "purchase"])
+        seen = counted.rename({"type": "name"}).iter_rows(named=True)
+        types = tuple(TypeSeen(**each, monthly=monthly.get(each["name"], 0.0), kind=kinds[each["name"]]) for each in seen)
+        acts = [seen.name for seen in types if seen.kind.role in {"act", "purchase", "rating"} and not seen.is_fee]
         members = rows["member_id"].n_unique()
         acting = rows.filter(pl.col("type").is_in(acts))["member_id"].n_unique()
         at = rows["timestamp"]
         return cls(rows.height, members, at.min(), at.max(), types, acting / members)  # type: ignore[arg-type]  # polars types extremes as any literal
 
 
+def _monthly(rows: pl.DataFrame, types: Sequence[str]) -> dict[str, float]:
+    """Of these types, those that are repeated often enough to tell."""
+    gap = pl.col("timestamp").sort().diff().dt.total_hours() / 24
+    repeated = (
+        rows.filter(pl.col("type").is_in(types))
+        .group_by("type", "member_id")
+        .agg(repeats=pl.len() - 1, monthly=gap.is_between(*MONTH_DAYS).sum())
+        .group_by("type")
+        .agg(pl.col("repeats", "monthly").sum())
+        .filter(pl.col("repeats") >= FEWEST_REPEATS)
+    )
+    return dict(repeated.select("type", pl.col("monthly") / pl.col("repeats")).iter_rows())
+
+
 def draft_signals(profile: Profile, value_column: str | None, contract_event: str | None) -> tuple[Signal, ...]:
     """One for each type but the end of the contract; beyond 32 types the rarest share one.
 
-    Looking on (reads, views) keeps nobody from being silent where at least half of the members also act, else it does.
+    Looking on (reads, views) keeps nobody from being silent where at least half of the members also act,
+    else it does. Nor does a monthly fee.
     """
     types = [seen for seen in profile.types if seen.name != contract_event]
     if not types:
@@ -128,7 +156,7 @@ def draft_signals(profile: Profile, value_column: str | None, contract_event: st
 def _qualifies(seen: TypeSeen, profile: Profile) -> bool:
     if seen.kind.role == "passive":
         return profile.acting_share < LEAST_ACTING
-    return seen.kind.role not in {"service", "leaving"}
+    return seen.kind.role not in {"service", "leaving"} and not seen.is_fee
 
 
 def _label(seen: TypeSeen, types: Sequence[TypeSeen]) -> Label:

@@ -35,18 +35,29 @@ def seen_notes(profile: Profile, intake: Intake, timezone: str) -> tuple[str, ..
 
 
 def signal_notes(profile: Profile, signals: Sequence[Signal], value_column: str | None) -> tuple[str, ...]:
-    """The types of the log; then what is taken for money, where there is a column of values."""
-    types = "In the log: " + ", ".join(f"{seen.name} {seen.events:,}" for seen in profile.types[:SHOWN_TYPES])
+    """The types of the log, and the fees among them; then what is taken for money, where there is a column of values."""
+    shown = ", ".join(f"{seen.name} {seen.events:,}" for seen in profile.types[:SHOWN_TYPES])
+    types = (f"In the log: {shown}", *_fee_notes(profile, signals))
     if value_column is None:
-        return (types,)
+        return types
     named = {
         what: ", ".join(signal.name for signal in signals if signal.value == kind)
         for kind, what in (("money", "money in"), ("quantity", "a quantity in"))
     }
     read = "; ".join(f"{what} {names}" for what, names in named.items() if names)
     return (
-        types,
+        *types,
         f'"{value_column}" is {read or "not read, for most events have none"}. Correct `value` of the signals where that is wrong.',
+    )
+
+
+def _fee_notes(profile: Profile, signals: Sequence[Signal]) -> tuple[str, ...]:
+    passive = {kind for signal in signals if not signal.qualifying for kind in signal.event_types}
+    return tuple(
+        f'"{seen.name}" comes every month ({seen.monthly:.0%} of its repetitions), as a fee does that is drawn from whoever does nothing: '
+        "it keeps nobody from being silent. Correct `qualifying` where members come to pay it."
+        for seen in profile.types
+        if seen.is_fee and seen.name in passive
     )
 
 

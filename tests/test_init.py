@@ -188,6 +188,44 @@ def test_money_that_is_paid_back_is_money_and_a_refund_told_without_sign_is_none
     assert drafted(5, "cancelled") == {"order": ("money", True, "orders"), "cancelled": ("quantity", False, "departures")}
 
 
+def paying_club(folder, payments, others):
+    """Thirty members of a year: `payments` of them pay at these moments of the day they joined on, and do `others`, each with its days."""
+    months = [datetime(2025, month, 1, 3, tzinfo=UTC) for month in range(1, 13)]
+    rows = [(f"m{member}", at + timedelta(days=member % 28), "payment", 15.0) for member in range(30) for at in payments(months, member)]
+    for kind, days in others:
+        rows += [(f"m{member}", START + timedelta(days=day, hours=member), kind, "") for member in range(30) for day in days]
+    lines = "".join(f"{member},{at.isoformat()},{kind},{paid}\n" for member, at, kind, paid in rows)
+    return written(folder, f"member,time,type,amount\n{lines}")
+
+
+def test_a_monthly_fee_keeps_nobody_from_being_silent_and_init_says_so(tmp_path, init):
+    def drafted(payments, *others):
+        community, text, said = init(paying_club(tmp_path, payments, others), type="type", value="amount", force=True)
+        told = '"payment" comes every month' in said
+        assert told == ('# "payment" comes every month' in text)
+        return {signal.name: (signal.qualifying, signal.value) for signal in community.signals}, told
+
+    def missed(months, member):
+        return [at for month, at in enumerate(months) if month != member % 12]
+
+    def as_they_like(months, member):
+        return [at + timedelta(days=(7 * month * (member + 1)) % 23) for month, at in enumerate(months)]
+
+    posts, reads = ("post", range(0, 300, 5)), ("read", range(0, 300, 5))
+    assert drafted(missed, posts) == ({"post": (True, "none"), "payment": (False, "money")}, True)
+    assert drafted(as_they_like, posts) == ({"post": (True, "none"), "payment": (True, "money")}, False)
+    assert drafted(missed, reads) == ({"read": (True, "none"), "payment": (False, "money")}, True)
+    assert drafted(missed) == ({"payment": (True, "money")}, False)
+
+
+def test_posts_of_every_month_are_no_fee(tmp_path, init):
+    months = [datetime(2025, month, 1, tzinfo=UTC) for month in range(1, 13)]
+    lines = "".join(f"m{member},{at.isoformat()},{kind}\n" for member in range(30) for at in months for kind in ("post", "like"))
+    community, _, said = init(written(tmp_path, f"member,time,type\n{lines}"), type="type")
+    assert [signal.qualifying for signal in community.signals] == [True, True]
+    assert "every month" not in said
+
+
 def test_a_type_after_which_nothing_comes_is_told_whatever_its_name(tmp_path, init):
     rows = [(f"m{member}", day, "0") for member in range(60) for day in range(0, 100 + member, 5)]
     left = [(f"m{member}", 300, "1") for member in range(25)]
