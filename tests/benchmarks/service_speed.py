@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightgbm as lgb
@@ -26,12 +27,28 @@ from tests.benchmarks.servers import Load, Server, keepwell, mlflow_models_serve
 from tests.benchmarks.service_world import ServiceWorld, make_world
 from tests.databases import postgres_server
 
-CONNECTIONS = 16
+FEW, CONNECTIONS = 4, 16
+"""As many as the reference was measured with, and as many as keep a service of turns busy."""
 MODES = ("score_only", "simulate", "decide")
 REQUIRED = {"score_only": 20, "simulate": 10, "decide": 10}
+HALF_LOAD_P99_MS = {"SQLite": 15, "PostgreSQL": 25}
+REFERENCE_P50_MS = 140
+"""Of the plain predict over FEW connections, where those limits were set: machines are compared by their ratio to it."""
 BATCH = 1000
 SETTLING_SECONDS = 6
 """After it is ready a process imports MLflow beside its answers, to look for a newer champion."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The plain predict of the same run: its best rate, and the median of its latency over FEW connections."""
+
+    rate: float
+    p50_ms: float
+
+    def as_there(self, load: Load, store: str) -> str:
+        limit = HALF_LOAD_P99_MS[store] / REFERENCE_P50_MS
+        return f"p99 {load.quantile_ms(0.99) / self.p50_ms:.3f} x the median of plain predict (required {limit:.3f})"
 
 
 def bodies(world: ServiceWorld, mode: str) -> list[str]:
@@ -59,8 +76,8 @@ def main() -> None:
                 report("PostgreSQL", world, max(options.workers), options.seconds, plain, url)
 
 
-def beside(world: ServiceWorld, folder: Path, seconds: float) -> float:
-    """The best rate of `mlflow models serve` with the booster of the main horizon as MLflow asks for it to be logged: with its signature.
+def beside(world: ServiceWorld, folder: Path, seconds: float) -> Plain:
+    """What it takes of `mlflow models serve` with the booster of the main horizon as MLflow asks for it to be logged: with its signature.
 
     Beside it what the same server answers where nothing is checked: a frame of a model without signature, and a bare tensor.
     """
@@ -84,20 +101,20 @@ def _saved(folder: Path, part: BoosterMargin, signature: ModelSignature | None) 
     return folder
 
 
-def _rates(name: str, model: Path, body: str, seconds: float) -> float:
+def _rates(name: str, model: Path, body: str, seconds: float) -> Plain:
     with mlflow_models_serve(model) as server:
         print(f"mlflow models serve, {name}: ready after {server.started_s:.1f} s, {server.resident_mb:,.0f} MB")
-        loads = {n: put_load(server, "/invocations", [body], connections=n, seconds=seconds) for n in (4, CONNECTIONS)}
+        loads = {n: put_load(server, "/invocations", [body], connections=n, seconds=seconds) for n in (FEW, CONNECTIONS)}
     for n, load in loads.items():
         print(f"  plain predict {n:3} connections    {load.told()}", flush=True)
-    return max(load.rate for load in loads.values())
+    return Plain(max(load.rate for load in loads.values()), loads[FEW].quantile_ms(0.5))
 
 
-def report(name: str, world: ServiceWorld, workers: int, seconds: float, plain: float, store_url: str | None) -> None:
+def report(name: str, world: ServiceWorld, workers: int, seconds: float, plain: Plain, store_url: str | None) -> None:
     with keepwell(world, workers=workers, store_url=store_url) as server:
         print(f"keepwell serve --workers {workers}, {name}: ready after {server.started_s:.1f} s, {server.resident_mb:,.0f} MB", flush=True)
         time.sleep(SETTLING_SECONDS)
-        rates = {mode: _full_and_halves(server, world, mode, seconds, plain) for mode in MODES}
+        rates = {mode: _full_and_halves(server, world, mode, seconds, plain, name) for mode in MODES}
         alone = _one_connection(server, world, seconds)
         _batches(server, world, alone, rates)
         print(f"  after all that {server.resident_mb:,.0f} MB", flush=True)
@@ -132,20 +149,24 @@ def steadiness() -> str:
     return f"the same work takes p50 {p50:.1f} ms of CPU, p95 {p95:.1f} ms, p99 {p99:.1f} ms: {p99 / p50:.2f} times the median"
 
 
-def _full_and_halves(server: Server, world: ServiceWorld, mode: str, seconds: float, plain: float) -> float:
-    """Latencies at half of what it reaches and at half of what is required of it, by both ways to keep a rate."""
-    full = put_load(server, "/v1/score", bodies(world, mode), connections=CONNECTIONS, seconds=seconds)
-    factor = f"{full.rate / plain:5.1f} x plain predict (required {REQUIRED[mode]})"
-    _tell(mode, f"{CONNECTIONS} connections", full, factor)
-    for base, rate in (("reached", full.rate), ("required", REQUIRED[mode] * plain)):
+def _full_and_halves(server: Server, world: ServiceWorld, mode: str, seconds: float, plain: Plain, store: str) -> float:
+    """Latencies at half of what it reaches, over FEW connections and CONNECTIONS, and at half of what is required of it, by both ways to
+    keep a rate."""
+    asked = bodies(world, mode)
+    rates = {"required": REQUIRED[mode] * plain.rate}
+    for connections in (FEW, CONNECTIONS):
+        full = put_load(server, "/v1/score", asked, connections=connections, seconds=seconds)
+        _tell(mode, f"{connections} connections", full, f"{full.rate / plain.rate:5.1f} x plain predict (required {REQUIRED[mode]})")
+        rates[f"{connections} connections"] = full.rate
+    for base, rate in rates.items():
         for evenly in (False, True):
-            half = put_load(server, "/v1/score", bodies(world, mode), connections=64, seconds=seconds, rate=rate / 2, evenly=evenly)
-            _tell(mode, f"half of {base}, {'evenly' if evenly else 'at random'}", half)
-    return full.rate
+            half = put_load(server, "/v1/score", asked, connections=64, seconds=seconds, rate=rate / 2, evenly=evenly)
+            _tell(mode, f"half of {base}, {'evenly' if evenly else 'at random'}", half, plain.as_there(half, store))
+    return rates[f"{CONNECTIONS} connections"]
 
 
 def _tell(mode: str, asked: str, load: Load, factor: str = "") -> None:
-    print(f"  {mode:10} {asked:27} {load.told()}  {factor}".rstrip(), flush=True)
+    print(f"  {mode:10} {asked:34} {load.told()}  {factor}".rstrip(), flush=True)
 
 
 def _one_connection(server: Server, world: ServiceWorld, seconds: float) -> dict[str, float]:
