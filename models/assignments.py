@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from models.touch_units import TouchUnits
 
 AssignmentKind = Literal["logged", "as_if_random", "observational"]
+MOST_SENT, FEWEST_ALONE, EARLY = 0.25, 100, 0.9
+"""What is sent in the last tenth of the horizon comes too late to change much of what is counted."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def assignments_among(touches: pl.DataFrame, histories: Histories, community: Co
     """The assignments of an EventLog's touches whose whole outcome lies before `until_us`.
 
     Kept are those of members who were in the population when they were assigned, with an action that the catalogue has. Propensities are
-    conditional on that: divided by their sum over the catalogue's arms. `notes` tell which rows `chances_of` leaves out.
+    conditional on that: divided by their sum over the catalogue's arms. `notes` tell which rows `chances_of` leaves out, and where
+    members who were left alone did not stay so.
     """
     interventions = tuple(intervention.id for intervention in community.interventions)
     codes = {NO_ACTION: 0} | {name: position for position, name in enumerate(interventions, start=1)}
@@ -103,7 +107,31 @@ def assignments_among(touches: pl.DataFrame, histories: Histories, community: Co
     retained = 1.0 - histories.churned(rows, (community.churn.horizon_days,))[:, 0]
     shares = _propensities(known[kept], list(codes)) if chances.logged else None
     units = units_of_touches(known, histories.rule_columns, community)
-    return Assignments(rows, interventions, arm[kept], shares, retained, chances.notes, units)
+    notes = (*chances.notes, *_sent_after_all(known, kept, shares, community))
+    return Assignments(rows, interventions, arm[kept], shares, retained, notes, units)
+
+
+def _sent_after_all(touches: pl.DataFrame, kept: Integers, shares: Floats | None, community: Community) -> tuple[Statement, ...]:
+    """Where many of the `kept` rows who could have been given something, and were not, were given it within most of the horizon.
+
+    shares (n_kept, n_arms), None where they were not logged. A row counts by the odds that it would have been given something.
+    """
+    days, arm = community.churn.horizon_days, pl.col("intervention").cast(pl.String)
+    weighed = [intervention.id for intervention in community.interventions if intervention.message_class == "marketing"]
+    given = touches.filter(arm.is_in(weighed)).select("member", "timestamp", sent="timestamp").sort("timestamp")
+    odds = np.ones(len(kept)) if shares is None else 1 / np.maximum(shares[:, 0], np.finfo(float).tiny) - 1
+    alone = touches[kept].with_columns(odds=odds).filter(arm == NO_ACTION, pl.col("odds") > 0)
+    after = (
+        alone.select("member", "timestamp", "odds")
+        .sort("timestamp")
+        .join_asof(given, on="timestamp", by="member", strategy="forward", allow_exact_matches=False, check_sortedness=False)
+        .select("odds", waited=(pl.col("sent") - pl.col("timestamp")).dt.total_seconds() * 1_000_000 / DAY_US)
+    )
+    waited, counts = after["waited"].to_numpy(), after["odds"].to_numpy()
+    early = waited < EARLY * days
+    if len(waited) < FEWEST_ALONE or (share := float(counts[early].sum() / counts.sum())) < MOST_SENT:
+        return ()
+    return (Statement("proof.sent_after_all", {"share": share, "waited": ceil(np.median(waited[early])), "days": days}),)
 
 
 def snapshots_of_touches(touches: pl.DataFrame, joined_us: Integers) -> Snapshots:

@@ -33,6 +33,7 @@ LEFT_OUT = {
     "absent": "experiment.left_absent",
     "again": "experiment.left_again",
 }
+SENT_AFTER_ALL = "experiment.sent_after_all"
 COLUMNS = ("member", "timestamp", "intervention", "propensities")
 
 
@@ -66,7 +67,9 @@ class DrawnPool:
 
     def notes(self, intervention: str) -> tuple[Statement, ...]:
         counts = self.left_out[intervention]
-        return tuple(Statement(key, {"n": counts[name]}) for name, key in LEFT_OUT.items() if counts.get(name))
+        left_out = (Statement(key, {"n": counts[name]}) for name, key in LEFT_OUT.items() if counts.get(name))
+        soon = (Statement(SENT_AFTER_ALL, note.told) for note in self.made.notes if note.key == "proof.sent_after_all")
+        return (*soon, *left_out)
 
 
 def _rows(record: Record, catalogue: Sequence[str]) -> pl.DataFrame:

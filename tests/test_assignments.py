@@ -74,3 +74,41 @@ def test_without_a_propensity_for_what_was_assigned_there_are_none(logged):
     assert made.propensities is None
     assert len(made) == 2
     assert bool(made.warnings) == (logged.get("none") == [0.5, 0.5])
+
+
+def nights(*, every: int, nothing: float = 0.9) -> pl.DataFrame:
+    """Two hundred decisions in fifty days on a member who is left alone, but for a call every so many of them."""
+    rows = [(0, 80.0 - step / 4, "call" if step % every == every - 1 else "none") for step in range(200)]
+    chances = {"none": [nothing] * len(rows), "call": [1 - nothing] * len(rows)}
+    return touches(*rows, **chances)
+
+
+def test_members_left_alone_who_are_given_something_soon_after_are_told():
+    (note,) = of(nights(every=4)).notes
+    told = "were given it within the 30 days of the horizon after all, half of them within 1 day:"
+    assert str(note).startswith("100% of those")
+    assert told in str(note)
+    assert "请每30天对每位成员只决策一次" in note.text_in("zh")
+
+
+def test_who_is_left_alone_for_the_horizon_or_could_be_given_nothing_is_no_matter():
+    assert of(nights(every=1_000)).notes == ()
+    late = touches((0, 80.0 - 49.75 - 28.0, "call"), none=[0.5], call=[0.5])
+    assert of(pl.concat([nights(every=1_000), late])).notes == ()
+    certain = nights(every=1_000, nothing=1.0)
+    soon = touches((0, 30.1, "call"), none=[0.5], call=[0.5])
+    assert of(pl.concat([certain, soon])).notes == ()
+    assert of(nights(every=4).head(90)).notes == ()
+
+
+def test_those_count_most_who_were_most_likely_to_be_given_something():
+    rows = [(member, 64.0 - step / 8, "none") for member in (0, 1) for step in range(100)]
+    called_soon = (0, 45.0, "call")
+
+    def told(first: float, second: float):
+        nothing = [first] * 100 + [second] * 100 + [0.5]
+        return of(touches(*rows, called_soon, none=nothing, call=[1 - chance for chance in nothing])).notes
+
+    (note,) = told(0.05, 0.95)
+    assert note.told["share"] == pytest.approx(19 / (19 + 1 / 19))
+    assert told(0.95, 0.05) == ()

@@ -262,3 +262,13 @@ def test_members_who_let_nobody_score_them_are_in_no_trial():
     who, chosen, chances, log = drawn_trial(15, 500, 0.1)
     without = replace(log, members=log.members[:400], events=log.events.filter(pl.col("member") < 400))
     assert read(without, trial(who, chosen, chances)).sources == Sources(0, 400)
+
+
+def test_those_left_alone_who_were_given_it_soon_after_are_told():
+    who, again = ids(200), ["none"] * 200 + ["call"] * 100 + ["none"] * 100
+    at = [START] * 200 + [START + timedelta(days=3)] * 200
+    found = read(log_of(who, [1, 0] * 100), trial(who * 2, again, [HALF] * 400, at))
+    (told,) = (note for note in found.notes if note.key == "experiment.sent_after_all")
+    assert told.told == {"share": pytest.approx(1 / 3), "waited": 3, "days": 30}
+    assert "half of them within 3 days. The lift is then" in notes_of(found, "en")[1]
+    assert "其中一半在3天之内" in notes_of(found, "zh")[1]
