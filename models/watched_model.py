@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,10 @@ class Moved:
 
 @dataclass(frozen=True)
 class Sides:
-    """What the model reads of members at two times, shape (n, n_features) and (m, n_features), and the main risk, (n,) and (m,)."""
+    """What the model reads of members at two times, shape (n, n_features) and (m, n_features), and the main risk, (n,) and (m,).
+
+    `after` is read as of a log that holds no more of the past than it did `before`; the risks are those of all that it holds.
+    """
 
     before: Floats
     after: Floats
@@ -102,10 +105,24 @@ class ModelWatch:
         Raises NotEnoughData where nobody was or is there to ask about.
         """
         then, now = (self.asked(microseconds(at)) for at in (self.since(as_of), as_of))
-        asked = (thinned(then, MOST_ROWS if most is None else most), thinned(now, most))
-        before, after = (self.engine.features(self.events, one, threads=THREADS) for one in asked)
+        then, now = thinned(then, MOST_ROWS if most is None else most), thinned(now, most)
+        before, after = (self.engine.features(self.events, one, threads=THREADS) for one in (then, now))
         risk = self.engine.churn.main_model.probability
-        return Sides(before, after, risk(before), risk(after))
+        return Sides(before, self._as_short(after, now, as_of), risk(before), risk(after))
+
+    def _as_short(self, features: Floats, now: Snapshots, as_of: datetime) -> Floats:
+        """Without what lies further back than the log did at the other time, if that was within the lookback.
+
+        Counts over the lookback rise from day to day until the log is that long, whatever members do; and so does the tenure of those who
+        are known by their first event alone.
+        """
+        held_us = microseconds(self.since(as_of)) - int(self.activity.timestamp_us.min())
+        if held_us >= self.engine.spec.lookback_days * DAY_US:
+            return features
+        from_us = microseconds(as_of) - held_us
+        told = self.engine.community.members is not None
+        asked = now if told else replace(now, joined_us=np.maximum(now.joined_us, from_us))
+        return self.engine.features(self.events.since(from_us), asked, threads=THREADS)
 
     def score(self, sides: Sides) -> Shift:
         """Of the risks between the two times; or of those of the test as this log gives them now, where that is more.
