@@ -18,6 +18,7 @@ from models.readings import MONITOR, Monitored, Reading, freshness, judged, reje
 from models.store import Store
 from models.supply import Supply
 from models.watched_decisions import Drawn, decision_readings
+from models.watched_declaration import declared_reading
 from models.watched_model import ModelWatch, model_readings
 from models.watched_plan import no_plan, plan_given
 from pipelines.deliveries import delivered_since
@@ -103,14 +104,15 @@ def _rolling_out(workspace: Workspace, now: datetime) -> tuple[Reading, ...]:
 
 def _with_model(engine: Engine, loaded: Loaded, at: datetime, rng: np.random.Generator) -> Monitored:
     """Members who switched personalisation off are left aside. `at` is no later than the log goes: its end is no drift of its members."""
-    watching = ModelWatch.of(engine, loaded.arrays, at)
+    declared, watching = declared_reading(loaded.community, engine), ModelWatch.of(engine, loaded.arrays, at)
     moving, maturing = rng.spawn(2)
     matured = watching.matured(rng=maturing)
     try:
         moved = watching.moved(at, rng=moving)
     except NotEnoughData:
-        return Monitored(at, engine.version, model_readings(loaded.community.monitor, None, matured), matured=matured)
-    readings = model_readings(loaded.community.monitor, moved, matured)
+        readings = (declared, *model_readings(loaded.community.monitor, None, matured))
+        return Monitored(at, engine.version, readings, matured=matured)
+    readings = (declared, *model_readings(loaded.community.monitor, moved, matured))
     return Monitored(at, engine.version, readings, moved.features, matured, moved.foreseen)
 
 
