@@ -34,7 +34,8 @@ class SeenSpending:
     def of(cls, histories: Histories, rows: Snapshots, test: Snapshots, community: Community, *, until_us: int, end_us: int) -> Self:
         """From spending before `until_us`; `tested` from that before `end_us`, the end of the log."""
         value_days = community.value.value_days
-        days = learnable_days(value_days, int((until_us - histories.first_us) // DAY_US))
+        reach = int((until_us - rows.as_of_us.min(initial=until_us)) // DAY_US)
+        days = learnable_days(value_days, int((until_us - histories.first_us) // DAY_US), reach)
         known = np.flatnonzero(rows.as_of_us + days * DAY_US <= until_us)
         spent = histories.spent(rows[known], (days,))[:, 0]
         fading = 1.0 if days == value_days else seen_fading(histories, days, until_us)
@@ -42,9 +43,13 @@ class SeenSpending:
         return cls(days, known, spent, fading, tested)
 
 
-def learnable_days(value_days: int, log_days: int) -> int:
-    """`value_days` where it is at most half of the log, else a third of the log: as much to look back on, and as much to check on."""
-    return value_days if 2 * value_days <= log_days else max(1, min(value_days, log_days // 3))
+def learnable_days(value_days: int, log_days: int, reach: int) -> int:
+    """`value_days` where it is at most half of the log, else a third of the log: as much to look back on, and as much to check on.
+
+    The dates that are learned from may `reach` back less: where a third of that or less would be seen to its end, a third of it.
+    """
+    days = value_days if 2 * value_days <= log_days else max(1, min(value_days, log_days // 3))
+    return days if 3 * days < 2 * reach else max(1, min(days, reach // 3))
 
 
 def seen_fading(histories: Histories, days: int, until_us: int) -> float:

@@ -126,7 +126,7 @@ def fit_value(
         return fitted
     periods = _periods(declared.value_days / days, spending.fading)
     warning = (
-        f"the log is too short to learn what members spend in {declared.value_days} days: "
+        f"the dates that are learned from reach back too little for what members spend in {declared.value_days} days: "
         f"learned from {days} days and taken times {periods:.2f}, as later spending fell short of earlier"
     )
     return replace(fitted, model=replace(fitted.model, periods=periods), warnings=(warning,))

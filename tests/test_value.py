@@ -12,6 +12,7 @@ from models.features import compute_features, feature_spec
 from models.histories import EventHistories
 from models.snapshots import Snapshots, pool
 from models.spending import SeenSpending, learnable_days
+from models.training_cuts import cuts_to_learn_from
 from models.value import TierValue, spent_after, value_from_dict
 from models.value_fit import SpendingColumns, SpendingRows, fit_purchase_value, fit_value, tweedie_deviance
 from tests.planted import AS_OF_US, Member, arrays, community, signal, tier
@@ -148,7 +149,35 @@ def test_the_blend_is_checked_on_members_left_out_where_there_is_one_date_alone(
 
 @pytest.mark.parametrize(("value_days", "log_days", "learned_from"), [(90, 180, 90), (90, 179, 59), (273, 272, 90), (40, 1, 1)])
 def test_a_log_too_short_for_the_value_is_split_in_three(value_days, log_days, learned_from):
-    assert learnable_days(value_days, log_days) == learned_from
+    assert learnable_days(value_days, log_days, log_days) == learned_from
+
+
+@pytest.mark.parametrize(("value_days", "reach", "learned_from"), [(90, 89, 29), (90, 135, 45), (90, 136, 90), (365, 205, 68)])
+def test_dates_that_reach_back_less_than_the_log_are_split_in_three(value_days, reach, learned_from):
+    assert learnable_days(value_days, 1000, reach) == learned_from
+
+
+def test_what_is_spent_in_ninety_days_is_learned_beside_a_horizon_of_a_fortnight():
+    """Its 26 dates reach back 89 days. Everybody pays 10 a time at an even pace of their own."""
+    rng = np.random.default_rng(9)
+    paid_at = [np.sort(rng.uniform(0, 400, rng.poisson(400 * pace)))[::-1].tolist() for pace in rng.gamma(2, 0.05, 800)]
+    posted_at = [float(day) for day in range(400, 0, -7)]
+    members = [Member(joined=420, events={"post": posted_at, "buy": days}, values={"buy": [10.0] * len(days)}) for days in paid_at]
+    events = arrays(members, DECLARED)
+    declared = DECLARED.model_copy(update={"value": DECLARED.value.model_copy(update={"value_days": 90})})
+    churn = declared.churn.model_copy(update={"horizons_days": (14,), "horizon_days": 14})
+    until_us = AS_OF_US - 90 * DAY_US
+    histories = EventHistories.of(events, declared)
+    cuts = pool([Snapshots.at(events, at_us) for at_us in cuts_to_learn_from(histories.first_us, until_us, churn)])
+    spec = feature_spec(declared)
+    features = compute_features(events, cuts, spec)
+    columns = SpendingColumns.of(spec, np.arange(features.shape[1]), MONEY)
+    test = Snapshots.at(events, until_us)
+    seen = SeenSpending.of(histories, cuts, test, declared, until_us=until_us, end_us=AS_OF_US)
+    fitted = fit_value(seen, cuts, features, columns, declared, rng=np.random.default_rng(10))
+    assert (len(np.unique(cuts.as_of_us)), fitted.validation.label_days) == (26, 29)
+    expected = fitted.model(compute_features(events, test, spec)).sum()
+    assert expected == pytest.approx(declared.value.margin * seen.tested.sum(), rel=0.1)
 
 
 def fading_shoppers(n, seed):
