@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -10,15 +10,17 @@ import numpy as np
 import polars as pl
 
 from models.actions import NO_ACTION
+from models.balance import Draw
 from models.community import DAY_US
 from models.histories import EventHistories
 from models.logged_chances import PREFIX, chances_of
 from models.snapshots import Snapshots
 from models.statements import Statement
+from models.switched_days import switched_days
 from models.touch_units import units_of_touches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from models.arrays import Flags, Floats, Integers, Names
     from models.community import Community
@@ -37,7 +39,8 @@ class Assignments:
 
     arm (n,): 0 for `none`, else 1 + position in `interventions`; propensities (n, 1 + n_interventions), `none` first, each row adding up to
     1, or None where they were not logged; retained (n,): 1.0 where the member was not gone over the horizon from the assignment on.
-    `notes`: which rows were left out. `units`: groups that were given the same together; None where members were not.
+    `notes`: which rows were left out. `units`: groups that were given the same together; None where members were not. `switched`: of
+    interventions that days were drawn for, and not members, how many days.
     """
 
     snapshots: Snapshots
@@ -47,6 +50,7 @@ class Assignments:
     retained: Floats
     notes: tuple[Statement, ...] = ()
     units: TouchUnits | None = None
+    switched: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.arm)
@@ -57,14 +61,15 @@ class Assignments:
 
     @property
     def warnings(self) -> tuple[Statement, ...]:
-        """The notes, and over how many groups intervals are, and over how many members who belong to none."""
+        """The notes, whether days were drawn, and over how many groups intervals are, and over how many members who belong to none."""
+        notes = (*self.notes, *(Statement("proof.days_drawn", {"arm": name, "days": days}) for name, days in self.switched.items()))
         if self.units is None:
-            return self.notes
+            return notes
         named = np.unique(self.unit) <= self.units.most
         told = {"column": self.units.column, "groups": int(named.sum())}
         if named.all():
-            return (*self.notes, Statement("proof.by_group", told))
-        return (*self.notes, Statement("proof.by_group_and_alone", told | {"alone": int((~named).sum())}))
+            return (*notes, Statement("proof.by_group", told))
+        return (*notes, Statement("proof.by_group_and_alone", told | {"alone": int((~named).sum())}))
 
     @property
     def unit(self) -> Integers:
@@ -76,6 +81,14 @@ class Assignments:
         """All members of the units that these rows belong to."""
         members = np.unique(self.snapshots.member[rows])
         return members if self.units is None else self.units.like(members)
+
+    def draws(self) -> Iterator[tuple[str, Integers, Draw]]:
+        """Of each intervention the rows that were it or `none` and could have been either, where the propensities were logged."""
+        for position, name in enumerate(self.interventions, start=1):
+            if self.propensities is not None:
+                none, other = self.propensities[:, 0], self.propensities[:, position]
+                rows = np.flatnonzero((none > 0) & (other > 0) & np.isin(self.arm, (0, position)))
+                yield name, rows, Draw(self.arm[rows] == position, other[rows] / (none[rows] + other[rows]), self.unit[rows])
 
     @property
     def names(self) -> Names:
@@ -108,7 +121,9 @@ def assignments_among(touches: pl.DataFrame, histories: Histories, community: Co
     shares = _propensities(known[kept], list(codes)) if chances.logged else None
     units = units_of_touches(known, histories.rule_columns, community)
     notes = (*chances.notes, *_sent_after_all(known, kept, shares, community))
-    return Assignments(rows, interventions, arm[kept], shares, retained, notes, units)
+    made = Assignments(rows, interventions, arm[kept], shares, retained, notes, units)
+    days = {name: switched_days(draw, made.snapshots[drawn], community.zone) for name, drawn, draw in made.draws()}
+    return replace(made, switched={name: count for name, count in days.items() if count})
 
 
 def _sent_after_all(touches: pl.DataFrame, kept: Integers, shares: Floats | None, community: Community) -> tuple[Statement, ...]:

@@ -48,7 +48,9 @@ class Draw(NamedTuple):
         The variance is the larger of that by the draws, sum x^2 q (1 - q), and that of the sums of the units, squared.
         """
         total = float(self._spread.sum())
-        return self._moved(known - float(known @ self._spread) / total) if total > 0 else 0.0
+        if not total or not np.ptp(known):
+            return 0.0
+        return self._moved(known - float(known @ self._spread) / total)
 
     @property
     def size_z(self) -> float:

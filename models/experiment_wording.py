@@ -188,7 +188,7 @@ def lift_sentence(lift: Lift, read: ReadOut, community: Community, language: Lan
     amounts = {"target": lift.target, "largest": lift.largest_compatible, "detectable": lift.smallest_detectable}
     given |= {name: _unsigned(shown, amount) for name, amount in amounts.items()}
     if lift.verdict == "not_readable" and not read.sizes.mismatch:
-        return text(language, "experiment.not_readable_before", **given)
+        return text(language, "experiment.not_readable_before" if read.unlike_before else "experiment.not_readable_days", **given)
     if read.clusters is not None and lift.verdict in OF_CLUSTERS:
         return text(language, OF_CLUSTERS[lift.verdict], clusters=number(language, sum(read.clusters.observed)), **given)
     return text(language, "experiment.slow" if too_slow(lift) else VERDICTS[lift.verdict], **given)

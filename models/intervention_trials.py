@@ -13,6 +13,7 @@ from models.drawn_pool import DrawnPool
 from models.intervals import members_of_rows
 from models.read_out import FEWEST, Enrolment, ReadOut, Sources, befores, drawn_ratio, judged, lift_of
 from models.small_arms import is_share
+from models.statements import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -43,6 +44,7 @@ def _read(record: Record, pool: DrawnPool, measures: Sequence[Measure], position
     check, clusters = _sizes(pool, pair, position)
     draw = Draw(made.arm[pair] == position, _chance(pool, pair, position), np.unique(made.unit[pair], return_inverse=True)[1])
     unlike = any_unlike([(draw, befores(measures, pair))])
+    switched = made.switched.get(made.interventions[position - 1], 0)
     at_us, arms = made.snapshots.as_of_us[possible], (NO_ACTION, made.interventions[position - 1])
     started = int(at_us.min()) if len(at_us) else None
     pace = Enrolment(arms, (0.5, 0.5), made.arm[possible], at_us, started).pace(record.until_us)
@@ -61,13 +63,13 @@ def _read(record: Record, pool: DrawnPool, measures: Sequence[Measure], position
         None,
         record.until_us,
         check,
-        judged(lifts, readable=not (unlike or (clusters or check).mismatch)),
+        judged(lifts, readable=not (unlike or switched or (clusters or check).mismatch)),
         pace,
         clusters=clusters,
         whole_groups=pool.whole_groups if declared else None,
         unlike_before=unlike,
         sources=Sources(int(possible.sum()) - declared, declared),
-        notes=pool.notes(arms[1]),
+        notes=(*pool.notes(arms[1]), *((Statement("experiment.days_drawn", {"days": switched}),) if switched else ())),
     )
 
 

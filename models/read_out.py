@@ -166,7 +166,8 @@ class ReadOut:
 
     @property
     def doubtful(self) -> bool:
-        return self.sizes.mismatch or self.unlike_before or self.whole_groups is not None
+        unread = any(lift.verdict == "not_readable" for lift in self.lifts)
+        return unread or self.sizes.mismatch or self.whole_groups is not None
 
     def lift(self, metric: str, arm: str | None = None) -> Lift:
         """Of the last arm where none is named; raises KeyError."""

@@ -19,6 +19,7 @@ Given = Any
 ROUNDING = 0.01
 MANY_ROWS = 20_000
 MISSING = ("NAType", "NaTType")
+MOST_NAMED = 5
 MISPLACED_SHARE, MISPLACED_Z = 0.05, 10.0
 """An arm whose share of the rows is so far from its mean propensity, and by so many standard errors, has another arm's column."""
 
@@ -77,8 +78,7 @@ def trial_of(
     matrix = matrix_of(features)
     told = _outcomes(outcome)
     _check_lengths(names, features=matrix, outcome=told, groups=groups, propensities=propensities)
-    if not np.isfinite(told).all():
-        raise InputError(f"outcome: {np.count_nonzero(~np.isfinite(told)):,} values are missing; leave out rows whose outcome is not known")
+    _check_outcomes(names, told)
     order = _order(names, interventions, propensities)
     if not order:
         raise NotEnoughData(f'assignment: every row is "{NO_ACTION}"; effects are learned from members who were given something')
@@ -123,6 +123,16 @@ def _outcomes(outcome: Given) -> Floats:
         return _floats(outcome)
     except (TypeError, ValueError) as fault:
         raise InputError(f"outcome: every value must be a number, 0 and 1 or any other, the higher the better ({fault})") from None
+
+
+def _check_outcomes(names: np.ndarray, told: Floats) -> None:
+    missing = ~np.isfinite(told)
+    if missing.any():
+        shares = ", ".join(f"{missing[names == name].mean():.1%} of {name}" for name in np.unique(names)[:MOST_NAMED])
+        raise InputError(
+            f"outcome: {missing.sum():,} values are missing ({shares}); leave out rows without one where the shares are alike, "
+            "else what was done decided who is left, and no effect can be learned from those"
+        )
 
 
 def _floats(given: Given) -> Floats:

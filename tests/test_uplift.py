@@ -270,6 +270,7 @@ def test_named_propensities_settle_the_order_of_the_interventions(rng):
         ({"assignment": pd.Series(["mail", "none", np.nan] * 200)}, InputError, "assignment: 200 rows name nothing"),
         ({"outcome": ["yes", "no"] * 300}, InputError, "outcome: every value must be a number"),
         ({"outcome": pd.Series([1, 0, None] * 200, dtype="Int64")}, InputError, "outcome: 200 values are missing"),
+        ({"outcome": np.where(np.arange(600) < 492, 1.0, np.nan)}, InputError, r"108 .*\(60.0% of mail, 0.0% of none\); leave out"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_to_do(changed, error, said):
