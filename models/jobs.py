@@ -9,7 +9,7 @@ from models import store_schema as schema
 from models.job_rows import JobEnd, JobMember, JobProgress, JobRow, JobStep, Line, Selected, Told
 from models.store_jobs import JobLost
 from models.store_rows import Answer, Claim
-from models.store_statements import answer, claim
+from models.store_statements import claim, give_answers
 
 LEASE_US = 60_000_000
 
@@ -26,7 +26,7 @@ class JobStore(schema.Transactions):
             if made.state == "new":
                 statements.add(connection, row, member_ids)
                 if request_id is not None:
-                    answer(connection, [Answer(key_id, request_id, row.answer)])
+                    give_answers(connection, [Answer(key_id, request_id, row.created_us, row.answer)])
             return made
 
     def job(self, job_id: str) -> JobRow | None:

@@ -48,7 +48,7 @@ from models.store_whole_log import WholeLogStore
 
 MIGRATION_SECONDS = 60.0
 
-__all__ = ["Answer", "Claim", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", "Migration", "Past", "PlanRow", "Receipt", "Store", "Then"]
+__all__ = ["Answer", "DecisionRow", "KeyRow", "Loaded", "LoggedEvent", "Migration", "Past", "PlanRow", "Receipt", "Store", "Then"]
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,8 @@ class Store(
 
         Returns the members whose contacts, or whose places and money, are no longer those that were seen, row by row in their order; then
         nothing was written, and they are to be decided again. `meanwhile` is what may be done while the disk works; `fates` is
-        told what becomes of the events.
+        told what becomes of the events. Raises ClaimLost where an attempt that was overtaken answers;
+        then nothing was written.
         """
         with self._writing(meanwhile) as connection:
             held = statements.hold(connection, rows)
@@ -269,7 +270,7 @@ class Store(
                 outbox.note_bands(connection, rows, {member_id: member.risk_band for member_id, member in held.items()})
                 if job is not None:
                     jobs.progress(connection, job)
-                statements.answer(connection, answers)
+                statements.give_answers(connection, answers)
         return stale
 
     def put_in_force(self, plan: PlanRow) -> None:
@@ -288,14 +289,14 @@ class Store(
         its first attempt again.
         """
         with self._writing() as connection:
-            return [statements.claim(connection, key_id, request_id, fingerprint, now_us) for request_id, fingerprint in fingerprints]
+            return statements.claim_all(connection, key_id, fingerprints, now_us)
 
-    def release(self, key_id: str, request_ids: Sequence[str]) -> None:
-        """Give up claims that no answer came of, so that they can be tried again."""
+    def release(self, key_id: str, request_ids: Sequence[str], claimed_us: int) -> None:
+        """Give up claims that no answer came of, so that they can be tried again; what another attempt has taken over is left to it."""
         table = schema.requests.c
-        open_claims = delete(schema.requests).where(table.key_id == key_id, table.request_id.in_(request_ids), table.answer.is_(None))
+        mine = (table.key_id == key_id, table.request_id.in_(request_ids), table.claimed_us == claimed_us)
         with self._writing() as connection:
-            connection.execute(open_claims)
+            connection.execute(delete(schema.requests).where(*mine, table.answer.is_(None)))
 
 
 def _writers(engine: Engine, wait_seconds: float) -> GroupCommit | None:

@@ -68,13 +68,16 @@ class Many:
     change: Insert | Update
     _texts: dict[str, str] = field(default_factory=dict)
 
-    def each(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-        """Keys of a row that the change does not name are left out. Raises DBAPIError."""
-        if rows:
-            try:
-                driver_of(connection).cursor().executemany(self._for(connection.dialect), rows)
-            except connection.dialect.loaded_dbapi.Error as error:
-                raise failure_of(connection, error) from error
+    def each(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+        """How many rows of the database it changed. Keys of a row that the change does not name are left out. Raises DBAPIError."""
+        if not rows:
+            return 0
+        cursor = driver_of(connection).cursor()
+        try:
+            cursor.executemany(self._for(connection.dialect), rows)
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise failure_of(connection, error) from error
+        return int(cursor.rowcount)
 
     def _for(self, dialect: Dialect) -> str:
         """With names in the place of values, which both drivers take."""

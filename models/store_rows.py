@@ -173,10 +173,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Answer:
-    """The text that a repeated request gets, and the member whom it tells of."""
+    """The text that a repeated request gets, by the attempt that claimed it at `claimed_us`, and the member whom it tells of."""
 
     key_id: str
     request_id: str
+    claimed_us: int
     answer: str
     member_id: str | None = None
 

@@ -44,8 +44,8 @@ from models.store_rows import (
 )
 from models.store_whole_log import Brought, DeclaredState, keep_state, load_declared
 
-LEASE_US = 60_000_000
 CHUNK = 50_000
+LEASE_US = 60_000_000
 RETENTION = "retention"
 PRUNED = "pruned"
 """The setting that is another each time that events were pruned."""
@@ -64,22 +64,19 @@ HELD_EVENTS = Prepared(
     )
 )
 DECIDED = Many(schema.decisions.insert())
+_THIS_REQUEST = (_requests.key_id == bindparam("by"), _requests.request_id == bindparam("to"))
 CLAIMED = Prepared(
     postgresql.insert(schema.requests)
-    .values({name: bindparam(name) for name in ("key_id", "request_id", "fingerprint", "claimed_us")})
+    .values({"key_id": bindparam("by"), "request_id": bindparam("to"), "fingerprint": bindparam("of"), "claimed_us": bindparam("at")})
     .on_conflict_do_nothing()
     .returning(_requests.request_id)
 )
 """A row where it is the first; both databases spell it alike."""
-CLAIM_BEFORE = Prepared(
-    select(_requests.fingerprint, _requests.answer, _requests.claimed_us)
-    .where(_requests.key_id == bindparam("key_id"), _requests.request_id == bindparam("request_id"))
-    .with_for_update()
-)
+CLAIM_BEFORE = Prepared(select(_requests.fingerprint, _requests.answer, _requests.claimed_us).where(*_THIS_REQUEST).with_for_update())
 ANSWERED = Many(
     update(schema.requests)
-    .where(_requests.key_id == bindparam("by"), _requests.request_id == bindparam("to"))
-    .values(answer=bindparam("text"), member_id=bindparam("of"))
+    .where(*_THIS_REQUEST, _requests.claimed_us == bindparam("at"))
+    .values(answer=bindparam("text"), member_id=bindparam("about"))
 )
 
 
@@ -276,14 +273,21 @@ def _outdated(held: Mapping[str, Held], row: DecisionRow) -> bool:
     return held[row.member_id].contacts != row.contacts_seen
 
 
-def answer(connection: Connection, answers: Sequence[Answer]) -> None:
-    ANSWERED.each(connection, [{"by": row.key_id, "to": row.request_id, "text": row.answer, "of": row.member_id} for row in answers])
+class ClaimLost(Exception):  # noqa: N818 - what happened to whoever held it
+    """Another attempt has taken the request over; nothing was written."""
+
+
+def claim_all(connection: Connection, key_id: str, fingerprints: Sequence[tuple[str, str]], now_us: int) -> list[Claim]:
+    """In the order of their ids, as answers are given: attempts at the same requests would else wait for each other."""
+    order = sorted(range(len(fingerprints)), key=lambda place: fingerprints[place][0])
+    claims = {place: claim(connection, key_id, *fingerprints[place], now_us) for place in order}
+    return [claims[place] for place in range(len(fingerprints))]
 
 
 def claim(connection: Connection, key_id: str, request_id: str, fingerprint: str, now_us: int) -> Claim:
     """What was claimed before may be gone when it is looked at: its days were over."""
-    this = {"key_id": key_id, "request_id": request_id}
-    if CLAIMED.rows(connection, **this, fingerprint=fingerprint, claimed_us=now_us):
+    this = {"by": key_id, "to": request_id}
+    if CLAIMED.rows(connection, **this, of=fingerprint, at=now_us):
         return Claim("new")
     before = CLAIM_BEFORE.rows(connection, **this)
     if not before:
@@ -298,6 +302,16 @@ def claim(connection: Connection, key_id: str, request_id: str, fingerprint: str
     table = schema.requests
     connection.execute(update(table).where(table.c.key_id == key_id, table.c.request_id == request_id).values(claimed_us=now_us))
     return Claim("new")
+
+
+def give_answers(connection: Connection, answers: Sequence[Answer]) -> None:
+    """A claim is known by the time at which it was made. Raises ClaimLost, upon which nothing may be written."""
+    rows = [
+        {"by": one.key_id, "to": one.request_id, "at": one.claimed_us, "text": one.answer, "about": one.member_id}
+        for one in sorted(answers, key=lambda one: one.request_id)
+    ]
+    if ANSWERED.each(connection, rows) != len(rows):
+        raise ClaimLost
 
 
 def _tuples(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:

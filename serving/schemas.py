@@ -109,6 +109,11 @@ class ScoreRequest(Received):
     language: Annotated[Language | None, Field(description="of the texts; by default that of the community")] = None
 
     @property
+    def is_claimed(self) -> bool:
+        """Its answer is kept for a retry."""
+        return self.request_id is not None and self.mode == "decide"
+
+    @property
     def content(self) -> str:
         """What has to be the same for a retry."""
         return self.model_dump_json(exclude={"request_id", "include"}) + ",".join(sorted(self.include))

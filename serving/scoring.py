@@ -25,6 +25,7 @@ from models.standing_texts import stand
 from models.standings import Risk
 from models.store import Answer, DecisionRow, Past
 from models.store_rows import Fate
+from models.store_statements import ClaimLost
 from models.texts import LANGUAGES
 from models.weighing import Context
 from serving.asked import Asked, count_brought, events_of
@@ -84,6 +85,10 @@ def _unknown(member_id: str) -> Refusal:
     return Refusal(UNKNOWN_MEMBER, f'member "{member_id}" is not known; ids are case-sensitive, and a member joins with its first event')
 
 
+def _in_flight(request: ScoreRequest) -> Refusal:
+    return Refusal(IN_FLIGHT, f'request "{request.request_id}" is being answered; ask again in a moment')
+
+
 @dataclass(frozen=True)
 class _Desk:
     service: Service
@@ -103,6 +108,11 @@ class _Desk:
             for group in self.groups(open_requests):
                 settled.update(self.told(group) if group[0].plain else self.settle(group))
         return refused | settled
+
+    @cached_property
+    def claimed_us(self) -> int:
+        """By the real clock: the claim of a process that was killed would else never pass on where that of the service stands still."""
+        return microseconds(wall_clock())
 
     @cached_property
     def quotas(self) -> Quotas:
@@ -128,23 +138,20 @@ class _Desk:
 
     @contextmanager
     def claimed(self, requests: Mapping[int, ScoreRequest]) -> Iterator[Outcomes]:
-        """Outcomes of requests that were made before. The others are claimed; whatever stays without an answer is released in the end.
-
-        A claim ages by the real clock: one whose process was killed would else never pass on where that of the service stands still.
-        """
-        named = {index: request for index, request in requests.items() if request.request_id and request.mode == "decide"}
+        """Outcomes of requests that were made before. The others are claimed; whatever stays without an answer is released in the end."""
+        named = {index: request for index, request in requests.items() if request.is_claimed}
         if not named:
             yield {}
             return
         fingerprints = [(request.request_id or "", sha256(request.content.encode()).hexdigest()) for request in named.values()]
-        claims = self.service.store.claim(self.key_id, fingerprints, microseconds(wall_clock()))
+        claims = self.service.store.claim(self.key_id, fingerprints, self.claimed_us)
         mine = {
             index: request.request_id or "" for (index, request), claim in zip(named.items(), claims, strict=True) if claim.state == "new"
         }
         outcomes: Outcomes = {}
         for (index, request), claim in zip(named.items(), claims, strict=True):
             if claim.state == "in_flight":
-                outcomes[index] = Refusal(IN_FLIGHT, f'request "{request.request_id}" is being answered; ask again in a moment')
+                outcomes[index] = _in_flight(request)
             elif claim.state == "other_body":
                 outcomes[index] = Refusal(REUSED, f'request id "{request.request_id}" came with another body before; choose a new one')
             elif claim.answer is not None:
@@ -154,7 +161,7 @@ class _Desk:
         finally:
             unanswered = [request_id for index, request_id in mine.items() if not isinstance(outcomes.get(index), str)]
             if unanswered:
-                self.service.store.release(self.key_id, unanswered)
+                self.service.store.release(self.key_id, unanswered, self.claimed_us)
 
     def groups(self, requests: Sequence[tuple[int, ScoreRequest]]) -> list[list[Asked]]:
         """Those that can be answered together: of one context and one language, and to be decided on or not."""
@@ -210,9 +217,11 @@ class _Desk:
             before = [decided[asked.index] for asked in group[: group.index(open_requests[0])]]
             try:
                 decided |= {one.asked.index: one for one in self._decide(open_requests, before)}
+                stale = self._keep(list(decided.values()))
             except UnknownMember:
                 return self._without_unknown(group, self.settle)
-            stale = self._keep(list(decided.values()))
+            except ClaimLost:
+                return self._without_claimed(group)
             if not stale:
                 count_scores(one.risk for one in decided.values())
                 count_decisions(one.choice for one in decided.values() if one.row is not None)
@@ -226,6 +235,12 @@ class _Desk:
         refused = self.unknown({asked.index: asked.request for asked in group})
         rest = [asked for asked in group if asked.index not in refused]
         return refused | (answer(rest) if rest else {})
+
+    def _without_claimed(self, group: Sequence[Asked]) -> Outcomes:
+        """Another attempt took one of them over, for this one stood still for a minute; all were claimed at the same time."""
+        lost = {asked.index: _in_flight(asked.request) for asked in group if asked.request.is_claimed}
+        rest = [asked for asked in group if asked.index not in lost]
+        return lost | (self.settle(rest) if rest else {})
 
     def _decide(self, group: Sequence[Asked], before: Sequence[Decided]) -> Iterator[Decided]:
         """`before`: what was decided and comes earlier when it is kept."""
@@ -281,7 +296,9 @@ class _Desk:
         if not kept and not bringing:
             return frozenset()
         answers = [
-            Answer(self.key_id, one.asked.request.request_id, one.text, row.member_id) for one, row in kept if one.asked.request.request_id
+            Answer(self.key_id, one.asked.request.request_id, self.claimed_us, one.text, row.member_id)
+            for one, row in kept
+            if one.asked.request.request_id
         ]
         rows, many = [row for _, row in kept], len(decided) >= MANY
 

@@ -49,7 +49,7 @@ def answer_requests(url: str, worker: str, request_ids: list[str]) -> list[str]:
         if store.claim("key", [(request_id, "body")], 5)[0].state != "new":
             return None
         text = f"{worker} answers {request_id}"
-        store.record([], [Answer("key", request_id, text)])
+        store.record([], [Answer("key", request_id, 5, text)])
         return text
 
     return [text for text in _at_once(url, answer, request_ids * 2) if text is not None]

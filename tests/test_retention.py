@@ -49,7 +49,8 @@ def test_an_answer_is_kept_for_its_days_and_whoever_repeats_the_request_then_mak
     requests = [(f"r{number}", "f") for number in range(2 * store_retention.ROWS_AT_ONCE + 1)]
     store.claim("key", requests, NOW_US)
     store.claim("key", [("young", "f")], NOW_US + 1)
-    store.record([], [Answer("key", name, '{"a": 1}') for name, _ in [*requests, ("young", "f")]])
+    store.record([], [Answer("key", name, NOW_US, '{"a": 1}') for name, _ in requests])
+    store.record([], [Answer("key", "young", NOW_US + 1, '{"a": 1}')])
     assert store.drop_answers(NOW_US) == 0
     assert store.claim("key", [("r0", "f"), ("r0", "other")], NOW_US)[0].answer == '{"a": 1}'
     assert store.drop_answers(NOW_US + 1) == len(requests)

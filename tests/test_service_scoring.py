@@ -1,5 +1,6 @@
 """Scores through a real server, with a model trained on a simulated community, against the decisions of the log itself."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -14,7 +15,12 @@ from models.events import event_arrays
 from models.interventions import ContactHistory
 from models.moments import microseconds
 from models.snapshots import Snapshots
+from serving import scoring
 from serving.answers import CandidateAnswer, ReasonAnswer
+from serving.app import create_app
+from serving.problems import IN_FLIGHT
+from serving.schemas import ScoreRequest
+from serving.scoring import answer_requests
 from tests.serving_world import DECLARED, NOW, Running, serving, world, write_home
 
 
@@ -271,6 +277,30 @@ def test_a_request_under_way_elsewhere_is_in_flight(running, treated):
     with running.store.engine.begin() as connection:
         connection.execute(text("UPDATE requests SET claimed_us = claimed_us - 120000000 WHERE request_id = 'crm-4'"))
     assert running.score(treated[13], request_id="crm-4").status_code == 200
+
+
+def test_an_attempt_that_stood_still_while_another_answered_decides_nothing(running, treated, monkeypatch):
+    """Its process was stopped for a minute, say, just before it would have kept its decision."""
+    wall = [NOW]
+    monkeypatch.setattr(scoring, "wall_clock", lambda: wall[0])
+    service = create_app(running.settings, clock=running.clock).state.service
+    service.models.refresh()
+    told = []
+
+    def stand_still():
+        if not told:
+            wall[0] += timedelta(seconds=61)
+            told.append(running.score(treated[14], request_id="crm-6"))
+
+    asked = [ScoreRequest(member_id=treated[14], request_id="crm-6"), ScoreRequest(member_id=treated[15])]
+    holder = running.store.key(running.client.headers["Authorization"].split("_")[1])
+    late, beside = answer_requests(service, holder.key_id, dict(enumerate(asked)), ending=stand_still).values()
+    service.close()
+    assert (told[0].status_code, late.kind) == (200, IN_FLIGHT)
+    assert json.loads(beside)["member_id"] == treated[15]
+    decided = running.client.get("/v1/decisions", params={"member_id": treated[14]}).json()["decisions"]
+    assert [one["decision_id"] for one in decided] == [told[0].json()["decision_id"]]
+    assert running.score(treated[14], request_id="crm-6").content == told[0].content
 
 
 def test_a_failed_request_can_be_repeated_under_its_id(running, treated):

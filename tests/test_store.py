@@ -17,7 +17,7 @@ from models.events import EventLog, event_arrays
 from models.store import Answer, DecisionRow, KeyRow, LoggedEvent, Store
 from models.store_history import KNOWN
 from models.store_prepared import driver_of
-from models.store_statements import add_events
+from models.store_statements import ClaimLost, add_events
 from models.store_transactions import MOST_IDLE
 from tests.databases import sqlite_url
 from tests.patience import PATIENCE_SECONDS, wait_until
@@ -330,7 +330,7 @@ def test_a_decision_on_contacts_that_have_changed_keeps_nothing(store):
     store.claim("key", [("r1", "f")], START_US)
     store.record([decision(1)])
     late = [decision(2, member="bert"), decision(3)]
-    assert store.record(late, [Answer("key", "r1", "text")], [LoggedEvent("anna", START_US, "post", "new")]) == {"anna"}
+    assert store.record(late, [Answer("key", "r1", START_US, "text")], [LoggedEvent("anna", START_US, "post", "new")]) == {"anna"}
     assert store.kept("d2") is None
     assert store.api_events().is_empty()
     assert store.claim("key", [("r1", "f")], START_US)[0].state == "in_flight"
@@ -345,10 +345,10 @@ def test_of_many_who_saw_the_same_free_slot_one_gets_it(store):
 
 def test_a_request_is_claimed_once_answered_while_its_answer_is_kept_and_free_again_when_released(store):
     assert [claim.state for claim in store.claim("key", [("r1", "f"), ("r1", "f"), ("r1", "g")], 0)] == ["new", "in_flight", "other_body"]
-    store.release("key", ["r1"])
+    store.release("key", ["r1"], 0)
     assert store.claim("key", [("r1", "g")], 0)[0].state == "new"
-    store.record([], [Answer("key", "r1", '{"a": 1}')])
-    store.release("key", ["r1"])
+    store.record([], [Answer("key", "r1", 0, '{"a": 1}')])
+    store.release("key", ["r1"], 0)
     assert store.claim("key", [("r1", "g")], 0)[0].answer == '{"a": 1}'
     assert store.claim("other key", [("r1", "z")], 0)[0].state == "new"
 
@@ -359,10 +359,41 @@ def test_the_claim_of_a_dead_attempt_passes_on_after_a_minute(store):
     assert store.claim("key", [("r1", "f")], 60_000_000)[0].state == "new"
 
 
+def test_an_attempt_that_was_overtaken_keeps_nothing_and_leaves_the_request_to_the_other(store):
+    store.load_log(log_of(ROWS))
+    store.claim("key", [("r1", "f")], 0)
+    store.claim("key", [("r1", "f")], 60_000_000)
+    store.release("key", ["r1"], 0)
+    with pytest.raises(ClaimLost):
+        store.record([decision(1)], [Answer("key", "r1", 0, "late")], [LoggedEvent("anna", START_US, "post", "new")])
+    assert store.kept("d1") is None
+    assert store.api_events().is_empty()
+    assert store.record([decision(1)], [Answer("key", "r1", 60_000_000, "told")]) == set()
+    with pytest.raises(ClaimLost):
+        store.record([decision(2, seen=1)], [Answer("key", "r1", 0, "late")])
+    assert (store.kept("d2"), store.claim("key", [("r1", "f")], 120_000_000)[0].answer) == (None, "told")
+
+
 def test_of_simultaneous_claims_one_is_first(store):
     with ThreadPoolExecutor(8) as pool:
         states = list(pool.map(lambda _: store.claim("key", [("r1", "f")], 0)[0].state, range(8)))
     assert sorted(states) == ["in_flight"] * 7 + ["new"]
+
+
+def test_requests_that_come_again_in_another_order_are_claimed_and_answered_beside_one_another(store):
+    """Each would else hold what the other waits for."""
+    store.load_log(log_of(ROWS))
+    there = [(f"r{number:03}", "f") for number in range(200)]
+
+    def attempt(number):
+        asked = there if number % 2 else there[::-1]
+        mine = [request_id for (request_id, _), claim in zip(asked, store.claim("key", asked, 0), strict=True) if claim.state == "new"]
+        store.record([], [Answer("key", request_id, 0, request_id) for request_id in mine])
+        return mine
+
+    with ThreadPoolExecutor(8) as pool:
+        answered = [request_id for mine in pool.map(attempt, range(16)) for request_id in mine]
+    assert sorted(answered) == [request_id for request_id, _ in there]
 
 
 def test_keys_are_found_by_their_id(store):
