@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from models.moments import microseconds
 from models.store import LoggedEvent
+from serving.problems import INVALID, Fault, Refusal
 from serving.schemas import Amount, Moment, ShortText, Text
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 PREFIX = "ce-"
+_ESCAPED = re.compile(r"\\(.)")
 _JSON = r"^[^/]+/([^/;]+\+)?json( *;.*)?$"
 
 
@@ -68,6 +71,20 @@ def is_binary(headers: Mapping[str, str]) -> bool:
 
 
 def from_binary(headers: Mapping[str, str], data: object) -> dict[str, Any]:
-    """The attributes stand in headers, percent-encoded, and the data is the body."""
-    attributes = {name.removeprefix(PREFIX): unquote(value) for name, value in headers.items() if name.startswith(PREFIX)}
+    """The attributes stand in headers, and the data is the body. Raises Refusal."""
+    attributes = {name.removeprefix(PREFIX): _decoded(name, value) for name, value in headers.items() if name.startswith(PREFIX)}
     return {**attributes, "datacontenttype": headers.get("content-type"), "data": data}
+
+
+def _decoded(name: str, value: str) -> str:
+    """As the HTTP binding has it (section 3.1.3.2): without the quotes, then percent-decoded once.
+
+    Headers are read as Latin-1; who sends UTF-8 as it is, such as curl, means UTF-8. Raises Refusal.
+    """
+    if len(value) > 1 and value.startswith('"') and value.endswith('"'):
+        value = _ESCAPED.sub(r"\1", value[1:-1])
+    try:
+        return unquote_to_bytes(value.encode("latin-1")).decode()
+    except UnicodeDecodeError:
+        parameter, detail = f"header.{name}", "this is no UTF-8; write what is not ASCII percent-encoded, in UTF-8"
+        raise Refusal(INVALID, f"{parameter}: {detail}", (Fault(parameter=parameter, code="no_utf_8", detail=detail),)) from None

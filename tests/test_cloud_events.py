@@ -98,6 +98,20 @@ def test_in_binary_mode_the_attributes_stand_in_headers(running):
     assert (row["member_id"], row["value"]) == ("小明", 7)
 
 
+@pytest.mark.parametrize("subject", ["王芳".encode(), b'"%E7%8E%8B%E8%8A%B3"', '"\\王芳"'.encode()])
+def test_a_header_means_the_same_percent_encoded_quoted_and_as_utf_8(running, subject):
+    headers = {f"ce-{name}": EVENT[name] for name in ("specversion", "source", "type", "time")}
+    send(running, None, "application/json", **headers, **{"ce-id": subject.hex(), "ce-subject": subject})
+    assert stored(running, f"{EVENT['source']}#{subject.hex()}")["member_id"] == "王芳"
+
+
+@pytest.mark.parametrize("subject", ["小明".encode("gbk"), b"%D0%A1%C3%F7"])
+def test_a_header_in_another_encoding_is_refused_and_makes_no_member(running, subject):
+    headers = {f"ce-{name}": EVENT[name] for name in ("specversion", "id", "source", "type", "time")}
+    answer = running.client.post("/v1/events", json={}, headers={**headers, "ce-subject": subject})
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, "header.ce-subject")
+
+
 @pytest.mark.parametrize("content", [EVENT, "text", None, [EVENT] * 1_001])
 def test_a_batch_is_a_list_and_not_too_long(running, content):
     answer = running.client.post("/v1/events", content=json.dumps(content), headers={"Content-Type": BATCH})

@@ -34,12 +34,13 @@ NEVER_SECONDS = 3_600
 
 @dataclass
 class Receiver:
-    """`answers` are the statuses of the next requests, then 204; a status of 0 hangs until the test ends."""
+    """`answers` are the statuses of the next requests, then 204; of 0 hangs until the test ends, and a redirection leads `elsewhere`."""
 
     url: str = ""
     answers: list[int] = field(default_factory=list)
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
+    elsewhere: str = ""
 
     def verified(self, at, secret):
         headers, body = self.got[at]
@@ -66,6 +67,7 @@ def receiving():
                 receiver.released.wait()
                 return
             self.send_response(status)
+            self.send_header("location", receiver.elsewhere)
             self.send_header("content-length", "0")
             self.end_headers()
 
@@ -356,6 +358,21 @@ def test_the_service_delivers_what_its_own_answers_cause(tmp_path, receiver):
         wait_until(lambda: bool(receiver.got))
         assert receiver.verified(0, endpoint.secret)["data"] == {"member_id": scored["member_id"], "decision_id": again["decision_id"]}
         wait_until(lambda: running.store.endpoints()[0].delivered == 1)
+
+
+def test_a_receiver_leads_no_message_elsewhere(tmp_path, receiver):
+    """To an address within our own network, say, which only we can reach."""
+    with receiving() as other, serving(write_home(tmp_path / "home"), world().log) as running:
+        receiver.answers, receiver.elsewhere = [307], other.url
+        running.store.add_endpoint(new_endpoint(receiver.url, EVENT_TYPES, 0), running.settings.seal)
+        running.store.post_messages([Message("decision_job.ended", "job", 0, {"job_id": "job"})])
+
+        def failures():
+            with running.store.engine.connect() as connection:
+                return connection.exec_driver_sql("SELECT error FROM deliveries").scalars().all()
+
+        wait_until(lambda: failures() == ["status 307"])
+        assert (len(receiver.got), other.got) == (1, [])
 
 
 def test_dead_letters_are_shown_to_administrators(tmp_path, receiver):
