@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import sys
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 APP, HTTP = "serving.app:create_app", "serving.heads:BoundedHeads"
 IDLE_SECONDS = 75
 """Longer than clients and load balancers keep a connection that nobody uses, so that none is hung up on just as it is used again."""
+GRACE_SECONDS = 20
+"""From the signal to end on, for answers that are under way; less than what supervisors wait before they kill."""
+MOST_FILES = 10_000
+"""Open at once in each process, connections among them; shells and systemd begin with 1,024."""
 SILENT_SECONDS = 60
 """A process that says nothing for so long is replaced; on a busy machine one that starts is silent for more than uvicorn's five."""
 LOGGING = {
@@ -74,6 +79,7 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
         os.environ.setdefault("KEEPWELL_WORKERS", str(workers))
         if stopped_at is not None:
             os.environ["KEEPWELL_AS_OF"] = stopped_at
+        _allow_files()
         config = Config(
             APP,
             factory=True,
@@ -85,6 +91,7 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
             access_log=False,
             log_config=LOGGING,
             timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
             timeout_worker_healthcheck=SILENT_SECONDS,
         )
         with suppress(KeyboardInterrupt):
@@ -92,6 +99,13 @@ def serve(workspace: Workspace, host: str, port: int, workers: int, *, as_of: st
                 _run_several(config, listener)
             else:
                 _run_alone(config, listener)
+
+
+def _allow_files() -> None:
+    """As many as the system lets this user have; workers inherit it."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed != resource.RLIM_INFINITY and allowed < MOST_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES), most))
 
 
 def _run_alone(config: Config, listener: socket.socket) -> None:

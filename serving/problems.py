@@ -74,6 +74,7 @@ UNKNOWN_EXPERIMENT = ProblemType("unknown-experiment", 404, "There is no such ex
 UNKNOWN_JOB = ProblemType("unknown-job", 404, "The decision job is not known")
 NOT_ALLOWED = ProblemType("method-not-allowed", 405, "The method is not offered here")
 NOT_ACCEPTABLE = ProblemType("not-acceptable", 406, "None of the accepted media types is offered")
+TOO_SLOW = ProblemType("request-timeout", 408, "The request did not come whole")
 IN_FLIGHT = ProblemType("request-in-flight", 409, "The first attempt of this request is still under way", retry=True)
 JOB_NOT_ENDED = ProblemType("job-not-ended", 409, "The decision job is under way", retry=True)
 NOT_REPLAYABLE = ProblemType("not-replayable", 409, "What the decision was made on is not kept here")
@@ -97,7 +98,7 @@ BUSY = ProblemType("busy", 503, "Too many decide on this member at once", retry=
 PROBLEM_TYPES = (
     *(MALFORMED, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, UNKNOWN_MEMBER, UNKNOWN_DECISION, UNKNOWN_JOB, NO_RUN, NOT_ALLOWED, NOT_ACCEPTABLE),
     *(UNKNOWN_EXPERIMENT, NO_ROLLOUT, IN_FLIGHT, JOB_NOT_ENDED, NOT_REPLAYABLE, MODEL_GONE, TRACE_GONE),
-    *(NO_HTTP, HEAD_TOO_LARGE, TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
+    *(NO_HTTP, TOO_SLOW, HEAD_TOO_LARGE, TOO_LARGE, UNSUPPORTED, INVALID, REUSED, REPEATED_MEMBER, REFUSED_INPUT, TOO_MANY),
     *(INTERNAL, NO_MODEL, STORE_DOWN, STORE_OUTDATED, NOT_READ, BUSY),
 )
 

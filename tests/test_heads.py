@@ -1,12 +1,18 @@
-"""Requests that offer another protocol, as clients do that speak HTTP/2 too: they are answered as if they had not."""
+"""Requests that offer another protocol, as clients do that speak HTTP/2 too, are answered as if they had not.
+
+What never comes whole is given up, and nobody else.
+"""
 
 import json
 import socket
-from contextlib import contextmanager
+import sqlite3
+import time
+from contextlib import closing, contextmanager
 from http.client import HTTPResponse
 
 import pytest
 
+from serving import heads
 from serving.heads import MOST_HEAD_BYTES
 from tests.patience import PATIENCE_SECONDS
 from tests.serving_world import serving, world, write_home
@@ -15,6 +21,7 @@ H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: A
 WEB_SOCKET = (
     b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 )
+DECIDED = json.dumps({"member_id": world().log.members["member_id"][2]}).encode()
 LIVE = b"GET /livez HTTP/1.1\r\nHost: keepwell\r\n"
 
 
@@ -101,3 +108,33 @@ def test_who_wants_a_tunnel_is_refused(running):
         opened.sendall(b"CONNECT keepwell:443 HTTP/1.1\r\nHost: keepwell\r\n\r\n")
         status, text = answer_on(opened)
     assert (status, json.loads(text)["type"]) == (400, "/docs#malformed-request")
+
+
+@pytest.mark.parametrize("length", [7, -1])
+def test_a_request_that_does_not_come_whole_is_given_up(running, monkeypatch, length):
+    """Within its head, or within a body that is shorter than was said."""
+    monkeypatch.setattr(heads, "READ_SECONDS", 0.2)
+    whole = b"".join(score(running, b""))
+    with connection(running) as opened:
+        opened.sendall(whole[:length])
+        status, text = answer_on(opened)
+        assert (status, json.loads(text)["type"]) == (408, "/docs#request-timeout")
+        assert opened.recv(1) == b""
+
+
+def test_a_connection_on_which_nothing_begins_is_closed_without_a_word(running, monkeypatch):
+    monkeypatch.setattr(heads, "READ_SECONDS", 0.2)
+    with connection(running) as opened:
+        assert opened.recv(1) == b""
+
+
+def test_who_waits_for_an_answer_is_not_given_up(running, monkeypatch):
+    """However long it takes: here somebody else writes to the store for a while."""
+    monkeypatch.setattr(heads, "READ_SECONDS", 0.5)
+    head, _ = score(running, b"", b"Content-Length: %d\r\n" % len(DECIDED))
+    with connection(running) as opened:
+        with closing(sqlite3.connect(running.settings.store_url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            opened.sendall(head + DECIDED)
+            time.sleep(1.5)
+        assert answer_on(opened)[0] == 200
