@@ -155,6 +155,7 @@ def _check_experiments(community: Community) -> None:
     _refuse_repeats("experiments", [control, *interventions, *(experiment.id for experiment in community.experiments)])
     signals = ["any", *(signal.name for signal in community.signals)]
     valued = [signal.name for signal in community.signals if signal.value != "none"]
+    paid = any(signal.value == "money" for signal in community.signals)
     for experiment in community.experiments:
         where = f"experiments.{experiment.id}"
         for key in ("column", "cluster"):
@@ -162,6 +163,9 @@ def _check_experiments(community: Community) -> None:
                 message = f"{where}.{key}: there are no columns without a table of `members`"
                 raise ValueError(message)
         for metric in experiment.metrics:
+            if metric.kind == "value" and not paid:
+                message = f"{where}.metrics.{metric.name}: kind `value` adds up money, and no signal has `value: money`"
+                raise ValueError(message)
             _refuse_unknown(f"{where}.metrics.{metric.name}.per", "signal", [metric.per or "any"], signals)
             values = metric.kind == "ratio"
             what = "signal with a `value`" if values else "signal"

@@ -42,7 +42,22 @@ TIMES = (
     "触达时间",
     "日期",
 )
-ARMS = ("intervention", "arm", "treatment", "variant", "action", "campaign", "offer", "触达手段", "手段", "干预", "分组")
+ARMS = (
+    "intervention",
+    "arm",
+    "treatment",
+    "treatment_group",
+    "treatment_flg",
+    "variant",
+    "action",
+    "campaign",
+    "offer",
+    "触达手段",
+    "手段",
+    "干预",
+    "分组",
+)
+AT_ONCE = "; where all were assigned at one time, add a column that holds it in each row"
 NOTHING = {
     "none",
     "nothing",
@@ -142,7 +157,7 @@ class DraftedTouches:
 def draft_touches(table: Table, path: str, asked: TouchColumns, log_time: str) -> DraftedTouches:
     """Raises InputError where a column is missing, or cannot be told by its name."""
     columns = table.columns
-    time = _column(columns, asked.time, (log_time, *TIMES), f"--touches {path}", "--touch-time", "the time of the assignment")
+    time = _column(columns, asked.time, (log_time, *TIMES), f"--touches {path}", "--touch-time", "the time of the assignment", AT_ONCE)
     arm = _column(columns, asked.arm, ARMS, f"--touches {path}", "--touch-arm", "what was assigned")
     if asked.member not in columns:
         raise InputError(f'--touches {path}: no column "{asked.member}" (--member); it has {", ".join(columns)}')
@@ -167,12 +182,12 @@ def draft_touches(table: Table, path: str, asked: TouchColumns, log_time: str) -
     return DraftedTouches(source, drafted, len(texts), {} if channel is None else _channels(arms, cell_texts(held[channel])))
 
 
-def _column(columns: Sequence[str], named: str | None, usual: Sequence[str], where: str, option: str, what: str) -> str:
+def _column(columns: Sequence[str], named: str | None, usual: Sequence[str], where: str, option: str, what: str, more: str = "") -> str:
     if named is not None and named not in columns:
         raise InputError(f'{where}: no column "{named}" ({option}); it has {", ".join(columns)}')
     found = named or usual_column(columns, usual)
     if found is None:
-        raise InputError(f"{where}: which column holds {what}? Name it with {option} COL; it has {', '.join(columns)}")
+        raise InputError(f"{where}: which column holds {what}? Name it with {option} COL; it has {', '.join(columns)}{more}")
     return found
 
 

@@ -341,3 +341,9 @@ def test_an_experiment_that_cannot_be_read_is_refused_when_it_is_declared(change
     content = declared().model_dump(mode="json") | {"experiments": [json.loads(json.dumps({**letter(), **change}, default=str))]}
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
         parse_declaration(json.dumps(content), "keepwell.yaml")
+
+
+def test_money_is_no_metric_where_no_signal_pays_any():
+    """It would wait for ever."""
+    with pytest.raises(ValueError, match=r"letter_test\.metrics\.spent: kind `value` adds up money, and no signal has `value: money`"):
+        community(experiments=[letter(metrics=METRICS[2:3])])

@@ -401,11 +401,19 @@ def test_columns_of_touches_can_be_named_and_a_table_without_control_is_told(tmp
     assert "None of it seems to mean doing nothing" in text
 
 
+@pytest.mark.parametrize("arm", ["treatment_group", "treatment_flg"])
+def test_what_was_assigned_is_found_under_the_names_of_published_trials(tmp_path, init, arm):
+    touches = touches_of(tmp_path, {"control": (20, ""), "treatment": (20, "sms")}, header=f"member,sent,{arm},channel")
+    community, _, _ = init(log_with(tmp_path, ["post"]), type_is="post", touches=touches)
+    assert (community.touches.intervention, community.touches.arms) == (arm, {"control": "none"})
+
+
 @pytest.mark.parametrize(
     ("header", "options", "told"),
     [
         ("member,sent,what,channel", {}, "which column holds what was assigned? Name it with --touch-arm COL; it has member, sent, what"),
         ("member,seen,arm,channel", {}, "which column holds the time of the assignment? Name it with --touch-time COL"),
+        ("member,one,arm,channel", {}, "arm, channel; where all were assigned at one time, add a column that holds it in each row"),
         ("member,sent,arm,channel", {"touch_arm": "Arm"}, 'no column "Arm" (--touch-arm); it has member, sent, arm'),
         ("who,sent,arm,channel", {}, 'no column "member" (--member); it has who'),
     ],
