@@ -3,7 +3,11 @@
 import json
 import logging
 import re
+import socket
+import sqlite3
 import sys
+import time
+from contextlib import closing
 
 import pytest
 
@@ -106,6 +110,22 @@ def test_an_unforeseen_error_is_logged_by_its_kind_and_place_and_not_by_its_word
     assert where["error"] == "ValueError"
     assert "api_keys.py" in where["at"][-1]
     assert MEMBER not in json.dumps(lines())
+
+
+def test_who_sends_several_requests_at_once_and_hangs_up_leaves_no_error(running, lines):
+    """While the first is being answered; here somebody else writes to the store until then."""
+    body = json.dumps({"member_id": world().log.members["member_id"][2]})
+    head = f"POST /v1/score HTTP/1.1\r\nHost: keepwell\r\nAuthorization: Bearer {running.key}\r\nContent-Type: application/json\r\n"
+    asked = f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+    url, file = running.client.base_url, running.settings.store_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with socket.create_connection((url.host, url.port)) as opened:
+            opened.sendall(asked * 2)
+            time.sleep(0.3)
+        time.sleep(0.3)
+    assert {line["route"] for line in requests_in(lines)} == {"/v1/score"}
+    assert [line for line in lines() if line["level"] != "info"] == []
 
 
 def test_what_was_not_matched_is_told_without_its_path(running, lines):
