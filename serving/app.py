@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
@@ -10,6 +12,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
+from multiprocessing import parent_process
+from threading import Thread
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -145,6 +149,7 @@ async def _answering(app: FastAPI, *, own_process: bool) -> AsyncIterator[None]:
     await run_in_threadpool(service.rollouts.start)
     if own_process:
         _live_long()
+        Thread(target=_end_with_parent, name="parent", daemon=True).start()
     async with background(service, app.state.shadow):
         yield
     await run_in_threadpool(app.state.scores.close)
@@ -169,3 +174,11 @@ def _live_long() -> None:
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
     sys.setswitchinterval(SWITCH_SECONDS)
+
+
+def _end_with_parent() -> None:
+    """When their parent was killed, several processes would else go on serving, and keep the address from whoever is started next."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

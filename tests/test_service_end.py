@@ -7,6 +7,7 @@ import socket
 from contextlib import closing, contextmanager
 from http.client import HTTPResponse
 
+import psutil
 import pytest
 
 from models.api_keys import SCOPES, create_key
@@ -62,3 +63,11 @@ def test_a_request_that_never_comes_whole_keeps_nothing_from_ending(home, worker
     with started(home, workers, grace_seconds=1) as process, half_asked(process, key):
         os.kill(process.group, signal.SIGTERM)
         assert process.exit_code() == 0
+
+
+def test_processes_end_when_their_parent_was_killed(home):
+    with started(home, workers=2) as process:
+        children = psutil.Process(process.group).children(recursive=True)
+        os.kill(process.group, signal.SIGKILL)
+        _, left = psutil.wait_procs(children, PATIENCE_SECONDS)
+        assert (len(children) >= 2, left) == (True, [])
