@@ -107,11 +107,15 @@ def _excess(parts: Floats, member: Integers, usual: Floats) -> float:
 
 
 def _held(moments: _Moments) -> tuple[Floats, Floats]:
+    """Where nothing holds, each pair of rows of two folds counts twice, since either taught the guess about the other.
+
+    So the variance is 2 / certainty and not 1 / certainty; where all holds, it is too large by that.
+    """
     mean = np.zeros(len(CANDIDATES))
     mean[list(LEARNED)] = 1 / len(LEARNED)
     certainty = np.einsum("kcd,c,d->k", moments.gram, mean, mean)
     certainty = np.where(certainty > LEAST_CERTAINTY, certainty, np.nan)
-    return moments.cross @ mean / certainty, 1 / np.sqrt(certainty)
+    return moments.cross @ mean / certainty, np.sqrt(2 / certainty)
 
 
 def missed_spread(found: Floats, error: Floats, features: int, usual: float) -> Floats:

@@ -159,6 +159,21 @@ def test_rows_repeated_for_a_member_make_no_guess_surer(rng):
     assert again.held_error[0] == pytest.approx(once.held_error[0], rel=0.15)
 
 
+def test_what_is_learned_from_noise_is_not_said_to_hold_more_often_than_told(rng):
+    """Least squares out of fold on scores without any effect: z is standard normal, and beyond 1.645 in a tenth of 400 trials."""
+    z, n, every = [], 400, np.ones((400, 1), dtype=bool)
+    for _ in range(400):
+        x, score, fold = rng.normal(size=(n, 6)), rng.normal(size=(n, 1)), rng.integers(0, 5, n)
+        effects = np.zeros((n, 1, 5))
+        for number in range(5):
+            asked, others = fold == number, fold != number
+            effects[asked] = (x[asked] @ np.linalg.lstsq(x[others], score[others], rcond=None)[0])[:, :, None]
+        told = weigh_candidates(effects, Scores(score, every.astype(float), every), fold, np.arange(n))
+        z.append(float(told.held[0] / told.held_error[0]))
+    assert np.std(z) == pytest.approx(1, abs=0.12)
+    assert np.mean(np.abs(z) > 1.645) == pytest.approx(0.1, abs=0.045)
+
+
 def test_where_no_learner_claims_a_difference_no_share_of_it_is_told(rng):
     scores = Scores(rng.normal(size=(500, 1)), np.ones((500, 1)), np.ones((500, 1), dtype=bool))
     told = weigh_candidates(np.zeros((500, 1, 5)), scores, rng.integers(0, 5, 500), np.arange(500))
