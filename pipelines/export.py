@@ -16,6 +16,7 @@ from models.store import Store
 from models.store_retention import TRACE_COLUMNS
 from models.store_rows import DecisionQuery
 from pipelines.archive import archived_events, archived_members, archived_traces, forget_archived, together
+from pipelines.dates import moment
 from pipelines.output import writing
 from pipelines.pruning import check_reach, prune, prune_events
 
@@ -39,28 +40,31 @@ class Exported:
     left: Pruned | None = None
 
 
-def export(workspace: Workspace, folder: Path, *, older_than_days: int | None, now: datetime, declared: bool = False) -> Exported:
+def export(
+    workspace: Workspace, folder: Path, *, older_than_days: int | None, now: datetime, declared: bool = False, as_of: str | None = None
+) -> Exported:
     """Writes events, touches and outcomes.parquet and the folder decisions. With `older_than_days` older events leave the store then.
 
-    Whatever is older than is `declared` leaves it too. Raises InputError for a folder that cannot be written to, or days within which the
-    features still look.
+    Whatever is older than is `declared` leaves it too. `as_of` is where the clock of the service was stopped; ages and reservations go by
+    it. Raises InputError for a folder that cannot be written to, a moment that is none, or days within which the features still look.
     """
     community = load_community(workspace.declaration)
+    at = now if as_of is None else moment(as_of, community)
     if older_than_days is not None:
         check_reach(community, older_than_days)
     with closing(Store.open(workspace.store_url)) as store:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            rows = _write_tables(workspace, store, folder, now)
-        pruned = None if older_than_days is None else prune_events(workspace, store, community, older_than_days, now)
-        left = prune(workspace, store, community, at=now, now=now) if declared else None
+            rows = _write_tables(workspace, store, folder, at)
+        pruned = None if older_than_days is None else prune_events(workspace, store, community, older_than_days, at)
+        left = prune(workspace, store, community, at=at, now=now) if declared else None
     return Exported(rows, pruned, left)
 
 
-def _write_tables(workspace: Workspace, store: Store, folder: Path, now: datetime) -> dict[str, int]:
+def _write_tables(workspace: Workspace, store: Store, folder: Path, at: datetime) -> dict[str, int]:
     tables = {
         "events": together(_archived(workspace, store), store.api_events()),
-        "touches": _with_first_id(posted_touches(store.assignments(), store.other_contacts(), microseconds(now))),
+        "touches": _with_first_id(posted_touches(store.assignments(), store.other_contacts(), microseconds(at))),
         "outcomes": store.outcomes(),
     }
     for name, table in tables.items():

@@ -16,6 +16,7 @@ from models.interventions import ContactHistory
 from models.log_uplift import learn_uplift
 from models.moments import microseconds
 from models.plan_in_force import PlanInForce
+from models.posted import posted_touches
 from models.store import PlanRow
 from pipelines.archive import archived_events
 from pipelines.decide import decide_all
@@ -216,6 +217,18 @@ def test_what_left_the_store_is_learned_from_all_the_same_and_does_not_come_back
     lasting = running.store.load_log(world().log, "read anew").events
     assert lasting < told.pruned // 20
     assert export(running.workspace, tmp_path / "out", older_than_days=365, now=later).pruned == lasting
+
+
+def test_where_the_clock_was_stopped_nothing_is_older_than_it_was_then(lived, tmp_path):
+    """By the real clock all that was reserved has run out, and all events are old."""
+    running = lived[2]
+    much_later = NOW + timedelta(days=10_000)
+    export(running.workspace, tmp_path / "then", older_than_days=None, now=NOW)
+    told = export(running.workspace, tmp_path / "out", older_than_days=1_000, now=much_later, as_of=NOW.isoformat())
+    assert told.pruned == 0
+    touches = [pl.read_parquet(tmp_path / name / "touches.parquet") for name in ("then", "out")]
+    assert touches[0].equals(touches[1])
+    assert not touches[0].equals(posted_touches(running.store.assignments(), running.store.other_contacts(), microseconds(much_later)))
 
 
 def test_events_that_the_features_still_look_at_cannot_leave(lived, tmp_path):

@@ -32,11 +32,12 @@ def export(
         int | None, typer.Option("--older-than", min=1, help="Then move events older than so many days out of the store, into the archive.")
     ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Then take out of the store what is older than `store` declares.")] = False,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Where the service's clock was stopped: ages go by it.")] = None,
 ) -> None:
     """Write what the service logged as Parquet: events, touches with their propensities, outcomes, decisions."""
     from pipelines.export import export
 
-    exported = export(Workspace.find(config), output, older_than_days=older_than, now=now(), declared=prune)
+    exported = export(Workspace.find(config), output, older_than_days=older_than, now=now(), declared=prune, as_of=as_of)
     OUT.print(", ".join(f"{rows:,} {name}" for name, rows in exported.rows.items()) + f" in {output}", highlight=False, soft_wrap=True)
     if exported.pruned is not None:
         OUT.print(
