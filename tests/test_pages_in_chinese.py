@@ -50,7 +50,14 @@ FIGURES |= {f"{name}_{end}": 0.4 for name in ("auc", "expected", "loss", "error"
 FIGURES |= dict.fromkeys(("days", "members", "decisions", "below", "impossible", "control", "count", "decided"), 3)
 FIGURES |= dict.fromkeys(("rejected", "rows", "features", "moved"), 3)
 ARMS = {"arm": "coupon", "arms": [{"arm": name, "seen": 7, "expected": 6.0} for name in ("none", "call")], "currency": "CNY"}
-NAMED = {"last": "2025-07-20T11:00+00:00", "from": "2025-06-20", "until": "2025-07-30", "said": {"en": "Harm.", "zh": "有害。"}}
+NAMED = {
+    "last": "2025-07-20T11:00+00:00",
+    "from": "2025-06-20",
+    "until": "2025-07-30",
+    "version": "2",
+    "keys": "policy",
+    "said": {"en": "Harm.", "zh": "有害。"},
+}
 
 
 def english(told):
