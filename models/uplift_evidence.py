@@ -43,8 +43,8 @@ class Evidence:
         assignment: propensities logged, or not logged while no feature tells the assignment (`as_if_random`) or some do (`observational`).
         verdict: `act` or `avoid` where the interval leaves 0 out; else `explore` while the question can be settled with a few times the
             members, else `not_enough`.
-        more_members: rows still needed, at the same shares, to see the effect with 80 % power; 0 where it is seen, None where the rows
-            show nothing to look for.
+        more_members: rows assigned to it that are still needed beside its n, with others at the same shares, to see the effect with 80 %
+            power; 0 where it is seen, None where the rows show nothing to look for.
         smallest_propensity, effective_share, imbalance_before, imbalance_after: as in models.propensity.Overlap.
     """
 
@@ -115,14 +115,15 @@ def evidence_of(
     for at, name in enumerate(trial.interventions):
         average, error, seen = float(averages.effect[at]), float(averages.error[at]), bool(np.isfinite(averages.effect[at]))
         held, held_error = float(weighted.held[at]), float(weighted.held_error[at])
-        more = _more_members(len(trial), average if seen else 0.0, error, priors.get(name), float(trial.outcome.var()))
+        rows, guess = int(trial.rows[at + 1]), average if seen else 0.0
+        more = _more_members(len(trial), rows, guess, error, priors.get(name), float(trial.outcome.var()))
         told[name] = Evidence(
             intervention=name,
             source=_source(propensities.kind, mostly_prior=bool(expected.mostly_prior[at])),
-            verdict=_verdict(average, reach * error, more, len(trial)) if seen else "not_enough",
+            verdict=_verdict(average, reach * error, more, rows) if seen else "not_enough",
             average_effect=average if seen else None,
             interval=(average - reach * error, average + reach * error) if seen else None,
-            n=int(trial.rows[at + 1]),
+            n=rows,
             n_none=int(trial.rows[0]),
             expected_effect=float(expected.effect[at]),
             expected_error=float(expected.error[at]),
@@ -154,8 +155,11 @@ def _verdict(average: float, reach: float, more: int | None, n: int) -> Verdict:
     return "explore" if more is not None and more <= WITHIN_REACH * n else "not_enough"
 
 
-def _more_members(n: int, average: float, error: float, prior: Prior | None, variance: float) -> int | None:
-    """By n ((z_level + z_power) error / effect)^2 - n: for the effect believed or, where that would have been seen by now, the one seen."""
+def _more_members(n: int, assigned: int, average: float, error: float, prior: Prior | None, variance: float) -> int | None:
+    """The share assigned to it, else half, of n ((z_level + z_power) error / effect)^2 - n rows.
+
+    The effect is the one believed or, where that would have been seen by now, the one seen.
+    """
     per_member = error**2 * n if np.isfinite(error) else 4 * variance
     reach = float(ndtri((1 + LEVEL) / 2))
     if abs(average) > reach * error:
@@ -163,5 +167,5 @@ def _more_members(n: int, average: float, error: float, prior: Prior | None, var
     for looked_for in (0.0 if prior is None else prior.uplift, average):
         needed = per_member * ((reach + float(ndtri(POWER))) / looked_for) ** 2 if looked_for else 0.0
         if needed > n:
-            return int(np.ceil(needed - n))
+            return int(np.ceil((needed - n) * (assigned / n or 0.5)))
     return None

@@ -74,7 +74,7 @@ def left_out_sentence(members: int) -> str:
 
 
 def print_effects(effects: Iterable[Evidence], console: Console) -> None:
-    """Average effects in percentage points of staying, at 90 %; `more`: rows still needed to see the effect."""
+    """Average effects in percentage points of staying, at 90 %; `more`: rows of it still needed to see the effect."""
     heads = {"intervention": True, "rows": True, "effect, points": True, "source": False, "verdict": False, "more": True}
     table = Table(*(Column(head, no_wrap=whole) for head, whole in heads.items()), box=SIMPLE, padding=(0, 1, 0, 0))
     for each in effects:

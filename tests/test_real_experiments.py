@@ -120,7 +120,7 @@ def test_no_effect_of_a_welcome_can_be_seen_and_the_read_out_says_so(shared_data
     for evidence in model.evidence.values():
         assert not evidence.detectable
         assert evidence.interval[0] < 0 < evidence.interval[1]
-        assert evidence.more_members > 10 * len(experiment)
+        assert evidence.more_members > 10 * evidence.n
 
 
 def test_an_invitation_to_the_teahouse_is_seen_to_help(shared_data):

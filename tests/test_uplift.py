@@ -101,18 +101,19 @@ def test_where_nothing_is_detectable_more_members_are_asked_for(rng):
     outcome = (rng.random(4_000) < 0.05).astype(float)
     evidence = fit_uplift(features, arm, outcome, np.full((4_000, 2), 0.5), {"mail": (0.002, 50)}, rng=rng).evidence["mail"]
     assert not evidence.detectable
-    assert evidence.more_members > 50_000
+    assert evidence.more_members > 25_000
 
 
-def test_the_members_still_needed_are_those_of_the_power_calculation():
-    """Half of n members in each arm, outcome variance 1/4: to see 0.02 at 90 % and 80 % power takes (2.486 / 0.02)^2 = 15,454."""
+@pytest.mark.parametrize("elsewhere", [0, 4_000])
+def test_the_members_still_needed_are_those_of_the_power_calculation(elsewhere):
+    """A thousand in each of two arms, variance 1/4: to see 0.02 at 90 % and 80 % power takes (2.486 / 0.02)^2 / 2 = 7,727 in each."""
     rng = np.random.default_rng(5)
-    arm = np.repeat(["none", "mail"], 1_000)
-    outcome = np.tile([0.0, 1.0], 1_000)
-    evidence = fit_uplift(rng.normal(size=(2_000, 1)), arm, outcome, np.full((2_000, 2), 0.5), {"mail": (0.02, 1)}, rng=rng).evidence[
-        "mail"
-    ]
-    assert evidence.more_members == pytest.approx(15_454 - 2_000, rel=0.03)
+    arm = np.repeat(["none", "mail", "text"], [1_000, 1_000, elsewhere])
+    outcome = np.tile([0.0, 1.0], len(arm) // 2)
+    chances = np.tile([1_000 / len(arm), 1_000 / len(arm), elsewhere / len(arm)], (len(arm), 1))[:, : len(set(arm))]
+    trial = (rng.normal(size=(len(arm), 1)), arm, outcome, chances)
+    evidence = fit_uplift(*trial, {"mail": (0.02, 1)}, rng=rng).evidence["mail"]
+    assert evidence.more_members == pytest.approx(7_727 - 1_000, rel=0.03)
 
 
 def test_an_intervention_without_a_row_keeps_its_prior(rng):

@@ -165,7 +165,7 @@ def tell_evidence(model: Uplift, unit: float) -> None:
         found = ""
         if held is not None and between is not None and between[1] - between[0] < TELLING:
             found = f"; of the differences between members {interval(Estimate(held, *between), 1, 2)} held"
-        needed = f"; {more:,} more rows needed" if more else ""
+        needed = f"; {more:,} more of it needed" if more else ""
         print(f"    fit_uplift: {evidence.intervention} {interval(average, unit)}: {evidence.verdict}{needed}{found}", flush=True)
 
 
