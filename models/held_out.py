@@ -12,6 +12,7 @@ from models.arm_outcomes import arm_outcomes
 from models.balance import MOST_NAMED, SIZE, unlike
 from models.calibration_fit import assign_folds
 from models.doubly_robust import scores_of
+from models.in_turn import turns
 from models.log_uplift import learn_uplift
 from models.propensity import propensities_of
 from models.statements import Statement
@@ -20,7 +21,7 @@ from models.trial import trial_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.arrays import Floats, Integers
+    from models.arrays import Flags, Floats, Integers
     from models.assignments import Assignments
     from models.balance import Unlike
     from models.doubly_robust import Scores
@@ -86,20 +87,37 @@ def fold_engines(
 
     Where these are too few the catalogue's beliefs stand, as they would in training.
     """
+    return _engines_without(engine, held, [held.fold == number for number in range(held.folds)], events, touches, until_us, rng)
+
+
+def engines_in_turn(
+    engine: Engine, held: HeldOut, part: Integers, events: EventArrays, touches: pl.DataFrame, *, until_us: int, rng: np.random.Generator
+) -> Sequence[Engine]:
+    """As `fold_engines`: for each part but the first the engine with effects learned from the parts before it."""
+    return _engines_without(engine, held, [~taught for taught, _ in turns(part)], events, touches, until_us, rng)
+
+
+def _engines_without(
+    engine: Engine,
+    held: HeldOut,
+    unseen: Sequence[Flags],
+    events: EventArrays,
+    touches: pl.DataFrame,
+    until_us: int,
+    rng: np.random.Generator,
+) -> Sequence[Engine]:
     columns = np.arange(held.features.shape[1]) if engine.learned_uplift is None else engine.learned_uplift.columns
     engines = []
-    for left_out, child in zip(range(held.folds), rng.spawn(held.folds), strict=True):
-        asked = held.assignments.like(held.fold == left_out)
-        others = touches.filter(~pl.col("member").is_in(asked.tolist()))
+    for rows, child in zip(unseen, rng.spawn(len(unseen)), strict=True):
+        others = touches.filter(~pl.col("member").is_in(held.assignments.like(rows).tolist()))
         learned = learn_uplift(engine, events, others, columns, until_us=until_us, rng=child)
         engines.append(replace(engine, learned_uplift=learned.uplift))
     return engines
 
 
-def held_out_effects(engines: Sequence[Engine], held: HeldOut, probability: Floats) -> Floats:
-    """Effects (n, k) by the engine of each row's fold; probability (n,) of churn if nothing is done."""
-    effects = np.empty(held.scores.score.shape)
-    for left_out, engine in enumerate(engines):
-        rows = held.fold == left_out
-        effects[rows] = engine.uplift.effect(held.features[rows], probability[rows])
+def effects_in_turn(engines: Sequence[Engine], held: HeldOut, part: Integers, probability: Floats) -> Floats:
+    """Effects (n, k) by the engine of each row's part, NaN in the first; probability (n,) of churn if nothing is done."""
+    effects = np.full(held.scores.score.shape, np.nan)
+    for engine, (_, asked) in zip(engines, turns(part), strict=True):
+        effects[asked] = engine.uplift.effect(held.features[asked], probability[asked])
     return effects

@@ -37,13 +37,13 @@ class TrialRows:
 
     Attributes:
         risk: (n,) probability of churn.
-        predicted: (n, k) effects from models that have not seen the row's member.
+        predicted: (n, k) effects from models that learned from the parts before the row's own.
         value: (n,) money a kept member is worth.
         cost: (n, k) expected money for each action.
         score: (n, k) doubly robust scores, whose mean over any rows chosen without looking at their outcomes is their average effect.
         given: (n, k) probabilities of what a contacted member gets, adding up to 1; 0 throughout where no comparison is possible.
-        member, unit, fold: (n,) codes; rows of one unit, a member or a group that was given the same together, depend on each other and are
-            in one fold; a model was never asked about a unit of the fold it learned from.
+        member, unit, part: (n,) codes; rows of one unit, a member or a group that was given the same together, depend on each other and are
+            in one part; those of part 0 only teach (models.in_turn).
     """
 
     risk: Floats
@@ -54,7 +54,7 @@ class TrialRows:
     given: Floats
     member: Integers
     unit: Integers
-    fold: Integers
+    part: Integers
 
     def __len__(self) -> int:
         return len(self.risk)
@@ -108,12 +108,16 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Targeting:
-    """`left_out` rows could not have had both something and nothing. `mix`: what a contacted member gets, by intervention, on average."""
+    """Of `n` rows of `n_members` those of the first part, `only_taught`, judge nothing; all else here is of the others.
+
+    `left_out` rows could not have had both something and nothing. `mix`: what a contacted member gets, by intervention, on average.
+    """
 
     share: float
     level: float
     n: int
     n_members: int
+    only_taught: int
     left_out: int
     mix: tuple[float, ...]
     at: dict[Ranking, Targeted]
@@ -148,16 +152,18 @@ class Targeting:
 def compare_targeting(rows: TrialRows, share: float, *, curve: Sequence[float] = CURVE, level: float = LEVEL) -> Targeting:
     """Every ranking contacts the same number of members, and each contacted one gets the same: only who is contacted differs.
 
-    Members are ranked within each fold, since the models of two folds differ in level; members of equal scores are contacted in
+    Members are ranked within each part, since the models of two parts differ in level; members of equal scores are contacted in
     proportion. `curve` names the shares told beside. Raises InputError for a share outside (0, 1], NotEnoughData where fewer than
-    FEWEST_CONTACTED of those with a control are contacted.
+    FEWEST_CONTACTED of those with a control, and not of the first part, are contacted.
     """
     if not 0 < share <= 1:
         raise InputError(f"share {share}: give the part of the members to contact, above 0 and up to 1")
-    kept = np.flatnonzero(rows.given.any(axis=1))
+    comparable = rows.given.any(axis=1)
+    kept, only_taught = np.flatnonzero(comparable & (rows.part > 0)), int((comparable & (rows.part == 0)).sum())
     if share * len(kept) < FEWEST_CONTACTED:
         raise NotEnoughData(
-            f"targeting: {len(kept):,} assignments could have been nothing as well as something, of which {share:.0%} are contacted; "
+            f"targeting: {only_taught + len(kept):,} assignments could have been nothing as well as something; {only_taught:,} of them "
+            f"only teach the first effects, and of the others {share:.0%} are contacted; "
             f"at least {FEWEST_CONTACTED} contacted are needed: log a control with its probability, or contact a larger share"
         )
     treated = _Treated.of(rows, kept)
@@ -166,9 +172,10 @@ def compare_targeting(rows: TrialRows, share: float, *, curve: Sequence[float] =
     return Targeting(
         share=share,
         level=level,
-        n=len(kept),
-        n_members=len(np.unique(rows.member[kept])),
-        left_out=len(rows) - len(kept),
+        n=int(comparable.sum()),
+        n_members=len(np.unique(rows.member[comparable])),
+        only_taught=only_taught,
+        left_out=int((~comparable).sum()),
         mix=tuple(rows.given[kept].mean(axis=0).tolist()),
         at={name: Targeted(found.kept.interval(level), found.money.interval(level)) for name, found in measured.items()},
         gaps=tuple(_gap(measured, better, than, level) for better, than in pairs),
@@ -201,7 +208,7 @@ class _Treated:
             "net_value": value * predicted - cost,
             "random": np.zeros(len(kept)),
         }
-        places = {name: Places.of(score, rows.fold[kept]) for name, score in scores.items()}
+        places = {name: Places.of(score, rows.part[kept]) for name, score in scores.items()}
         return cls(members_of_rows(rows.unit[kept], len(kept)), effect, value * effect - cost, places)
 
     def contacted(self, ranking: Ranking, share: float) -> _Contacted:
@@ -212,23 +219,23 @@ class _Treated:
 
 @dataclass(frozen=True)
 class Places:
-    """Of each row in its fold, highest score first: rows `before` those of its score, the `size` of that block, all rows; shape (n,)."""
+    """Of each row in its part, highest score first: rows `before` those of its score, the `size` of that block, all rows; shape (n,)."""
 
     before: Floats
     size: Floats
     total: Floats
 
     @classmethod
-    def of(cls, score: Floats, fold: Integers) -> Self:
+    def of(cls, score: Floats, part: Integers) -> Self:
         before, size, total = (np.empty(len(score)) for _ in range(3))
-        for number in np.unique(fold):
-            rows = np.flatnonzero(fold == number)
+        for number in np.unique(part):
+            rows = np.flatnonzero(part == number)
             _, block, sizes = np.unique(-score[rows], return_inverse=True, return_counts=True)
             before[rows], size[rows], total[rows] = (np.cumsum(sizes) - sizes)[block], sizes[block], len(rows)
         return cls(before, size, total)
 
     def included(self, share: float) -> Floats:
-        """How much of each row is among the `share` of its fold with the highest scores, in [0, 1]; equal scores share alike."""
+        """How much of each row is among the `share` of its part with the highest scores, in [0, 1]; equal scores share alike."""
         return np.clip((share * self.total - self.before) / self.size, 0.0, 1.0)
 
 

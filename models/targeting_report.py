@@ -167,7 +167,7 @@ def notes_of(told: Targeting, occasion: Occasion, language: Language) -> list[st
         text(language, "targeting.kept_means", window=window(language, community.churn.horizon_days)),
         text(language, "targeting.same_number"),
         text(language, "targeting.best_action" if occasion.best_action else "targeting.as_logged", mix=mix),
-        text(language, "targeting.held_out"),
+        text(language, "targeting.held_out", rows=number(language, told.only_taught)),
         text(language, "targeting.risk_of", **risk),
         text(language, "targeting.level", level=share(told.level)),
     ]

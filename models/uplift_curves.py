@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy.special import ndtri
+from scipy.stats import rankdata
 
 from models.doubly_robust import scores_of
 from models.errors import InputError, NotEnoughData
@@ -98,14 +99,23 @@ class UpliftCurve:
 
 
 def qini_curve(
-    predicted: npt.ArrayLike, effects: ArmEffects, *, rng: np.random.Generator, level: float = LEVEL, resamples: int = RESAMPLES
+    predicted: npt.ArrayLike,
+    effects: ArmEffects,
+    *,
+    rng: np.random.Generator,
+    part: npt.ArrayLike | None = None,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
 ) -> UpliftCurve:
-    """`predicted` (n,): one for each row that `arm_effects` was given, from models that have not seen the row's member.
+    """`predicted` (n,): one for each row that `arm_effects` was given, from models that learned from none of the rows.
+
+    `part` (n,): where there was a model for each part of the rows, which learned from those of the parts before it alone (models.in_turn);
+    rows are then ranked within each part, since the models of two parts differ in level.
 
     Intervals: of the curve the quantiles of a bootstrap over members, of the areas the value and its standard deviation over the same
     draws, times the normal quantile (Yadlowsky et al. 2021, section 3), cut at what is possible.
     """
-    ranking = _Ranking.of(np.asarray(predicted, dtype=np.float64)[effects.rows], effects.effect)
+    ranking = _Ranking.of(_standing(predicted, effects, part), effects.effect)
     best = _Ranking.of(effects.effect, effects.effect)
     codes = effects.members.codes
 
@@ -145,15 +155,32 @@ class UpliftBin:
     effect: Estimate
 
 
-def uplift_by_decile(predicted: npt.ArrayLike, effects: ArmEffects, *, bins: int = 10, level: float = LEVEL) -> tuple[UpliftBin, ...]:
-    """Highest predictions first, at most `bins` bins of about equal size; rows of one prediction stay together. Intervals by member."""
+def uplift_by_decile(
+    predicted: npt.ArrayLike, effects: ArmEffects, *, part: npt.ArrayLike | None = None, bins: int = 10, level: float = LEVEL
+) -> tuple[UpliftBin, ...]:
+    """Highest predictions first, at most `bins` bins of about equal size; rows of one prediction stay together. Intervals by member.
+
+    `part`: as in `qini_curve`.
+    """
     score = np.asarray(predicted, dtype=np.float64)[effects.rows]
-    ranking = _Ranking.of(score, effects.effect)
+    ranking = _Ranking.of(_standing(predicted, effects, part), effects.effect)
     block = np.repeat(np.arange(len(ranking.ends)), np.diff(ranking.ends, prepend=-1))
     sizes = np.diff(ranking.ends, prepend=-1).astype(np.float64)
     place = np.empty(len(score), dtype=np.int64)
     place[ranking.order] = equal_mass_bins(sizes, bins)[block]
     return tuple(_bin(score, effects, place == number, level) for number in np.unique(place))
+
+
+def _standing(predicted: npt.ArrayLike, effects: ArmEffects, part: npt.ArrayLike | None) -> FloatArray:
+    """Predictions of the effects' rows; within parts the share of the part that has lower ones."""
+    score = np.asarray(predicted, dtype=np.float64)[effects.rows]
+    if part is None:
+        return score
+    own, standing = np.asarray(part)[effects.rows], np.empty(len(score))
+    for number in np.unique(own):
+        rows = own == number
+        standing[rows] = (rankdata(score[rows]) - 0.5) / rows.sum()
+    return standing
 
 
 def _bin(score: FloatArray, effects: ArmEffects, inside: npt.NDArray[np.bool_], level: float) -> UpliftBin:

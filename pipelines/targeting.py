@@ -11,7 +11,8 @@ import numpy as np
 from models.assignments import assignments_of
 from models.effect_ranking import rank_effects
 from models.errors import InputError
-from models.held_out import fold_engines, held_out_effects, hold_out
+from models.held_out import effects_in_turn, engines_in_turn, hold_out
+from models.in_turn import parts_of
 from models.moments import microseconds
 from models.policy import costs
 from models.targeting import TrialRows, as_logged, best_predicted, compare_targeting
@@ -72,17 +73,18 @@ def compare_rankings(
     until_us = int(loaded.arrays.timestamp_us.max())
     made = assignments_of(touches, loaded.arrays, engine.community, until_us=until_us)
     _check_any(made)
-    holding, fitting, drawing = np.random.default_rng(seed).spawn(3)
+    holding, fitting, drawing, parting = np.random.default_rng(seed).spawn(4)
     progress("outcomes of the assignments")
     scores = engine.score(loaded.arrays, made.snapshots, threads=2)
     held = hold_out(scores.features, made, rng=holding)
-    progress("effects, out of fold")
-    engines = fold_engines(engine, held, loaded.arrays, touches, until_us=until_us, rng=fitting)
+    progress("effects, part by part")
+    part = parts_of(made.unit, rng=parting)
+    engines = engines_in_turn(engine, held, part, loaded.arrays, touches, until_us=until_us, rng=fitting)
     risk = engine.main_probability(scores)
-    effects = held_out_effects(engines, held, risk)
+    effects = effects_in_turn(engines, held, part, risk)
     progress("rankings")
-    told = compare_targeting(_rows(engine, held, risk, effects, scores.value, best_action=best_action), share)
-    arms = rank_effects(held, effects, rng=drawing)
+    told = compare_targeting(_rows(engine, held, part, risk, effects, scores.value, best_action=best_action), share)
+    arms = rank_effects(held, effects, part, rng=drawing)
     progress("done")
     return TargetingTold(told, _occasion(engine, held, arms, best_action=best_action))
 
@@ -93,7 +95,9 @@ def _check_any(made: Assignments) -> None:
         raise InputError(message)
 
 
-def _rows(engine: Engine, held: HeldOut, risk: np.ndarray, effects: np.ndarray, value: np.ndarray, *, best_action: bool) -> TrialRows:
+def _rows(
+    engine: Engine, held: HeldOut, part: np.ndarray, risk: np.ndarray, effects: np.ndarray, value: np.ndarray, *, best_action: bool
+) -> TrialRows:
     cost = np.tile(costs(engine.community), (len(risk), 1))
     comparable = held.scores.comparable
     given = best_predicted(effects, value, cost, comparable) if best_action else as_logged(held.propensities.shares, comparable)
@@ -106,7 +110,7 @@ def _rows(engine: Engine, held: HeldOut, risk: np.ndarray, effects: np.ndarray, 
         given=given,
         member=held.assignments.snapshots.member,
         unit=held.assignments.unit,
-        fold=held.fold,
+        part=part,
     )
 
 

@@ -16,6 +16,7 @@ from models.trial import trial_of
 from tests.uplift_worlds import ARMS, simulate_trial
 
 N = 20_000
+ALL_JUDGE = np.ones(N, dtype=int)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def held_of_trial():
 def told(held_of_trial):
     """Effects as they are predict."""
     trial, held = held_of_trial
-    return trial, rank_effects(held, trial.effects, rng=np.random.default_rng(1))
+    return trial, rank_effects(held, trial.effects, ALL_JUDGE, rng=np.random.default_rng(1))
 
 
 def test_an_intervention_that_was_hardly_tried_is_left_out(told):
@@ -55,7 +56,8 @@ def test_an_intervention_that_one_branch_alone_could_have_had_is_left_out(held_o
     comparable[:, [1, 2]] = (branch == 0)[:, None]
     by_branch = replace(held.assignments, units=TouchUnits("branch", branch, most=7))
     piloted = replace(held, assignments=by_branch, scores=replace(held.scores, comparable=comparable))
-    assert [ranked.intervention for ranked in rank_effects(piloted, trial.effects, rng=np.random.default_rng(1))] == [ARMS[0]]
+    told = rank_effects(piloted, trial.effects, ALL_JUDGE, rng=np.random.default_rng(1))
+    assert [ranked.intervention for ranked in told] == [ARMS[0]]
 
 
 def test_the_average_is_that_which_was_planted(told):
@@ -70,3 +72,20 @@ def test_true_effects_tell_members_apart(told):
         assert arm.fifths[0].effect.lower > arm.fifths[-1].effect.upper
         assert (len(arm.fifths), len(arm.deciles)) == (5, 10)
         assert sum(found.n for found in arm.fifths) == N
+
+
+def test_models_of_two_parts_may_differ_in_level(held_of_trial, told):
+    """Whatever is added to all that one model expects, its members are ranked among themselves."""
+    trial, held = held_of_trial
+    part = 1 + np.arange(N) % 2
+    moved = trial.effects + 10.0 * (part == 1)[:, None]
+    assert rank_effects(held, moved, part, rng=np.random.default_rng(1))[0].qini.value == pytest.approx(told[1][0].qini.value, rel=0.02)
+
+
+def test_the_part_that_only_teaches_judges_nothing_but_the_average(held_of_trial, told):
+    trial, held = held_of_trial
+    part = np.where(np.arange(N) < 4000, 0, 1)
+    effects = np.where(part[:, None] == 0, np.nan, trial.effects)
+    (first, *_) = rank_effects(held, effects, part, rng=np.random.default_rng(1))
+    assert sum(fifth.n for fifth in first.fifths) == N - 4000
+    assert (first.assigned, first.average) == (told[1][0].assigned, told[1][0].average)

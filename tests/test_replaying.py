@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from models.assignments import assignments_of
-from models.held_out import fold_engines, hold_out
+from models.held_out import effects_in_turn, engines_in_turn, fold_engines, hold_out
+from models.in_turn import parts_of
 from models.interventions import ContactHistory
 from models.moments import EPOCH
 from models.replaying import replay, replay_held_out
@@ -79,6 +80,24 @@ def test_effects_for_a_member_are_learned_from_others(engine, made, trained_worl
         for given in (touches, without)
     )
     assert whole.learned_uplift.evidence == partial.learned_uplift.evidence
+
+
+def test_in_turn_a_part_is_judged_by_what_those_before_it_taught(engine, made, trained_world):
+    """With the touches of all later parts gone, what judges the second stays as it is; what judges the third does not."""
+    held = hold_out(engine.features(trained_world.events, made.snapshots), made, rng=np.random.default_rng(1))
+    part = parts_of(made.unit, rng=np.random.default_rng(4)) % 3
+    until, touches = int(trained_world.events.timestamp_us.max()), trained_world.log.touches
+    earlier = touches.filter(~touches["member"].is_in(np.unique(made.snapshots.member[part > 0]).tolist()))
+    whole, partial = (
+        engines_in_turn(engine, held, part, trained_world.events, given, until_us=until, rng=np.random.default_rng(3))
+        for given in (touches, earlier)
+    )
+    assert whole[0].learned_uplift.evidence == partial[0].learned_uplift.evidence
+    assert whole[1].learned_uplift.evidence != partial[1].learned_uplift.evidence
+    effects = effects_in_turn(whole, held, part, np.full(len(made), 0.4))
+    assert np.isnan(effects[part == 0]).all()
+    of_second = part == 1
+    np.testing.assert_array_equal(effects[of_second], whole[0].uplift.effect(held.features[of_second], np.full(of_second.sum(), 0.4)))
 
 
 def test_without_anybody_elses_assignments_the_catalogue_stands(engine, made, trained_world):

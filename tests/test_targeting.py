@@ -27,7 +27,7 @@ def trial_rows(effect_of_risk, n: int = 20_000, seed: int = 1, error: float = 0.
         given=np.ones((n, 1)),
         member=np.arange(n),
         unit=np.arange(n),
-        fold=rng.integers(0, 5, n),
+        part=1 + rng.integers(0, 5, n),
     )
 
 
@@ -60,7 +60,7 @@ def test_a_prediction_that_is_wrong_is_found_out() -> None:
 def by_hand(risk, predicted, value, cost, score, given) -> TrialRows:
     """Each of four rows ten times, as ten members."""
     tens = [np.repeat(np.array(told, dtype=float), 10, axis=0) for told in (risk, predicted, value, cost, score, given)]
-    return TrialRows(*tens, member=np.arange(40), unit=np.arange(40), fold=np.zeros(40, dtype=int))
+    return TrialRows(*tens, member=np.arange(40), unit=np.arange(40), part=np.ones(40, dtype=int))
 
 
 def test_kept_and_money_by_hand() -> None:
@@ -104,6 +104,17 @@ def test_all_rankings_contact_as_many_in_each_fold_and_equal_scores_share_alike(
     assert Places.of(score, fold).included(0.5) == pytest.approx([1, 0.5, 0.5, 0, 0.5, 0.5, 0.5, 0.5])
 
 
+def test_the_first_part_judges_nothing_and_counts_among_the_rows() -> None:
+    rows = trial_rows(lambda risk: 0.2 * (1 - risk), n=1000)
+    first = np.arange(1000) < 300
+    only_taught = replace(rows, part=np.where(first, 0, rows.part), predicted=np.where(first[:, None], np.nan, rows.predicted))
+    later = replace(rows, **{name: getattr(rows, name)[~first] for name in ("risk", "predicted", "value", "cost", "score", "given")})
+    later = replace(later, **{name: getattr(rows, name)[~first] for name in ("member", "unit", "part")})
+    told, alone = compare_targeting(only_taught, 0.2), compare_targeting(later, 0.2)
+    assert (told.n, told.n_members, told.only_taught, told.left_out) == (1000, 1000, 300, 0)
+    assert (told.gaps, told.at, told.curve) == (alone.gaps, alone.at, alone.curve)
+
+
 def test_contacting_everybody_is_the_same_by_every_ranking() -> None:
     told = compare_targeting(trial_rows(lambda risk: 0.1 * risk, n=1000), 1.0)
     assert len({round(found.kept.value, 6) for found in told.at.values()}) == 1
@@ -113,7 +124,7 @@ def test_contacting_everybody_is_the_same_by_every_ranking() -> None:
 def test_intervals_hold_what_was_planted() -> None:
     """60 trials; the effect of the fifth at highest risk is known; the binomial error of a coverage of .9 is 4 points."""
     everybody = trial_rows(lambda risk: 0.2 * (1 - risk), n=400_000, seed=99)
-    top = Places.of(everybody.risk, everybody.fold).included(0.2)
+    top = Places.of(everybody.risk, everybody.part).included(0.2)
     truth = 1000 * float((top * 0.2 * (1 - everybody.risk)).sum() / top.sum())
     worlds = (trial_rows(lambda risk: 0.2 * (1 - risk), n=1500, seed=seed) for seed in range(60))
     told = [compare_targeting(world, 0.2, curve=()).at["risk"].kept for world in worlds]
