@@ -65,7 +65,11 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
 
 
 def _route(scope: Scope) -> str:
-    return str(getattr(scope.get("route"), "path_format", UNMATCHED))
+    """A route of Starlette's own, such as that of the OpenAPI document, is not in `scope`; without parameters its path is its template."""
+    route = scope.get("route")
+    if route is None and "endpoint" in scope and not scope["path_params"]:
+        return str(scope["path"])
+    return str(getattr(route, "path_format", UNMATCHED))
 
 
 def _request_id(headers: Headers) -> str:
