@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.uplift import Uplift
-from models.uplift_beliefs import Estimate, PriorUplift, UpliftInterval
+from models.uplift_beliefs import Apart, Estimate, PriorUplift, UpliftInterval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +49,10 @@ class LearnedUplift:
     def estimate(self, features: Floats, probability: Floats, level: float = 0.9) -> Estimate:
         learned = self.fitted.effect_and_ends(features.take(self.columns, axis=1), level)
         return Estimate.of(self._where_learned(learned, self.beliefs.effect_and_ends(probability, level), probability))
+
+    def apart(self, level: float = 0.9) -> Apart:
+        learned = self.fitted.apart(level)
+        return learned._replace(reach=np.where(self._learned, learned.reach, self.beliefs.apart(level).reach))
 
     def source(self, intervention_id: str) -> UpliftSource:
         return self.fitted.evidence[intervention_id].source

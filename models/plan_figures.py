@@ -26,7 +26,8 @@ OUTBID = "arbitration:outbid"
 class Prospects:
     """Of all members what may come of each intervention, shape (n_members, k): uplift, and net_value = uplift x value - cost in money.
 
-    low, high, net_low and net_high are the same at the ends of the uplift's interval; value (n_members,).
+    low, high, net_low and net_high are the same at the ends of the uplift's interval by the errors that all members share; value
+    (n_members,).
     """
 
     value: Floats
@@ -38,10 +39,12 @@ class Prospects:
     net_high: Floats
 
     @classmethod
-    def of(cls, weighed: Weighed) -> Self:
+    def of(cls, weighed: Weighed, arms: Sequence[Arm]) -> Self:
         """0 where an effect is not known."""
-        effects = [np.nan_to_num(effect) for effect in (weighed.uplift, weighed.interval.low, weighed.interval.high)]
-        known = ~np.isnan(weighed.uplift)
+        middle, reach = weighed.uplift, np.array([arm.apart for arm in arms])
+        low, high = (_shared(middle, end, reach) for end in weighed.interval)
+        effects = [np.nan_to_num(effect) for effect in (middle, middle - low, middle + high)]
+        known = ~np.isnan(middle)
         value = np.asarray(weighed.scores.value, dtype=np.float64)
         return cls(value, *effects, *(np.where(known, effect * value[:, None] - weighed.cost, 0.0) for effect in effects))
 
@@ -60,15 +63,28 @@ class Prospects:
 _PROSPECTS = tuple(field.name for field in fields(Prospects))
 
 
+def _shared(middle: Floats, end: Floats, apart: Floats) -> Floats:
+    """What is left of the way to one end where another error, of size `apart`, is taken out of the sum of their squares."""
+    return np.sqrt(np.maximum((end - middle) ** 2 - apart**2, 0.0))
+
+
 class Arm(NamedTuple):
-    """An intervention, and what its effect rests on."""
+    """An intervention, what its effect rests on, and how far beyond the errors that all members share those of one may go.
+
+    `apart` and `dimensions` as in models.uplift_beliefs.Apart; `population`: so many members does the average effect speak of.
+    """
 
     id: str
     source: UpliftSource
+    apart: float = 0.0
+    dimensions: float = 1.0
+    population: int = 0
 
 
 def arms_of(engine: Engine) -> tuple[Arm, ...]:
-    return tuple(Arm(one.id, engine.uplift.source(one.id)) for one in engine.community.interventions)
+    apart, population = engine.uplift.apart(), len(engine.reference.probabilities)
+    reaches = zip(engine.community.interventions, apart.reach.tolist(), strict=True)
+    return tuple(Arm(one.id, engine.uplift.source(one.id), reach, apart.dimensions, population) for one, reach in reaches)
 
 
 @dataclass(frozen=True)
@@ -179,33 +195,62 @@ class Meant(Protocol):
 
 
 def outlook(arms: Sequence[Arm], strata: Strata, plan: Meant, budget: float | None) -> Outlook:
-    """Of one intervention the errors of all members' uplift are taken to be one and the same: they share the error of its average effect.
+    """Of one intervention all members share the error of its average effect, so what these leave of the ends of their intervals adds up.
 
-    So the sums of the lower and of the upper ends are the interval, wider than if members erred apart.
+    Differences between members that were not found add up in part (`_added_up`), and their square is added to that of what is shared.
     """
     lost = strata.blocked([arm.id for arm in arms])
     for at, number in enumerate(_outbid(strata, plan)):
         lost[arms[at].id, OUTBID] = round(number)
-    share, prospects = strata.members[:, None] * plan.expected[:, 1:], strata.prospects
+    chance, prospects = plan.expected[:, 1:], strata.prospects
+    effects = (prospects.uplift, prospects.low, prospects.high)
+    nets = (prospects.net_value, prospects.net_low, prospects.net_high)
+    share, risky = strata.members[:, None] * chance, chance * strata.scored[:, None]
     of_arms = _OfArms(
         members=share.sum(axis=0),
         spend=_sums(share, strata.candidates.cost),
-        saved=tuple(_sums(share, effect) for effect in (prospects.uplift, prospects.low, prospects.high)),
-        net_value=tuple(_sums(share, net) for net in (prospects.net_value, prospects.net_low, prospects.net_high)),
+        saved=_estimates(arms, strata.members, chance, effects),
+        net_value=_estimates(arms, strata.members, chance, nets, prospects.value),
     )
-    risky = share * strata.scored[:, None]
-    worth = float((_sums(risky, prospects.net_value) + _sums(risky, strata.candidates.cost)).sum())
-    kept = Estimate(*(float(_sums(risky, effect).sum()) for effect in (prospects.uplift, prospects.low, prospects.high)))
+    kept = _total(_estimates(arms, strata.members, risky, effects))
+    risky_share = strata.members[:, None] * risky
+    worth = float((_sums(risky_share, prospects.net_value) + _sums(risky_share, strata.candidates.cost)).sum())
     return Outlook(budget, plan.gap, tuple(_arm(at, arm, of_arms, lost) for at, arm in enumerate(arms)), kept, worth)
 
 
 class _OfArms(NamedTuple):
-    """Sums over members, shape (k,); those of an effect at its value and at the ends of its interval."""
+    """Sums over members, one for each of k interventions."""
 
     members: Floats
     spend: Floats
-    saved: tuple[Floats, ...]
-    net_value: tuple[Floats, ...]
+    saved: tuple[Estimate, ...]
+    net_value: tuple[Estimate, ...]
+
+
+def _estimates(
+    arms: Sequence[Arm], members: Floats, chance: Floats, columns: tuple[Floats, Floats, Floats], value: Floats | None = None
+) -> tuple[Estimate, ...]:
+    """Of each intervention what `columns`, an amount and its ends by what is shared, sum up to over the members who get it.
+
+    members (s,), chance (s, k); value (s,): what a member's effect is multiplied by to have the amount, 1 where it is None.
+    """
+    middle, low, high = (_sums(members[:, None] * chance, column) for column in columns)
+    weight = chance if value is None else chance * value[:, None]
+    apart = np.array([arm.apart for arm in arms]) * _added_up(arms, members @ weight, members @ weight**2)
+    lower, upper = middle - np.hypot(middle - low, apart), middle + np.hypot(high - middle, apart)
+    return tuple(Estimate(*ends) for ends in zip(middle.tolist(), lower.tolist(), upper.tolist(), strict=True))
+
+
+def _added_up(arms: Sequence[Arm], total: Floats, squares: Floats) -> Floats:
+    """To how many members' worth of it differences that were not found add up in a sum with weights w, root mean square, shape (k,).
+
+    They are taken for a function of any direction among d that are orthonormal over the population of N members, where it averages 0. By
+    Bessel's inequality the squared means of these over members with weights w sum up to N sum(w^2) / sum(w)^2 - 1 at most; so the square
+    of the sum is a d-th of N sum(w^2) - sum(w)^2, not less than members who differ by chance have, nor more than those who all err alike.
+    """
+    population, dimensions = (np.array([getattr(arm, name) for arm in arms], np.float64) for name in ("population", "dimensions"))
+    lopsided = np.maximum(population * squares - total**2, 0.0) / dimensions
+    return np.sqrt(np.minimum(total**2, np.maximum(lopsided, squares)))
 
 
 def _sums(share: Floats, column: Floats) -> Floats:
@@ -220,8 +265,8 @@ def _arm(at: int, arm: Arm, sums: _OfArms, lost: Counter[tuple[str, str]]) -> Ar
         source=arm.source,
         members=float(sums.members[at]),
         spend=float(sums.spend[at]),
-        net_value=Estimate(*(float(end[at]) for end in sums.net_value)),
-        saved=Estimate(*(float(end[at]) for end in sums.saved)),
+        net_value=sums.net_value[at],
+        saved=sums.saved[at],
         blocked=tuple(rules.most_common(RULES_SHOWN)),
     )
 

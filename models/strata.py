@@ -16,6 +16,7 @@ from models.planning import Candidates
 
 if TYPE_CHECKING:
     from models.arrays import Flags, Floats, Integers
+    from models.plan_figures import Arm
     from models.weighing import Weighed
 
 Blocked = Counter[tuple[str, str]]
@@ -60,13 +61,13 @@ class Strata:
         )
 
     @classmethod
-    def of(cls, weighed: Weighed) -> Self:
+    def of(cls, weighed: Weighed, arms: Sequence[Arm]) -> Self:
         """Each member by itself, before arbitration."""
         candidates = Candidates.of(weighed)
         return cls(
             members=np.ones(len(weighed.probability)),
             candidates=replace(candidates, priority=np.nan_to_num(candidates.priority)),
-            prospects=Prospects.of(weighed),
+            prospects=Prospects.of(weighed, arms),
             scored=weighed.scored,
             refused=np.where(weighed.allowed, 0, weighed.refusals.code).astype(np.int16),
             rules=weighed.refusals.rules,

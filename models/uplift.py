@@ -12,7 +12,7 @@ from models.balance import unlike_warning
 from models.errors import InputError
 from models.student import Student
 from models.trial import matrix_of
-from models.uplift_beliefs import Estimate, UpliftInterval
+from models.uplift_beliefs import Apart, Estimate, UpliftInterval
 from models.uplift_evidence import Evidence
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Uplift:
         error: standard error of the average; missed: standard deviation of differences between members that were not found; slope_error:
             standard error of the factor by which the differences found are right.
         bound: largest change that is possible, 1 where the outcome is 0/1.
+        dimensions: in how many the features vary, from 1, where all tell the same, to their number, where each tells its own.
         columns: names of the features where a data frame was given.
         unlike: features in which an arm and `none` differ further than the logged chances explain; told by the fit, and not stored.
     """
@@ -46,6 +47,7 @@ class Uplift:
     missed: Floats
     slope_error: float
     bound: float
+    dimensions: float
     columns: tuple[str, ...] | None = None
     unlike: tuple[Unlike, ...] = ()
 
@@ -77,6 +79,9 @@ class Uplift:
         middle = self.average + difference
         return self._possible(np.array([middle, middle - reach, middle + reach]))
 
+    def apart(self, level: float = 0.9) -> Apart:
+        return Apart(ndtri((1 + level) / 2) * self.missed, self.dimensions)
+
     def _possible(self, effect: Floats) -> Floats:
         held: Floats = np.minimum(np.maximum(effect, -self.bound), self.bound)
         return held
@@ -99,6 +104,7 @@ class Uplift:
             "evidence": [evidence.to_dict() for evidence in self.evidence.values()],
             "student": {"outputs": self.student.outputs, "model_text": self.student.model_text},
             "slope_error": self.slope_error,
+            "dimensions": self.dimensions,
             "bound": None if np.isinf(self.bound) else self.bound,
             "columns": self.columns,
             **arrays,
@@ -111,6 +117,7 @@ class Uplift:
             evidence={evidence.intervention: evidence for evidence in told},
             student=Student(stored["student"]["outputs"], stored["student"]["model_text"]),
             slope_error=stored["slope_error"],
+            dimensions=stored.get("dimensions", 1.0),
             bound=np.inf if stored["bound"] is None else stored["bound"],
             columns=None if stored["columns"] is None else tuple(stored["columns"]),
             average=np.array(stored["average"]),

@@ -21,6 +21,17 @@ _NEAREST = 1e-6
 _FARTHEST = 30.0
 
 
+class Apart(NamedTuple):
+    """What members' intervals have beyond the errors that they share: differences between members that were not found.
+
+    reach (k,): how far it goes to either side of one member's effect. They are a function of features that vary in so many `dimensions`,
+    and average 0 over the members whom the average effect speaks of.
+    """
+
+    reach: Floats
+    dimensions: float
+
+
 class UpliftInterval(NamedTuple):
     """low, high: shape (n_members, n_interventions)."""
 
@@ -57,6 +68,8 @@ class UpliftModel(Protocol):
 
     def estimate(self, features: Floats, probability: Floats, level: float = 0.9) -> Estimate:
         """Both in the time of one."""
+
+    def apart(self, level: float = 0.9) -> Apart: ...
 
     def source(self, intervention_id: str) -> UpliftSource: ...
 
@@ -123,6 +136,10 @@ class PriorUplift:
             reach = ndtri((1 + level) / 2) * self.shift_error
             self._averted_by_level[level] = _averted(np.stack([self.shift, self.shift - reach, self.shift + reach]))[:, None]
         return _shifted(probability, self._averted_by_level[level])
+
+    def apart(self, level: float = 0.9) -> Apart:  # noqa: ARG002 - as above
+        """Nothing: whoever errs in the shift errs for all members."""
+        return Apart(np.zeros(len(self.interventions)), 1.0)
 
     def source(self, intervention_id: str) -> UpliftSource:  # noqa: ARG002 - a learned model answers for each intervention
         return "prior"

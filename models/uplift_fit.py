@@ -18,7 +18,7 @@ from models.trial import priors_of, trial_of
 from models.uplift import Uplift, column_names
 from models.uplift_candidates import candidate_effects, usual_spread
 from models.uplift_evidence import FEW_ASSIGNED, evidence_of, expected_averages
-from models.uplift_weights import missed_spread, weigh_candidates
+from models.uplift_weights import dimensions_of, missed_spread, weigh_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -99,6 +99,7 @@ def _fitted(trial: Trial, propensities: Propensities, priors: Mapping[str, Prior
         error=expected.error,
         missed=missed_spread(found, expected.error, trial.features.shape[1], usual_spread(trial)),
         slope_error=weighted.slope_error,
+        dimensions=dimensions_of(trial.features),
         bound=1.0 if trial.binary else np.inf,
     )
 

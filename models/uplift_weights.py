@@ -133,3 +133,16 @@ def missed_spread(found: Floats, error: Floats, features: int, usual: float) -> 
     total = np.maximum(told, (1 - findable) * usual**2 + findable * told)
     left: Floats = np.sqrt(total / (1 + total / unit))
     return left
+
+
+def dimensions_of(features: Floats) -> float:
+    """Participation ratio of the eigenvalues of the columns' correlations C (d, d), trace(C)^2 / trace(C^2); NaN stands at the mean.
+
+    From 1, where all columns tell the same, to d, where none tells anything of another.
+    """
+    known = ~np.isnan(features)
+    mean = np.where(known, features, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    apart = np.where(known, features - mean, 0.0)
+    size = np.sqrt(np.square(apart).sum(axis=0))
+    unit = apart[:, size > 0] / size[size > 0]
+    return float(unit.shape[1] ** 2 / np.square(unit.T @ unit).sum()) if unit.size else 1.0

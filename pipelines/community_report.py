@@ -78,7 +78,7 @@ def _figures(
     tables, parts = [], []
     for batch in weigh_everyone(engine, loaded, at):
         tables.append(table_of(engine, batch.weighed, batch.member_ids, batch.decision_ids, at))
-        parts.append(strata_of(batch))
+        parts.append(strata_of(engine, batch))
     progress("plans")
     run = shown_of_log(engine, loaded, pl.concat(tables), parts, at, earlier)
     progress("experiments")

@@ -141,12 +141,12 @@ class _Run:
                 self._by_sides(number, part, self.share)
                 continue
             decided = decide_part(self.engine, part, self.at, self.language)
-            self.work.keep_weighed(number, decided.batch, joint=False)
+            self.work.keep_weighed(number, self.engine, decided.batch, joint=False)
             self._keep(number, decided.batch, decided.table)
 
     def _by_sides(self, number: int, part: Part, share: Share) -> None:
         """What plans are made on is the champion's view of all."""
-        self.work.keep_weighed(number, weigh_part(self.engine, part, self.at), joint=False)
+        self.work.keep_weighed(number, self.engine, weigh_part(self.engine, part, self.at), joint=False)
         sides = share.sides(part, self.at, self.language)
         if self.recorder is not None:
             for side in sides:
@@ -159,7 +159,7 @@ class _Run:
         for number, part in self._seen():
             if not self.work.weighed(number).is_file():
                 batch = weigh_part(self.engine, part, self.at)
-                self.work.keep_weighed(number, batch, joint=True)
+                self.work.keep_weighed(number, self.engine, batch, joint=True)
                 alone = [batch] if number == 0 else []
         self.pace.say("plan")
         candidates = Candidates.together([self.work.candidates(number) for number in range(self.parts)])

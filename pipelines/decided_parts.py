@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from models.arrays import Floats
+    from models.engine import Engine
     from pipelines.parts import Batch
 
 FOLDER = "deciding"
@@ -56,9 +57,9 @@ class DecidedParts:
         table.write_parquet(aside)
         aside.replace(self.table(number))
 
-    def keep_weighed(self, number: int, batch: Batch, *, joint: bool) -> None:
+    def keep_weighed(self, number: int, engine: Engine, batch: Batch, *, joint: bool) -> None:
         """With `joint` also what a plan for all needs of each member."""
-        condensed = strata_of(batch)
+        condensed = strata_of(engine, batch)
         arrays = {**strata_arrays(condensed.strata), "code": condensed.code}
         if joint:
             of_each = batch.candidates

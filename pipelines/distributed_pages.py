@@ -88,7 +88,7 @@ def beside(engine: Engine, alone: Batch, table: pl.DataFrame, sample: MemberSamp
     part, names = alone.part, [one.id for one in engine.community.interventions]
     groups = groups_of_log(alone.members, part.community)
     standings = standings_of(table, alone.members["joined"], part.community.timezone, groups)
-    condensed, seen = strata_of(alone), behaviour_of(part)
+    condensed, seen = strata_of(engine, alone), behaviour_of(part)
     sums = PartSums(
         StandingTally.of(standings),
         Activity.of(part.community, part.arrays, at),

@@ -17,6 +17,7 @@ from models.decision_table import table_of
 from models.events import event_arrays
 from models.interventions import ContactHistory
 from models.moments import microseconds
+from models.plan_figures import arms_of
 from models.plan_ground import PART, condensed_part
 from models.planned_rows import followed_row, settled_rows
 from models.planning import Candidates, settled
@@ -132,8 +133,8 @@ def told_table(engine: Engine, batch: Batch, at: datetime, language: Language) -
     return table.with_columns(reasons=_reasons(engine, batch, language))
 
 
-def strata_of(batch: Batch) -> Condensed:
-    return condensed_part(Strata.of(batch.weighed))
+def strata_of(engine: Engine, batch: Batch) -> Condensed:
+    return condensed_part(Strata.of(batch.weighed, arms_of(engine)))
 
 
 def decision_id(engine: Engine, at: datetime, member_id: str) -> str:

@@ -87,7 +87,7 @@ def ground_of(engine: Engine, loaded: Loaded, at: datetime) -> PlanGround:
     """As a run of `decide` at that time would lay it."""
     parts, standings = [], []
     for batch in weigh_everyone(engine, loaded, at):
-        parts.append(strata_of(batch))
+        parts.append(strata_of(engine, batch))
         table = table_of(engine, batch.weighed, batch.member_ids, batch.decision_ids, at)
         members = batch.members
         groups = groups_of_log(members, loaded.community)

@@ -18,6 +18,7 @@ from models.intervention_figures import INTERVENTIONS, Contacts, RunTally, conta
 from models.interventions import ContactHistory
 from models.jobs import Told
 from models.moments import microseconds
+from models.plan_figures import arms_of
 from models.plan_ground import PART, condensed_part
 from models.publishing import Found, publish_run, shown_of
 from models.snapshots import Snapshots
@@ -140,7 +141,8 @@ class Publication:
     def _strata(self, ids: list[str], events: EventArrays, contacts: ContactHistory) -> Strata:
         task = self.task
         snapshots = Snapshots.at(events, task.as_of_us)
-        return Strata.of(weigh(task.engine, events, snapshots, ids, task.decision_ids(ids), contacts, as_of=task.as_of))
+        weighed = weigh(task.engine, events, snapshots, ids, task.decision_ids(ids), contacts, as_of=task.as_of)
+        return Strata.of(weighed, arms_of(task.engine))
 
     def _contacts(self, ids: list[str], events: EventArrays, contacts: ContactHistory) -> Contacts:
         """Without members who switched personalisation off."""

@@ -13,6 +13,7 @@ from models.campaign import Campaign
 from models.errors import UnknownMember
 from models.groups import groups_of_store
 from models.jobs import JobRow, Selected
+from models.plan_figures import arms_of
 from models.planned_rows import plan_to_json, settled_rows
 from models.planning import settle
 from models.policy import draws_of
@@ -96,7 +97,7 @@ class Selection:
         weighing = task.weigh([member.member_id for member in members])
         weighed, groups = weighing.weighed, groups_of_store(weighing.past.attributes, task.service.community)
         among = task.audience.selects(task.engine, weighed, groups, weighing.snapshots.joined_us)
-        planned = Strata.of(weighed)[among] if not self.task.supply.endless and among.any() else None
+        planned = Strata.of(weighed, arms_of(task.engine))[among] if not self.task.supply.endless and among.any() else None
         return Meant([member for member, meant in zip(members, among, strict=True) if meant], planned)
 
     def _not_held_out(self, chunk: Sequence[Selected]) -> list[Selected]:

@@ -21,7 +21,7 @@ from models.kept_frontier import NAME as FRONTIER
 from models.kept_frontier import keep_frontier
 from models.moments import microseconds
 from models.overview import overview_of
-from models.plan_figures import Outlook
+from models.plan_figures import Outlook, arms_of
 from models.plan_ground import PlanGround
 from models.publishing import publish
 from models.simulated_plan import EVERYONE, Question, simulate_plan
@@ -48,7 +48,7 @@ def what_budgets_bring() -> tuple[Outlook, ...]:
     events, ids, engine = event_arrays(world().log, DECLARED), world().log.members["member_id"].to_list(), world().engine
     decision_ids, snapshots = [f"d-{one}" for one in ids], Snapshots.at(events, microseconds(NOW))
     weighed = weigh(engine, events, snapshots, ids, decision_ids, ContactHistory.empty(), as_of=NOW)
-    campaign = Campaign.of(engine, [Strata.of(weighed)], Supply.of(engine.community, DECLARED.capacity, None))
+    campaign = Campaign.of(engine, [Strata.of(weighed, arms_of(engine))], Supply.of(engine.community, DECLARED.capacity, None))
     return (campaign.outlook(campaign.plan(), None),)
 
 

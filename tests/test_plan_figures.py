@@ -1,11 +1,13 @@
 """What a plan is expected to bring, counted by hand."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 
 from models.campaign import Campaign
 from models.interventions import ContactHistory
-from models.plan_figures import Outlook, Prospects
+from models.plan_figures import Arm, Outlook, Prospects, arms_of, outlook
 from models.planning import Candidates, plan_jointly
 from models.snapshots import Snapshots
 from models.strata import Strata
@@ -27,7 +29,8 @@ def planned(budget=None, *, exploration=0.0, value=(100.0,) * 10) -> Outlook:
     """Members of risk one half, for whom the offer's uplift is 0.1 and the note's 0.05."""
     declared = community(OFFER, NOTE, policy={"exploration": exploration})
     planted = engine(declared, len(value), value=list(value))
-    campaign = Campaign.of(planted, [Strata.of(weighed(planted, len(value)))], Supply.of(declared, declared.capacity, budget))
+    strata = Strata.of(weighed(planted, len(value)), arms_of(planted))
+    campaign = Campaign.of(planted, [strata], Supply.of(declared, declared.capacity, budget))
     return campaign.outlook(campaign.plan(), budget)
 
 
@@ -49,6 +52,23 @@ def test_the_interval_of_those_saved_takes_members_to_err_together():
     assert told.arms[0].saved.lower == pytest.approx(10 * part.interval.low[0, 0])
     assert told.arms[0].saved.upper == pytest.approx(10 * part.interval.high[0, 0])
     assert told.saved.lower < told.saved.value < told.saved.upper
+
+
+@pytest.mark.parametrize(
+    ("population", "of_a_hundred"),
+    [pytest.param(10, 10, id="all there are"), pytest.param(40, 75, id="a fourth"), pytest.param(1_000, 100, id="a few")],
+)
+def test_differences_that_were_not_found_add_up_the_less_the_more_of_the_members_have_it(population, of_a_hundred):
+    """Ten of N members in four dimensions: of the square of ten times one's, a hundred, a fourth of 10 N - 100, from 10 to 100."""
+    apart, declared = 0.02, community(OFFER, NOTE)
+    part = weighed(engine(declared, 10), 10)
+    arms = [Arm(name, "experiment", apart, 4.0, population) for name in ("offer", "note")]
+    strata = Strata.of(part, arms)
+    told = outlook(arms, strata, plan_jointly(strata.candidates, Supply.of(declared, declared.capacity, None), 0.0), None)
+    reach = np.array([part.uplift[0, 0] - part.interval.low[0, 0], part.interval.high[0, 0] - part.uplift[0, 0]])
+    below, above = np.sqrt(100 * (reach**2 - apart**2) + of_a_hundred * apart**2)
+    assert astuple(told.saved) == pytest.approx((1, 1 - below, 1 + above))
+    assert astuple(told.net_value) == pytest.approx((60, 60 - 100 * below, 60 + 100 * above))
 
 
 def test_the_ends_of_the_net_value_are_those_of_the_effect_at_the_same_cost():
@@ -89,8 +109,9 @@ def test_the_rules_that_kept_most_members_from_an_intervention_are_named():
 
 def test_members_without_a_score_count_for_nothing():
     declared = community(OFFER, NOTE)
-    part = weighed(engine(declared, 3, status=["scored", "already_churned", "scored"]), 3)
-    prospects = Prospects.of(part)
+    planted = engine(declared, 3, status=["scored", "already_churned", "scored"])
+    part = weighed(planted, 3)
+    prospects = Prospects.of(part, arms_of(planted))
     assert prospects.uplift[1].tolist() == [0, 0]
     assert np.isfinite(prospects.net_value).all()
     joint = plan_jointly(Candidates.of(part), Supply.of(declared, declared.capacity, None), 0.0)

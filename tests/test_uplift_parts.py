@@ -12,7 +12,7 @@ from models.errors import NotEnoughData
 from models.propensity import overlap, propensities_of
 from models.student import Student, merged
 from models.trial import trial_of
-from models.uplift_weights import missed_spread, weigh_candidates
+from models.uplift_weights import dimensions_of, missed_spread, weigh_candidates
 from tests.benchmarks import estimated_chances
 
 
@@ -86,6 +86,16 @@ def test_what_a_ridge_leaves_behind_is_what_is_said_to_be_missed(rng):
 def test_where_nothing_could_be_found_the_usual_differences_may_be_missed():
     assert missed_spread(np.zeros(1), np.array([0.05]), 40, usual=0.03)[0] == pytest.approx(0.03, rel=0.1)
     assert missed_spread(np.zeros(1), np.array([0.0005]), 40, usual=0.03)[0] < 0.005
+
+
+def test_dimensions_are_counted_by_what_columns_tell_of_each_other():
+    """Two columns at right angles are two; with one twice, 3^2 / (3 + 2) = 1.8; one that is the same for all, or unknown, adds none."""
+    square = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    assert dimensions_of(square) == pytest.approx(2)
+    assert dimensions_of(np.column_stack([square, 5 - 3 * square[:, 0]])) == pytest.approx(1.8)
+    assert dimensions_of(np.column_stack([square, np.full(4, 7.0), np.full(4, np.nan)])) == pytest.approx(2)
+    assert dimensions_of(np.zeros((4, 2))) == 1
+    assert dimensions_of(np.vstack([square, [np.nan, np.nan]])) == pytest.approx(2)
 
 
 def test_overlap_by_hand():
