@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 INTRODUCTION = (
     "{members} at {as_of}, version {version}. Expected, in {currency}; saved: members who stay because of the plan, with a 90 % "
-    "interval for which the effect of an intervention errs for all its members alike."
+    "interval, for which all interventions err the same way."
 )
 
 
