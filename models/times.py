@@ -118,12 +118,11 @@ def _tried(pending: pl.DataFrame, zone: str) -> _Tried:
     if numbers.any():
         parts += _numbers(pending.filter(numbers), zone)
         pending = pending.filter(~numbers)
-    for form in _likeliest_first(pending["text"]):
-        if pending.is_empty():
-            break
-        read = _read(pending["text"], form, zone)
-        parts.append(_Part(pending.select("row", timestamp=read).drop_nulls(), form.clock == "community"))
-        pending = pending.filter(read.is_null()) if read.null_count() else pending.clear()
+    for step in (max(1, len(pending) // 500), 1):
+        for form in _likeliest_first(pending["text"].gather_every(step)):
+            read = _read(pending["text"], form, zone)
+            parts.append(_Part(pending.select("row", timestamp=read).drop_nulls(), form.clock == "community"))
+            pending = pending.filter(read.is_null()) if read.null_count() else pending.clear()
     return _Tried(parts, pending)
 
 
@@ -138,9 +137,12 @@ def _joined(parts: list[_Part], height: int) -> Times:
 
 
 def _likeliest_first(text: pl.Series) -> list[TimeFormat]:
-    sample = text.gather_every(max(1, len(text) // 500))
-    hits = {form: sample.str.strptime(pl.Datetime("us"), form.pattern, strict=False).count() for form in FORMATS}
-    return sorted(FORMATS, key=lambda form: -hits[form])
+    """Those that read any of the cells."""
+    if text.is_empty():
+        return []
+    read = (pl.col("text").str.strptime(pl.Datetime("us"), form.pattern, strict=False).count().alias(form.pattern) for form in FORMATS)
+    hits = text.to_frame().select(read).row(0, named=True)
+    return sorted((form for form in FORMATS if hits[form.pattern]), key=lambda form: -hits[form.pattern])
 
 
 def _read(text: pl.Series, form: TimeFormat, zone: str) -> pl.Series:
@@ -187,6 +189,9 @@ class Sighting(NamedTuple):
     example: str | None
 
 
+_NOTHING = Sighting(day_first=False, month_first=False, example=None)
+
+
 @dataclass(frozen=True)
 class Unordered:
     """What tells the order of day and month in a column, or a part of it: sums, so that parts can be added up.
@@ -207,7 +212,8 @@ class Unordered:
 
     @classmethod
     def of_pending(cls, pending: pl.DataFrame, texts: int) -> Self:
-        return cls(texts, len(pending), tuple(_sighting(pending["text"], *ways) for ways in _TWO_WAYS))
+        seen = (_NOTHING if pending.is_empty() else _sighting(pending["text"], *ways) for ways in _TWO_WAYS)
+        return cls(texts, len(pending), tuple(seen))
 
     def __add__(self, other: Self) -> Self:
         seen = tuple(
@@ -252,4 +258,5 @@ def _in_orders(pending: pl.DataFrame, zone: str, orders: Sequence[str]) -> list[
 
 
 def _any_hour(text: pl.Series, date: str) -> pl.Series:
-    return pl.select(pl.coalesce([text.str.strptime(pl.Datetime("us"), f"{date}{hour}", strict=False) for hour in _HALF_DAYS])).to_series()
+    read = [pl.col("text").str.strptime(pl.Datetime("us"), f"{date}{hour}", strict=False) for hour in _HALF_DAYS]
+    return text.to_frame().select(pl.coalesce(read)).to_series()
