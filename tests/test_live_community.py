@@ -1,5 +1,6 @@
 """A simulated community that is decided on step by step: what can be seen of it, what acting does, and what only its oracle knows."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
@@ -13,7 +14,7 @@ from polars.testing import assert_frame_equal
 from scipy.stats import poisson
 
 from models.errors import InputError
-from models.simulation import ARM_IDS, QUALIFYING, WORLDS, SimulationConfig, simulate
+from models.simulation import ARM_IDS, QUALIFYING, WORLDS, SimulationConfig, World, simulate
 from models.simulation_loop import LiveCommunity, Observed, poisson_counts
 
 START, CAMPAIGN_DAYS = date(2025, 1, 1), 60
@@ -29,6 +30,12 @@ def experienced() -> LiveCommunity:
     community = LiveCommunity.found(CONFIG, np.random.default_rng(4))
     community.advance(CAMPAIGN_DAYS)
     return community
+
+
+@cache
+def simulated() -> World:
+    """The same community, simulated as a whole; of its truth nothing is asked."""
+    return simulate(replace(CONFIG, truth_as_of=()), np.random.default_rng(4))
 
 
 def everybody(intervention: str) -> pl.DataFrame:
@@ -54,7 +61,7 @@ def test_it_stands_at_the_midnight_after_the_days_that_were_lived():
 
 
 def test_under_the_logging_policy_it_is_as_active_and_as_touched_as_a_whole_simulated_log():
-    observed, whole = experienced().observe(), simulate(CONFIG, np.random.default_rng(4))
+    observed, whole = experienced().observe(), simulated()
     earlier = pl.col("timestamp") < experienced().now
     assert observed.events.height == pytest.approx(whole.events.filter(earlier).height, rel=0.1)
     assert observed.touches.columns == whole.touches.columns
@@ -67,7 +74,7 @@ def test_no_campaign_of_the_logging_policy_runs_once_somebody_else_decides():
     later = experienced().fork()
     later.advance(60)
     assert later.observe().touches.equals(experienced().observe().touches)
-    assert simulate(CONFIG, np.random.default_rng(4)).touches["timestamp"].max() < experienced().now
+    assert simulated().touches["timestamp"].max() < experienced().now
 
 
 def test_nothing_of_the_time_after_a_moment_is_observed():

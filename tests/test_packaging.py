@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -65,9 +66,14 @@ def imported(source: str) -> Iterator[str]:
                 yield module.partition(".")[0]
 
 
+@cache
+def owners_of_imports() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
 def undeclared(folders: tuple[str, ...], declared: set[str]) -> dict[str, list[str]]:
     """Per import that no declared dependency provides: the files that make it."""
-    owners = packages_distributions()
+    owners = owners_of_imports()
     ours = {*sys.stdlib_module_names, *FLOORS, "tests", "conftest"}
     missing: dict[str, list[str]] = {}
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -49,8 +50,10 @@ def is_qualifying() -> pl.Expr:
     return pl.col("type").is_in(QUALIFYING)
 
 
-def with_silence(world: World) -> pl.DataFrame:
+@cache
+def with_silence(simulated: Callable[[], World]) -> pl.DataFrame:
     """The truth, and beside it what happened: `silent` over the horizon, `recent` if active in the 30 days before."""
+    world = simulated()
     spans = world.truth.select("member_id", "as_of", "horizon_days").join(
         world.events.filter(is_qualifying()).select("member_id", "timestamp"), on="member_id"
     )
@@ -63,9 +66,10 @@ def with_silence(world: World) -> pl.DataFrame:
     return joined.with_columns(silent=~pl.col("came").fill_null(value=False), recent=pl.col("recent").fill_null(value=False))
 
 
+@cache
 def experiment_rows() -> pl.DataFrame:
     """One row for each assignment on a day of truth: arm, propensities, true effects over 30 days, and the outcome."""
-    outcomes = with_silence(experiment()).filter(pl.col("horizon_days") == 30)
+    outcomes = with_silence(experiment).filter(pl.col("horizon_days") == 30)
     return experiment().touches.with_columns(as_of=pl.col("timestamp").dt.truncate("1d")).join(outcomes, on=["member_id", "as_of"])
 
 
@@ -77,7 +81,7 @@ def clustered_error(members: pl.Series, deviations: np.ndarray) -> float:
 
 @pytest.mark.parametrize("horizon_days", [7, 30])
 def test_members_fall_silent_as_often_as_their_true_risk_says(horizon_days):
-    rows = with_silence(experiment()).filter(pl.col("horizon_days") == horizon_days)
+    rows = with_silence(experiment).filter(pl.col("horizon_days") == horizon_days)
     edges = np.quantile(rows["true_risk"], np.linspace(0.1, 0.9, 9))
     for group in rows.with_columns(bin=np.digitize(rows["true_risk"], edges)).partition_by("bin"):
         deviations = (group["silent"].cast(pl.Float64) - group["true_risk"]).to_numpy()
@@ -85,7 +89,7 @@ def test_members_fall_silent_as_often_as_their_true_risk_says(horizon_days):
 
 
 def test_the_true_risk_holds_over_ninety_days_and_across_later_campaigns():
-    rows = with_silence(community()).filter((pl.col("horizon_days") == 90) & (pl.col("as_of") <= datetime(2025, 10, 3, tzinfo=UTC)))
+    rows = with_silence(community).filter((pl.col("horizon_days") == 90) & (pl.col("as_of") <= datetime(2025, 10, 3, tzinfo=UTC)))
     for group in rows.filter("recent").with_columns(high=pl.col("true_risk") > 0.2).partition_by("high"):
         deviations = (group["silent"].cast(pl.Float64) - group["true_risk"]).to_numpy()
         assert abs(deviations.mean()) < 4 * clustered_error(group["member_id"], deviations)
@@ -156,14 +160,14 @@ def test_effects_vanish_when_they_are_scaled_to_nothing():
 
 
 def test_risk_is_spread_out_and_a_month_of_silence_is_neither_rare_nor_common():
-    recent = with_silence(community()).filter(pl.col("recent") & (pl.col("horizon_days") == 30))
+    recent = with_silence(community).filter(pl.col("recent") & (pl.col("horizon_days") == 30))
     assert 0.15 < recent["true_risk"].mean() < 0.30
     counts = recent["true_risk"].hist(bins=[-1e-9, 0.05, 0.2, 0.4, 0.6, 1.0])["count"]
     assert (counts / recent.height > 0.05).all()
 
 
 def test_the_risk_of_active_members_is_the_same_from_cut_to_cut():
-    recent = with_silence(community()).filter(pl.col("recent") & (pl.col("horizon_days") == 30))
+    recent = with_silence(community).filter(pl.col("recent") & (pl.col("horizon_days") == 30))
     by_cut = recent.group_by("as_of").agg(pl.col("true_risk").mean(), error=pl.col("true_risk").std() / pl.len().sqrt())
     assert by_cut["true_risk"].max() - by_cut["true_risk"].min() < 0.01 + 3 * by_cut["error"].max()
 
