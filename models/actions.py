@@ -11,7 +11,7 @@ from models.rules import Eligibility
 
 NO_ACTION = "none"
 CONTACT_RULES = (
-    *("cooldown_days", "refused_before", "refused_recently", "unreachable", "opted_out", "no_consent"),
+    *("cooldown_days", "refused_before", "refused_recently", "drawn_recently", "unreachable", "opted_out", "no_consent"),
     *("capacity_used_up", "budget_used_up"),
 )
 """What the contact policy may name beside its caps."""
@@ -87,7 +87,8 @@ class QuietHours(Declared):
 class ContactPolicy(Declared):
     """How often may we, when, and with whose leave.
 
-    After a refusal of anything the member is left alone for `refusal_cooldown_days`. `opt_in` maps a channel, or `any`, to the consent
+    After a refusal of anything the member is left alone for `refusal_cooldown_days`. After a decision in which chance was in play, be it to
+    do nothing, it gets no marketing for `draw_cooldown_days`. `opt_in` maps a channel, or `any`, to the consent
     that is needed there. A decision of the service holds its contact until a touch is reported; where none was by the end of its validity
     it is `unreported`: `released`, or `counted` for good.
     """
@@ -95,6 +96,7 @@ class ContactPolicy(Declared):
     caps: tuple[Cap, ...] = ()
     quiet_hours: QuietHours | None = None
     refusal_cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    draw_cooldown_days: Annotated[int, Field(ge=0, le=3650, exclude_if=lambda days: days == 0)] = 0
     opt_in: dict[str, str] = {}  # noqa: RUF012 - pydantic copies a default
     unreported: Literal["released", "counted"] = "released"
 

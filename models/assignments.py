@@ -13,6 +13,7 @@ from models.actions import NO_ACTION
 from models.balance import Draw
 from models.community import DAY_US
 from models.histories import EventHistories
+from models.last_draws import at_rest
 from models.logged_chances import PREFIX, chances_of
 from models.snapshots import Snapshots
 from models.statements import Statement
@@ -104,7 +105,8 @@ def assignments_of(touches: pl.DataFrame, events: EventArrays, community: Commun
 def assignments_among(touches: pl.DataFrame, histories: Histories, community: Community, *, until_us: int) -> Assignments:
     """The assignments of an EventLog's touches whose whole outcome lies before `until_us`.
 
-    Kept are those of members who were in the population when they were assigned, with an action that the catalogue has. Propensities are
+    Kept are those of members who were in the population when they were assigned, with an action that the catalogue has, but for what was
+    certain to be `none` because the members rested from a draw: nothing was asked about them. Propensities are
     conditional on that: divided by their sum over the catalogue's arms. `notes` tell which rows `chances_of` leaves out, and where
     members who were left alone did not stay so.
     """
@@ -114,6 +116,7 @@ def assignments_among(touches: pl.DataFrame, histories: Histories, community: Co
     snapshots = snapshots_of_touches(known, histories.joined_us)
     arm = known["intervention"].cast(pl.String).replace_strict(codes, return_dtype=pl.Int64).to_numpy()
     due = histories.present(snapshots) & (snapshots.as_of_us + community.churn.horizon_days * DAY_US <= until_us)
+    due &= ~at_rest(known, touches, community)
     chances = chances_of(known, list(codes), due)
     kept = np.flatnonzero(due & chances.kept)
     rows = snapshots[kept]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 import numpy as np
 from pydantic_core import to_json
 
-from models.interventions import Contact, ContactHistory
+from models.interventions import NOT_DRAWN, Contact, ContactHistory
 from models.quotas import UsedUp
 from models.weighing import Context
 
@@ -27,7 +27,7 @@ class Basis:
     of EventArrays that were, and `times` the sum of their times, both None where a log was read that tells more; `added`: events that came
     with the request, by the fields of LoggedEvent; `touched_us`: touches that were one signal more; `contacts`: at_us, channel,
     intervention, response, undelivered; `opted_out`: channels; `used_up` as of its `to_dict`. `followed`: what a plan for many meant for
-    this member, as of `followed_row`; None where it was decided alone.
+    this member, as of `followed_row`; None where it was decided alone. `drawn_us`: as of ContactHistory, None where it never was, too.
     """
 
     event_key: int
@@ -44,6 +44,7 @@ class Basis:
     language: Language
     times: int | None = None
     followed: dict[str, Any] | None = None
+    drawn_us: int | None = None
 
     @property
     def context(self) -> Context:
@@ -61,6 +62,7 @@ class Basis:
             response=np.array(response, dtype=str),
             undelivered=np.array(undelivered, dtype=np.bool_),
             impersonal=(0,) if self.impersonal else (),
+            drawn_us=None if self.drawn_us is None else np.array([self.drawn_us], dtype=np.int64),
         )
 
     def to_json(self) -> str:
@@ -103,7 +105,14 @@ class Bases:
             used_up=self._used_up,
             language=self.language,
             times=(spans.times[row + 1] - spans.times[row]) % (1 << 64),
+            drawn_us=self._drawn_us[row] if self._drawn_us else None,
         )
+
+    @cached_property
+    def _drawn_us(self) -> list[int | None]:
+        """Empty where no rule asks."""
+        drawn_us = self.past.contacts.drawn_us
+        return [] if drawn_us is None else [None if at_us == NOT_DRAWN else at_us for at_us in drawn_us.tolist()]
 
     @cached_property
     def _used_up(self) -> dict[str, list[str]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from models.member_columns import MemberColumns
     from models.quotas import UsedUp
 
-COOLDOWN, REFUSED_BEFORE, REFUSED_RECENTLY, UNREACHABLE, OPTED_OUT, NO_CONSENT, NO_PLACE, NO_MONEY = CONTACT_RULES
+COOLDOWN, REFUSED_BEFORE, REFUSED_RECENTLY, DRAWN_RECENTLY, UNREACHABLE, OPTED_OUT, NO_CONSENT, NO_PLACE, NO_MONEY = CONTACT_RULES
 _CODE = {name: number for number, name in enumerate(CONTACT_RULES, start=1)}
 
 
@@ -47,7 +47,7 @@ def contact_ruling(
     channel: str | None = None,
     used_up: UsedUp = NOTHING_USED_UP,
 ) -> ContactRuling:
-    """The intervention's own rest and that after a refusal, then for each of its channels whether the member may be met there.
+    """The intervention's own rest, those after a refusal and a draw, then for each of its channels whether the member may be met there.
 
     The first open channel of the intervention's list is taken; `channel`, where the conversation is now, goes first if the list
     has it. When none is open the rule that closed the preferred one stands. Contacts count in (as_of - days, as_of): with a cap of n in
@@ -96,13 +96,15 @@ def _rules(community: Community) -> tuple[Rule, ...]:
 class _Rests(NamedTuple):
     """Of all interventions: the position of each, and how long they rest after an assignment and after a refusal, in microseconds.
 
-    `bound` by refusals is what is not transactional; `capped` (k + 1,) too, and so is what is no intervention of ours, the last.
+    `bound` by refusals is what is not transactional, by draws what is `marketing`; `capped` (k + 1,) is what is not transactional, and what
+    is no intervention of ours, the last.
     """
 
     position_of: dict[str, int]
     after_us: Integers
     refused_us: Integers
     bound: Flags
+    marketing: Flags
     capped: Flags
 
 
@@ -114,6 +116,7 @@ def _rests(interventions: tuple[Intervention, ...]) -> _Rests:
         np.array([intervention.cooldown_days * DAY_US for intervention in interventions], dtype=np.int64),
         np.array([intervention.refusal_cooldown_days * DAY_US for intervention in interventions], dtype=np.int64),
         np.array(bound),
+        np.array([intervention.message_class == "marketing" for intervention in interventions]),
         np.array([*bound, True]),
     )
 
@@ -191,6 +194,8 @@ class _Desk:
         """(n_members, n_interventions): the code of the rest that each intervention has to keep, 0 for none."""
         rests, history = _rests(self.community.interventions), self.history
         code = np.zeros((self.columns.n_members, len(rests.after_us)), dtype=np.int16)
+        if history.drawn_us is not None:
+            code[self._drawn_recently(history.drawn_us)[:, None] & rests.marketing] = _CODE[DRAWN_RECENTLY]
         if not len(history.member):
             return code
         known, refused = self._ours >= 0, history.refused
@@ -226,6 +231,12 @@ class _Desk:
         since_us = self.as_of_us - self.community.contact_policy.refusal_cooldown_days * DAY_US
         recently = np.zeros(self.columns.n_members, dtype=np.bool_)
         recently[self.history.member[refused & self._before & (self.history.at_us > since_us)]] = True
+        return recently
+
+    def _drawn_recently(self, drawn_us: Integers) -> Flags:
+        """(n_members,)."""
+        since_us = self.as_of_us - self.community.contact_policy.draw_cooldown_days * DAY_US
+        recently: Flags = (drawn_us > since_us) & (drawn_us < self.as_of_us)
         return recently
 
     @cached_property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.json_texts import NULL, named, numbers, objects, strings, word, written
+from models.last_draws import by_chance
 from models.moments import microseconds
 from models.store_rows import DecisionRow
 
@@ -37,16 +38,19 @@ def decision_rows(decisions: Decisions, made_in: Mapping[int, Circumstances]) ->
     if not made_in:
         return {}
     bodies, propensities = traces(decisions), decisions.candidate_texts.propensities
-    return {row: _row(decisions, row, bodies[row], propensities[row], circumstances) for row, circumstances in made_in.items()}
+    drawn = by_chance(decisions.weighed.propensity).tolist()
+    return {
+        row: _row(decisions, row, bodies[row], propensities[row], circumstances, drawn=drawn[row]) for row, circumstances in made_in.items()
+    }
 
 
-def _row(decisions: Decisions, row: int, body: str, propensities: str, made_in: Circumstances) -> DecisionRow:
-    arm, about = decisions.chosen[row], decisions.about
+def _row(decisions: Decisions, row: int, body: str, propensities: str, made_in: Circumstances, *, drawn: bool) -> DecisionRow:
+    arm, about, created_us = decisions.chosen[row], decisions.about, microseconds(decisions.about.as_of)
     expires = decisions.sending(row, arm).valid_until if arm and made_in.released else None
     return DecisionRow(
         decision_id=about.decision_ids[row],
         member_id=about.member_ids[row],
-        created_us=microseconds(about.as_of),
+        created_us=created_us,
         model_version=decisions.engine.version,
         chosen=decisions.arms[arm],
         channel=decisions.chosen_channel(row),
@@ -58,6 +62,8 @@ def _row(decisions: Decisions, row: int, body: str, propensities: str, made_in: 
         propensities=propensities,
         basis=made_in.basis,
         risk_band=decisions.standings.risk_band(row),
+        drawn_us=created_us if drawn else None,
+        rests=drawn and decisions.engine.community.contact_policy.draw_cooldown_days > 0,
     )
 
 

@@ -14,6 +14,7 @@ from models.assignments import assignments_among, snapshots_of_touches
 from models.declared_and_kept import rows_of_kept
 from models.groups import group_columns
 from models.histories import EventHistories
+from models.last_draws import at_rest
 from models.logged_chances import PREFIX, believable
 from models.posted import chance_columns
 from models.same_touches import OWN
@@ -57,7 +58,8 @@ class DrawnPool:
         catalogue = [NO_ACTION, *(intervention.id for intervention in record.community.interventions)]
         histories = EventHistories.of(record.events, record.community)
         rows = _rows(record, catalogue)
-        fate = _fates(rows, histories.present(snapshots_of_touches(rows, histories.joined_us)))
+        present = histories.present(snapshots_of_touches(rows, histories.joined_us))
+        fate = _fates(rows, present, at_rest(rows, rows, record.community))
         read = rows.filter(fate.is_null(), pl.col("intervention").is_in(catalogue))
         made = assignments_among(read, histories, record.community, until_us=np.iinfo(np.int64).max)
         assert made.propensities is not None  # noqa: S101 - each row has believable ones of all arms
@@ -90,12 +92,13 @@ def _declared(record: Record) -> pl.DataFrame:
     return told.select(*COLUMNS, declared=pl.lit(value=True), again=pl.Series(same != OWN))
 
 
-def _fates(rows: pl.DataFrame, present: Flags) -> pl.Series:
-    """Why each row is not read, shape (n,); null for those that are. Of decisions nobody is told."""
+def _fates(rows: pl.DataFrame, present: Flags, resting: Flags) -> pl.Series:
+    """Why each row is not read, shape (n,); null for those that are. Of decisions nobody is told, and of members at rest."""
     told = {
         "again": pl.col("again"),
         "unsound": ~pl.lit(pl.Series(believable(rows), dtype=pl.Boolean)),
         "absent": ~pl.lit(pl.Series(present, dtype=pl.Boolean)),
+        "at_rest": pl.lit(pl.Series(resting, dtype=pl.Boolean)),
         "never_none": pl.col("declared") & (pl.col(f"{PREFIX}{NO_ACTION}") <= 0),
     }
     return rows.select(pl.coalesce(pl.when(holds).then(pl.lit(name)) for name, holds in told.items()).alias("fate")).to_series()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from models.arrays import Flags, Integers, Names
     from models.decision import RemovalStage
 
-NOT_ASSIGNED = -1
+NOT_ASSIGNED, NOT_DRAWN = -1, -1
 
 
 class Rule(NamedTuple):
@@ -75,7 +75,8 @@ class ContactHistory:
     member: row of the batch that is decided on; at_us: microseconds since 1970 UTC; channel: name, "" where unknown (it counts for `any`
     alone); intervention: id, also one that the catalogue does not have; response: one of `sources.RESPONSES` or "", None where none was
     recorded at all; undelivered: True where it is known not to have reached the member, so that it was no contact, None where all did.
-    opted_out: (row, channel), or (row, "any") for all channels. impersonal: rows of members who switched personalisation off.
+    opted_out: (row, channel), or (row, "any") for all channels. impersonal: rows of members who switched personalisation off. drawn_us
+    (n_members,): when chance last decided on the member before it is decided on, NOT_DRAWN where it never did; None where no rule asks.
     """
 
     member: Integers
@@ -86,6 +87,7 @@ class ContactHistory:
     response: Names | None = None
     undelivered: Flags | None = None
     impersonal: tuple[int, ...] = ()
+    drawn_us: Integers | None = None
 
     @property
     def reached(self) -> Flags:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.assignments import EARLY
 from models.census import PLAUSIBLE_FROM
 from models.declaration import Key, line_of
 from models.findings import Finding
@@ -34,6 +35,7 @@ def log_findings(census: Census, span: Span, community: Community, lines: Lines)
     return (
         *_types(census, community, lines),
         *_history(span, community, lines),
+        *_rest(community, lines),
         *_both_outcomes(census, span, community),
         *_enough_to_learn(census, community, lines),
         *_who(census, community),
@@ -88,6 +90,15 @@ def _history(span: Span, community: Community, lines: Lines) -> list[Finding]:
         told: Told = {"days": community.windows_days[-1], "have": have}
         findings.append(Finding("advice", "windows_days", line_of(lines, ("windows_days",)), "long_windows", told))
     return findings
+
+
+def _rest(community: Community, lines: Lines) -> list[Finding]:
+    """As `assignments` tells it of draws: what is sent in the last tenth of the horizon changes little."""
+    days, horizon = community.contact_policy.draw_cooldown_days, community.churn.horizon_days
+    if not 0 < days < EARLY * horizon:
+        return []
+    line = line_of(lines, ("contact_policy", "draw_cooldown_days"))
+    return [Finding("warning", "contact_policy.draw_cooldown_days", line, "short_rest", {"days": days, "need": horizon})]
 
 
 def _both_outcomes(census: Census, span: Span, community: Community) -> list[Finding]:

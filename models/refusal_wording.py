@@ -89,6 +89,8 @@ def resting_days(rule: str | None, intervention_id: str, community: Community) -
             return community.intervention(intervention_id).refusal_cooldown_days
         case "refused_recently":
             return community.contact_policy.refusal_cooldown_days
+        case "drawn_recently":
+            return community.contact_policy.draw_cooldown_days
         case _:
             return 0
 

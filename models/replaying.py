@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.held_out import fold_engines
-from models.interventions import ContactHistory
+from models.last_draws import contacts_of
 from models.moments import EPOCH
 from models.weighing import weigh
 
@@ -69,8 +69,10 @@ def replay_held_out(engine: Engine, held: HeldOut, log: EventLog, events: EventA
 def _weighed(engine: Engine, log: EventLog, events: EventArrays, snapshots: Snapshots) -> Weighed:
     """All rows at once: the features are of each row's own time, and rules on contacts ask only how long before it they were."""
     reference_us = int(snapshots.as_of_us.max())
-    contacts = ContactHistory.empty() if log.touches is None else ContactHistory.of_touches(log.touches, snapshots.member)
-    moved = replace(contacts, at_us=contacts.at_us + (reference_us - snapshots.as_of_us[contacts.member]))
+    contacts = contacts_of(log.touches, snapshots.member, snapshots.as_of_us, engine.community)
+    later_us = reference_us - snapshots.as_of_us
+    drawn_us = None if contacts.drawn_us is None else contacts.drawn_us + later_us
+    moved = replace(contacts, at_us=contacts.at_us + later_us[contacts.member], drawn_us=drawn_us)
     ids = log.members["member_id"].gather(snapshots.member).to_list()
     draws = [str(row) for row in range(len(snapshots))]
     return weigh(engine, events, snapshots, ids, draws, moved, as_of=EPOCH + timedelta(microseconds=reference_us))

@@ -14,7 +14,7 @@ import numpy as np
 
 from models.actions import NO_ACTION
 from models.basis import Basis
-from models.interventions import ContactHistory
+from models.interventions import NOT_DRAWN, ContactHistory
 from models.moments import EPOCH
 from models.snapshots import Snapshots
 from models.weighing import BANDS, Weighed, risk_bands, weigh
@@ -107,7 +107,9 @@ def _contacts(bases: Sequence[Basis], as_of_us: np.ndarray) -> ContactHistory:
     held = [basis.history for basis in bases]
     number = np.array([len(history.member) for history in held])
     rows = np.repeat(np.arange(len(held)), number)
-    at_us = np.concatenate([history.at_us for history in held]) + (as_of_us.max() - as_of_us)[rows]
+    later_us = as_of_us.max() - as_of_us
+    at_us = np.concatenate([history.at_us for history in held]) + later_us[rows]
+    drawn_us = np.array([NOT_DRAWN if basis.drawn_us is None else basis.drawn_us for basis in bases], dtype=np.int64)
     names = ("channel", "intervention", "response", "undelivered")
     columns = {name: np.concatenate([np.asarray(getattr(history, name)) for history in held]) for name in names}
     return ContactHistory(
@@ -115,6 +117,7 @@ def _contacts(bases: Sequence[Basis], as_of_us: np.ndarray) -> ContactHistory:
         at_us=at_us,
         opted_out=tuple((row, channel) for row, basis in enumerate(bases) for channel in basis.opted_out),
         impersonal=tuple(row for row, basis in enumerate(bases) if basis.impersonal),
+        drawn_us=drawn_us + later_us,
         **columns,
     )
 

@@ -1,23 +1,30 @@
-"""Contacts in the store: what is reserved and released, and how many places and how much money that takes."""
+"""Contacts in the store: what is reserved and released, how many places and how much money that takes, and when chance decided."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
-from sqlalchemy import Connection, RowMapping, Table, bindparam, func, literal_column, select, update
+import numpy as np
+from sqlalchemy import BindParameter, Connection, RowMapping, Table, bindparam, func, literal_column, not_, or_, select, union_all, update
 from sqlalchemy.dialects import postgresql
 
 from models import store_schema as schema
+from models.community import DAY_US
+from models.events import NEVER_US
+from models.interventions import NOT_DRAWN
 from models.quotas import resources_of
 from models.reports import OCCUPYING, Change, DecisionMade, OutcomeReport, Touch
 from models.store_elements import Listed
 from models.store_prepared import Many, Prepared
+from models.store_whole_log import assigned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from models.community import Community
+    from models.interventions import ContactHistory
     from models.quotas import Quotas
     from models.store_rows import DecisionRow
 
@@ -62,6 +69,51 @@ DUE = Prepared(
     .order_by(_touches.touch_id)
     .with_for_update(skip_locked=True)
 )
+
+_told = assigned.c
+_SINCE: BindParameter[int] = bindparam("drawn_since_us")
+_UNTIL: BindParameter[int] = bindparam("drawn_until_us")
+_NAMED = schema.decisions.alias("named")
+_IS_KEPT = select(_NAMED.c.decision_id).where(_NAMED.c.decision_id == _told.named).correlate(assigned).exists()
+_CERTAIN = or_(*(_told.propensities.like(f"%:1.0{end}%") for end in ",}"))
+_BY_DECISION = select(_decisions.drawn_us.label("at_us")).where(
+    _decisions.member_id == _members.member_id,
+    _decisions.created_us > _SINCE,
+    _decisions.created_us < _UNTIL,
+    _decisions.drawn_us.is_not(None),
+)
+_BY_LOG = select(_told.at_us).where(
+    _told.member_id == _members.member_id, _told.at_us > _SINCE, _told.at_us < _UNTIL, not_(_CERTAIN), not_(_IS_KEPT)
+)
+_DRAWN = union_all(*(each.correlate(schema.members) for each in (_BY_DECISION, _BY_LOG))).subquery()
+LAST_DRAW = select(func.max(_DRAWN.c.at_us)).select_from(_DRAWN).scalar_subquery()
+"""Of a member, of decisions and of declared assignments that are no decision which is kept; null where there is none."""
+
+
+class DrawsAsked(NamedTuple):
+    """Those after `since_us` and before `until_us`."""
+
+    as_of_us: int
+    since_us: int
+    until_us: int
+
+    @classmethod
+    def of(cls, community: Community, as_of_us: int, until_us: int = NEVER_US) -> Self | None:
+        """None where no rule asks."""
+        days = community.contact_policy.draw_cooldown_days
+        return cls(as_of_us, as_of_us - days * DAY_US, until_us) if days else None
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        return {"drawn_since_us": self.since_us, "drawn_until_us": self.until_us}
+
+
+def with_draws(contacts: ContactHistory, asked: DrawsAsked | None, found: Sequence[int | None]) -> ContactHistory:
+    """`found`: LAST_DRAW of each member. What was drawn a moment after `as_of` was drawn earlier all the same, and is put before it."""
+    if asked is None:
+        return contacts
+    last_us = np.array([NOT_DRAWN if at_us is None else at_us for at_us in found], dtype=np.int64)
+    return replace(contacts, drawn_us=np.minimum(last_us, asked.as_of_us - 1))
 
 
 class Recount(NamedTuple):
@@ -185,11 +237,11 @@ def _taken_since(connection: Connection, quotas: Quotas) -> Counter[str]:
 
 
 def reserve(connection: Connection, rows: Sequence[DecisionRow], quotas: Quotas | None) -> None:
-    """A contact for each row that chose something."""
+    """A contact for each row that chose something; who rests is seen anew too."""
+    seen_anew(connection, [row.member_id for row in rows if row.touches or row.rests])
     reserving = [row for row in rows if row.touches]
     if not reserving:
         return
-    seen_anew(connection, [row.member_id for row in reserving])
     limited = quotas is not None and bool(quotas.limits)
     touches = [_reservation(row, quotas.begins_us if quotas is not None and limited else None) for row in reserving]
     RESERVED.each(connection, [vars(touch) for touch in touches])

@@ -23,7 +23,7 @@ from models.preferences import Preferences, respected
 from models.recent_histories import Mark, RecentHistories, remembered, together
 from models.sent_touches import BEFORE_US, Touched
 from models.signal_columns import LATEST_US, PACKED, SignalColumns, grouped_arrays
-from models.store_contacts import TOUCHED
+from models.store_contacts import LAST_DRAW, TOUCHED, DrawsAsked, with_draws
 from models.store_elements import Exact, Listed, OneOf, Strung
 from models.store_prepared import Prepared
 from models.store_rows import LoggedEvent, Past, Then
@@ -46,20 +46,18 @@ _SETTINGS = store_privacy.settings.c
 _PRUNED = select(_SETTINGS.value).where(_SETTINGS.name == PRUNED).scalar_subquery()
 
 
-def _members_with(end: ColumnElement[Any]) -> Prepared:
-    """What MemberRow reads, with when the contract ended."""
+def _members_with(*last: ColumnElement[Any]) -> Prepared:
+    """What MemberRow reads, at last when the contract ended, and when chance decided where a rule asks."""
     number = select(func.count()).where(_OF_MEMBER).scalar_subquery()
     lately = (_touches.member_id == _members.member_id, _touches.at_us >= bindparam("touched_since_us"))
     touched = select(TOUCHED).where(*lately).scalar_subquery()
     last_key = select(func.max(_events.event_key)).scalar_subquery()
     known = (_members.joined_us, _members.attributes, _members.contacts, _members.preferences)
-    return Prepared(select(_members.member_id, *known, number, _PRUNED, last_key, touched, end).where(_ASKED))
+    return Prepared(select(_members.member_id, *known, number, _PRUNED, last_key, touched, *last).where(_ASKED))
 
 
-MEMBERS = _members_with(null())
-MEMBERS_WITH_ENDS = _members_with(
-    select(func.min(_events.timestamp_us)).where(_OF_MEMBER, _events.type == bindparam("ending")).scalar_subquery()
-)
+_END = select(func.min(_events.timestamp_us)).where(_OF_MEMBER, _events.type == bindparam("ending")).scalar_subquery()
+MEMBERS, MEMBERS_WITH_ENDS = ((_members_with(end), _members_with(end, LAST_DRAW)) for end in (null(), _END))
 
 
 @lru_cache(maxsize=16)
@@ -101,6 +99,7 @@ class MemberRow(NamedTuple):
     last_key: int | None
     touches: str | None
     contract_end_us: int | None
+    drawn_us: int | None = None
 
 
 class StoredRow(NamedTuple):
@@ -140,7 +139,9 @@ def past(
     """
     since_us, contacts_since_us = as_of_us - community.lookback_days * DAY_US, _contacts_since(community, as_of_us)
     touched_since_us = since_us if community.touches is not None else NEVER_US
-    rows = member_rows(connection, member_ids, community, min(touched_since_us, contacts_since_us) if with_contacts else touched_since_us)
+    draws = DrawsAsked.of(community, as_of_us) if with_contacts else None
+    asked_since_us = min(touched_since_us, contacts_since_us) if with_contacts else touched_since_us
+    rows = member_rows(connection, member_ids, community, asked_since_us, draws)
     window = Window(community, since_us, max((row.last_key or 0 for row in rows), default=0))
     touched = Touched([row.touches for row in rows], community.same_touch_us)
     marks = {member_id: Mark(row.events, row.pruned) for member_id, row in zip(member_ids, rows, strict=True)}
@@ -148,7 +149,7 @@ def past(
     contacts = touched.contacts(contacts_since_us, as_of_us) if with_contacts else ContactHistory.empty()
     return Past(
         contacts_seen=tuple([row.contacts for row in rows]),
-        contacts=respected(contacts, member_ids, _told(member_ids, rows)),
+        contacts=with_draws(respected(contacts, member_ids, _told(member_ids, rows)), draws, [row.drawn_us for row in rows]),
         events=_with_others(connection, stored, touched, member_ids, rows, window, added),
         attributes=tuple([row.attributes for row in rows]),
         event_key=window.arrived_by,
@@ -157,10 +158,10 @@ def past(
 
 def contacts_before(connection: Connection, member_ids: Sequence[str], community: Community, as_of_us: int) -> ContactHistory:
     """As `Past.contacts`, without those that were made at `as_of` or later; raises UnknownMember."""
-    since_us = _contacts_since(community, as_of_us)
-    rows = member_rows(connection, member_ids, community, since_us)
+    since_us, draws = _contacts_since(community, as_of_us), DrawsAsked.of(community, as_of_us, as_of_us)
+    rows = member_rows(connection, member_ids, community, since_us, draws)
     contacts = Touched([row.touches for row in rows], community.same_touch_us).contacts(since_us, as_of_us, until_us=as_of_us)
-    return respected(contacts, member_ids, _told(member_ids, rows))
+    return with_draws(respected(contacts, member_ids, _told(member_ids, rows)), draws, [row.drawn_us for row in rows])
 
 
 def _contacts_since(community: Community, as_of_us: int) -> int:
@@ -237,11 +238,14 @@ def _grouped(rows: SignalColumns, joined: Sequence[int], ends: np.ndarray, told:
     return grouped_arrays(rows, joined, ends, attributes, for_rules)
 
 
-def member_rows(connection: Connection, member_ids: Sequence[str], community: Community, touched_since_us: int) -> list[MemberRow]:
+def member_rows(
+    connection: Connection, member_ids: Sequence[str], community: Community, touched_since_us: int, draws: DrawsAsked | None = None
+) -> list[MemberRow]:
     """In the order of the ids; raises UnknownMember for one that the store does not have."""
-    asked: dict[str, Any] = {"member_ids": list(member_ids), "touched_since_us": touched_since_us - BEFORE_US}
     ending = community.churn.contract_event
-    rows = MEMBERS.rows(connection, **asked) if ending is None else MEMBERS_WITH_ENDS.rows(connection, **asked, ending=ending)
+    asked: dict[str, Any] = {"member_ids": list(member_ids), "touched_since_us": touched_since_us - BEFORE_US}
+    asked |= ({} if ending is None else {"ending": ending}) | ({} if draws is None else draws.bounds)
+    rows = (MEMBERS if ending is None else MEMBERS_WITH_ENDS)[draws is not None].rows(connection, **asked)
     found = {row[0]: MemberRow(*row[1:]) for row in rows}
     _check_known(member_ids, found)
     return [found[member_id] for member_id in member_ids]

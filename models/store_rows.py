@@ -84,10 +84,10 @@ class Then:
 
 @dataclass(frozen=True)
 class DecisionRow:
-    """A decision to be kept; where `chosen` is not `none` it takes one contact, provided that `contacts_seen` is still true.
+    """A decision to be kept, where it contacts the member, or the member `rests` after it, provided that `contacts_seen` is still true.
 
     It costs `cost` and gives its place back at `expires_us`, if any; `used_up` is what it was decided with; `propensities` are JSON, by
-    candidate. `risk_band` is None for a member without a score.
+    candidate. `risk_band` is None for a member without a score; `drawn_us` is `created_us` where chance was in play, else None.
     """
 
     decision_id: str
@@ -104,6 +104,8 @@ class DecisionRow:
     propensities: str | None = None
     basis: str | None = None
     risk_band: str | None = None
+    drawn_us: int | None = None
+    rests: bool = False
 
     @property
     def touches(self) -> bool:

@@ -63,7 +63,7 @@ members = Table(
     Column("joined_us", BigInteger, nullable=False),
     Column("source", Text, nullable=False, comment="log | api"),
     Column("attributes", Text, comment="JSON; null for members that no log declared"),
-    Column("contacts", Integer, nullable=False, server_default="0", comment="how often one was reserved; rises with each"),
+    Column("contacts", Integer, nullable=False, server_default="0", comment="how often one was reserved, or a rest began; rises with each"),
     Column("preferences", Text, comment="JSON; null for members who refused nothing"),
     Column("risk_band", Text, comment="of the last decision that had one"),
 )
@@ -137,7 +137,8 @@ decisions = Table(
     Column("channel", Text),
     Column("propensities", Text, comment="of every candidate by its id, none included, JSON"),
     Column("basis", Text, comment="what was seen when it was decided, JSON; null where it cannot be replayed"),
-    Index("decisions_of_member", "member_id", "created_us"),
+    Column("drawn_us", BigInteger, comment="created_us where chance was in play; null where it was not, and from before it was told"),
+    Index("decisions_of_member", "member_id", "created_us", "drawn_us"),
     Index("decisions_by_time", "created_us", "decision_id"),
 )
 WITH_TRACE = decisions.c.body != literal_column("'{}'")

@@ -264,13 +264,13 @@ def hold(connection: Connection, rows: Sequence[DecisionRow]) -> dict[str, Held]
 
 
 def stale(held: Mapping[str, Held], rows: Sequence[DecisionRow]) -> frozenset[str]:
-    """Members of these rows who were erased since, or are to be contacted and for whom a contact was reserved or a preference changed."""
+    """Members of these rows who were erased since, or are to be contacted, or to rest, on what is seen anew since."""
     gone = {row.member_id for row in rows if row.member_id not in held}
-    return frozenset(gone | {row.member_id for row in rows if row.touches and row.member_id not in gone and _outdated(held, row)})
+    return frozenset(gone | {row.member_id for row in rows if row.member_id not in gone and _outdated(held, row)})
 
 
 def _outdated(held: Mapping[str, Held], row: DecisionRow) -> bool:
-    return held[row.member_id].contacts != row.contacts_seen
+    return (row.touches or row.rests) and held[row.member_id].contacts != row.contacts_seen
 
 
 class ClaimLost(Exception):  # noqa: N818 - what happened to whoever held it

@@ -28,9 +28,10 @@ AT_ONCE = 1_000
 LOG = pa.schema([(name, pa.binary()) for name in ("members", "events", "touches")])
 COLUMNS = {
     **dict.fromkeys(("decision_id", "member_id", "model_version", "chosen", "channel", "body", "propensities", "basis"), pl.String),
-    **dict.fromkeys(("created_us", "expires_us"), pl.Int64),
+    **dict.fromkeys(("created_us", "expires_us", "drawn_us"), pl.Int64),
     "cost": pl.Float64,
     "risk_band": pl.String,
+    "rests": pl.Boolean,
 }
 """Of DecisionRow, but for what only the store knows, and for what nothing is kept of in a run."""
 

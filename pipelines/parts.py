@@ -15,7 +15,7 @@ import polars as pl
 
 from models.decision_table import table_of
 from models.events import event_arrays
-from models.interventions import ContactHistory
+from models.last_draws import contacts_of
 from models.moments import microseconds
 from models.plan_figures import arms_of
 from models.plan_ground import PART, condensed_part
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from models.declared import Language
     from models.engine import Engine
     from models.events import EventArrays, EventLog
+    from models.interventions import ContactHistory
     from models.planning import Settled
     from models.preferences import Preferences
     from models.shadow_prices import ShadowPrices
@@ -120,8 +121,7 @@ def weigh_part(engine: Engine, part: Part, at: datetime, among: Flags | None = N
     snapshots = Snapshots(members, np.full(len(members), microseconds(at)), part.arrays.joined_us[members])
     ids = part.log.members["member_id"].gather(members).to_list()
     decision_ids = [decision_id(engine, at, member_id) for member_id in ids]
-    touches = part.log.touches
-    made = ContactHistory.empty() if touches is None else ContactHistory.of_touches(touches, members)
+    made = contacts_of(part.log.touches, members, snapshots.as_of_us, engine.community)
     contacts = respected(made, ids, part.preferences)
     weighed = weigh(engine, part.arrays, snapshots, ids, decision_ids, contacts, as_of=at)
     return Batch(part, snapshots, ids, decision_ids, weighed, contacts)

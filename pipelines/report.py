@@ -9,7 +9,7 @@ import numpy as np
 from models.deciding import decide
 from models.engine import explain
 from models.errors import InputError
-from models.interventions import ContactHistory
+from models.last_draws import contacts_of
 from models.member_report import Provenance, render_member_report, weekly_activity
 from models.moments import microseconds
 from models.preferences import respected
@@ -45,13 +45,13 @@ def report_member(
     if at < joined:
         message = f'member "{member_id}" joined {joined:%Y-%m-%d}, after {at:%Y-%m-%d}; choose a later date'
         raise InputError(message)
-    touches = loaded.log.touches
-    made = ContactHistory.empty() if touches is None else ContactHistory.of_touches(touches, np.array([code]))
+    snapshots = Snapshots.at(events, microseconds(at))
+    made = contacts_of(loaded.log.touches, np.array([code]), snapshots.as_of_us, engine.community)
     contacts = respected(made, [member_id], loaded.preferences)
     (decision,) = decide(
         engine,
         events,
-        Snapshots.at(events, microseconds(at)),
+        snapshots,
         [member_id],
         [decision_id(engine, at, member_id)],
         contacts,

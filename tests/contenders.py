@@ -42,6 +42,16 @@ def contact_one(url: str, worker: str, member_id: str, attempts: int) -> int:
     return sum(_at_once(url, contact, list(range(attempts))))
 
 
+def draw_one(url: str, worker: str, member_id: str, attempts: int) -> int:
+    """All of them saw that nobody had drawn for the member, and drew nothing; the number of draws that are kept."""
+
+    def draw(store: Store, number: int) -> bool:
+        row = DecisionRow(f"{worker}-{number}", member_id, 5, "1", "none", None, 0, "{}", drawn_us=5, rests=True)
+        return not store.record([row])
+
+    return sum(_at_once(url, draw, list(range(attempts))))
+
+
 def answer_requests(url: str, worker: str, request_ids: list[str]) -> list[str]:
     """Claims every request and answers those that are free; the answers that it gave."""
 

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models.actions import ContactPolicy
 from models.assignments import assignments_of
 from models.community import DAY_US
 from tests.planted import AS_OF_US, Member, arrays, community, intervention
@@ -99,6 +100,19 @@ def test_who_is_left_alone_for_the_horizon_or_could_be_given_nothing_is_no_matte
     soon = touches((0, 30.1, "call"), none=[0.5], call=[0.5])
     assert of(pl.concat([certain, soon])).notes == ()
     assert of(nights(every=4).head(90)).notes == ()
+
+
+def test_what_was_certain_because_members_rested_from_a_draw_is_left_out_and_nothing_else():
+    rows = touches(
+        *((0, ago, name) for ago, name in ((64.0, "none"), (63.0, "none"), (50.1, "none"), (50.0, "none"), (49.0, "call"))),
+        *((1, ago, "none") for ago in (64.0, 63.0)),
+        none=[0.1, 1.0, 1.0, 1.0, 0.5, 1.0, 1.0],
+        call=[0.9, 0.0, 0.0, 0.0, 0.5, 0.0, 0.0],
+    )
+    resting = DECLARED.model_copy(update={"contact_policy": ContactPolicy(draw_cooldown_days=14)})
+    assert len(of(rows)) == 7
+    made = assignments_of(rows, EVENTS, resting, until_us=AS_OF_US)
+    assert ((AS_OF_US - made.snapshots.as_of_us) / DAY_US).tolist() == [64.0, 50.0, 49.0, 64.0, 63.0]
 
 
 def test_those_count_most_who_were_most_likely_to_be_given_something():

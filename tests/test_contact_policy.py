@@ -1,5 +1,7 @@
 """How often members may be contacted, on which channel, and with whose leave."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,7 +11,7 @@ from pydantic import ValidationError
 
 from models.community import DAY_US
 from models.contact_policy import ContactRuling, contact_ruling
-from models.interventions import ContactHistory, Rule
+from models.interventions import NOT_DRAWN, ContactHistory, Rule
 from models.member_columns import MemberColumns
 from tests.planted import AS_OF, AS_OF_US, community, intervention
 
@@ -148,6 +150,23 @@ def test_after_a_refusal_the_refused_rests_longer_than_all_the_rest(ago, own, ot
         past = history((0, ago, "email", "offer"), response=[said])
         found = rules(rule_on(past, *interventions, policy={"refusal_cooldown_days": 3}))
         assert found == ([own, others, None] if said == "refused" else [None, None, None])
+
+
+@pytest.mark.parametrize(("ago", "rests"), [(0.001, True), (27.99, True), (28, False), (60, False), (0, False), (-1, False)])
+def test_after_a_draw_all_marketing_rests_whatever_was_drawn_and_nothing_else_does(ago, rests):
+    interventions = [intervention("offer"), intervention("terms", message_class="mandatory"), TWO_CLASSES[2]]
+    for contacts in ((), ((0, max(ago, 1), "email", "offer"),)):
+        past = replace(history(*contacts), drawn_us=np.array([AS_OF_US - round(ago * DAY_US), NOT_DRAWN]))
+        ruling = rule_on(past, *interventions, members=2, policy={"draw_cooldown_days": 28})
+        assert rules(ruling) == ["drawn_recently" if rests else None, None, None]
+        assert rules(ruling, 1) == [None, None, None]
+        assert rules(rule_on(past, *interventions, members=2)) == [None, None, None]
+
+
+def test_what_has_a_rest_of_its_own_is_told_with_it():
+    past = replace(history((0, 1, "email", "offer")), drawn_us=np.array([AS_OF_US - DAY_US]))
+    interventions = [intervention("offer", cooldown_days=3), intervention("digest")]
+    assert rules(rule_on(past, *interventions, policy={"draw_cooldown_days": 28})) == ["cooldown_days", "drawn_recently"]
 
 
 def test_a_channel_on_which_the_member_cannot_be_reached_is_passed_over_by_every_class():

@@ -50,6 +50,12 @@ def test_one_contact_of_many_that_saw_the_same_free_slot_is_made(processes, stor
     assert count(store, "SELECT count(*) FROM decisions") == 1
 
 
+def test_one_draw_of_many_for_a_member_whom_nothing_was_drawn_for_before_is_kept(processes, store, store_url):
+    assert sum(together(processes, contenders.draw_one, store_url, "m4", 20)) == 1
+    assert count(store, "SELECT count(*) FROM touches") == 0
+    assert count(store, "SELECT count(*) FROM decisions WHERE drawn_us = 5") == 1
+
+
 def test_each_request_is_answered_once_and_everybody_hears_that_answer(processes, store, store_url):
     requests = [f"r{number}" for number in range(40)]
     given = [text for texts in together(processes, contenders.answer_requests, store_url, requests) for text in texts]

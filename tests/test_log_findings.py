@@ -78,6 +78,14 @@ def test_a_history_too_short_for_a_horizon_says_what_there_is_and_what_is_needed
     assert found(read(tmp_path, weekly("abc", 8)), "30 days: have 50 days, need 90")[0].level == "error"
 
 
+@pytest.mark.parametrize(("days", "told"), [(0, False), (26, True), (27, False), (90, False)])
+def test_a_rest_after_draws_that_ends_long_before_the_horizon_is_told(tmp_path, days, told):
+    intake = read(tmp_path, weekly("abc", 30), contact_policy={"draw_cooldown_days": days})
+    messages = [(finding.message, finding.level, finding.column) for finding in found(intake, "rest")]
+    said = "members rest for 26 days after a draw, but effects are counted over 30 days"
+    assert messages == ([(said, "warning", "contact_policy.draw_cooldown_days")] if told else [])
+
+
 def test_too_few_churned_or_retained_members_are_counted_at_the_last_usable_day(tmp_path):
     stayers, leavers = [f"s{k}" for k in range(40)], [f"l{k}" for k in range(15)]
     intake = read(tmp_path, weekly(stayers, 30), churn={"horizons_days": [30], "active_days": 60})

@@ -524,6 +524,12 @@ RULES = {
             "The member refused something within the last 7 days and is left alone for now",
             "该成员最近7天内有过拒绝，暂不打扰",
         ),
+        (
+            "contact_policy",
+            "drawn_recently",
+            "Within the last 28 days the member was drawn to get something or to be left alone; until that is over, nothing else is sent",
+            "该成员最近28天内参加过随机抽取（抽中动作或不触达），期满之前不再安排其他动作",
+        ),
         ("contact_policy", "unreachable", "The member cannot be reached on this channel", "无法通过这个渠道联系到该成员"),
         ("contact_policy", "no_consent", "The member has not agreed to contact on this channel", "该成员没有同意通过这个渠道被联系"),
         ("arbitration", "mandatory_first", "Something that has to be sent comes first", "必须发送的内容优先"),
@@ -536,7 +542,7 @@ def test_every_kind_of_rule_is_told_in_both_languages(stage, rule, english, chin
         Scene(name="welcome", label=Label(en="Welcome", zh="欢迎"), after_first="purchase", within_hours=24),
         Scene(name="birthday", label=Label(en="Birthday", zh="生日"), on_date="born", within_days=2),
     )
-    policy = ContactPolicy(refusal_cooldown_days=7)
+    policy = ContactPolicy(refusal_cooldown_days=7, draw_cooldown_days=28)
     community = told_community(members=source, interventions=(ruled, *CATALOGUE), contact_policy=policy, scenes=scenes)
     candidate, standing = removed("ruled", stage, rule), Standing(MEMBER, 0.43)
     assert removal_sentence("en", candidate, standing, community) == english

@@ -53,6 +53,19 @@ def test_all_moments_at_once_are_each_moment_alone(engine, made, trained_world):
     assert {"cooldown_days", "calls", "global_control"} <= removed
 
 
+def test_at_the_moment_of_a_draw_nobody_rests_from_the_one_before(engine, made, trained_world):
+    """The log draws often on the same members: what is asked is what would have been drawn, and not whether it was too soon."""
+    policy = engine.community.contact_policy.model_copy(update={"draw_cooldown_days": 60})
+    resting = replace(engine, community=engine.community.model_copy(update={"contact_policy": policy}))
+    before, after = (replay(one, trained_world.log, trained_world.events, made.snapshots) for one in (engine, resting))
+    np.testing.assert_array_equal(after.propensity, before.propensity)
+    later = replace(made.snapshots, as_of_us=made.snapshots.as_of_us + 1)
+    told = replay(resting, trained_world.log, trained_world.events, later)
+    drawn = made.propensities.max(axis=1) < 1
+    assert drawn.any()
+    assert np.all(told.propensity[drawn, 0] == 1)
+
+
 def test_what_would_not_have_been_allowed_has_no_chance(engine, made, trained_world):
     told = replay(engine, trained_world.log, trained_world.events, made.snapshots)
     assert told.propensity.sum(axis=1) == pytest.approx(1)
