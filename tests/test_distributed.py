@@ -29,6 +29,7 @@ from pipelines.workspace import Workspace
 from tests.candidates_in_parts import SUPPLIES, cut, members
 from tests.command_line import Said, keepwell
 from tests.repeated_touches import declare_exported
+from tests.resting import RESTING, RULE, resting_registry
 from tests.serving_world import DECLARED, NOW, simulated_world, world, write_declaration, write_home
 from tests.shown_run import assert_same, figures, shown
 from tests.spark_faults import KilledOnce
@@ -123,6 +124,23 @@ def test_decisions_on_spark_are_those_of_one_machine_though_a_task_was_lost(one,
     assert parted.table.equals(one.table)
     assert {RESTLESS, "idle"} < set(parted.table["member_id"])
     assert parted.said.out.startswith(f"{one.table.height} members decided on at {AS_OF}")
+
+
+def test_members_rest_on_spark_from_what_one_machine_drew_and_the_other_way_round(spark, tmp_path, monkeypatch):
+    monkeypatch.setenv("KEEPWELL_MLFLOW_URI", resting_registry(tmp_path / "registry").uri)
+    here, there = (write_home(tmp_path / name, RESTING) for name in ("here", "there"))
+    for home in (here, there):
+        write_tables(home)
+    first = [keepwell("decide", "-c", here, "-o", here / "first.parquet", "--as-of", EARLIER, "--record")]
+    with partitions(spark, 3):
+        first.append(on_spark(there, "--as-of", EARLIER, "--record")[0])
+        again = on_spark(here, "--as-of", AS_OF)[1]
+    first.append(keepwell("decide", "-c", there, "-o", there / "again.parquet", "--as-of", AS_OF))
+    assert [said.code for said in first] == [0] * 3
+    assert again.equals(pl.read_parquet(there / "again.parquet").sort("member_id"))
+    assert (again["removed_coupon"] == f"contact_policy:{RULE}").sum() > 60
+    held = kept(there)
+    assert {name: held[name] for name in ("members", "decisions", "touches")}.items() <= kept(here).items()
 
 
 def test_pages_show_of_a_run_on_spark_what_they_show_of_one_machine(one, parted):
