@@ -42,7 +42,7 @@ WAYS = ("in turn", "across folds")
 class World:
     """`units` of `rows` each, members or, where `whole`, groups that were given the same together.
 
-    `average`, `spread`: mean and standard deviation over the members of what an arm adds to the chance to stay.
+    An arm adds `average` to the chance to stay, and `spread` times a standard normal feature, held within 1.5.
     """
 
     units: int
@@ -105,7 +105,7 @@ class Judged:
 def judge(name: str, ways: Sequence[str], seed: int) -> dict[str, Judged]:
     world, rng = WORLDS[name], np.random.default_rng(seed)
     people = People.of(world, world.units, rng)
-    others = People.of(world, LIKE_THEM if world.spread else 1, rng)
+    others = People.of(world, LIKE_THEM // world.rows if world.spread else 1, rng)
     held = hold_out(people.features, _tried(world, people, rng), rng=rng)
     part, fold = parts_of(held.assignments.unit, rng=rng), held.fold + 1
     each = [(fold != number, fold == number) for number in range(1, fold.max() + 1)]
