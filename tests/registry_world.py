@@ -13,6 +13,7 @@ import pandas as pd
 
 from models.engine_files import seal_of
 from models.registry import CHAMPION, ENGINE_ARTIFACT, MODEL_NAME, SEAL, DataDescription, Registry, RunRecord
+from tests.once import made_once
 from tests.serving_world import world
 
 RECORD = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
@@ -29,10 +30,15 @@ def own_registry(folder: Path) -> Registry:
 @cache
 def challenged() -> Registry:
     """The world's champion, version 1, and a challenger, version 2, that tells other risk bands; nobody may change it."""
-    registry, champion = own_registry(Path(tempfile.mkdtemp(prefix="keepwell-"))), world().engine
+    own = Path(tempfile.mkdtemp(prefix="keepwell-"))
+    shutil.copy(made_once("challenged", _challenge) / "mlflow.db", own)
+    return Registry(f"sqlite:///{own}/mlflow.db")
+
+
+def _challenge(folder: Path) -> None:
+    registry, champion = own_registry(folder), world().engine
     edges = tuple(0.5 * edge for edge in champion.reference.band_edges)
     registry.register(replace(champion, reference=replace(champion.reference, band_edges=edges)), world().golden, RECORD)
-    return registry
 
 
 def challenged_copy(folder: Path) -> Registry:

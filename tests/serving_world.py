@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import socket
 import tempfile
@@ -11,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from threading import Thread
 from threading import enumerate as enumerate_threads
@@ -38,6 +36,9 @@ from pipelines.serve import HTTP
 from serving.app import create_app
 from serving.service import NewId
 from serving.settings import Settings
+from tests.databases import holds_nothing
+from tests.empty_registry import put_registry
+from tests.once import made_once
 from tests.patience import PATIENCE_SECONDS, PLAIN, wait_until
 from tests.planted import community, intervention, signal, tier
 
@@ -93,34 +94,22 @@ class World:
 @cache
 def world() -> World:
     """Simulated, trained, registered and promoted once for each run of the tests; each of its processes has a registry of its own."""
-    log, made, own = _log(), _folder_of_the_run(), Path(tempfile.mkdtemp(prefix="keepwell-"))
-    with (made / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (made / "champion.db").exists():
-            _register(log, made)
-    shutil.copy(made / "champion.db", own / "mlflow.db")
+    log, own = _log(), Path(tempfile.mkdtemp(prefix="keepwell-"))
+    made = made_once("world", partial(_register, log))
+    shutil.copy(made / "mlflow.db", own)
     registry = Registry(f"sqlite:///{own}/mlflow.db", made / "artifacts")
     copy = registry.copy_of(registry.version_of(CHAMPION))
     return World(log, copy.load(made / "cache"), read_golden(made / "cache" / copy.folder), registry.uri)
-
-
-def _folder_of_the_run() -> Path:
-    """The same for all processes that xdist started together."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    folder = Path(tempfile.gettempdir()) / f"keepwell-{run}" if run else Path(tempfile.mkdtemp(prefix="keepwell-"))
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 def _register(log: EventLog, folder: Path) -> None:
     events = event_arrays(log, DECLARED)
     as_of = default_test_as_of(events, DECLARED)
     trained = train(events, DECLARED, test_as_of=as_of, trained_at=NOW, rng=np.random.default_rng(1))
-    registry = Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
+    registry = Registry(f"sqlite:///{put_registry(folder)}", folder / "artifacts")
     record = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [log.events.height]})))
     registry.register(trained.engine, trained.golden, record)
     registry.promote(None, folder / "cache")
-    shutil.copy(folder / "mlflow.db", folder / "champion.db")
 
 
 @cache
@@ -204,9 +193,9 @@ def serving(home: Path, log: EventLog | None = None, new_id: NewId | None = None
 
 
 def fill(store_url: str, log: EventLog) -> None:
-    """Loads the log; where the store would be a new file, that of the world comes with a copy of one that holds it."""
+    """Loads the log; where the store is a file that holds nothing yet, that of the world comes with a copy of one that holds it."""
     file = Path(store_url.removeprefix("sqlite:///"))
-    if log is world().log and file.is_absolute() and not file.exists():
+    if log is world().log and file.is_absolute() and (not file.exists() or holds_nothing(file)):
         shutil.copy(_filled_file(), file)
         return
     with closing(Store.open(store_url)) as store:

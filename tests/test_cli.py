@@ -29,7 +29,7 @@ VERBS = ("init", "check", "ingest", "train", "evaluate", "promote", "plan", "dec
 
 @pytest.fixture(scope="module")
 def community(tmp_path_factory):
-    return write_community(tmp_path_factory.mktemp("community"))
+    return with_registry(write_community(tmp_path_factory.mktemp("community")))
 
 
 @contextmanager

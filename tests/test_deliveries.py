@@ -20,6 +20,7 @@ from pipelines.loading import load
 from pipelines.monitor import monitor
 from pipelines.workspace import Workspace
 from tests.command_line import keepwell
+from tests.empty_registry import with_registry
 from tests.written_logs import NOW, declared, written
 
 COLUMNS = {"type": "type", "value": "value", "event_id": "event_id", "channel": "channel"}
@@ -111,6 +112,7 @@ def test_a_file_that_says_its_rows_twice_is_taken_in_once(workspace):
 def test_the_monitor_takes_rows_that_were_said_before_for_rows_that_can_be_used(tmp_path):
     """A file with each row twice, and one that says what the log says already; then one of whose ten rows one cannot be read."""
     workspace = community_in(tmp_path, most_rejected=0.5)
+    with_registry(tmp_path)
     head, *rows = DAY.splitlines()
     take(workspace, written(tmp_path, "\n".join([head, *rows, *rows, ""]), "twice.csv"), written(tmp_path, BASE, "known.csv"))
     assert rejected_lately(workspace) == ("ok", 0.0)

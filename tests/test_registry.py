@@ -27,6 +27,7 @@ from pipelines.loading import Loaded
 from pipelines.loading import registry as registry_of
 from pipelines.train import run_record
 from pipelines.workspace import Workspace
+from tests.empty_registry import put_registry
 
 SEED = 3
 FIGURES = {"calibration.png", "lift.png", "shap.png"}
@@ -64,6 +65,7 @@ def record(trained_world, tmp_path_factory):
 def registered_once(trained_world, record, tmp_path_factory):
     """The folder of an MLflow with two versions, none of which is in force; nobody may change it."""
     folder = tmp_path_factory.mktemp("mlflow")
+    put_registry(folder)
     trained, registry = trained_world.trained, shelf_in(folder).registry
     versions = [registry.register(trained.engine, trained.golden, record()) for _ in range(2)]
     return folder, versions

@@ -21,6 +21,7 @@ from models.snapshots import Snapshots
 from models.store import DecisionRow, PlanRow
 from models.supply import Capacity
 from serving.service import decision_id
+from tests.empty_registry import put_registry
 from tests.patience import wait_until
 from tests.serving_world import DECLARED, NOW, serving, world, write_home
 
@@ -163,7 +164,7 @@ def test_numbers_differ_only_beyond_rounding():
 
 
 def test_a_decision_of_an_earlier_model_is_made_again_with_that_model(tmp_path):
-    registry = Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
+    registry = Registry(f"sqlite:///{put_registry(tmp_path)}", tmp_path / "artifacts")
     engine, events = world().engine, event_arrays(world().log, DECLARED)
     everyone = Snapshots.at(events, microseconds(NOW))
     golden = Golden.of(engine, GoldenMembers.of(EventHistories.of(events, DECLARED), everyone, np.random.default_rng(1)))

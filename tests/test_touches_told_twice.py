@@ -21,6 +21,7 @@ from models.quotas import Quotas
 from models.reports import TouchReport
 from models.store import DecisionRow, Store
 from tests.command_line import keepwell
+from tests.empty_registry import with_registry
 from tests.planted import community, intervention
 from tests.repeated_touches import declare_exported
 from tests.serving_world import DECLARED as SIMULATED
@@ -293,7 +294,7 @@ def home(tmp_path_factory):
     touches = SIMULATED.touches.model_copy(update={"propensity_prefix": "propensity_"})
     declared = SIMULATED.model_copy(update={"touches": touches})
     folder = write_home(tmp_path_factory.mktemp("twice") / "home", declared)
-    write_logs(folder)
+    write_logs(with_registry(folder))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEEPWELL_MLFLOW_URI", world().mlflow_uri)
         said = keepwell("decide", "-c", folder, "-o", folder / "earlier.parquet", "--as-of", "2025-06-10", "--record")
