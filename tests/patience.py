@@ -30,12 +30,13 @@ def answered(ask: Callable[[], httpx2.Response]) -> httpx2.Response:
 
 def wait_until(holds: Callable[[], bool]) -> None:
     """A server that does not listen yet counts as not holding. Raises TimeoutError when patience is at its end."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline, pause = time.monotonic() + PATIENCE_SECONDS, 0.001
     while time.monotonic() < deadline:
         try:
             if holds():
                 return
         except httpx2.TransportError:
             pass
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
     raise TimeoutError(f"not within {PATIENCE_SECONDS} seconds")
