@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from pipelines.spark_session import spark_session
 from tests.databases import Postgres, postgres_server, sqlite_database
+from tests.once import folder_of_the_run
 from tests.trained_world import TrainedWorld, train_on_world
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ settings.register_profile("keepwell", deadline=None, suppress_health_check=[Heal
 settings.load_profile("keepwell")
 
 ROOT = Path(__file__).parents[1]
+
+# In the process that starts the workers, before it starts them.
+folder_of_the_run()
 
 
 @pytest.hookimpl(optionalhook=True)

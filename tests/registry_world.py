@@ -13,7 +13,7 @@ import pandas as pd
 
 from models.engine_files import seal_of
 from models.registry import CHAMPION, ENGINE_ARTIFACT, MODEL_NAME, SEAL, DataDescription, Registry, RunRecord
-from tests.once import made_once
+from tests.once import folder_of_the_run, made_once
 from tests.serving_world import world
 
 RECORD = RunRecord({}, {}, {}, {}, DataDescription("simulated", "simulation", pd.DataFrame({"events": [1]})))
@@ -30,7 +30,7 @@ def own_registry(folder: Path) -> Registry:
 @cache
 def challenged() -> Registry:
     """The world's champion, version 1, and a challenger, version 2, that tells other risk bands; nobody may change it."""
-    own = Path(tempfile.mkdtemp(prefix="keepwell-"))
+    own = Path(tempfile.mkdtemp(dir=folder_of_the_run()))
     shutil.copy(made_once("challenged", _challenge) / "mlflow.db", own)
     return Registry(f"sqlite:///{own}/mlflow.db")
 

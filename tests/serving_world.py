@@ -38,7 +38,7 @@ from serving.service import NewId
 from serving.settings import Settings
 from tests.databases import holds_nothing
 from tests.empty_registry import put_registry
-from tests.once import made_once
+from tests.once import folder_of_the_run, made_once
 from tests.patience import PATIENCE_SECONDS, PLAIN, wait_until
 from tests.planted import community, intervention, signal, tier
 
@@ -94,7 +94,7 @@ class World:
 @cache
 def world() -> World:
     """Simulated, trained, registered and promoted once for each run of the tests; each of its processes has a registry of its own."""
-    log, own = _log(), Path(tempfile.mkdtemp(prefix="keepwell-"))
+    log, own = _log(), Path(tempfile.mkdtemp(dir=folder_of_the_run()))
     made = made_once("world", partial(_register, log))
     shutil.copy(made / "mlflow.db", own)
     registry = Registry(f"sqlite:///{own}/mlflow.db", made / "artifacts")
@@ -205,7 +205,7 @@ def fill(store_url: str, log: EventLog) -> None:
 @cache
 def _filled_file() -> Path:
     """Of a store in SQLite that holds the log of the world."""
-    file = Path(tempfile.mkdtemp(prefix="keepwell-")) / "keepwell.db"
+    file = Path(tempfile.mkdtemp(dir=folder_of_the_run())) / "keepwell.db"
     with closing(Store.open(f"sqlite:///{file}")) as store:
         store.load_log(world().log)
     return file
