@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from models.plan_figures import Outlook, arms_of, outlook
+from models.plan_figures import Outlook, arms_of, of_crowd, outlook
 from models.planning import JointPlan, plan_jointly
 from models.strata import Strata
 
@@ -36,4 +36,4 @@ class Campaign:
         return plan_jointly(self.strata.candidates, self.supply, self.engine.community.policy.exploration)
 
     def outlook(self, joint: JointPlan, budget: float | None) -> Outlook:
-        return outlook(arms_of(self.engine), self.strata, joint, budget)
+        return outlook(of_crowd(arms_of(self.engine), self.strata), self.strata, joint, budget)

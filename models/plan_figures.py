@@ -87,6 +87,12 @@ def arms_of(engine: Engine) -> tuple[Arm, ...]:
     return tuple(Arm(one.id, engine.uplift.source(one.id), reach, apart.dimensions, population) for one, reach in reaches)
 
 
+def of_crowd(arms: Sequence[Arm], strata: Strata) -> tuple[Arm, ...]:
+    """The same, where more members have a risk by now than when the engine was made, or than it was tested on."""
+    scored = round(float(strata.members[strata.scored].sum()))
+    return tuple(arm._replace(population=max(arm.population, scored)) for arm in arms)
+
+
 @dataclass(frozen=True)
 class ArmOutlook:
     """One intervention: members expected to get it, what that costs and brings, and the rules that kept most members from it."""

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from models.audience import CELL_KEYS, Counted, counted_of
-from models.plan_figures import Arm, arms_of
+from models.plan_figures import Arm, arms_of, of_crowd
 from models.standing_tally import StandingTally
 from models.strata import Condensed, Strata
 from models.strata_arrays import strata_arrays, strata_of_arrays
@@ -206,7 +206,8 @@ class Footing:
             counted = rows.group_by("place", "stratum").agg(members=pl.len().cast(pl.Int64))
             pairs = pl.concat([pairs, counted]).group_by("place", "stratum").agg(pl.col("members").sum())
         alike = pairs.sort("place", "stratum")
-        return PlanGround(terms, self.common.strata, self.places.drop("place"), Alike(*(alike[name].to_numpy() for name in Alike._fields)))
+        terms, strata = replace(terms, arms=of_crowd(terms.arms, self.common.strata)), self.common.strata
+        return PlanGround(terms, strata, self.places.drop("place"), Alike(*(alike[name].to_numpy() for name in Alike._fields)))
 
 
 def lay_ground(terms: Terms, parts: Sequence[Condensed], standings: pl.DataFrame) -> Laid:

@@ -7,7 +7,7 @@ import pytest
 
 from models.campaign import Campaign
 from models.interventions import ContactHistory
-from models.plan_figures import Arm, Outlook, Prospects, arms_of, outlook
+from models.plan_figures import Arm, Outlook, Prospects, arms_of, of_crowd, outlook
 from models.planning import Candidates, plan_jointly
 from models.snapshots import Snapshots
 from models.strata import Strata
@@ -69,6 +69,14 @@ def test_differences_that_were_not_found_add_up_the_less_the_more_of_the_members
     below, above = np.sqrt(100 * (reach**2 - apart**2) + of_a_hundred * apart**2)
     assert astuple(told.saved) == pytest.approx((1, 1 - below, 1 + above))
     assert astuple(told.net_value) == pytest.approx((60, 60 - 100 * below, 60 + 100 * above))
+
+
+def test_more_members_than_the_engine_was_tested_on_are_the_population():
+    """Of the three the second has no score; a population of more stays."""
+    declared = community(OFFER, NOTE)
+    planted = engine(declared, 3, status=["scored", "already_churned", "scored"])
+    arms = [Arm("offer", "experiment", population=1), Arm("note", "experiment", population=40)]
+    assert [arm.population for arm in of_crowd(arms, Strata.of(weighed(planted, 3), arms))] == [2, 40]
 
 
 def test_the_ends_of_the_net_value_are_those_of_the_effect_at_the_same_cost():
