@@ -70,7 +70,8 @@ def main() -> None:
         print(f"  the disk: {syncs(folder)}", flush=True)
         print(f"  the cores: {steadiness()}", flush=True)
         for workers in options.workers:
-            report("SQLite", world, workers, options.seconds, plain, None)
+            with tempfile.TemporaryDirectory(dir=folder) as fresh:
+                report("SQLite", world, workers, options.seconds, plain, f"sqlite:///{fresh}/keepwell.db")
         if options.postgres:
             with postgres_server() as postgres, postgres.database() as url:
                 report("PostgreSQL", world, max(options.workers), options.seconds, plain, url)
@@ -110,7 +111,8 @@ def _rates(name: str, model: Path, body: str, seconds: float) -> Plain:
     return Plain(max(load.rate for load in loads.values()), loads[FEW].quantile_ms(0.5))
 
 
-def report(name: str, world: ServiceWorld, workers: int, seconds: float, plain: Plain, store_url: str | None) -> None:
+def report(name: str, world: ServiceWorld, workers: int, seconds: float, plain: Plain, store_url: str) -> None:
+    """On a store of its own, filled at start: one that is kept has hundreds of decisions of each member after a few runs."""
     with keepwell(world, workers=workers, store_url=store_url) as server:
         print(f"keepwell serve --workers {workers}, {name}: ready after {server.started_s:.1f} s, {server.resident_mb:,.0f} MB", flush=True)
         time.sleep(SETTLING_SECONDS)
