@@ -28,7 +28,9 @@ from pipelines.decide import decide_all
 from pipelines.ingest import ingest
 from pipelines.init import InitOptions, initialise
 from pipelines.lessons import Asked
+from pipelines.monitor import monitor
 from pipelines.printing import print_decisions, print_training
+from pipelines.printing_nights import print_monitor
 from pipelines.promote import promote
 from pipelines.report import report_member
 from pipelines.serve import prepare
@@ -95,6 +97,8 @@ def run_demo(folder: Path, members: int, seed: int, console: Console, *, now: da
     reports = {member_id: folder / f"report-{member_id}.html" for member_id in _two_sides(decided.table)}
     for member_id, report in reports.items():
         report_member(workspace, member_id, report, as_of=None, language=None, now=now)
+    step("watching the data, the model and the decisions, as every night: keepwell monitor")
+    print_monitor(monitor(workspace, as_of=None, now=now, seed=seed), console)
     step("done")
     _tell_where(folder, reports.values(), decided.table, key, chosen[0], console)
 

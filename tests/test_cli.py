@@ -16,6 +16,7 @@ from models.drift_figures import DRIFT, DriftFigures
 from models.input_figures import INPUT, InputFigures
 from models.intervention_figures import INTERVENTIONS, InterventionReport
 from models.model_figures import MODEL, ModelFigures
+from models.readings import MONITOR
 from models.store import Store
 from pipelines import demo
 from pipelines.workspace import Workspace
@@ -447,5 +448,7 @@ def test_the_demo_walks_the_whole_path_and_says_how_to_go_on(tmp_path, monkeypat
     assert all(f"member report      {report}" in said.out for report in reports)
     assert "serve --config demo" in said.out
     assert pl.read_parquet("demo/decisions.parquet").height == 500
+    with closing(Store.open(Workspace(Path("demo")).store_url)) as store:
+        assert store.figures(MONITOR) is not None
     again = keepwell("check", "-c", "demo")
     assert again.code == 0, again.out
