@@ -50,6 +50,13 @@ class Candidates:
     def __getitem__(self, members: Flags | Integers | slice) -> Self:
         return type(self)(self.priority[members], self.cost[members], self.channel[members], self.allowed[members], self.urgent[members])
 
+    def put(self, members: Integers, others: Candidates) -> Self:
+        """With those of these members in place of theirs."""
+        columns = {name: column.copy() for name, column in vars(self).items()}
+        for name, column in columns.items():
+            column[members] = getattr(others, name)
+        return type(self)(**columns)
+
     @property
     def sent(self) -> Flags:
         """What is urgent, shape (n_members, k)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -142,28 +143,37 @@ def compare_policies(
     return PolicyComparison(len(rows), len(np.unique(rows.member)), level, judged)
 
 
+Held = Callable[["Floats"], "Floats"]
+"""Of a policy's probabilities (n, 1 + k) what there is enough for."""
+
+
+def _as_it_is(probabilities: Floats) -> Floats:
+    return probabilities
+
+
 def nobody(allowed: Flags) -> Target:
     """Nothing, but for messages that must go out; allowed (n, 1 + k), in whose rows such a message is all that is allowed."""
     return Target(_constant(allowed, 0))
 
 
-def random_choice(allowed: Flags) -> Target:
+def random_choice(allowed: Flags, held: Held = _as_it_is) -> Target:
     """Every allowed action, doing nothing among them, with the same probability; allowed (n, 1 + k)."""
-    return Target(allowed / allowed.sum(axis=1, keepdims=True))
+    return Target(held(allowed / allowed.sum(axis=1, keepdims=True)))
 
 
-def best_constant(rows: DecisionRows, allowed: Flags) -> Target:
+def best_constant(rows: DecisionRows, allowed: Flags, held: Held = _as_it_is) -> Target:
     """One action for everybody who may have it, nothing for the others; for each fold the one that earned most on all other folds.
 
     Chosen on the rows that judge it, the best of several would look better than it is.
     """
     probabilities = np.empty_like(rows.propensities)
-    values = [_robust_rewards(rows, _constant(allowed, action)) for action in range(len(rows.actions))]
+    constant = [held(_constant(allowed, action)) for action in range(len(rows.actions))]
+    values = [_robust_rewards(rows, target) for target in constant]
     taken = []
-    for held in np.unique(rows.fold):
-        others = rows.fold != held
+    for fold in np.unique(rows.fold):
+        others = rows.fold != fold
         best = int(np.argmax([value[others].mean() if others.any() else value.mean() for value in values]))
-        probabilities[~others] = _constant(allowed[~others], best)
+        probabilities[~others] = constant[best][~others]
         taken.append(best)
     often = int(np.bincount(taken).argmax())
     return Target(probabilities, f"{rows.actions[often]}, chosen in {taken.count(often)} of {len(taken)} folds")

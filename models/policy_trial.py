@@ -11,6 +11,7 @@ from models.actions import NO_ACTION
 from models.assignments import assignments_of
 from models.errors import NotEnoughData
 from models.held_out import hold_out
+from models.logged_supply import LoggedSupply
 from models.policy import costs
 from models.policy_comparison import DecisionRows, Target, best_constant, compare_policies, nobody, random_choice
 from models.policy_value import LEVEL, Stakes, estimate_dr, policy_difference
@@ -20,7 +21,7 @@ from models.statements import Statement
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from models.arrays import Floats, Integers
+    from models.arrays import Flags, Floats, Integers
     from models.assignments import AssignmentKind, Assignments
     from models.engine import Engine
     from models.events import EventArrays, EventLog
@@ -83,18 +84,37 @@ def try_policies(
     replayed = {role: replay_held_out(one, held, log, events, rng=child) for (role, one), child in asked}
     actions = _actions(list(engines.values()))
     rows = _rows(engine, held, replayed[name], actions)
-    targets = {role: Target(_aligned(told.propensity, engines[role], actions)) for role, told in replayed.items()}
-    allowed = _aligned(replayed[name].allowed.astype(np.float64), engine, actions) > 0
-    targets |= {"best_constant": best_constant(rows, allowed), "random": random_choice(allowed), "nobody": nobody(allowed)}
+    supply = LoggedSupply.of(made, held.propensities.shares, replayed[name].candidates, log.touches, engine.community)
+    targets = {role: Target(_aligned(_done(told, engines[role], supply), engines[role], actions)) for role, told in replayed.items()}
+    targets |= _plain(rows, _aligned(replayed[name].allowed.astype(np.float64), engine, actions) > 0, engine, replayed[name], supply)
     compared = compare_policies(rows, targets, name, clip=clip, level=level)
     own = {
-        role: _aligned(told.as_it_is, engines[role], actions) for role, told in replayed.items() if role != name and told.relearned.any()
+        role: _aligned(_done(told.as_it_is, engines[role], supply), engines[role], actions)
+        for role, told in replayed.items()
+        if role != name and told.as_it_is is not None
     }
     flattered = {role: _gain(rows, target, compared.policies[name].dr, clip) for role, target in own.items()}
     by = None if made.units is None else made.units.column
-    return PolicyTrial(
-        compared, _source(len(made), len(every), replayed), held.propensities.kind, held.warnings(engine.names), flattered, by
-    )
+    source = _source(len(made), len(every), replayed, supply)
+    return PolicyTrial(compared, source, held.propensities.kind, held.warnings(engine.names), flattered, by)
+
+
+def _done(told: Replayed, engine: Engine, supply: LoggedSupply | None) -> Floats:
+    return told.propensity if supply is None else supply.propensity(told.candidates, engine.community)
+
+
+def _plain(rows: DecisionRows, allowed: Flags, engine: Engine, replayed: Replayed, supply: LoggedSupply | None) -> dict[str, Target]:
+    """Policies without an engine, of what the first one allows; allowed (n, 1 + all actions)."""
+
+    def held(probabilities: Floats) -> Floats:
+        if supply is None:
+            return probabilities
+        own = 1 + len(engine.community.interventions)
+        probabilities = probabilities.copy()
+        probabilities[:, :own] = supply.by_lot(probabilities[:, :own], replayed.candidates, engine.community)
+        return probabilities
+
+    return {"best_constant": best_constant(rows, allowed, held), "random": random_choice(allowed, held), "nobody": nobody(allowed)}
 
 
 def _gain(rows: DecisionRows, target: Floats, first: PolicyValue, clip: float | None) -> PolicyDifference:
@@ -144,7 +164,9 @@ def _rows(engine: Engine, held: HeldOut, replayed: Replayed, actions: tuple[str,
     )
 
 
-def _source(used: int, there: int, replayed: Mapping[str, Replayed]) -> Statement:
+def _source(used: int, there: int, replayed: Mapping[str, Replayed], supply: LoggedSupply | None) -> Statement:
     seen = {role: float(told.relearned.mean()) for role, told in replayed.items()}
     anew = [Statement("proof.learned_anew", {"role": role, "share": share}) for role, share in seen.items() if share > 0]
-    return Statement("proof.source", {"used": used, "there": there, "learned": tuple(anew) or Statement("proof.not_learned_from")})
+    learned = anew or [Statement("proof.not_learned_from")]
+    held = [] if supply is None else [Statement("proof.within_supply", {"share": supply.closed_share})]
+    return Statement("proof.source", {"used": used, "there": there, "learned": (*learned, *held)})

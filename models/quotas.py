@@ -8,9 +8,13 @@ from datetime import date, datetime, time
 from math import ceil
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+import polars as pl
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from models.arrays import Integers
     from models.community import Community
     from models.supply import Capacity
 
@@ -107,3 +111,11 @@ def period_begin_us(at: datetime, days: int, community: Community) -> int:
     day = at.astimezone(community.zone).date().toordinal()
     first = date.fromordinal(day - (day - FIRST_MONDAY) % days)
     return int(datetime.combine(first, time(), tzinfo=community.zone).timestamp()) * 1_000_000
+
+
+def periods_of(at_us: Integers, days: int, community: Community) -> Integers:
+    """The number of the period of each moment, shape (n,), counted from one that began on FIRST_MONDAY."""
+    moments = pl.Series(at_us, dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(community.timezone)
+    day = moments.dt.date().to_physical().to_numpy().astype(np.int64) + date(1970, 1, 1).toordinal()
+    periods: Integers = (day - FIRST_MONDAY) // days
+    return periods

@@ -11,6 +11,7 @@ import numpy as np
 from models.held_out import fold_engines
 from models.last_draws import contacts_of
 from models.moments import EPOCH
+from models.planning import Candidates
 from models.weighing import weigh
 
 if TYPE_CHECKING:
@@ -28,14 +29,15 @@ BATCH = 20_000
 class Replayed:
     """propensity and allowed (n, 1 + k), `none` first; value (n,) of the member at that time. `relearned` (n,): effects of fold models.
 
-    `as_it_is` (n, 1 + k): the propensity by the engine's own effects, those rows included.
+    `candidates` are what it was chosen from. `as_it_is`: all that by the engine's own effects, those rows included; None for itself.
     """
 
     propensity: Floats
     allowed: Flags
     value: Floats
+    candidates: Candidates
     relearned: Flags
-    as_it_is: Floats
+    as_it_is: Replayed | None = None
 
 
 def replay(engine: Engine, log: EventLog, events: EventArrays, snapshots: Snapshots) -> Replayed:
@@ -43,7 +45,8 @@ def replay(engine: Engine, log: EventLog, events: EventArrays, snapshots: Snapsh
     parts = [_weighed(engine, log, events, snapshots[begin : begin + BATCH]) for begin in range(0, len(snapshots), BATCH)]
     allowed = np.concatenate([np.column_stack([part.urgent == 0, part.allowed]) for part in parts])
     propensity, value = np.concatenate([part.propensity for part in parts]), np.concatenate([part.scores.value for part in parts])
-    return Replayed(propensity, allowed, value, np.zeros(len(value), dtype=np.bool_), as_it_is=propensity)
+    candidates = Candidates.together([Candidates.of(part) for part in parts])
+    return Replayed(propensity, allowed, value, candidates, np.zeros(len(value), dtype=np.bool_))
 
 
 def replay_held_out(engine: Engine, held: HeldOut, log: EventLog, events: EventArrays, *, rng: np.random.Generator) -> Replayed:
@@ -56,14 +59,15 @@ def replay_held_out(engine: Engine, held: HeldOut, log: EventLog, events: EventA
     seen = snapshots.as_of_us < through_us
     if not seen.any():
         return told
-    propensity, allowed = told.propensity.copy(), told.allowed.copy()
+    propensity, allowed, candidates = told.propensity.copy(), told.allowed.copy(), told.candidates
     engines = fold_engines(engine, held, events, log.touches, until_us=through_us, rng=rng)
     for fold, relearned in enumerate(engines):
         rows = np.flatnonzero(seen & (held.fold == fold))
         if len(rows):
             again = replay(relearned, log, events, snapshots[rows])
             propensity[rows], allowed[rows] = again.propensity, again.allowed
-    return Replayed(propensity, allowed, told.value, seen, as_it_is=told.propensity)
+            candidates = candidates.put(rows, again.candidates)
+    return Replayed(propensity, allowed, told.value, candidates, seen, as_it_is=told)
 
 
 def _weighed(engine: Engine, log: EventLog, events: EventArrays, snapshots: Snapshots) -> Weighed:

@@ -101,12 +101,14 @@ def engine_of(workspace: Workspace, version: str | None) -> Engine:
 def knowing_touches(engine: Engine, community: Community) -> Engine:
     """Asked about touches as they are declared now, be it by which groups they were given, which an experiment may tell.
 
-    What it decides stays: of an experiment that it knows only the `cluster` beside a `column` is taken, which moves nobody to another arm.
+    So is the capacity. What it decides stays: of an experiment that it knows only the `cluster` beside a `column` is taken, which moves
+    nobody to another arm.
     """
     told, own = {one.id: one for one in community.experiments}, engine.community.experiments
     known = [one.model_copy(update={"cluster": told[one.id].cluster}) if one.column and one.id in told else one for one in own]
     new = [one for one in community.experiments if one.id not in {one.id for one in own}]
-    return replace(engine, community=engine.community.model_copy(update={"touches": community.touches, "experiments": (*known, *new)}))
+    now = {"touches": community.touches, "experiments": (*known, *new), "capacity": community.capacity}
+    return replace(engine, community=engine.community.model_copy(update=now))
 
 
 def champion_or_challenger(workspace: Workspace, version: str | None) -> Engine:

@@ -16,6 +16,7 @@ from models.policy_trial import try_policies
 from models.replaying import replay
 from models.snapshots import Activity, label_churn, pool, population
 from models.sources import TouchesSource
+from models.supply import Capacity
 from models.uplift_beliefs import PriorUplift
 from pipelines.loading import knowing_touches
 from tests.learned import evidence
@@ -100,6 +101,17 @@ def test_the_values_are_those_that_were_planted(engine, log, told, trained_world
         assert abs(value.value - planted) < 3 * value.standard_error
         assert value.outside_support == 0
         assert value.effective_sample_size > 100
+
+
+def test_what_has_a_limit_goes_to_as_many_as_there_were_places_for_whatever_policy_is_judged(engine, log, told, trained_world):
+    """The log gave the gift to .35 of its members, and fewer are declared: so many may have it."""
+    held = tried({"champion": declaring(engine, capacity=Capacity(interventions={"gift": 5}))}, log, trained_world)
+    few, all_of_them = (one.comparison.policies["best_constant"].gain for one in (held, told))
+    assert held.comparison.policies["best_constant"].note == told.comparison.policies["best_constant"].note
+    assert 0 < few.value < 0.5 * all_of_them.value
+    assert held.comparison.policies["nobody"].dr.value == told.comparison.policies["nobody"].dr.value
+    assert "no policy hands out more places or money" in str(held.source)
+    assert "places" not in str(told.source)
 
 
 def test_an_action_that_was_never_logged_lies_outside(engine, log, trained_world):
@@ -202,9 +214,11 @@ def test_an_engine_is_asked_by_the_groups_that_are_declared_now_and_decides_as_i
     written = EXPERIMENT.model_copy(update={"id": "w", "column": "mail_group"})
     own = [one.model_copy(update={"cluster": None}) for one in (EXPERIMENT, written)]
     later = EXPERIMENT.model_copy(update={"id": "later"})
-    now = engine.community.model_copy(update={"touches": TOUCHES, "experiments": (EXPERIMENT, written, later)})
+    now = engine.community.model_copy(
+        update={"touches": TOUCHES, "experiments": (EXPERIMENT, written, later), "capacity": Capacity(budget=7)}
+    )
     asked = knowing_touches(declaring(engine, experiments=tuple(own)), now).community
-    assert asked.touches == TOUCHES
+    assert (asked.touches, asked.capacity.budget) == (TOUCHES, 7)
     assert asked.experiments == (own[0], written, later)
 
 
