@@ -41,8 +41,9 @@ install: .venv/.dev ## make .venv with everything in it
 demo: .venv/.runtime ## simulate a community, train, serve and score it; needs nothing but Python and the package index
 	@$(BIN)/keepwell demo
 
+# Two processes share the cores; those that they start read what was compiled, and do not compile it again.
 test: lint ## run every check and every test
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	@env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.dev ## ruff, mypy and the floors
 	@$(BIN)/ruff check .
