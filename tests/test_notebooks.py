@@ -1,4 +1,4 @@
-"""The notebooks run as they stand, and what they print holds."""
+"""The notebooks run with few members, and what they printed when they were run as they stand holds."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.notebooks import FOLDER, run
+from tests.notebooks import FOLDER, printed, run, smaller
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 CHURN = "01-from-a-log-to-a-churn-model.ipynb"
@@ -28,10 +28,9 @@ def stored(path: Path) -> nbformat.NotebookNode:
 
 
 @cache
-def fresh(name: str) -> str:
-    """All text that the cells put out when the notebook is run now, tables as plain text."""
-    outputs = (output for cell in code_cells(run(FOLDER / name)) for output in cell.outputs)
-    return "\n".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs)
+def shown(name: str) -> str:
+    """All text that the cells put out when the notebook was run for the pages, tables as plain text."""
+    return printed(stored(FOLDER / name))
 
 
 def after(label: str, text: str) -> float:
@@ -65,8 +64,17 @@ def test_a_notebook_keeps_the_outputs_of_one_run_from_top_to_bottom(path):
     assert any("image/png" in output.get("data", {}) for output in outputs)
 
 
+@pytest.mark.parametrize(("name", "members"), [(CHURN, 300), (WORTH, 1_000)])
+def test_a_notebook_runs_through_and_tells_as_much_of_fewer_members(name, members):
+    """`make bench` runs it as it stands, and tells where it no longer prints what is stored."""
+    notebook = stored(FOLDER / name)
+    again = run(smaller(notebook, members), FOLDER)
+    kinds = [[[output.output_type for output in cell.outputs] for cell in code_cells(each)] for each in (notebook, again)]
+    assert kinds[0] == kinds[1]
+
+
 def test_the_churn_model_is_clearly_better_than_the_plain_rules_and_knows_how_large_a_risk_is():
-    text = fresh(CHURN)
+    text = shown(CHURN)
     assert after("AUC gain over the better rule", text) > 0.03
     assert after("AUC gain over the better rule", text) == pytest.approx(
         after("AUC: model", text) - max(after("│ recency      ┆", text), after("│ rfm_logistic ┆", text)), abs=0.002
@@ -75,13 +83,13 @@ def test_the_churn_model_is_clearly_better_than_the_plain_rules_and_knows_how_la
 
 
 def test_no_model_of_the_log_ranks_members_as_well_as_their_true_risk():
-    text = fresh(CHURN)
+    text = shown(CHURN)
     assert after("AUC: model", text) < after("the true risk itself", text)
     assert after("true risk: model", text) > after(", rfm logistic", text) > 0.3
 
 
 def test_the_reasons_of_a_member_add_up_to_the_distance_from_the_typical_risk():
-    told = [line for line in fresh(CHURN).splitlines() if " points  " in line]
+    told = [line for line in shown(CHURN).splitlines() if " points  " in line]
     *points, total = (float(line.split()[0]) for line in told)
     typical, risk = (float(found) for found in re.findall(r"([\d.]+)%", told[-1]))
     assert sum(points) == pytest.approx(total, abs=0.05 * len(points) + 0.05)
@@ -89,7 +97,7 @@ def test_the_reasons_of_a_member_add_up_to_the_distance_from_the_typical_risk():
 
 
 def test_snapshots_split_at_random_promise_what_the_test_does_not_keep():
-    text = fresh(CHURN)
+    text = shown(CHURN)
     promised, _ = row(text, "at random", "validation")
     kept, _ = row(text, "at random", "came to pass")
     foretold, _ = row(text, "by time, with a gap", "validation")
@@ -99,13 +107,13 @@ def test_snapshots_split_at_random_promise_what_the_test_does_not_keep():
 
 
 def test_columns_measured_at_the_end_are_named_and_columns_fixed_at_joining_are_not():
-    text = fresh(CHURN)
+    text = shown(CHURN)
     assert re.findall(r"^(\w+): correlation", text, flags=re.MULTILINE) == ["events_in_all", "last_seen"]
     assert after("with last_seen", text) > after("AUC of that model", text) + 0.05
 
 
 def test_weights_find_the_true_effects_where_the_naive_difference_does_not():
-    text = fresh(WORTH)
+    text = shown(WORTH)
     assert after("naive", text.partition("away from the truth")[2]) > 3 * after("weighted", text.partition("naive ")[2])
     assert after("largest error in standard errors: weighted", text) < 3.5
     naive, _, _, truth = row(text, "recognition_badge")
@@ -114,7 +122,7 @@ def test_weights_find_the_true_effects_where_the_naive_difference_does_not():
 
 
 def test_calls_to_the_riskiest_members_cost_more_than_they_bring():
-    text = fresh(WORTH)
+    text = shown(WORTH)
     orders = ("highest risk", "highest risk x value", "believed uplift x value - cost", "true uplift x value - cost")
     net = [row(text, order)[-1] for order in orders]
     assert net == sorted(net)
@@ -123,7 +131,7 @@ def test_calls_to_the_riskiest_members_cost_more_than_they_bring():
 
 
 def test_a_believed_effect_has_no_room_where_nobody_leaves_or_everybody_does():
-    believed = [float(found) for found in re.findall(r"a call is believed to keep +([\d.]+)", fresh(WORTH))]
+    believed = [float(found) for found in re.findall(r"a call is believed to keep +([\d.]+)", shown(WORTH))]
     most = believed.index(max(believed))
     assert believed[: most + 1] == sorted(believed[: most + 1])
     assert believed[most:] == sorted(believed[most:], reverse=True)
@@ -131,14 +139,14 @@ def test_a_believed_effect_has_no_room_where_nobody_leaves_or_everybody_does():
 
 
 def test_the_probabilities_of_a_choice_sum_to_one_and_the_best_has_most():
-    lines = re.findall(rf"^  (\w+) +priority +({NUMBER}) +probability ({NUMBER})$", fresh(WORTH), flags=re.MULTILINE)
+    lines = re.findall(rf"^  (\w+) +priority +({NUMBER}) +probability ({NUMBER})$", shown(WORTH), flags=re.MULTILINE)
     assert len(lines) == 9
     assert sum(float(chance) for *_, chance in lines) == pytest.approx(1, abs=0.005 * len(lines))
     assert max(lines, key=lambda line: float(line[1])) == max(lines, key=lambda line: float(line[2]))
 
 
 def test_exploration_costs_more_the_more_there_is_and_less_where_eligibility_comes_first():
-    given_up = [float(found) for found in re.findall(r"(\d+\.\d+) a member given up", fresh(WORTH))]
+    given_up = [float(found) for found in re.findall(r"(\d+\.\d+) a member given up", shown(WORTH))]
     free, eligible = given_up[:3], given_up[3:]
     assert free == sorted(free)
     assert all(less < more for less, more in zip(eligible, free, strict=True))
