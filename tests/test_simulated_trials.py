@@ -1,7 +1,10 @@
 """A trial that `keepwell simulate` writes, declared as touches: its read-outs hold the effects that were planted."""
 
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -66,25 +69,39 @@ def planted(home, truth):
     return {name: rows[f"effect_{name}"].mean() for name in INTERVENTIONS}
 
 
-def test_the_read_outs_of_simulated_trials_hold_the_effects_that_were_planted(tmp_path):
-    """Four communities, each with eight arms and chances that differ by row and lean to members at risk: at least 26 of 32 intervals.
+@dataclass(frozen=True)
+class Read:
+    """An intervention as it was read, and its mean true effect."""
 
-    About 30 are to be expected. Of 32 draws that follow their chances one in a thousand looks as if it did not.
+    told: dict[str, Any]
+    effect: float
+
+    @property
+    def held(self) -> bool:
+        low, high = next(one["lift_interval"] for one in self.told["lifts"] if one["metric"] == "retention")
+        return low < self.effect < high
+
+
+def read_all(folder: Path, name: str, seed: int) -> list[Read]:
+    """Every intervention of a simulated world."""
+    home, truth = written(folder, name, seed)
+    read = {one["id"]: one for one in keepwell("experiments", "--json", "-c", home).json()["experiments"]}
+    effects = planted(home, truth)
+    return [Read(read[arm], effects[arm]) for arm in INTERVENTIONS]
+
+
+def test_the_read_outs_of_simulated_trials_hold_the_effects_that_were_planted(tmp_path):
+    """Two communities, each with eight arms and chances that differ by row and lean to members at risk: at least 12 of 16 intervals.
+
+    About 15 are to be expected, and of intervals that hold 95 % fewer than 12 hold in 1 of 1,000 such rounds. Of 16 draws that follow
+    their chances hardly ever one looks as if it did not. More worlds and seeds are read by the benchmark `simulated_trials`.
     """
-    held, mismatches = [], 0
-    for seed, name in enumerate(("strong", "harmful", "mixed", "contrary")):
-        home, truth = written(tmp_path, name, seed)
-        read = {one["id"]: one for one in keepwell("experiments", "--json", "-c", home).json()["experiments"]}
-        effects = planted(home, truth)
-        for arm in INTERVENTIONS:
-            assert read[arm]["sources"]["decisions"] == 0
-            assert read[arm]["sources"]["touches"] > 2_000
-            lift = next(one for one in read[arm]["lifts"] if one["metric"] == "retention")
-            held.append(lift["lift_interval"][0] < effects[arm] < lift["lift_interval"][1])
-            mismatches += read[arm]["sample_ratio"]["mismatch"]
-    assert len(held) == 32
-    assert sum(held) >= 26
-    assert mismatches <= 1
+    found = [one for seed, name in enumerate(("strong", "contrary")) for one in read_all(tmp_path, name, seed)]
+    assert len(found) == 16
+    assert all(one.told["sources"]["decisions"] == 0 for one in found)
+    assert all(one.told["sources"]["touches"] > 2_000 for one in found)
+    assert sum(one.held for one in found) >= 12
+    assert sum(one.told["sample_ratio"]["mismatch"] for one in found) <= 1
 
 
 def test_a_trial_without_logged_chances_is_shown_as_no_experiment(tmp_path):
