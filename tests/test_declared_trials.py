@@ -85,9 +85,12 @@ def test_decisions_that_were_exported_into_the_table_count_once_by_id_or_by_time
 
 
 def test_an_arm_that_members_kept_over_many_rows_is_one_draw_of_each():
-    """Of 40 trials in which nothing has an effect and each member has twenty rows of one arm; row by row nearly all would be no draw."""
+    """Of 20 trials in which nothing has an effect and each member has twenty rows of one arm; row by row nearly all would be no draw.
+
+    At 5 % more than 4 are called in 3 of 1,000 such rounds.
+    """
     rng, mismatches, called = np.random.default_rng(5), 0, 0
-    for _ in range(40):
+    for _ in range(20):
         who = ids(150)
         arm = rng.choice(["none", "call"], 150)
         log = log_of(who, rng.random(150) < 0.5)
@@ -96,19 +99,22 @@ def test_an_arm_that_members_kept_over_many_rows_is_one_draw_of_each():
         mismatches += found.check.mismatch
         called += found.lift("retention").verdict in {"raises", "lowers"}
     assert mismatches == 0
-    assert called <= 6
+    assert called <= 4
 
 
 def test_trials_without_an_effect_are_called_one_no_more_often_than_told():
-    """150 trials with chances that differ by row and follow who stays: 5 % of three metrics, and twice the binomial error."""
+    """50 trials with chances that differ by row and follow who stays: 5 % of three metrics, and twice the binomial error.
+
+    Of how many exactly tells the benchmark `declared_trials`.
+    """
     rng, verdicts = np.random.default_rng(6), []
-    for _ in range(150):
+    for _ in range(50):
         who = ids(400)
         chosen, chances, stays = drawn(rng, who, 0.0)
         found = read(log_of(who, stays), trial(who, chosen, chances))
         verdicts.append({lift.verdict for lift in found.lifts})
-    assert np.mean([bool(one & {"raises", "lowers"}) for one in verdicts]) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 150)
-    assert sum("not_readable" in one for one in verdicts) <= 2
+    assert np.mean([bool(one & {"raises", "lowers"}) for one in verdicts]) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 50)
+    assert sum("not_readable" in one for one in verdicts) <= 1
 
 
 def test_draws_that_do_not_follow_the_logged_chances_are_not_read_and_a_sound_source_hides_no_other():
@@ -229,16 +235,19 @@ TOUCHES = {"path": "t.csv", "member": "m", "time": "t", "propensity_prefix": "p_
 
 
 def test_whole_branches_that_drew_an_arm_are_read_by_branch():
-    """100 trials of twelve branches without an effect; by chance one of a thousand is no draw. Read by member most would be."""
+    """40 trials of twelve branches without an effect; by chance one of a thousand is no draw. Read by member most would be.
+
+    At 5 % more than 6 are called in 3 of 1,000 such rounds.
+    """
     rng, world, verdicts = np.random.default_rng(12), declared(members=SOURCE, touches=TOUCHES | {"cluster": "branch"}), []
-    for _ in range(100):
+    for _ in range(40):
         log, touches, arm = branches(rng, 60)
         found = read(log, touches, world=world)
         assert sum(found.clusters.observed) == 12
         assert found.members == 720
         assert found.clusters.observed[1] == arm.sum() // 60
         verdicts.append(found.lift("retention").verdict)
-    assert sum(verdict in {"raises", "lowers"} for verdict in verdicts) <= 12
+    assert sum(verdict in {"raises", "lowers"} for verdict in verdicts) <= 6
     assert verdicts.count("not_readable") <= 1
     assert all(lift.days_needed is None for lift in found.lifts)
 

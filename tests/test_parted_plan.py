@@ -41,8 +41,7 @@ def of_one_table(name, alike):
 
 
 @pytest.mark.parametrize("name", list(SUPPLIES))
-@pytest.mark.parametrize("close_calls", [500, 3_000])
-@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize(("close_calls", "alike"), [(500, True), (3_000, False)])
 def test_a_plan_over_parts_is_worth_that_of_one_table_and_never_exceeds_what_there_is(name, close_calls, alike, monkeypatch):
     monkeypatch.setattr(parted_plan, "CLOSE_CALLS", close_calls)
     candidates, draw = members(3, N, alike=alike)

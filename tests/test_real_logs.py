@@ -65,12 +65,6 @@ def wikipedia(shared_data, tmp_path_factory):
     return learn(tmp_path_factory.mktemp("wikipedia"), "2018-03-01", *wikipedia_options(shared_data), *days)
 
 
-@pytest.fixture(scope="module")
-def wikipedia_week(shared_data, tmp_path_factory):
-    days = ("--churn-days", "7", "--active-days", "28")
-    return learn(tmp_path_factory.mktemp("week"), "2018-03-01", *wikipedia_options(shared_data), *days)
-
-
 def assert_not_below_a_plain_rule(churn):
     """A blend is in use only where the rules are not clearly better; a rule in use is the better one."""
     best = max(figures["auc"] for figures in churn["baselines"].values())
@@ -116,11 +110,9 @@ def test_the_newcomers_tested_in_march_are_those_who_edited_in_february(wikipedi
     assert wikipedia.churn["base_rate"] == pytest.approx(1 - members.is_in(march["member_id"].unique().implode()).mean())
 
 
-@pytest.mark.parametrize("horizon", ["wikipedia", "wikipedia_week"])
-def test_what_is_in_use_among_newcomers_is_not_below_a_plain_rule(request, horizon):
-    learned = request.getfixturevalue(horizon)
-    assert_not_below_a_plain_rule(learned.churn)
-    assert learned.told["members"] == 218
+def test_what_is_in_use_among_newcomers_is_not_below_a_plain_rule(wikipedia):
+    """The benchmark `real_logs` asks the same at other horizons and dates."""
+    assert_not_below_a_plain_rule(wikipedia.churn)
 
 
 def test_newcomers_are_told_apart_clearly_better_than_by_their_last_edit(wikipedia):

@@ -43,7 +43,7 @@ def experiment() -> World:
 
 @cache
 def community() -> World:
-    return simulate(SimulationConfig(members=8_000, days=365, start=START), np.random.default_rng(3))
+    return simulate(SimulationConfig(members=4_000, days=365, start=START), np.random.default_rng(3))
 
 
 def is_qualifying() -> pl.Expr:
@@ -181,7 +181,7 @@ def test_members_join_at_one_rate_through_the_whole_period():
     joined = community().members["joined"]
     assert (joined < START).any()
     by_quarter = joined.filter(joined >= START).dt.quarter().value_counts()["count"]
-    expected = 8_000 * 365 / (365 + 540) / 4
+    expected = 4_000 * 365 / (365 + 540) / 4
     assert ((by_quarter - expected).abs() < 4 * np.sqrt(expected)).all()
 
 
