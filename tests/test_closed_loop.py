@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from models.simulation import ARM_IDS
 from tests.rounds import POLICIES, Account, Choice, Look, Rounds, Setting, event_log, look_at
 
-SETTING = Setting(world="strong", members=600, rounds=2, seed=5, warm_days=120)
+SETTING = Setting(world="strong", members=400, rounds=2, seed=5, warm_days=120)
 
 
 @dataclass

@@ -21,7 +21,7 @@ from models.training import Trained, train
 from tests.planted import intervention
 from tests.trained_world import DECLARED, TRAINED_AT
 
-MEMBERS = 700
+MEMBERS = 500
 ARMS = ("group_invitation", "personal_call", "never_tried")
 
 
