@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,6 +89,9 @@ class Judged:
         if told.effective_sample_size < FEWEST_EFFECTIVE:
             rows = {"effective": told.effective_sample_size, "rows": told.n, "needed": FEWEST_EFFECTIVE}
             found.append(Statement("proof.few_effective_rows", rows))
+            if told.effective_sample_size > 0:
+                decisions = ceil(told.n * FEWEST_EFFECTIVE / told.effective_sample_size)
+                found.append(Statement("proof.more_effective_rows", {"decisions": decisions, "needed": FEWEST_EFFECTIVE}))
         if told.outside_support > MOST_OUTSIDE:
             found.append(Statement("proof.outside_support", {"share": told.outside_support}))
         if abs(told.mean_weight - (1 - told.outside_support)) > NOISE * told.mean_weight_error:

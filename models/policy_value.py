@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -42,9 +42,10 @@ class PolicyValue:
 
     Attributes:
         level: of the interval from `low` to `high`, which follows the members and not the rows.
-        effective_sample_size: (sum w)^2 / sum w^2, in rows (Kish 1965).
-        mean_weight: 1 - `outside_support` up to `mean_weight_error`, its standard error, where the logged probabilities are right; of the
-            weights before clipping.
+        effective_sample_size: (sum w)^2 / sum w^2, in rows (Kish 1965), or what the logged probabilities foresee of it where that is less:
+            of rarely explored rows there may be none.
+        mean_weight: 1 - `outside_support` up to `mean_weight_error`, where the logged probabilities are right; of the weights before clipping.
+        mean_weight_error: its standard error, as seen or as the logged probabilities foresee it, the larger.
         largest_weight: before clipping.
         clip: the bound put on the weights, None where none was; a clipped estimate is biased towards what was logged.
         clipped_share: share of the rows whose weight was above it.
@@ -159,6 +160,13 @@ def policy_difference(policy: PolicyValue, other: PolicyValue) -> PolicyDifferen
     return PolicyDifference(gap.value, bounds.lower, bounds.upper, policy.level, gap.standard_error)
 
 
+class _Foreseen(NamedTuple):
+    """By the logged probabilities, each row drawn for itself: the standard error of the mean weight, and effective rows."""
+
+    error: float
+    effective: float
+
+
 @dataclass(frozen=True)
 class Log:
     """Checked rows: reward (n,), chosen (n,) positions, propensities and target (n, 1 + n_interventions)."""
@@ -199,8 +207,18 @@ class Log:
         weight: Floats = self.target[rows, self.chosen] / self.propensities[rows, self.chosen]
         return weight if clip is None else np.minimum(weight, clip)
 
+    def _foreseen(self, clip: float | None) -> _Foreseen:
+        possible = self.propensities > 0
+        weight = np.divide(self.target, self.propensities, out=np.zeros_like(self.target), where=possible)
+        if clip is not None:
+            weight = np.minimum(weight, clip)
+        mean = (self.propensities * weight).sum(axis=1)
+        square = (self.propensities * weight**2).sum(axis=1)
+        error = float(np.sqrt(np.maximum(square - mean**2, 0).sum())) / len(mean)
+        return _Foreseen(error, float(mean.sum()) ** 2 / float(square.sum()) if square.any() else 0.0)
+
     def told(self, estimator: Estimator, measured: Measured, clip: float | None, level: float) -> PolicyValue:
-        raw, used = self.weights(), self.weights(clip)
+        raw, used, foreseen = self.weights(), self.weights(clip), self._foreseen(clip)
         bounds, squares = measured.interval(level), float(np.square(used).sum())
         return PolicyValue(
             estimator=estimator,
@@ -211,9 +229,9 @@ class Log:
             standard_error=measured.standard_error,
             n=len(raw),
             n_members=self.members.n,
-            effective_sample_size=float(used.sum()) ** 2 / squares if squares else 0.0,
+            effective_sample_size=min(float(used.sum()) ** 2 / squares, foreseen.effective) if squares else 0.0,
             mean_weight=float(raw.mean()),
-            mean_weight_error=mean_of(raw, self.members).standard_error,
+            mean_weight_error=max(mean_of(raw, self.members).standard_error, self._foreseen(None).error),
             largest_weight=float(raw.max()),
             clip=clip,
             clipped_share=0.0 if clip is None else float((raw > clip).mean()),

@@ -1,6 +1,7 @@
 """What a challenger must show, and what is said where it cannot."""
 
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 import pytest
@@ -103,7 +104,8 @@ def test_a_value_that_cannot_be_believed_is_no_proof() -> None:
     assert [str(one) for one in verdict.missing] == [
         (
             f"the challenger's value cannot be believed: only 40 effective rows of {found.challenger.dr.n:,}; 100 are needed, "
-            "with fewer its interval may be too narrow"
+            f"with fewer its interval may be too narrow; about {ceil(2.5 * found.challenger.dr.n):,} decisions like these would give "
+            "100 effective rows; fewer will do where more is explored (`policy.exploration`, `capacity.exploration_share`)"
         )
     ]
 

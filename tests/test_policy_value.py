@@ -21,11 +21,23 @@ NEVER = [[1.0, 0.0]] * 4
 
 
 def test_importance_weights_by_hand() -> None:
-    """(2 x 10 + 4 x 6) / 4 = 11; ESS (2 + 4)^2 / (4 + 16) = 1.8; mean weight 6 / 4."""
+    """(2 x 10 + 4 x 6) / 4 = 11; mean weight 6 / 4. ESS (2 + 4)^2 / (4 + 16) = 1.8; foreseen 4^2 / (2 + 5 + 2 + 4) = 1.23."""
     told = estimate_ips(REWARD, CHOSEN, LOGGED, ALWAYS)
     assert (told.value, told.mean_weight, told.largest_weight) == pytest.approx((11.0, 1.5, 4.0))
-    assert told.effective_sample_size == pytest.approx(1.8)
+    assert told.effective_sample_size == pytest.approx(16 / 13)
     assert (told.n, told.n_members, told.clip, told.clipped_share, told.outside_support) == (4, 4, None, 0.0, 0.0)
+
+
+def test_what_was_rarely_explored_and_by_chance_never_is_missed_in_the_effective_rows() -> None:
+    """Acting with a chance of .01 in 300 rows, none of which did; the policy acts in half of them: so 300^2 / (150 / .01 + 150 / .99).
+
+    Its weights average 1/2 where 1 is due, with a standard error of sqrt(150 x 99) / 300 = .41, though all that are seen are 0 or 1 / .99.
+    """
+    logged, wanted = np.tile([0.99, 0.01], (300, 1)), np.repeat([[1.0, 0.0], [0.0, 1.0]], 150, axis=0)
+    told = estimate_ips(np.ones(300), np.zeros(300, dtype=int), logged, wanted)
+    assert told.effective_sample_size == pytest.approx(300**2 / (150 / 0.01 + 150 / 0.99))
+    assert told.mean_weight_error == pytest.approx(np.sqrt(150 * (99 + 1 / 99)) / 300)
+    assert told.mean_weight == pytest.approx(150 / 0.99 / 300)
 
 
 def test_self_normalised_weights_by_hand() -> None:
