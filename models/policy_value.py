@@ -44,7 +44,7 @@ class PolicyValue:
         level: of the interval from `low` to `high`, which follows the members and not the rows.
         effective_sample_size: (sum w)^2 / sum w^2, in rows (Kish 1965), or what the logged probabilities foresee of it where that is less:
             of rarely explored rows there may be none.
-        mean_weight: 1 - `outside_support` up to `mean_weight_error`, where the logged probabilities are right; of the weights before clipping.
+        mean_weight: before clipping; 1 - `outside_support` up to `mean_weight_error`, where the logged probabilities are right.
         mean_weight_error: its standard error, as seen or as the logged probabilities foresee it, the larger.
         largest_weight: before clipping.
         clip: the bound put on the weights, None where none was; a clipped estimate is biased towards what was logged.

@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.supplied_worlds import DECLARED, WAYS, Beliefs, Logged, Way, everybody_alike, hopeful, true_effects, true_gain, without_limits
 
-SIZES = {"run": (100, 500), "service": (400, 4_000)}
+SIZES = {"run": (60, 150), "service": (400, 3_000)}
 """Logs that are judged, and days over which the truth is taken: a run plans for all, which takes a second."""
 CHAMPION = everybody_alike
 CHALLENGERS = {"knows": true_effects, "hopes": hopeful}
