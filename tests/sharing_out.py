@@ -19,8 +19,10 @@ IN_THE_TRAINED_WORLD = {
 """These and those that begin like ON_SPARK are run by one process: what is dear to make is made once for each."""
 
 LONGEST = (
-    *(DEAR, "test_cli", "test_compose", "test_documents", "test_real_logs", "test_notebooks", "test_service_workers"),
-    *("test_morning_in_a_browser", "test_service_rollouts", "test_backup"),
+    *(DEAR, "test_cli", "test_compose", "test_real_logs", "test_service_end", "test_run", "test_proof_commands", "test_decided_parts"),
+    *("test_service_rollouts", "test_service_workers", "test_morning_in_a_browser", "test_rollout_commands", "test_touches_told_twice"),
+    *("test_documents", "test_backup", "test_notebooks", "test_rest_after_a_draw", "test_service_experiments", "test_simulated_trials"),
+    *("test_service_durability", "test_replays", "test_closed_loop", "test_sampled_training"),
 )
 """From the longest on; the others follow by the number of their tests."""
 
