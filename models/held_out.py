@@ -1,4 +1,4 @@
-"""What models say of assignments whose members they have not seen: outcomes and effects across folds, and the scores that judge them."""
+"""What models say of assignments whose members they have not seen: outcomes across folds, effects in turn, and scores that judge them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import polars as pl
 from models.arm_outcomes import arm_outcomes
 from models.balance import MOST_NAMED, SIZE, unlike
 from models.calibration_fit import assign_folds
+from models.community import DAY_US
 from models.doubly_robust import scores_of
 from models.in_turn import turns
 from models.log_uplift import learn_uplift
@@ -21,7 +22,7 @@ from models.trial import trial_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.arrays import Flags, Floats, Integers
+    from models.arrays import Floats, Integers
     from models.assignments import Assignments
     from models.balance import Unlike
     from models.doubly_robust import Scores
@@ -54,10 +55,6 @@ class HeldOut:
         amiss = (Statement(key, {what: ", ".join([*told][:MOST_NAMED])}) for key, (what, told) in said.items() if told)
         return (*self.assignments.warnings, *amiss)
 
-    @property
-    def folds(self) -> int:
-        return int(self.fold.max()) + 1
-
 
 def hold_out(features: Floats, assignments: Assignments, *, rng: np.random.Generator) -> HeldOut:
     """One row of features (n, d) for each assignment, as they were when it was made.
@@ -80,36 +77,23 @@ def hold_out(features: Floats, assignments: Assignments, *, rng: np.random.Gener
     return HeldOut(assignments, features, fold, propensities, outcomes.mean, scores, unlike(trial))
 
 
-def fold_engines(
-    engine: Engine, held: HeldOut, events: EventArrays, touches: pl.DataFrame, *, until_us: int, rng: np.random.Generator
-) -> Sequence[Engine]:
-    """For each fold the engine with effects learned from the touches of all members outside it, whose outcome lies before `until_us`.
-
-    Where these are too few the catalogue's beliefs stand, as they would in training.
-    """
-    return _engines_without(engine, held, [held.fold == number for number in range(held.folds)], events, touches, until_us, rng)
-
-
 def engines_in_turn(
     engine: Engine, held: HeldOut, part: Integers, events: EventArrays, touches: pl.DataFrame, *, until_us: int, rng: np.random.Generator
 ) -> Sequence[Engine]:
-    """As `fold_engines`: for each part but the first the engine with effects learned from the parts before it."""
-    return _engines_without(engine, held, [~taught for taught, _ in turns(part)], events, touches, until_us, rng)
+    """For each part but the first the engine with effects learned from the touches of the parts before it.
 
-
-def _engines_without(
-    engine: Engine,
-    held: HeldOut,
-    unseen: Sequence[Flags],
-    events: EventArrays,
-    touches: pl.DataFrame,
-    until_us: int,
-    rng: np.random.Generator,
-) -> Sequence[Engine]:
+    So are those of the members of later parts whose outcome was known before any assignment that is judged was made; no outcome lies after
+    `until_us`. Where touches are too few the catalogue's beliefs stand, as they would in training.
+    """
     columns = np.arange(held.features.shape[1]) if engine.learned_uplift is None else engine.learned_uplift.columns
+    made, days = held.assignments, engine.community.churn.horizon_days
+    member, at = pl.col("member"), pl.col("timestamp")
+    known = at.dt.epoch("us") + days * DAY_US <= int(made.snapshots.as_of_us.min())
+    each = list(turns(part))
     engines = []
-    for rows, child in zip(unseen, rng.spawn(len(unseen)), strict=True):
-        others = touches.filter(~pl.col("member").is_in(held.assignments.like(rows).tolist()))
+    for (taught, asked), child in zip(each, rng.spawn(len(each)), strict=True):
+        own, later = (made.like(rows).tolist() for rows in (asked, ~taught & ~asked))
+        others = touches.filter(~member.is_in(own) & (~member.is_in(later) | known))
         learned = learn_uplift(engine, events, others, columns, until_us=until_us, rng=child)
         engines.append(replace(engine, learned_uplift=learned.uplift))
     return engines

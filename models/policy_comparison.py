@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from models.in_turn import turns
 from models.policy_value import LEVEL, estimate_dr, estimate_snips, policy_difference, robust_rewards
 from models.statements import Statement
 
@@ -42,9 +43,10 @@ FIGURES = (
 class DecisionRows:
     """n logged decisions among 1 + k actions, `none` first.
 
-    chosen, member, unit, fold (n,); reward (n,) money; propensities (n, 1 + k) as logged; predictions (n, 1 + k): the reward of each action
-    by models that have not seen the row's unit, who are those of the other folds. Rows of one unit, a member or a group that was given the
-    same together, depend on each other. `stakes`: how the rewards hang on the outcomes, None where they do not.
+    chosen, member, unit, part (n,); reward (n,) money; propensities (n, 1 + k) as logged; predictions (n, 1 + k): the reward of each action
+    by models that have not seen the row's unit. Rows of one unit, a member or a group that was given the same together, depend on each
+    other and are in one part; those of part 0 only teach (models.in_turn). `stakes`: how the rewards hang on the outcomes, None where they
+    do not.
     """
 
     actions: tuple[str, ...]
@@ -54,11 +56,16 @@ class DecisionRows:
     predictions: Floats
     member: Integers
     unit: Integers
-    fold: Integers
+    part: Integers
     stakes: Stakes | None = None
 
     def __len__(self) -> int:
         return len(self.chosen)
+
+    def __getitem__(self, rows: Integers) -> Self:
+        of_each = ("chosen", "reward", "propensities", "predictions", "member", "unit", "part")
+        stakes = None if self.stakes is None else self.stakes[rows]
+        return replace(self, **{column: getattr(self, column)[rows] for column in of_each}, stakes=stakes)
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,9 @@ class Target:
 
     probabilities: Floats
     note: str = ""
+
+    def __getitem__(self, rows: Integers) -> Self:
+        return replace(self, probabilities=self.probabilities[rows])
 
 
 @dataclass(frozen=True)
@@ -166,21 +176,20 @@ def random_choice(allowed: Flags, held: Held = _as_it_is) -> Target:
 
 
 def best_constant(rows: DecisionRows, allowed: Flags, held: Held = _as_it_is) -> Target:
-    """One action for everybody who may have it, nothing for the others; for each fold the one that earned most on all other folds.
+    """One action for everybody who may have it, nothing for the others; for each part the one that earned most on the parts before it.
 
-    Chosen on the rows that judge it, the best of several would look better than it is.
+    Chosen on the rows that judge it, the best of several would look better than it is. In the first part it is nothing.
     """
-    probabilities = np.empty_like(rows.propensities)
     constant = [held(_constant(allowed, action)) for action in range(len(rows.actions))]
+    probabilities = constant[0].copy()
     values = [_robust_rewards(rows, target) for target in constant]
     taken = []
-    for fold in np.unique(rows.fold):
-        others = rows.fold != fold
-        best = int(np.argmax([value[others].mean() if others.any() else value.mean() for value in values]))
-        probabilities[~others] = constant[best][~others]
+    for taught, asked in turns(rows.part):
+        best = int(np.argmax([value[taught].mean() for value in values]))
+        probabilities[asked] = constant[best][asked]
         taken.append(best)
     often = int(np.bincount(taken).argmax())
-    return Target(probabilities, f"{rows.actions[often]}, chosen in {taken.count(often)} of {len(taken)} folds")
+    return Target(probabilities, f"{rows.actions[often]}, chosen in {taken.count(often)} of {len(taken)} parts")
 
 
 def _constant(allowed: Flags, action: int) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +11,12 @@ from models.actions import NO_ACTION
 from models.assignments import assignments_of
 from models.errors import NotEnoughData
 from models.held_out import hold_out
+from models.in_turn import parts_of
 from models.logged_supply import LoggedSupply
 from models.policy import costs
 from models.policy_comparison import DecisionRows, Target, best_constant, compare_policies, nobody, random_choice
 from models.policy_value import LEVEL, Stakes, estimate_dr, policy_difference
-from models.replaying import replay_held_out
+from models.replaying import replay_in_turn
 from models.statements import Statement
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ FEWEST_LATER = 500
 
 @dataclass(frozen=True)
 class PolicyTrial:
-    """`source` tells which assignments were used and what the engines had seen of them.
+    """`source` tells which assignments were used, what the engines had seen of them, and how many only taught.
 
     `as_it_is`: for each engine whose effects were learned anew the gain over the first one by those that it has. It was learned from the
     same assignments, so that the gain looks larger than it is: it can speak against an engine, and never for it. `by`: the column of the
@@ -68,7 +69,8 @@ def try_policies(
     """The first of `engines` is the one that the others are compared with; its catalogue, costs and values are those of the trial.
 
     The reward of a decision is retained x value - cost of what was assigned. Assignments made after all engines had learned are used where
-    there are FEWEST_LATER, else those after the first engine had, else all. Raises InputError, and NotEnoughData where there are none.
+    there are FEWEST_LATER, else those after the first engine had, else all. They are judged in turn (models.in_turn); those of the first
+    part only teach. Raises InputError, and NotEnoughData where there are none, or too few units.
     """
     name, engine = next(iter(engines.items()))
     if log.touches is None:
@@ -78,25 +80,27 @@ def try_policies(
     made = every[later]
     if len(made) == 0:
         raise NotEnoughData("the log holds no assignment of a declared intervention, or of doing nothing, whose outcome is known yet")
-    holding, *children = rng.spawn(1 + len(engines))
-    held = hold_out(engine.features(events, made.snapshots, threads=2), made, rng=holding)
+    holding, parting, *children = rng.spawn(2 + len(engines))
+    held, part = hold_out(engine.features(events, made.snapshots, threads=2), made, rng=holding), parts_of(made.unit, rng=parting)
+    judged = np.flatnonzero(part > 0)
     asked = zip(engines.items(), children, strict=True)
-    replayed = {role: replay_held_out(one, held, log, events, rng=child) for (role, one), child in asked}
+    replayed = {role: replay_in_turn(one, held, part, log, events, rng=child) for (role, one), child in asked}
     actions = _actions(list(engines.values()))
-    rows = _rows(engine, held, replayed[name], actions)
+    rows = _rows(engine, held, part, replayed[name], actions)
     supply = LoggedSupply.of(made, held.propensities.shares, replayed[name].candidates, log.touches, engine.community)
     targets = {role: Target(_aligned(_done(told, engines[role], supply), engines[role], actions)) for role, told in replayed.items()}
     targets |= _plain(rows, _aligned(replayed[name].allowed.astype(np.float64), engine, actions) > 0, engine, replayed[name], supply)
-    compared = compare_policies(rows, targets, name, clip=clip, level=level)
+    compared = compare_policies(rows[judged], {role: target[judged] for role, target in targets.items()}, name, clip=clip, level=level)
     own = {
         role: _aligned(_done(told.as_it_is, engines[role], supply), engines[role], actions)
         for role, told in replayed.items()
         if role != name and told.as_it_is is not None
     }
-    flattered = {role: _gain(rows, target, compared.policies[name].dr, clip) for role, target in own.items()}
+    flattered = {role: _gain(rows[judged], target[judged], compared.policies[name].dr, clip) for role, target in own.items()}
+    warnings = replace(held, assignments=made[judged]).warnings(engine.names)
     by = None if made.units is None else made.units.column
-    source = _source(len(made), len(every), replayed, supply)
-    return PolicyTrial(compared, source, held.propensities.kind, held.warnings(engine.names), flattered, by)
+    source = _source(len(made), len(judged), len(every), replayed, supply)
+    return PolicyTrial(compared, source, held.propensities.kind, warnings, flattered, by)
 
 
 def _done(told: Replayed, engine: Engine, supply: LoggedSupply | None) -> Floats:
@@ -146,7 +150,7 @@ def _aligned(told: Floats, engine: Engine, actions: tuple[str, ...]) -> Floats:
     return aligned
 
 
-def _rows(engine: Engine, held: HeldOut, replayed: Replayed, actions: tuple[str, ...]) -> DecisionRows:
+def _rows(engine: Engine, held: HeldOut, part: Integers, replayed: Replayed, actions: tuple[str, ...]) -> DecisionRows:
     """An action that the first catalogue does not have was never logged; it is expected to change nothing."""
     made, extra = held.assignments, len(actions) - held.retention.shape[1]
     cost = np.concatenate([[0.0], costs(engine.community), np.zeros(extra)])
@@ -159,14 +163,14 @@ def _rows(engine: Engine, held: HeldOut, replayed: Replayed, actions: tuple[str,
         predictions=retention * replayed.value[:, None] - cost,
         member=made.snapshots.member,
         unit=made.unit,
-        fold=held.fold,
+        part=part,
         stakes=Stakes(replayed.value, retention[np.arange(len(made)), made.arm], made.retained),
     )
 
 
-def _source(used: int, there: int, replayed: Mapping[str, Replayed], supply: LoggedSupply | None) -> Statement:
+def _source(used: int, judged: int, there: int, replayed: Mapping[str, Replayed], supply: LoggedSupply | None) -> Statement:
     seen = {role: float(told.relearned.mean()) for role, told in replayed.items()}
     anew = [Statement("proof.learned_anew", {"role": role, "share": share}) for role, share in seen.items() if share > 0]
     learned = anew or [Statement("proof.not_learned_from")]
     held = [] if supply is None else [Statement("proof.within_supply", {"share": supply.closed_share})]
-    return Statement("proof.source", {"used": used, "there": there, "learned": (*learned, *held)})
+    return Statement("proof.source", {"used": used, "taught": used - judged, "there": there, "learned": (*learned, *held)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -34,6 +34,9 @@ class Stakes:
     worth: Floats
     chance: Floats
     stayed: Floats
+
+    def __getitem__(self, rows: Integers) -> Self:
+        return replace(self, worth=self.worth[rows], chance=self.chance[rows], stayed=self.stayed[rows])
 
 
 @dataclass(frozen=True)

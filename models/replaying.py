@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.held_out import fold_engines
+from models.held_out import engines_in_turn
+from models.in_turn import turns
 from models.last_draws import contacts_of
 from models.moments import EPOCH
 from models.planning import Candidates
 from models.weighing import weigh
 
 if TYPE_CHECKING:
-    from models.arrays import Flags, Floats
+    from models.arrays import Flags, Floats, Integers
     from models.engine import Engine
     from models.events import EventArrays, EventLog
     from models.held_out import HeldOut
@@ -27,7 +28,7 @@ BATCH = 20_000
 
 @dataclass(frozen=True)
 class Replayed:
-    """propensity and allowed (n, 1 + k), `none` first; value (n,) of the member at that time. `relearned` (n,): effects of fold models.
+    """propensity and allowed (n, 1 + k), `none` first; value (n,) of the member at that time. `relearned` (n,): effects learned again.
 
     `candidates` are what it was chosen from. `as_it_is`: all that by the engine's own effects, those rows included; None for itself.
     """
@@ -49,8 +50,13 @@ def replay(engine: Engine, log: EventLog, events: EventArrays, snapshots: Snapsh
     return Replayed(propensity, allowed, value, candidates, np.zeros(len(value), dtype=np.bool_))
 
 
-def replay_held_out(engine: Engine, held: HeldOut, log: EventLog, events: EventArrays, *, rng: np.random.Generator) -> Replayed:
-    """Where the engine's effects were learned from the time of the decisions, by engines that learned them without the row's member."""
+def replay_in_turn(
+    engine: Engine, held: HeldOut, part: Integers, log: EventLog, events: EventArrays, *, rng: np.random.Generator
+) -> Replayed:
+    """Where the engine's effects were learned from the time of the decisions, by engines that learned from the parts before the row's.
+
+    In the first part, from which all others learn, the engine is asked as it is.
+    """
     snapshots = held.assignments.snapshots
     told = replay(engine, log, events, snapshots)
     if engine.learned_uplift is None or log.touches is None:
@@ -60,9 +66,9 @@ def replay_held_out(engine: Engine, held: HeldOut, log: EventLog, events: EventA
     if not seen.any():
         return told
     propensity, allowed, candidates = told.propensity.copy(), told.allowed.copy(), told.candidates
-    engines = fold_engines(engine, held, events, log.touches, until_us=through_us, rng=rng)
-    for fold, relearned in enumerate(engines):
-        rows = np.flatnonzero(seen & (held.fold == fold))
+    engines = engines_in_turn(engine, held, part, events, log.touches, until_us=through_us, rng=rng)
+    for relearned, (_, asked) in zip(engines, turns(part), strict=True):
+        rows = np.flatnonzero(seen & asked)
         if len(rows):
             again = replay(relearned, log, events, snapshots[rows])
             propensity[rows], allowed[rows] = again.propensity, again.allowed

@@ -20,8 +20,8 @@ def proof(challenger: str, champion: str, members: int = 4000) -> PolicyProof:
     """Two policies of a simulated log, compared as `keepwell promote` does."""
     rng = np.random.default_rng(2)
     log = log_of(members, 1.0, rng)
-    fold = rng.integers(0, 5, members)[log.member]
-    rows = DecisionRows(NAMES, log.chosen, log.reward, log.propensities, predicted(log, rng), log.member, log.member, fold)
+    part = 1 + log.member % 5
+    rows = DecisionRows(NAMES, log.chosen, log.reward, log.propensities, predicted(log, rng), log.member, log.member, part)
     targets = targets_of(log)
     told = compare_policies(rows, {name: Target(targets[name]) for name in (champion, challenger)}, champion).policies
     return PolicyProof(

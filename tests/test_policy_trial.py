@@ -10,6 +10,7 @@ from models.assignments import assignments_of
 from models.errors import NotEnoughData
 from models.experiment_declaration import Experiment
 from models.held_out import hold_out
+from models.in_turn import PARTS
 from models.learned_uplift import LearnedUplift
 from models.moments import microseconds
 from models.policy_trial import try_policies
@@ -84,7 +85,7 @@ def told(engine, log, trained_world):
 
 def test_the_best_constant_is_what_was_planted_and_beats_nobody(told):
     policies = told.comparison.policies
-    assert policies["best_constant"].note == "gift, chosen in 5 of 5 folds"
+    assert policies["best_constant"].note == "gift, chosen in 7 of 7 parts"
     assert policies["best_constant"].gain.low > 0
     assert policies["random"].gain.high < 0
 
@@ -160,8 +161,12 @@ def test_later_assignments_are_preferred(engine, log, trained_world):
     middle = log.touches["timestamp"].median()
     early = replace(engine, provenance=replace(engine.provenance, trained_through=middle))
     told = tried({"champion": early}, log, trained_world)
-    assert 500 <= told.comparison.n < log.touches.height
-    assert str(told.source).startswith(f"{told.comparison.n:,} of {log.touches.height:,} assignments whose outcome is known")
+    used, taught = told.source.told["used"], told.source.told["taught"]
+    assert 500 <= used < log.touches.height
+    assert used - taught == told.comparison.n
+    assert taught == pytest.approx(used / PARTS, rel=0.1)
+    said = f"{used:,} of {log.touches.height:,} assignments whose outcome is known, {taught:,} of which only teach"
+    assert str(told.source).startswith(said)
 
 
 def test_a_log_without_touches_or_outcomes_cannot_tell(engine, log, trained_world):
@@ -244,8 +249,8 @@ def test_folds_keep_groups_whole_and_what_is_learned_again_has_seen_none_of_thei
     until_us = int(branches.timestamp_us.max())
     made = assignments_of(of_branches, branches, declaring(engine, touches=TOUCHES).community, until_us=until_us)
     held = hold_out(np.zeros((len(made), 1)), made, rng=np.random.default_rng(2))
-    assert held.folds > 1
-    for fold in range(held.folds):
+    assert held.fold.max() > 0
+    for fold in range(held.fold.max() + 1):
         mine, others = (set(made.snapshots.member[rows] % GROUPS) for rows in (held.fold == fold, held.fold != fold))
         assert not mine & others
         assert set(made.like(held.fold == fold) % GROUPS) == mine
@@ -256,5 +261,7 @@ def test_policies_are_compared_over_groups(engine, log, of_branches, branches, t
         {"champion": declaring(engine, touches=TOUCHES)}, replace(log, touches=of_branches), branches, rng=np.random.default_rng(1)
     )
     assert (told.by, told.to_dict()["intervals_by"]) == ("branch", "branch")
-    assert told.comparison.policies["nobody"].dr.n_members == GROUPS
+    judged = GROUPS - GROUPS // PARTS
+    assert told.comparison.policies["nobody"].dr.n_members == judged
+    assert str(told.warnings[-1]).endswith(f"intervals are over {judged} groups")
     assert told.comparison.n_members > 5 * GROUPS

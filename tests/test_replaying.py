@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from models.assignments import assignments_of
-from models.held_out import effects_in_turn, engines_in_turn, fold_engines, hold_out
+from models.community import DAY_US
+from models.held_out import effects_in_turn, engines_in_turn, hold_out
 from models.in_turn import parts_of
 from models.interventions import ContactHistory
 from models.moments import EPOCH
-from models.replaying import replay, replay_held_out
+from models.replaying import replay, replay_in_turn
+from models.uplift_beliefs import PriorUplift
 from models.weighing import weigh
 from tests.planted import community, intervention
 
@@ -75,24 +77,45 @@ def test_what_would_not_have_been_allowed_has_no_chance(engine, made, trained_wo
 
 def test_an_engine_of_beliefs_is_asked_as_it_is(engine, made, trained_world):
     held = hold_out(engine.features(trained_world.events, made.snapshots), made, rng=np.random.default_rng(1))
-    told = replay_held_out(engine, held, trained_world.log, trained_world.events, rng=np.random.default_rng(2))
+    part = parts_of(made.unit, rng=np.random.default_rng(3))
+    told = replay_in_turn(engine, held, part, trained_world.log, trained_world.events, rng=np.random.default_rng(2))
     assert not told.relearned.any()
     np.testing.assert_array_equal(told.propensity, replay(engine, trained_world.log, trained_world.events, made.snapshots).propensity)
 
 
-def test_effects_for_a_member_are_learned_from_others(engine, made, trained_world):
-    """With the touches of the members of one fold gone from the log, the engine of that fold stays as it is, and the others do not."""
+def test_what_later_parts_showed_before_the_first_decision_that_is_judged_teaches_too(engine, made, trained_world):
+    """And nothing that was not known by then, nor anything of the members of the part that is judged."""
+    at_us, horizon_us = made.snapshots.as_of_us, engine.community.churn.horizon_days * DAY_US
+    late = made[at_us >= np.quantile(at_us, 0.6)]
+    held = hold_out(engine.features(trained_world.events, late.snapshots), late, rng=np.random.default_rng(1))
+    part = parts_of(late.unit, rng=np.random.default_rng(4)) % 3
+    until, touches = int(trained_world.events.timestamp_us.max()), trained_world.log.touches
+    own, later = (touches["member"].is_in(np.unique(late.snapshots.member[part == number]).tolist()) for number in (1, 2))
+    known = touches["timestamp"].to_physical() + horizon_us <= late.snapshots.as_of_us.min()
+
+    def second(given):
+        told = engines_in_turn(engine, held, part, trained_world.events, given, until_us=until, rng=np.random.default_rng(3))
+        return told[0].learned_uplift.evidence
+
+    as_it_is = second(touches)
+    assert second(touches.filter(~own & (~later | known))) == as_it_is
+    assert second(touches.filter(~(later & known))) != as_it_is
+
+
+def test_decisions_are_asked_of_the_engine_of_their_part(engine, made, trained_world):
+    """Where it learned from them: the rows of the last part are those of the last engine, and those of the first of the engine as it is."""
     held = hold_out(engine.features(trained_world.events, made.snapshots), made, rng=np.random.default_rng(1))
-    held = replace(held, fold=held.fold % 3)
-    until = int(trained_world.events.timestamp_us.max())
-    touches = trained_world.log.touches
-    asked = np.unique(made.snapshots.member[held.fold == 0])
-    without = touches.filter(~touches["member"].is_in(asked.tolist()))
-    whole, partial = (
-        fold_engines(engine, held, trained_world.events, given, until_us=until, rng=np.random.default_rng(3))[0]
-        for given in (touches, without)
-    )
-    assert whole.learned_uplift.evidence == partial.learned_uplift.evidence
+    part = parts_of(made.unit, rng=np.random.default_rng(4)) % 3
+    until, log, events = int(trained_world.events.timestamp_us.max()), trained_world.log, trained_world.events
+    beliefs = PriorUplift.of(engine.community.interventions, engine.reference.typical_probability)
+    (*_, last) = engines_in_turn(engine, held, part, events, log.touches, until_us=until, rng=np.random.default_rng(3))
+    taught = replace(engine, learned_uplift=replace(last.learned_uplift, beliefs=beliefs, through_us=until))
+    told = replay_in_turn(taught, held, part, log, events, rng=np.random.default_rng(3))
+    assert told.relearned.all()
+    for number, asked in ((0, taught), (2, last)):
+        rows = np.flatnonzero(part == number)
+        np.testing.assert_array_equal(told.propensity[rows], replay(asked, log, events, made.snapshots[rows]).propensity)
+    np.testing.assert_array_equal(told.as_it_is.propensity, replay(taught, log, events, made.snapshots).propensity)
 
 
 def test_in_turn_a_part_is_judged_by_what_those_before_it_taught(engine, made, trained_world):
@@ -115,7 +138,7 @@ def test_in_turn_a_part_is_judged_by_what_those_before_it_taught(engine, made, t
 
 def test_without_anybody_elses_assignments_the_catalogue_stands(engine, made, trained_world):
     held = hold_out(engine.features(trained_world.events, made.snapshots), made, rng=np.random.default_rng(1))
-    alone = replace(held, fold=np.zeros_like(held.fold))
-    until = int(trained_world.events.timestamp_us.max())
-    (only,) = fold_engines(engine, alone, trained_world.events, trained_world.log.touches, until_us=until, rng=np.random.default_rng(3))
+    part = np.ones(len(made), dtype=np.int64)
+    until, touches = int(trained_world.events.timestamp_us.max()), trained_world.log.touches
+    (only,) = engines_in_turn(engine, held, part, trained_world.events, touches, until_us=until, rng=np.random.default_rng(3))
     assert only.learned_uplift is None

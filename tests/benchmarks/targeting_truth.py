@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LOGS, LIKE_THEM, FEATURES, SHARE = 200, 4_000, 8, 0.2
+BELIEF = 0.03, 50.0
+"""What the catalogue says of each arm: the change, and how many members' worth of evidence."""
 WAYS = ("in turn", "across folds")
 
 
@@ -42,7 +44,8 @@ WAYS = ("in turn", "across folds")
 class World:
     """`units` of `rows` each, members or, where `whole`, groups that were given the same together.
 
-    An arm adds `average` to the chance to stay, and `spread` times a standard normal feature, held within 1.5.
+    An arm adds `average` to the chance to stay, and `spread` times a standard normal feature, held within 1.5. Untreated, that chance lies
+    between `least` and `most`. The share `alone` is left so. `cost`: of an arm, in money.
     """
 
     units: int
@@ -51,6 +54,10 @@ class World:
     average: float = 0.0
     spread: float = 0.0
     whole: bool = False
+    least: float = 0.2
+    most: float = 0.7
+    alone: float = 0.5
+    cost: float = 0.0
 
 
 WORLDS = {
@@ -89,7 +96,8 @@ class People:
         unit = np.repeat(np.arange(units), world.rows)
         own, each = rng.normal(size=(units, FEATURES)), rng.normal(size=(len(unit), FEATURES))
         features = each if world.rows == 1 else 0.8 * own[unit] + 0.6 * each
-        untreated = 0.2 + 0.5 * expit(features[:, 0] - 0.6 * features[:, 1] + 0.7 * rng.normal(size=units)[unit])
+        stays = expit(features[:, 0] - 0.6 * features[:, 1] + 0.7 * rng.normal(size=units)[unit])
+        untreated = world.least + (world.most - world.least) * stays
         moved = np.clip(features[:, 2 : 2 + world.arms], -1.5, 1.5)
         return cls(features, unit, untreated, world.average + world.spread * moved)
 
@@ -106,19 +114,19 @@ def judge(name: str, ways: Sequence[str], seed: int) -> dict[str, Judged]:
     world, rng = WORLDS[name], np.random.default_rng(seed)
     people = People.of(world, world.units, rng)
     others = People.of(world, LIKE_THEM // world.rows if world.spread else 1, rng)
-    held = hold_out(people.features, _tried(world, people, rng), rng=rng)
+    held = hold_out(people.features, tried(world, people, rng), rng=rng)
     part, fold = parts_of(held.assignments.unit, rng=rng), held.fold + 1
     each = [(fold != number, fold == number) for number in range(1, fold.max() + 1)]
     splits = {"in turn": (part, list(turns(part))), "across folds": (fold, each)}
     return {way: _judged(held, people, others, *splits[way], rng) for way in ways}
 
 
-def _tried(world: World, people: People, rng: np.random.Generator) -> Assignments:
-    """Half are left alone; an arm is drawn for each row, or once for a whole group."""
+def tried(world: World, people: People, rng: np.random.Generator) -> Assignments:
+    """Half are left alone, or as the world says; an arm is drawn for each row, or once for a whole group."""
     drawn = rng.random(world.units)[people.unit] if world.whole else rng.random(len(people.unit))
-    arm = np.where(drawn < 0.5, 0, 1 + (2 * (drawn - 0.5) * world.arms).astype(np.int64))
+    arm = np.where(drawn < world.alone, 0, 1 + ((drawn - world.alone) / (1 - world.alone) * world.arms).astype(np.int64))
     stays = people.untreated + np.where(arm > 0, people.effects[np.arange(len(arm)), np.maximum(arm, 1) - 1], 0.0)
-    shares = np.tile([0.5, *[0.5 / world.arms] * world.arms], (len(arm), 1))
+    shares = np.tile([world.alone, *[(1 - world.alone) / world.arms] * world.arms], (len(arm), 1))
     retained = (rng.random(len(arm)) < stays).astype(float)
     nothing = np.zeros(len(arm), dtype=np.int64)
     names = tuple(f"arm{number}" for number in range(world.arms))
@@ -140,7 +148,7 @@ def _judged(
     effects = np.full(scores.score.shape, np.nan)
     truths = []
     for taught, asked in splits:
-        rule = _learned(held, people, taught, rng)
+        rule = learned(made, people, taught, rng)
         effects[asked] = rule.effect(people.features[asked], people.risk[asked])
         truths.append(_truth(rule.effect(others.features, others.risk), others))
     n, k = scores.score.shape
@@ -158,19 +166,21 @@ def _judged(
     return Judged({what: (one.lower, one.upper, truth[what]) for what, one in seen.items()}, told.finding)
 
 
-def _learned(held: HeldOut, people: People, rows: np.ndarray, rng: np.random.Generator) -> LearnedUplift | PriorUplift:
+def learned(made: Assignments, people: People, rows: np.ndarray, rng: np.random.Generator) -> LearnedUplift | PriorUplift:
     """As `keepwell targeting` learns: the catalogue's beliefs where there is too little."""
-    made = held.assignments
-    believed = {"starting_uplift": 0.03, "starting_evidence": 50.0}
-    catalogue = [COMMUNITY.interventions[0].model_copy(update={"id": one, **believed}) for one in made.interventions]
-    beliefs = PriorUplift.of(catalogue, 0.5)
-    priors = {one.id: (one.starting_uplift, one.starting_evidence) for one in catalogue}
+    priors = dict.fromkeys(made.interventions, BELIEF)
     given = (made.names[rows], made.retained[rows], made.propensities[rows], priors)
     try:
         fitted = fit_uplift(people.features[rows], *given, rng=rng, interventions=made.interventions, groups=made.unit[rows])
     except NotEnoughData:
-        return beliefs
-    return LearnedUplift(fitted, beliefs, np.arange(FEATURES), 0)
+        return believed(made)
+    return LearnedUplift(fitted, believed(made), np.arange(FEATURES), 0)
+
+
+def believed(made: Assignments) -> PriorUplift:
+    uplift, evidence = BELIEF
+    told = {"starting_uplift": uplift, "starting_evidence": evidence}
+    return PriorUplift.of([COMMUNITY.interventions[0].model_copy(update={"id": one, **told}) for one in made.interventions], 0.5)
 
 
 def _truth(predicted: np.ndarray, others: People) -> dict[str, float]:
