@@ -130,7 +130,7 @@ def judge_log(name: str, ways: Sequence[str], seed: int) -> dict[str, Told]:
     trial = Trial(hold_out(people.features, made, rng=rng), parts_of(made.unit, rng=rng), people, others, world.cost)
     everything = np.ones(len(people.unit), dtype=np.bool_)
     champions = {"believer": believed(made), "earlier": learned(earlier, before, everything, rng)}
-    of_all = trial.gain(trial.decided(learned(made, people, everything, rng), others)) if world.spread else 0.0
+    of_all = trial.gain(trial.decided(learned(made, people, everything, rng), others))
     fold = trial.held.fold
     splits = {
         "in turn": list(turns(trial.part)),
