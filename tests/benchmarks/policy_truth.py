@@ -11,9 +11,8 @@ python -m tests.benchmarks policy_truth --logs 10 --worlds 0 4
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +25,7 @@ from models.policy import best_action, propensities
 from models.policy_comparison import DecisionRows, Target, best_constant, compare_policies, nobody, random_choice
 from models.policy_value import Stakes, policy_difference
 from models.statements import Statement
-from tests.benchmarks.targeting_truth import People, World, believed, learned, tried
+from tests.benchmarks.targeting_truth import People, World, believed, learned, run_worlds, tried
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 LOGS, LIKE_THEM, EVERYBODY = 100, 4_000, 400_000
 EXPLORATION, EXACT = 0.02, 1e-9
-WAYS = ("in turn", "across folds")
 CHAMPIONS = ("believer", "earlier")
 WORLDS = {
     "500 members, no effect": World(500),
@@ -185,18 +183,8 @@ def _promoted(told: PolicyComparison, truth: dict[str, float], champion: str, ru
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--logs", type=int, default=LOGS)
-    parser.add_argument("--worlds", type=int, nargs="+", default=range(len(WORLDS)), help="numbers of the worlds, from 0")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
-    asked = parser.parse_args()
-    print(f"{asked.logs} logs each, in %: truths below and above 90 % intervals, intervals above 0, and what the gate promotes", flush=True)
-    with ProcessPoolExecutor(2) as pool:
-        for number in asked.worlds:
-            name = list(WORLDS)[number]
-            told = list(pool.map(partial(judge_log, name, asked.ways), range(asked.logs)))
-            for way in asked.ways:
-                print(f"{name}, {way}\n{_lines([one[way] for one in told])}", flush=True)
+    said = "truths below and above 90 % intervals, intervals above 0, and what the gate promotes"
+    run_worlds(ArgumentParser(description=__doc__), said, WORLDS, judge_log, _lines, logs=LOGS)
 
 
 def _lines(told: list[Told]) -> str:

@@ -12,7 +12,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import expit
@@ -32,7 +32,7 @@ from models.uplift_fit import fit_uplift
 from tests.told_decisions import COMMUNITY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 LOGS, LIKE_THEM, FEATURES, SHARE = 200, 4_000, 8, 0.2
 BELIEF = 0.03, 50.0
@@ -202,18 +202,31 @@ def _of_best(effect: np.ndarray, score: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--logs", type=int, default=LOGS)
-    parser.add_argument("--worlds", type=int, nargs="+", default=range(len(WORLDS)), help="numbers of the worlds, from 0")
+    said = "intervals that leave out 0 below / above, and that hold the truth; what is found"
+    run_worlds(ArgumentParser(description=__doc__), said, WORLDS, judge, _line, logs=LOGS)
+
+
+def run_worlds(
+    parser: ArgumentParser,
+    said: str,
+    worlds: Collection[str],
+    judge: Callable[[str, Sequence[str], int], Any],
+    told: Callable[[list[Any]], str],
+    *,
+    logs: int,
+) -> None:
+    """Asks on the command line for how many logs of which worlds and in which ways; `judge` takes a world, the ways and a log's number."""
+    parser.add_argument("--logs", type=int, default=logs)
+    parser.add_argument("--worlds", type=int, nargs="+", default=range(len(worlds)), help="numbers of the worlds, from 0")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     asked = parser.parse_args()
-    print(f"{asked.logs} logs each, in %: intervals that leave out 0 below / above, and that hold the truth; what is found", flush=True)
+    print(f"{asked.logs} logs each, in %: {said}", flush=True)
     with ProcessPoolExecutor(2) as pool:
         for number in asked.worlds:
-            name = list(WORLDS)[number]
+            name = list(worlds)[number]
             judged = list(pool.map(partial(judge, name, asked.ways), range(asked.logs)))
             for way in asked.ways:
-                print(f"{name}, {way}\n{_line([one[way] for one in judged])}", flush=True)
+                print(f"{name}, {way}\n{told([one[way] for one in judged])}", flush=True)
 
 
 def _line(judged: list[Judged]) -> str:
